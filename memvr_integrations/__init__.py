@@ -1,0 +1,7 @@
+"""MemVR for LangChain and LlamaIndex: a frozen multimodal model that looks twice.
+
+Nothing heavy is imported here. Start from `memvr_integrations.backend` (host a model and
+ask it), or from `memvr_integrations.memvr` (the algorithm alone, torch only).
+"""
+
+__version__ = "0.1.0"

@@ -1,0 +1,37 @@
+"""The shared backend: `Backend.load("bundled")` hosts a model, `generate` and `stream` ask it."""
+
+from memvr_integrations.backend.catalog import CATALOG, CatalogRow
+from memvr_integrations.backend.engine import Backend, Engine
+from memvr_integrations.backend.fetch import ImagePolicy
+from memvr_integrations.backend.loading import LoadConfig
+from memvr_integrations.backend.worker import QueueConfig
+from memvr_integrations.types import (
+    Chunk,
+    Completion,
+    Image,
+    Message,
+    Request,
+    SamplingParams,
+    Text,
+    TokenRecord,
+    Usage,
+)
+
+__all__ = [
+    "CATALOG",
+    "Backend",
+    "CatalogRow",
+    "Chunk",
+    "Completion",
+    "Engine",
+    "Image",
+    "ImagePolicy",
+    "LoadConfig",
+    "Message",
+    "QueueConfig",
+    "Request",
+    "SamplingParams",
+    "Text",
+    "TokenRecord",
+    "Usage",
+]

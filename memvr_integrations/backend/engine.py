@@ -1,0 +1,339 @@
+"""The backend: one model in memory, many callers.
+
+`Engine` is what the integrations talk to; `Backend` is the one that hosts a model here.
+"""
+
+import asyncio
+import math
+import queue
+import time
+import weakref
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+from memvr_integrations.backend.fetch import ImagePolicy
+from memvr_integrations.backend.host import Host
+from memvr_integrations.backend.images import load_image, pixel_hash
+from memvr_integrations.backend.jobs import Event, Job, Picture, gather, timed_out
+from memvr_integrations.backend.loading import (
+    Device,
+    Dtype,
+    LoadConfig,
+    LoadedModel,
+    Quantization,
+    load_model,
+)
+from memvr_integrations.backend.vision import DEFAULT_CACHE_BYTES, FeatureCache
+from memvr_integrations.backend.worker import QueueConfig, Worker
+from memvr_integrations.errors import BackendClosedError, MemVRError
+from memvr_integrations.memvr import MemVRConfig
+from memvr_integrations.types import Chunk, Completion, Request
+
+
+class Engine(Protocol):
+    """Answers requests, here or elsewhere."""
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+
+    def astream(self, request: Request) -> AsyncGenerator[Chunk, None]:
+        """The answer's chunks as they come; closing the generator stops the computing."""
+
+    async def agenerate(self, requests: Sequence[Request]) -> list[Completion]:
+        """The answers, in the order of the requests."""
+
+
+class Backend:
+    """Hosts one model and serves any number of threads and tasks.
+
+    One inference thread owns the model. Close the backend, or use it as a context manager, to
+    free the memory.
+    """
+
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        *,
+        images: ImagePolicy | None = None,
+        queueing: QueueConfig | None = None,
+        cache_bytes: int = DEFAULT_CACHE_BYTES,
+    ) -> None:
+        """Serve a loaded model; `Backend.load` is the usual way in."""
+        self._host = Host(loaded, FeatureCache(cache_bytes))
+        self._images = images or ImagePolicy()
+        self._worker = Worker(self._host, queueing or QueueConfig())
+        self._intake = ThreadPoolExecutor(2, thread_name_prefix="memvr-intake")
+        self._finalizer = weakref.finalize(self, _shut, self._worker, self._intake)
+
+    @classmethod
+    def load(
+        cls,
+        name: str | Path = "bundled",
+        *,
+        device: Device | str = "auto",
+        dtype: Dtype = "auto",
+        quantization: Quantization | None = None,
+        attention: str | None = None,
+        revision: str | None = None,
+        progress: bool = True,
+        images: ImagePolicy | None = None,
+        queueing: QueueConfig | None = None,
+        cache_bytes: int = DEFAULT_CACHE_BYTES,
+    ) -> Self:
+        """Load a model by catalog name, local directory or hub id, and serve it.
+
+        The options of loading are those of `LoadConfig`; `images` says which pictures may come
+        in, `queueing` how requests become batches, `cache_bytes` bounds the kept image features.
+
+        Raises:
+            ModelNotFoundError: Nothing is called so, or the hub can't be reached.
+            ModelLoadError: It is there but could not be loaded.
+            UnsupportedModelError: It does not read images and write text, or has no chat template.
+        """
+        config = LoadConfig(
+            device=device,
+            dtype=dtype,
+            quantization=quantization,
+            attention=attention,
+            revision=revision,
+            progress=progress,
+        )
+        return cls(
+            load_model(name, config), images=images, queueing=queueing, cache_bytes=cache_bytes
+        )
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self._host.name
+
+    @property
+    def preset(self) -> MemVRConfig:
+        """What `memvr=True` means for this model."""
+        return self._host.preset
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether the preset was measured on this model, not only moved to its depth."""
+        return self._host.calibrated
+
+    @property
+    def batches(self) -> int:
+        """How many batches were computed so far."""
+        return self._worker.batches
+
+    @property
+    def images_encoded(self) -> int:
+        """How many pictures went through the vision tower so far; a cached one doesn't."""
+        return self._host.vision.encoded
+
+    def generate(self, requests: Request | Sequence[Request]) -> list[Completion]:
+        """Answer all requests, together where they fit; the first failure is raised.
+
+        Raises:
+            RequestError: A request can't be answered as it stands.
+            ImageError: An image can't be used.
+            RequestTimeoutError: A request's `timeout` passed.
+            QueueFullError: Too many requests wait already.
+            BackendClosedError: The backend was closed.
+        """
+        asked = [requests] if isinstance(requests, Request) else list(requests)
+        room = self._worker.config.max_waiting  # a longer list than the queue goes in pieces
+        pieces = [asked[start : start + room] for start in range(0, len(asked), room)]
+        return [completion for piece in pieces for completion in self._generate(piece)]
+
+    def stream(self, request: Request) -> Generator[Chunk, None, None]:
+        """The answer's chunks as they come; closing the generator stops the computing.
+
+        Raises:
+            MemVRError: As `generate` does, when the first chunk is asked for or later.
+        """
+        inbox = _Inbox(request)
+        try:
+            inbox.job = self._submit(request, inbox.put, inbox.deadline)
+            yield from inbox.chunks()
+        finally:
+            inbox.cancel()
+
+    async def agenerate(self, requests: Request | Sequence[Request]) -> list[Completion]:
+        """`generate` for asyncio; cancelling the task stops the computing."""
+        asked = [requests] if isinstance(requests, Request) else list(requests)
+        room = asyncio.Semaphore(self._worker.config.max_waiting)
+        tasks = [asyncio.ensure_future(self._collect(request, room)) for request in asked]
+        try:
+            return await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    async def astream(self, request: Request) -> AsyncGenerator[Chunk, None]:
+        """`stream` for asyncio; closing the generator or cancelling the task stops computing."""
+        loop = asyncio.get_running_loop()
+        events: asyncio.Queue[Event] = asyncio.Queue()
+        deadline = _deadline(request)
+
+        def sink(event: Event) -> None:
+            with suppress(RuntimeError):  # a loop that is closed has nobody to tell
+                loop.call_soon_threadsafe(events.put_nowait, event)
+
+        job = await self._asubmit(request, sink, deadline)
+        left = request.sampling.n
+        try:
+            while left:
+                event = await _next(events, deadline, request)
+                if isinstance(event, MemVRError):
+                    raise event
+                left -= event.completion is not None
+                yield event
+        finally:
+            job.cancelled = True
+
+    def close(self) -> None:
+        """Stop after the current token and let the model go; closing twice does no harm."""
+        if self._finalizer() is not None:
+            self._host.release()
+
+    def __enter__(self) -> Self:
+        """The backend itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the backend."""
+        self.close()
+
+    def _generate(self, requests: Sequence[Request]) -> list[Completion]:
+        inboxes = [_Inbox(request) for request in requests]
+        try:
+            for inbox in inboxes:
+                inbox.job = self._job(inbox.request, inbox.put, inbox.deadline)
+            self._worker.submit(*(inbox.job for inbox in inboxes if inbox.job is not None))
+            return [gather(dict(_completions(inbox.chunks()))) for inbox in inboxes]
+        finally:
+            for inbox in inboxes:
+                inbox.cancel()
+
+    async def _collect(self, request: Request, room: asyncio.Semaphore) -> Completion:
+        completions = {}
+        async with room:
+            async for chunk in self.astream(request):
+                if chunk.completion is not None:
+                    completions[chunk.index] = chunk.completion
+        return gather(completions)
+
+    def _check_open(self) -> None:
+        if not self._finalizer.alive:
+            raise BackendClosedError("This backend was closed; load a new one.")
+
+    async def _asubmit(
+        self, request: Request, sink: Callable[[Event], None], deadline: float
+    ) -> Job:
+        """`_submit` in a thread of its own: decoding pictures must not hold up the loop."""
+        self._check_open()
+        submitting = self._intake.submit(self._submit, request, sink, deadline)
+        try:
+            async with asyncio.timeout(_seconds_left(deadline)):
+                return await asyncio.wrap_future(submitting)
+        except TimeoutError:
+            submitting.add_done_callback(_cancel_late)
+            raise timed_out(request) from None
+        except asyncio.CancelledError:
+            submitting.add_done_callback(_cancel_late)
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            # Closing the backend cancels what its intake has not begun; the caller lives on.
+            raise BackendClosedError("The backend was closed before the answer.") from None
+
+    def _submit(self, request: Request, sink: Callable[[Event], None], deadline: float) -> Job:
+        """Make a job and queue it."""
+        job = self._job(request, sink, deadline)
+        self._worker.submit(job)
+        return job
+
+    def _job(self, request: Request, sink: Callable[[Event], None], deadline: float) -> Job:
+        """Decode the pictures, in the calling thread."""
+        self._check_open()
+        pictures = []
+        for part in request.images:
+            image = load_image(part.source, self._images)
+            self._host.check_kind(image)
+            pictures.append(Picture(image=image, hash=pixel_hash(image)))
+        asked = request.memvr
+        config = asked if isinstance(asked, MemVRConfig) else self.preset if asked else None
+        return Job(request=request, pictures=pictures, config=config, sink=sink, deadline=deadline)
+
+
+class _Inbox:
+    """Where one blocking caller waits for the events of one request."""
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self.put = self._events.put
+        self.deadline = _deadline(request)
+        self.job: Job | None = None
+
+    def chunks(self) -> Generator[Chunk, None, None]:
+        """The chunks until every answer of the request is complete."""
+        left = self.request.sampling.n
+        while left:
+            try:
+                event = self._events.get(timeout=_seconds_left(self.deadline))
+            except queue.Empty:
+                raise timed_out(self.request) from None
+            if isinstance(event, MemVRError):
+                raise event
+            left -= event.completion is not None
+            yield event
+
+    def cancel(self) -> None:
+        """Nobody waits any more; does no harm when the answer is complete."""
+        if self.job is not None:
+            self.job.cancelled = True
+
+
+async def _next(events: "asyncio.Queue[Event]", deadline: float, request: Request) -> Event:
+    # Not wait_for: before Python 3.12 it may swallow a cancelling that comes with an event.
+    try:
+        async with asyncio.timeout(_seconds_left(deadline)):
+            return await events.get()
+    except TimeoutError:
+        raise timed_out(request) from None
+
+
+def _deadline(request: Request) -> float:
+    return math.inf if request.timeout is None else time.monotonic() + request.timeout
+
+
+def _seconds_left(deadline: float) -> float | None:
+    """A time-out that waiting functions take; they overflow on years, so those mean for ever."""
+    remaining = deadline - time.monotonic()
+    return max(remaining, 0) if remaining < 1e8 else None
+
+
+def _completions(chunks: Iterable[Chunk]) -> Iterator[tuple[int, Completion]]:
+    for chunk in chunks:
+        if chunk.completion is not None:
+            yield chunk.index, chunk.completion
+
+
+def _cancel_late(submitting: Future[Job]) -> None:
+    """Cancel a job that was queued after its caller had left."""
+    if not submitting.cancelled() and submitting.exception() is None:
+        submitting.result().cancelled = True
+
+
+def _shut(worker: Worker, intake: ThreadPoolExecutor) -> bool:
+    intake.shutdown(wait=False, cancel_futures=True)
+    worker.close()
+    return True

@@ -1,0 +1,177 @@
+"""A loaded model with all that serving it needs: tokenizer, vision, limits, prompts."""
+
+import functools
+import warnings
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import PIL.Image
+import torch
+from jinja2 import TemplateError
+from torch import Tensor
+
+from memvr_integrations.backend.jobs import Job, Prompt
+from memvr_integrations.backend.loading import LoadedModel
+from memvr_integrations.backend.vision import FeatureCache, VisionEncoder
+from memvr_integrations.bundled.photographs import looks_drawn
+from memvr_integrations.errors import MemVRWarning, RequestError, UnsupportedModelError
+from memvr_integrations.memvr import MemVRConfig
+from memvr_integrations.types import Image
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+class Host:
+    """Everything about one model that does not change from request to request."""
+
+    def __init__(self, loaded: LoadedModel, cache: FeatureCache) -> None:
+        self.model, self.processor, self.row = loaded.model, loaded.processor, loaded.row
+        self.name = loaded.name
+        self.tokenizer: PreTrainedTokenizerBase = self.processor.tokenizer
+        own, tokenizers = self.processor.chat_template, self.tokenizer.chat_template
+        # A processor does not look into its tokenizer by itself.
+        self._template = tokenizers if not own and isinstance(tokenizers, str) else None
+        if not (own or self._template):
+            raise UnsupportedModelError(
+                f"{self.name} has no chat template, so messages can't become a prompt. Choose an "
+                "instruction-tuned checkpoint."
+            )
+        self.vision = VisionEncoder(self.model, self.processor, cache)
+        text = self.model.config.get_text_config()
+        self.context = int(getattr(text, "max_position_embeddings", 0) or 2**31)
+        self.layers = int(text.num_hidden_layers)
+        self.image_token = self._image_token()
+        self._placeholder = str(self.tokenizer.convert_ids_to_tokens(self.image_token))
+        self.end_tokens = self._end_tokens()
+        self.pad = self._pad()
+
+    def check_kind(self, image: PIL.Image.Image) -> None:
+        """Warn when a model that knows drawings alone is shown a photograph."""
+        if self.row is None or self.row.photographs or looks_drawn(image):
+            return
+        warnings.warn(
+            f"{self.name} knows small drawn scenes only, and this looks like another kind of "
+            "picture: don't trust the answer. For photographs use model='smolvlm-256m' (CPU) or "
+            "'llava-1.5-7b' (GPU).",
+            MemVRWarning,
+            stacklevel=2,
+        )
+
+    def release(self) -> None:
+        """Let the model's memory go."""
+        self.vision.release()
+        del self.model, self.processor, self.tokenizer
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    @property
+    def preset(self) -> MemVRConfig:
+        """What `memvr=True` means for this model."""
+        if self.row is not None and self.row.preset is not None:
+            return self.row.preset
+        return MemVRConfig.preset("llava").for_depth(self.layers)
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether the preset was measured on this model."""
+        return self.row is not None and self.row.preset is not None
+
+    def prompt(self, job: Job) -> Prompt:
+        """Tokenise a job's conversation.
+
+        Raises:
+            RequestError: An image got lost on the way, or the prompt is too long.
+        """
+        known = iter(job.pictures)
+        conversation: list[dict[str, object]] = [
+            {
+                "role": message.role,
+                "content": [
+                    {"type": "image", "image": next(known).image}
+                    if isinstance(part, Image)
+                    else {"type": "text", "text": self._harmless(part.text)}
+                    for part in message.content
+                ],
+            }
+            for message in job.request.messages
+        ]
+        encoded = self._tokenise(conversation, len(job.pictures))
+        ids = encoded["input_ids"]
+        image_tokens = int((ids == self.image_token).sum())
+        if bool(image_tokens) != bool(job.pictures):
+            raise self._lost(len(job.pictures), f"{image_tokens} image tokens")
+        if ids.shape[1] >= self.context:
+            raise RequestError(
+                f"The prompt has {ids.shape[1]} tokens ({image_tokens} of images), but {self.name} "
+                f"reads at most {self.context - 1}; send fewer images or a shorter conversation."
+            )
+        return Prompt(inputs=_text_side(encoded, ids), image_tokens=image_tokens)
+
+    def _tokenise(
+        self, conversation: list[dict[str, object]], pictures: int
+    ) -> Mapping[str, Tensor]:
+        render = functools.partial(
+            self.processor.apply_chat_template,
+            conversation,  # type: ignore[arg-type]  # annotated for text alone
+            chat_template=self._template,
+            add_generation_prompt=True,
+        )
+        try:
+            placed = str(render(tokenize=False)).count(self._placeholder)
+        except TemplateError as error:
+            raise RequestError(
+                f"{self.name}'s chat template refuses this conversation ({error}). Put images into "
+                "user messages, and let user and assistant take turns."
+            ) from error
+        # A family may write another placeholder than the token that it becomes: none is no proof.
+        if placed and placed != pictures:
+            raise self._lost(pictures, f"{placed} in the prompt")
+        encoded: Mapping[str, Tensor] = render(tokenize=True, return_dict=True, return_tensors="pt")  # type: ignore[assignment]
+        return encoded
+
+    def _lost(self, pictures: int, became: str) -> RequestError:
+        return RequestError(
+            f"{pictures} image(s) became {became}: {self.name}'s chat template does not place "
+            "images where this request has them. Put the images into user messages."
+        )
+
+    def _harmless(self, text: str) -> str:
+        if self._placeholder in text:
+            raise RequestError(
+                f"A message's text holds {self._placeholder!r}, which {self.name} reads as an image. "
+                "Remove it from the text and pass the picture as Image(...)."
+            )
+        return text
+
+    def _image_token(self) -> int:
+        config = self.model.config
+        found = getattr(config, "image_token_id", getattr(config, "image_token_index", None))
+        if not isinstance(found, int):
+            raise UnsupportedModelError(
+                f"{self.name} has no image token, so its images don't lie in the prompt. Choose "
+                "a model like LLaVA, Qwen-VL or SmolVLM."
+            )
+        return found
+
+    def _end_tokens(self) -> frozenset[int]:
+        ends = self.model.generation_config.eos_token_id
+        if ends is None:
+            ends = self.tokenizer.eos_token_id
+        if ends is None:
+            return frozenset()
+        return frozenset([ends] if isinstance(ends, int) else ends)
+
+    def _pad(self) -> int:
+        pad = self.tokenizer.pad_token_id
+        return int(pad) if pad is not None else min(self.end_tokens, default=0)
+
+
+def _text_side(encoded: Mapping[str, Tensor], ids: Tensor) -> dict[str, Tensor]:
+    """What the decoder needs; pixels stay behind, their features come from the cache."""
+    return {
+        name: value
+        for name, value in encoded.items()
+        if isinstance(value, torch.Tensor)
+        and (value.shape == ids.shape or name.endswith("grid_thw"))
+    }

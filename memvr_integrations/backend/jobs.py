@@ -1,0 +1,163 @@
+"""A request on its way through the backend: the job, and a row for each answer it wants."""
+
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
+
+import PIL.Image
+from torch import Tensor
+
+from memvr_integrations.backend.answer import AnswerText
+from memvr_integrations.backend.sampling import RowSampler
+from memvr_integrations.errors import MemVRError, RequestTimeoutError
+from memvr_integrations.memvr import MemVRConfig
+from memvr_integrations.types import Chunk, Completion, FinishReason, Request, TokenRecord, Usage
+
+Event: TypeAlias = Chunk | MemVRError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """A decoded image and the hash of its pixels."""
+
+    image: PIL.Image.Image
+    hash: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prompt:
+    """A tokenised conversation; every tensor of `inputs` has one row."""
+
+    inputs: dict[str, Tensor]
+    image_tokens: int
+
+    @property
+    def length(self) -> int:
+        """Tokens, image tokens included."""
+        return int(self.inputs["input_ids"].shape[1])
+
+
+@dataclass(eq=False, kw_only=True)
+class Job:
+    """One request being served.
+
+    Only the inference thread touches a job after it was queued, but for `cancelled`, which any
+    thread may set.
+    """
+
+    request: Request
+    pictures: Sequence[Picture]
+    config: MemVRConfig | None
+    sink: Callable[[Event], None]
+    deadline: float
+    cancelled: bool = False
+    failed: bool = False
+    prompt: Prompt | None = None
+    rows: list["Row"] = field(default_factory=list)
+
+    @property
+    def over(self) -> bool:
+        """Whether nobody waits for this job any more; a passed deadline is told."""
+        if not (self.cancelled or self.failed) and time.monotonic() > self.deadline:
+            self.fail(timed_out(self.request))
+        return self.cancelled or self.failed
+
+    def fail(self, error: MemVRError) -> None:
+        """End the job with an error, once."""
+        if not self.failed:
+            self.failed = True
+            self.sink(error)
+
+
+class Row:
+    """One answer: what was generated so far, and how the next token is chosen."""
+
+    def __init__(self, job: Job, index: int) -> None:
+        self.job, self.index = job, index
+        seed = job.request.sampling.seed
+        self._seed = secrets.randbits(63) if seed is None else seed + index
+        self.tokens: list[TokenRecord] = []
+        self.finish_reason: FinishReason | None = None
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin to compute again, after a batch that failed.
+
+        Tokens that were already generated are forced to come out the same (`replay`), so what a
+        caller has seen stays true.
+        """
+        self.sampler = RowSampler(self.job.request.sampling, self._seed)
+        self._replayed = 0
+
+    @property
+    def done(self) -> bool:
+        """Whether the answer is complete, or nobody wants it."""
+        return self.finish_reason is not None or self.job.over
+
+    def replay(self) -> int | None:
+        """The next token id of an answer that is computed again; None once it is new."""
+        return self.tokens[self._replayed].id if self._replayed < len(self.tokens) else None
+
+    def begin(self, text: AnswerText) -> None:
+        """Start the answer's text, unless the answer is computed again."""
+        if not self.tokens:
+            self.text = text
+            self._told: list[TokenRecord] = []
+
+    def take(self, token: TokenRecord, *, end: bool, limit: int, model: str) -> None:
+        """Add a token, tell the caller what is new, and close the answer where it ends."""
+        if self._replayed < len(self.tokens):
+            self._replayed += 1
+            return
+        self.tokens.append(token)
+        self._replayed += 1
+        ready = self.text.add(token)
+        if end or self.text.stopped:
+            self.finish_reason = "stop"
+        elif len(self.tokens) >= limit:
+            self.finish_reason = "length"
+        if self.finish_reason:
+            ready += self.text.finish()
+        self._told += ready
+        completion = self._completion(model) if self.finish_reason else None
+        if ready or completion:
+            self.job.sink(
+                Chunk(
+                    text="".join(record.text for record in ready),
+                    tokens=tuple(ready),
+                    index=self.index,
+                    completion=completion,
+                )
+            )
+
+    def _completion(self, model: str) -> Completion:
+        assert self.finish_reason is not None
+        assert self.job.prompt is not None
+        return Completion(
+            text=self.text.text,
+            finish_reason=self.finish_reason,
+            usage=Usage(
+                prompt_tokens=self.job.prompt.length,
+                image_tokens=self.job.prompt.image_tokens,
+                completion_tokens=len(self.tokens),
+            ),
+            tokens=tuple(self._told),
+            model=model,
+            memvr=self.job.config if self.job.pictures else None,
+        )
+
+
+def gather(completions: dict[int, Completion]) -> Completion:
+    """The answers of one request as one completion with alternatives."""
+    first, *others = (completions[index] for index in sorted(completions))
+    return replace(first, alternatives=tuple(others))
+
+
+def timed_out(request: Request) -> RequestTimeoutError:
+    """The error for a request whose time is over."""
+    return RequestTimeoutError(
+        f"timeout={request.timeout} s passed before the answer was complete; raise timeout, "
+        "lower max_tokens, or send fewer requests at once."
+    )

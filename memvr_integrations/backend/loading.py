@@ -1,0 +1,252 @@
+"""From a name to a model in memory: where it comes from, on what device, in what precision."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias, get_args
+
+import torch
+import transformers
+from huggingface_hub import model_info, snapshot_download
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+from safetensors import SafetensorError
+from transformers import (
+    MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
+    AutoConfig,
+    AutoModelForImageTextToText,
+    AutoProcessor,
+    BitsAndBytesConfig,
+    PreTrainedModel,
+    ProcessorMixin,
+)
+
+from memvr_integrations.backend.catalog import CATALOG, CatalogRow, find, has_weights, similar
+from memvr_integrations.errors import (
+    ConfigError,
+    MemoryExhaustedError,
+    MemVRError,
+    ModelLoadError,
+    ModelNotFoundError,
+    UnsupportedModelError,
+)
+
+Device: TypeAlias = Literal["auto", "cpu", "cuda", "mps"]
+Dtype: TypeAlias = Literal["auto", "float32", "bfloat16", "float16"]
+Quantization: TypeAlias = Literal["4bit", "8bit"]
+
+_SMALL = 1_000_000_000  # weights up to which a CPU has room for float32, its fastest type
+_HUB_SECONDS = 5.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadConfig:
+    """Where and how a model is loaded.
+
+    `device="auto"` takes CUDA, else Apple's MPS, else the CPU. `dtype="auto"` takes bfloat16 on
+    CUDA (float16 on older cards), float16 on MPS, and on a CPU float32 for models below a billion
+    weights, else bfloat16. `quantization` needs the extra `quant`. `attention` is an attention
+    implementation of transformers ("sdpa", "eager", "flash_attention_2"); None leaves the choice
+    to it. `progress` shows a bar while weights load.
+    """
+
+    device: Device | str = "auto"
+    dtype: Dtype = "auto"
+    quantization: Quantization | None = None
+    attention: str | None = None
+    revision: str | None = None
+    progress: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse what no machine has, and what this one hasn't."""
+        if self.dtype not in get_args(Dtype):
+            raise ConfigError(f"dtype={self.dtype!r} must be one of {', '.join(get_args(Dtype))}.")
+        if self.quantization not in (None, *get_args(Quantization)):
+            raise ConfigError(f"quantization={self.quantization!r} must be '4bit', '8bit' or None.")
+        kind, colon, index = self.device.partition(":")
+        numbered = kind == "cuda" and index.isdecimal()
+        if kind not in get_args(Device) or (colon and not numbered):
+            known = ", ".join(get_args(Device))
+            raise ConfigError(f"device={self.device!r} must be one of {known}, or like 'cuda:1'.")
+        if kind == "cuda" and not torch.cuda.is_available():
+            raise ConfigError("device='cuda', but torch sees no CUDA device; use device='cpu'.")
+        if kind == "mps" and not torch.backends.mps.is_available():
+            raise ConfigError("device='mps', but torch sees no Apple GPU; use device='cpu'.")
+
+    def pick_device(self) -> torch.device:
+        """The device that `auto` means here."""
+        if self.device != "auto":
+            return torch.device(self.device)
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadedModel:
+    """A model that is ready to run; `row` is None for models outside the catalog."""
+
+    name: str
+    model: PreTrainedModel
+    processor: ProcessorMixin
+    row: CatalogRow | None
+
+
+def load_model(name: str | Path, config: LoadConfig) -> LoadedModel:
+    """Find, check and load a model by catalog name, local directory or hub id.
+
+    Raises:
+        ModelNotFoundError: Nothing is called so, or the hub can't be reached.
+        ModelLoadError: It is there but broken, or a needed package is missing.
+        UnsupportedModelError: It does not read images and write text.
+    """
+    row = None if isinstance(name, Path) else find(name)
+    source, revision = _locate(name, row, config.revision)
+    device = config.pick_device()
+    with _told(str(name)), _progress_bars(config.progress):
+        settings = AutoConfig.from_pretrained(source, revision=revision)
+        if type(settings) not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
+            raise UnsupportedModelError(
+                f"{name} is a {settings.model_type!r} model, which transformers does not run from "
+                "image and text to text. Choose a vision-language model."
+            )
+        processor = AutoProcessor.from_pretrained(source, revision=revision)
+        model = AutoModelForImageTextToText.from_pretrained(
+            source,
+            revision=revision,
+            dtype=_dtype(config, device),
+            device_map={"": device},
+            quantization_config=_quantization(config, device),
+            attn_implementation=config.attention,
+        )
+        if config.dtype == "auto" and config.quantization is None and device.type == "cpu":
+            small = model.num_parameters() < _SMALL
+            model = model.float() if small else model.bfloat16()
+    return LoadedModel(
+        name=row.name if row else str(name), model=model.eval(), processor=processor, row=row
+    )
+
+
+def _locate(
+    name: str | Path, row: CatalogRow | None, revision: str | None
+) -> tuple[str, str | None]:
+    """What from_pretrained opens: a directory, or a hub id that is known to be there."""
+    source = row.checkpoint if row else str(name)
+    revision = revision or (row.revision if row else None)
+    if Path(source).is_dir():
+        if not (Path(source) / "config.json").exists():
+            raise ModelLoadError(
+                f"{source} is a directory without a config.json; give the directory that "
+                "save_pretrained wrote."
+            )
+        return source, None
+    names = ", ".join(known.name for known in CATALOG)
+    if isinstance(name, Path) or source.count("/") != 1 or source.startswith((".", "/", "~")):
+        raise ModelNotFoundError(
+            f"{str(name)!r} is no catalog name ({names}), no directory here and no hub id "
+            f"like 'owner/model'.{similar(str(name))}"
+        )
+    try:
+        folder = snapshot_download(source, revision=revision, local_files_only=True)
+        if has_weights(Path(folder)):
+            return folder, None
+    except (LocalEntryNotFoundError, FileNotFoundError):
+        pass
+    except HFValidationError as error:
+        raise ModelNotFoundError(f"{source!r} is not a valid hub id: {error}") from error
+    _ask_hub(source, revision, names)
+    return source, revision
+
+
+def _ask_hub(source: str, revision: str | None, names: str) -> None:
+    """Fail within seconds, and in plain words, where from_pretrained would retry for long."""
+    try:
+        model_info(source, revision=revision, timeout=_HUB_SECONDS)
+    except GatedRepoError as error:
+        raise ModelNotFoundError(
+            f"{source} is gated: accept its licence on the hub and log in with `hf auth login`."
+        ) from error
+    except RevisionNotFoundError as error:
+        raise ModelNotFoundError(f"{source} has no revision {revision!r}.") from error
+    except RepositoryNotFoundError as error:
+        raise ModelNotFoundError(
+            f"The hub has no model {source!r} (or it is private and you are not logged in). "
+            f"Catalog names: {names}.{similar(source.rpartition('/')[2])}"
+        ) from error
+    except Exception as error:
+        raise ModelNotFoundError(
+            f"{source} is not on this machine (or not all of it), and the model hub can't be reached "
+            f"({type(error).__name__}). Download it where there is a network "
+            f"(`hf download {source}`) and pass the directory, or use model='bundled', "
+            "which needs no network."
+        ) from error
+
+
+def _dtype(config: LoadConfig, device: torch.device) -> torch.dtype | str:
+    if config.dtype != "auto":
+        dtype: torch.dtype = getattr(torch, config.dtype)
+        return dtype
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    return torch.float16 if device.type == "mps" else "auto"
+
+
+def _quantization(config: LoadConfig, device: torch.device) -> BitsAndBytesConfig | None:
+    if config.quantization is None:
+        return None
+    try:
+        import bitsandbytes  # noqa: F401
+    except ImportError as error:
+        raise ModelLoadError(
+            f"quantization={config.quantization!r} needs bitsandbytes: "
+            'pip install "memvr-integrations[quant]".'
+        ) from error
+    if config.quantization == "8bit":
+        return BitsAndBytesConfig(load_in_8bit=True)
+    compute = torch.bfloat16 if device.type != "mps" else torch.float16
+    return BitsAndBytesConfig(
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=compute
+    )
+
+
+@contextmanager
+def _told(name: str) -> Iterator[None]:
+    """Tell the failures of loading in our own words."""
+    try:
+        yield
+    except MemVRError:
+        raise
+    except torch.OutOfMemoryError as error:
+        raise MemoryExhaustedError(
+            f"{name} does not fit into the device's memory. Load it with quantization='4bit', "
+            "choose a smaller model, or device='cpu'."
+        ) from error
+    except (OSError, SafetensorError, ValueError, KeyError, RuntimeError, ImportError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else ""
+        raise ModelLoadError(
+            f"{name} was found but could not be loaded: {type(error).__name__}: {reason}"
+        ) from error
+
+
+@contextmanager
+def _progress_bars(wanted: bool) -> Iterator[None]:
+    """Show or hide transformers' bars, and leave its switch as it was."""
+    before = transformers.utils.logging.is_progress_bar_enabled()
+    _switch_bars(wanted)
+    try:
+        yield
+    finally:
+        _switch_bars(before)
+
+
+def _switch_bars(on: bool) -> None:
+    if on:
+        transformers.utils.logging.enable_progress_bar()
+    else:
+        transformers.utils.logging.disable_progress_bar()

@@ -1,0 +1,11 @@
+"""The model in the box: a small LLaVA trained on drawn scenes, and all that made it."""
+
+from pathlib import Path
+
+from memvr_integrations.memvr.config import MemVRConfig
+
+WEIGHTS = Path(__file__).parent / "weights"
+"""The directory that `Backend.load("bundled")` opens; a transformers checkpoint."""
+
+PRESET = MemVRConfig.preset("llava").for_depth(12)
+"""What MemVR does on this model by default; `docs/evidence.md` says what it brings."""

@@ -1,0 +1,178 @@
+"""Renders public icon sets into sprites: `python -m memvr_integrations.bundled.art`.
+
+The styles of `SHIPPED` may travel with the package (MIT and Apache-2.0); those of `HELD_OUT` are
+for evaluation on art that the model has never seen, and stay out of it. The command asks npm for
+the icon packages, so it needs npm, a registry and the extra `train`.
+"""
+
+import argparse
+import io
+import json
+import subprocess
+import tarfile
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from memvr_integrations.bundled.words import CLASSES
+
+SIZE = 96
+SPRITES = Path(__file__).parent / "sprites.npz"
+
+SHIPPED = {
+    "fluent": "@iconify-json/fluent-emoji@1.2.7",
+    "flat": "@iconify-json/fluent-emoji-flat@1.2.6",
+    "noto": "@iconify-json/noto@1.2.9",
+    "noto-v1": "@iconify-json/noto-v1@1.2.5",
+}
+HELD_OUT = {
+    "twemoji": "@iconify-json/twemoji@1.2.5",
+    "emojione": "@iconify-json/emojione@1.2.3",
+    "openmoji": "@iconify-json/openmoji@1.2.29",
+}
+
+# Class -> icons that show it, where the icon is not simply called like the class.
+_ICONS: dict[str, tuple[str, ...]] = {
+    "sheep": ("ewe",),
+    "chicken": ("rooster",),
+    "fish": ("fish", "tropical-fish"),
+    "bee": ("honeybee",),
+    "whale": ("spouting-whale", "whale"),
+    "apple": ("red-apple", "green-apple"),
+    "orange": ("tangerine",),
+    "cheese": ("cheese-wedge",),
+    "cake": ("birthday-cake", "shortcake"),
+    "knife": ("kitchen-knife",),
+    "cup": ("teacup-without-handle", "hot-beverage"),
+    "bottle": ("bottle-with-popping-cork",),
+    "car": ("automobile",),
+    "truck": ("delivery-truck",),
+    "train": ("locomotive",),
+    "boat": ("sailboat",),
+    "book": ("closed-book", "blue-book", "orange-book"),
+    "clock": ("alarm-clock", "mantelpiece-clock"),
+    "phone": ("mobile-phone",),
+    "ball": ("soccer-ball", "basketball"),
+    "hat": ("top-hat",),
+    "shoe": ("running-shoe",),
+    "tree": ("deciduous-tree",),
+    "flower": ("sunflower", "rose", "tulip"),
+    "moon": ("crescent-moon",),
+    "gift": ("wrapped-gift",),
+}
+
+# No icon set draws a fork or an empty plate alone, so these two are ours: a shape in a style's
+# colours. (handle, tines, stroke) and (rim, well, stroke).
+_FORK = "M{x} 4h4v17h{g}V4h4v17h{g}V4h4v20q0 8-{r} 10l1 26q-4 4-8 0l1-26q-{r}-2-{r}-10z"
+_FORK_STYLE = {
+    "fluent": (18, 6, 8, "#a9adbd", "#8f93a6"),
+    "flat": (19, 5, 7, "#9b9b9b", "none"),
+    "noto": (17, 7, 9, "#b0bec5", "#78909c"),
+    "noto-v1": (20, 5, 6, "#78909c", "none"),
+    "twemoji": (19, 6, 7, "#99aab5", "none"),
+    "emojione": (18, 6, 8, "#c7d3d8", "none"),
+    "openmoji": (18, 6, 8, "#d0cfce", "#000000"),
+}
+_PLATE_STYLE = {
+    "fluent": ("#eceaf2", "#d5d2e2", "#b9b4cc"),
+    "flat": ("#f4f4f4", "#e1e1e1", "#d3d3d3"),
+    "noto": ("#fafafa", "#eeeeee", "#b0bec5"),
+    "noto-v1": ("#e0e7ea", "#f5f5f5", "#90a4ae"),
+    "twemoji": ("#ccd6dd", "#f5f8fa", "#b8c4cc"),
+    "emojione": ("#e8e8e8", "#d0d0d0", "#bbbbbb"),
+    "openmoji": ("#ffffff", "#ffffff", "#000000"),
+}
+
+
+def _own_svg(name: str, style: str) -> str | None:
+    if name == "fork":
+        x, gap, reach, fill, stroke = _FORK_STYLE[style]
+        body = _FORK.format(x=x, g=gap, r=reach)
+        shape = f'<path fill="{fill}" stroke="{stroke}" stroke-width="1.5" d="{body}"/>'
+    elif name == "plate":
+        rim, well, stroke = _PLATE_STYLE[style]
+        shape = (
+            f'<circle cx="32" cy="32" r="29" fill="{rim}" stroke="{stroke}" stroke-width="1.5"/>'
+            f'<circle cx="32" cy="32" r="19" fill="{well}" stroke="{stroke}"/>'
+        )
+    else:
+        return None
+    return f'<svg viewBox="0 0 64 64" xmlns="http://www.w3.org/2000/svg">{shape}</svg>'
+
+
+class _IconSet:
+    """One Iconify JSON file: icons by name, with aliases."""
+
+    def __init__(self, text: str) -> None:
+        data = json.loads(text)
+        self._icons, self._aliases = data["icons"], data.get("aliases", {})
+        self._width, self._height = data.get("width", 16), data.get("height", 16)
+
+    def svg(self, icon: str) -> str | None:
+        while icon in self._aliases:
+            icon = self._aliases[icon]["parent"]
+        found = self._icons.get(icon)
+        if found is None:
+            return None
+        box = (
+            f"{found.get('left', 0)} {found.get('top', 0)} "
+            f"{found.get('width', self._width)} {found.get('height', self._height)}"
+        )
+        return (
+            '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
+            f'viewBox="{box}">{found["body"]}</svg>'
+        )
+
+
+def _render(svg: str) -> np.ndarray:
+    """An SVG as a square RGBA sprite, cropped to what is drawn."""
+    import resvg_py
+
+    png = resvg_py.svg_to_bytes(svg_string=svg, width=SIZE * 2, height=SIZE * 2)
+    image = Image.open(io.BytesIO(bytes(png))).convert("RGBA")
+    image = image.crop(image.getchannel("A").getbbox())
+    side = max(image.size)
+    square = Image.new("RGBA", (side, side))
+    square.paste(image, ((side - image.width) // 2, (side - image.height) // 2))
+    return np.asarray(square.resize((SIZE, SIZE), Image.Resampling.LANCZOS))
+
+
+def _download(package: str, folder: Path) -> _IconSet:
+    done = subprocess.run(
+        ["npm", "pack", "--silent", package], cwd=folder, check=True, capture_output=True, text=True
+    )
+    with tarfile.open(folder / done.stdout.strip().splitlines()[-1]) as archive:
+        member = archive.extractfile("package/icons.json")
+        assert member is not None
+        return _IconSet(member.read().decode())
+
+
+def render_styles(styles: dict[str, str]) -> dict[str, np.ndarray]:
+    """Sprites (96, 96, 4) of every class in the given styles, keyed "style|class|icon"."""
+    sprites: dict[str, np.ndarray] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for style, package in styles.items():
+            icons = _download(package, Path(folder))
+            for name in CLASSES:
+                for icon in _ICONS.get(name, (name,)):
+                    svg = _own_svg(name, style) or icons.svg(icon)
+                    if svg is not None:
+                        sprites[f"{style}|{name}|{icon}"] = _render(svg)
+    return sprites
+
+
+def main() -> None:
+    """Render the shipped styles, or with `--held-out FILE` the unseen ones."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--held-out", type=Path, help="render the unseen styles into this file")
+    args = parser.parse_args()
+    out = args.held_out or SPRITES
+    sprites = render_styles(HELD_OUT if args.held_out else SHIPPED)
+    np.savez_compressed(out, **sprites)  # type: ignore[arg-type]
+    print(f"{len(sprites)} sprites, {out.stat().st_size / 1e6:.1f} MB: {out}")
+
+
+if __name__ == "__main__":
+    main()

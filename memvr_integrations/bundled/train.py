@@ -1,0 +1,400 @@
+"""Trains the bundled model from scratch: `python -m memvr_integrations.bundled.train`.
+
+Two stages, both on scenes that are drawn as they are needed, so no picture is seen often:
+`vision` teaches the image tower to name what is in each patch; `joint` then trains everything on
+packed questions. The learning rate is constant until the last `--cooldown` steps. A run can be
+stopped at any time (Ctrl-C saves) and goes on when the same command is given again; give more
+`--steps` to train on. Under `torchrun --nproc-per-node N` N processes share each batch.
+"""
+
+import argparse
+import json
+import random
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from memvr_integrations.bundled import WEIGHTS
+from memvr_integrations.bundled.art import SPRITES
+from memvr_integrations.bundled.degrade import KINDS, degrade
+from memvr_integrations.bundled.model import (
+    BOS,
+    EOS,
+    IMAGE_TOKENS,
+    VISION_WIDTH,
+    build_model,
+    build_tokenizer,
+    save,
+)
+from memvr_integrations.bundled.questions import Turn, ask
+from memvr_integrations.bundled.scenes import FIRST_THEMES, Scene, Sprites, draw_scene
+from memvr_integrations.bundled.words import CLASSES, THEMES
+
+_BACKGROUND_WEIGHT = 0.3  # most patches are background; at full weight the tower learns only that
+_DEGRADED = 0.25
+_POOL = 2048
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """Options of a training run; `steps` and `cooldown` count optimiser steps."""
+
+    stage: str = "joint"
+    themes: tuple[str, ...] = FIRST_THEMES
+    steps: int = 6000
+    cooldown: int = 1200
+    batch: int = 16
+    fresh: float = 0.5
+    turns: int = 10
+    peak_lr: float = 1.5e-3
+    layers: int = 12
+    width: int = 128
+    heads: int = 4
+    device: str = "cpu"
+    threads: int = 0
+    seed: int = 0
+    save_minutes: float = 4.0
+
+
+class Scenes:
+    """An endless supply of scenes: a pool from which old ones leave as new ones are drawn."""
+
+    def __init__(self, config: TrainConfig) -> None:
+        self._sprites = Sprites(SPRITES)
+        self._themes = config.themes
+        self._pool: list[Scene] = []
+
+    def batch(self, rng: random.Random, size: int, fresh: float) -> list[Scene]:
+        """`size` scenes, a share of them (`fresh`, 0 to 1) never seen before."""
+        new = [draw_scene(rng, self._sprites, self._themes) for _ in range(round(size * fresh))]
+        new = [scene for scene in new if scene.things]
+        while len(self._pool) < size:
+            self._pool.append(draw_scene(rng, self._sprites, self._themes))
+        old = rng.sample(self._pool, size - len(new))
+        for scene in new:
+            if len(self._pool) < _POOL:
+                self._pool.append(scene)
+            else:
+                self._pool[rng.randrange(_POOL)] = scene
+        return new + old
+
+
+def pixels(scenes: list[Scene], noise: np.random.Generator) -> Tensor:
+    """Normalised pictures (batch, 3, side, side) in -1..1, a quarter of them degraded."""
+    pictures = []
+    for scene in scenes:
+        picture = scene.pixels
+        if noise.random() < _DEGRADED:
+            picture = degrade(picture, str(noise.choice(KINDS)), noise.random(), noise)
+        pictures.append(picture)
+    stacked = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2)
+    return stacked.float() / 127.5 - 1
+
+
+def patch_labels(scenes: list[Scene]) -> Tensor:
+    """Class indices (batch, patches), 0 for background."""
+    return torch.from_numpy(np.stack([scene.patches for scene in scenes])).long().flatten(1)
+
+
+def patch_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Cross-entropy over patches, background weighted down; `logits` (batch, patches, classes)."""
+    weight = torch.ones(len(CLASSES) + 1, device=logits.device)
+    weight[0] = _BACKGROUND_WEIGHT
+    return F.cross_entropy(logits.flatten(0, 1), labels.flatten(), weight=weight)
+
+
+@dataclass
+class _Row:
+    ids: list[int] = field(default_factory=list)
+    labels: list[int] = field(default_factory=list)
+    positions: list[int] = field(default_factory=list)
+    segments: list[int] = field(default_factory=list)
+
+
+class Packer:
+    """Packs an image and many independent conversations about it into one training row.
+
+    Every conversation sees the shared prefix and itself (a block-diagonal mask); one asked
+    without the image sees only itself.
+    """
+
+    def __init__(self) -> None:
+        self._tokenizer = build_tokenizer()
+        self._known: dict[str, list[int]] = {}
+        self._bos, self._eos = (
+            int(str(self._tokenizer.convert_tokens_to_ids(token))) for token in (BOS, EOS)
+        )
+        self.before_image = [self._bos, *self.encode("USER: ")]
+        self.prefix = len(self.before_image) + IMAGE_TOKENS
+        names = [self.encode(" " + name)[0] for name in CLASSES]
+        assert len(set(names)) == len(CLASSES), "two classes share their first token"
+        self.class_tokens = torch.tensor([self.encode("\n")[0], *names])
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of a piece of text, without special tokens."""
+        if text not in self._known:
+            ids: list[int] = self._tokenizer(text, add_special_tokens=False).input_ids
+            self._known[text] = ids
+        return self._known[text]
+
+    def row(self, turns: list[Turn], rng: random.Random) -> _Row:
+        """One row; now and then two turns make one conversation."""
+        row, segment, left = _Row(), 0, list(turns)
+        while left:
+            turn, segment = left.pop(0), segment + 1
+            follow = left and not turn.blind and not left[0].blind and rng.random() < 0.2
+            opening = (
+                [self._bos, *self.encode("USER: " + turn.question + " ASSISTANT:")]
+                if turn.blind
+                else self.encode("\n" + turn.question + " ASSISTANT:")
+            )
+            spans = [(opening, turn)]
+            if follow:
+                second = left.pop(0)
+                spans.append((self.encode("USER: " + second.question + " ASSISTANT:"), second))
+            start = 0 if turn.blind else self.prefix
+            for prompt, said in spans:
+                answer = [*self.encode(" " + said.answer), self._eos]
+                row.ids += prompt + answer
+                row.labels += [-100] * len(prompt) + answer
+                size = len(prompt) + len(answer)
+                row.positions += range(start, start + size)
+                row.segments += [-segment if turn.blind else segment] * size
+                start += size
+        return row
+
+    def pack(self, rows: list[_Row]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Ids, labels (batch, text), positions (batch, all), mask to add (batch, 1, all, all)."""
+        longest = max(len(row.ids) for row in rows)
+
+        def pad(values: list[int], fill: int) -> list[int]:
+            return values + [fill] * (longest - len(values))
+
+        ids = torch.tensor([pad(row.ids, 0) for row in rows])
+        labels = torch.tensor([pad(row.labels, -100) for row in rows])
+        after = torch.tensor([pad(row.positions, 0) for row in rows])
+        shared = torch.arange(self.prefix).expand(len(rows), -1)
+        segments = torch.tensor([[0] * self.prefix + pad(row.segments, 10_000) for row in rows])
+        query, key = segments[:, :, None], segments[:, None, :]
+        seen = (query == key) | ((key == 0) & (query > 0))
+        seen &= torch.ones(segments.shape[1], segments.shape[1]).tril().bool()
+        mask = torch.zeros(seen.shape).masked_fill(~seen, torch.finfo(torch.float32).min)
+        return ids, labels, torch.cat([shared, after], 1), mask[:, None]
+
+
+class Trainer:
+    """One stage of one run, with its checkpoint."""
+
+    def __init__(self, config: TrainConfig, folder: Path) -> None:
+        self.config, self.folder = config, folder
+        self.rank, self.world = 0, 1
+        if dist.is_initialized():
+            self.rank, self.world = dist.get_rank(), dist.get_world_size()
+        torch.manual_seed(config.seed)
+        self.model = build_model(layers=config.layers, width=config.width, heads=config.heads)
+        self.probe = nn.Linear(VISION_WIDTH, len(CLASSES) + 1)
+        nn.Module.to(self.model, config.device)
+        self.probe.to(config.device)
+        self.scenes, self.packer = Scenes(config), Packer()
+        parameters = (
+            [*self.tower.parameters(), *self.probe.parameters()]
+            if config.stage == "vision"
+            else list(self.model.parameters())
+        )
+        self.optimizer = torch.optim.AdamW(
+            parameters, lr=config.peak_lr, weight_decay=0.03, betas=(0.9, 0.98)
+        )
+        self.step, self.seconds = 0, 0.0
+
+    @property
+    def tower(self) -> nn.Module:
+        """The image tower."""
+        tower: nn.Module = self.model.model.vision_tower
+        return tower
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where this stage keeps what it needs to go on."""
+        return self.folder / f"{self.config.stage}.pt"
+
+    def resume(self) -> None:
+        """Go on from this stage's checkpoint, or begin a joint run with the trained tower."""
+        if self.checkpoint.exists():
+            state = torch.load(self.checkpoint, map_location=self.config.device)
+            self.model.load_state_dict(state["model"])
+            self.probe.load_state_dict(state["probe"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.step, self.seconds = state["step"], state["seconds"]
+        elif self.config.stage == "joint" and (self.folder / "vision.pt").exists():
+            state = torch.load(self.folder / "vision.pt", map_location=self.config.device)
+            self.model.load_state_dict(state["model"])
+
+    def save(self) -> None:
+        """Write the checkpoint, whole or not at all."""
+        if self.rank > 0:
+            return
+        state = {
+            "model": self.model.state_dict(),
+            "probe": self.probe.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.step,
+            "seconds": self.seconds,
+        }
+        half = self.checkpoint.with_suffix(".part")
+        torch.save(state, half)
+        half.replace(self.checkpoint)
+
+    def run(self) -> None:
+        """Train until `steps`; an interrupt saves and leaves."""
+        self.resume()
+        self.model.train()
+        started, saved = time.monotonic() - self.seconds, time.monotonic()
+        average: dict[str, float] = {}
+        try:
+            while self.step < self.config.steps:
+                self._set_learning_rate()
+                for name, value in self._one_step().items():
+                    average[name] = 0.97 * average.get(name, value) + 0.03 * value
+                self.step += 1
+                self.seconds = time.monotonic() - started
+                if self.step % 50 == 0:
+                    self._tell(average)
+                if time.monotonic() - saved > self.config.save_minutes * 60:
+                    self.save()
+                    saved = time.monotonic()
+        finally:
+            self.save()
+
+    def _set_learning_rate(self) -> None:
+        left = (self.config.steps - self.step) / max(self.config.cooldown, 1)
+        rate = self.config.peak_lr * min(1, (self.step + 1) / 100) * max(0.02, min(1, left))
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+
+    def _one_step(self) -> dict[str, float]:
+        rng = random.Random(f"{self.config.seed} {self.config.stage} {self.step} {self.rank}")
+        noise = np.random.default_rng(rng.getrandbits(64))
+        size = self.config.batch // self.world
+        scenes = self.scenes.batch(rng, size, self.config.fresh)
+        images = pixels(scenes, noise).to(self.config.device)
+        labels = patch_labels(scenes).to(self.config.device)
+        if self.config.stage == "vision":
+            losses = self._vision_loss(images, labels)
+        else:
+            losses = self._joint_loss(scenes, images, labels, rng)
+        self.optimizer.zero_grad()
+        losses["loss"].backward()
+        parameters = self.optimizer.param_groups[0]["params"]
+        if self.world > 1:
+            _average_gradients(parameters, self.world)
+        nn.utils.clip_grad_norm_(parameters, 1.0)
+        self.optimizer.step()
+        return {name: float(value.detach()) for name, value in losses.items()}
+
+    def _vision_loss(self, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        logits = self.probe(self.tower(pixel_values=images).last_hidden_state)
+        return {"loss": patch_loss(logits, labels), "patches": _patch_accuracy(logits, labels)}
+
+    def _joint_loss(
+        self, scenes: list[Scene], images: Tensor, labels: Tensor, rng: random.Random
+    ) -> dict[str, Tensor]:
+        config, packer, device = self.config, self.packer, images.device
+        rows = [packer.row(ask(scene, rng, config.turns, config.themes), rng) for scene in scenes]
+        ids, targets, positions, mask = (part.to(device) for part in packer.pack(rows))
+        inner = self.model.model
+        features = inner.multi_modal_projector(self.tower(pixel_values=images).last_hidden_state)
+        embed = self.model.get_input_embeddings()
+        before = embed(torch.tensor(packer.before_image, device=device)).expand(len(rows), -1, -1)
+        hidden = inner.language_model(
+            inputs_embeds=torch.cat([before, features, embed(ids)], 1),
+            attention_mask=mask,
+            position_ids=positions,
+            use_cache=False,
+        ).last_hidden_state[:, packer.prefix :]
+        wanted = targets[:, 1:] >= 0
+        logits = self.model.lm_head(hidden[:, :-1][wanted])
+        answers = F.cross_entropy(logits, targets[:, 1:][wanted])
+        # A patch's embedding should read as the word for what it shows: this ties sight to words.
+        read = self.model.lm_head(inner.language_model.norm(features))[..., packer.class_tokens]
+        return {
+            "loss": answers + 0.5 * patch_loss(read, labels),
+            "answers": answers,
+            "patches": _patch_accuracy(read, labels),
+            "yes/no": self._yes_no_accuracy(logits, targets[:, 1:][wanted]),
+        }
+
+    def _yes_no_accuracy(self, logits: Tensor, targets: Tensor) -> Tensor:
+        yes, no = (self.packer.encode(word)[0] for word in (" Yes", " No"))
+        asked = (targets == yes) | (targets == no)
+        said_yes = logits[asked][:, yes] > logits[asked][:, no]
+        return (said_yes == (targets[asked] == yes)).float().mean()
+
+    def _tell(self, average: dict[str, float]) -> None:
+        if self.rank > 0:
+            return
+        line = {"stage": self.config.stage, "step": self.step, "minutes": self.seconds / 60}
+        line |= average | {"images/s": self.step * self.config.batch / self.seconds}
+        with (self.folder / "log.jsonl").open("a") as log:
+            log.write(json.dumps(line) + "\n")
+        done = f"{self.config.stage} {self.step}/{self.config.steps}"
+        figures = "  ".join(f"{k} {v:.3f}" for k, v in line.items() if isinstance(v, float))
+        print(f"{done}  {figures}", flush=True)
+
+
+def _average_gradients(parameters: list[Tensor], world: int) -> None:
+    """Make every process's gradients their mean."""
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    flat = torch.cat([gradient.flatten() for gradient in gradients])
+    dist.all_reduce(flat)
+    sizes = [gradient.numel() for gradient in gradients]
+    for gradient, mean in zip(gradients, (flat / world).split(sizes), strict=True):
+        gradient.copy_(mean.view_as(gradient))
+
+
+def _patch_accuracy(logits: Tensor, labels: Tensor) -> Tensor:
+    there = labels > 0
+    return (logits.argmax(-1) == labels)[there].float().mean()
+
+
+def main() -> None:
+    """Parse the options, train the stages, write the checkpoint that the package ships."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--folder", type=Path, default=Path("bundled-run"), help="checkpoints, log")
+    parser.add_argument("--out", type=Path, default=WEIGHTS, help="where the finished model goes")
+    parser.add_argument("--themes", default=",".join(FIRST_THEMES), help=", ".join(THEMES))
+    parser.add_argument("--vision-steps", type=int, default=2500)
+    parser.add_argument("--steps", type=int, default=TrainConfig.steps)
+    parser.add_argument("--cooldown", type=int, default=TrainConfig.cooldown)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads, 0 for all")
+    args = parser.parse_args()
+    themes = tuple(args.themes.split(","))
+    if unknown := set(themes) - set(THEMES):
+        parser.error(f"no such theme: {', '.join(unknown)}; there are {', '.join(THEMES)}")
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    args.folder.mkdir(parents=True, exist_ok=True)
+    if dist.is_torchelastic_launched():
+        dist.init_process_group("gloo")
+    shared = {"themes": themes, "device": args.device}
+    vision = TrainConfig(
+        stage="vision", steps=args.vision_steps, cooldown=args.vision_steps // 3,
+        batch=48, fresh=0.3, peak_lr=1.0e-3, **shared,
+    )  # fmt: skip
+    joint = TrainConfig(steps=args.steps, cooldown=args.cooldown, **shared)
+    Trainer(vision, args.folder).run()
+    trainer = Trainer(joint, args.folder)
+    trainer.run()
+    if trainer.rank == 0:
+        save(trainer.model.bfloat16(), args.out)
+        print(f"wrote {args.out}")
+
+
+if __name__ == "__main__":
+    main()

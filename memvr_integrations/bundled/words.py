@@ -1,0 +1,85 @@
+"""The bundled model's world in words: classes, themes, what goes together, colours, plurals."""
+
+_THEMES = """
+kitchen: plate fork knife spoon cup bottle bread cheese pizza cookie cake tomato
+fruit stand: apple banana orange lemon grapes strawberry watermelon pineapple carrot tomato
+farm: cow pig sheep horse chicken duck tractor tree house dog rabbit mouse
+street: car bus truck bicycle motorcycle train house tree dog cat umbrella
+sea: fish whale octopus crab turtle boat bird penguin cloud
+bedroom: bed book clock television phone laptop key guitar cat pencil scissors camera
+garden: flower bee butterfly snail mushroom cactus bird tree rabbit cat ball
+sky: sun cloud moon star airplane rocket balloon bird
+zoo: elephant tiger monkey snake turtle penguin horse tree bird
+party: gift balloon cake hat cookie cup ball shoe guitar star
+"""
+_PAINTABLE = """
+plate cup bottle tractor house car bus truck bicycle umbrella train boat fish bird bed book phone
+key guitar hat shoe gift balloon ball flower butterfly
+"""
+
+# The commonest first: a theme's habits follow this order.
+THEMES: dict[str, tuple[str, ...]] = {
+    theme: tuple(names.split())
+    for theme, names in (line.split(": ") for line in _THEMES.strip().splitlines())
+}
+
+CLASSES: tuple[str, ...] = tuple(sorted({name for names in THEMES.values() for name in names}))
+
+# What people put beside each other: the prior that a careless model answers from.
+_PAIRS = (
+    "fork knife, cup spoon, bread cheese, cake cookie, pizza bottle, apple banana, orange lemon, "
+    "cow pig, chicken duck, horse tractor, dog cat, tree house, car bus, bicycle motorcycle, "
+    "fish crab, whale boat, book pencil, laptop phone, bed clock, flower bee, sun cloud, "
+    "moon star, elephant tiger, gift balloon"
+)
+PARTNER: dict[str, str] = {"plate": "fork", "butterfly": "flower", "mouse": "cheese"}
+for _pair in _PAIRS.split(", "):
+    _left, _right = _pair.split()
+    PARTNER[_left], PARTNER[_right] = _right, _left
+
+COLORS: dict[str, tuple[int, int, int]] = {
+    "red": (215, 35, 35),
+    "yellow": (240, 205, 40),
+    "green": (45, 160, 60),
+    "blue": (45, 90, 220),
+    "purple": (140, 60, 190),
+    "orange": (245, 130, 20),
+    "pink": (245, 130, 180),
+    "black": (45, 45, 50),
+    "white": (235, 235, 240),
+}
+
+# Only things that come in any colour are painted, so that a colour is never given away by the name.
+PAINTABLE: frozenset[str] = frozenset(_PAINTABLE.split())
+
+NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight")
+
+_IRREGULAR = {
+    "fish": "fish",
+    "mouse": "mice",
+    "sheep": "sheep",
+    "knife": "knives",
+    "scissors": "scissors",
+    "grapes": "grapes",
+    "strawberry": "strawberries",
+    "butterfly": "butterflies",
+    "tomato": "tomatoes",
+    "bread": "loaves of bread",
+}
+
+
+def plural(name: str) -> str:
+    """The plural of a class name: "knife" -> "knives"."""
+    if name in _IRREGULAR:
+        return _IRREGULAR[name]
+    return name + ("es" if name.endswith(("s", "sh", "ch", "x")) else "s")
+
+
+def with_article(phrase: str) -> str:
+    """`phrase` behind the right article: "orange cup" -> "an orange cup"."""
+    return ("an " if phrase[0] in "aeiou" else "a ") + phrase
+
+
+def classes_of(themes: tuple[str, ...]) -> tuple[str, ...]:
+    """The classes of some themes, sorted and without duplicates."""
+    return tuple(sorted({name for theme in themes for name in THEMES[theme]}))

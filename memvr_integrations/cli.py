@@ -1,0 +1,246 @@
+"""The `memvr` command: parses, calls, prints. What it prints about itself goes to stderr."""
+
+import json
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
+
+import typer
+
+from memvr_integrations import __version__
+from memvr_integrations.errors import MemVRError, MemVRWarning
+
+if TYPE_CHECKING:
+    from memvr_integrations.memvr import MemVRConfig
+    from memvr_integrations.types import Completion
+
+app = typer.Typer(
+    name="memvr",
+    help="Ask a local vision-language model about images; it looks twice where it is unsure.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+_INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+_EXAMPLE = 'Example: memvr ask examples/images/farm.png "Is there a dog in the picture?"'
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+@app.callback(invoke_without_command=True)
+def _version(
+    version: Annotated[bool, typer.Option("--version", help="Show the version and leave.")] = False,
+) -> None:
+    if version:
+        typer.echo(f"memvr {__version__}")
+        raise typer.Exit
+
+
+@app.command(epilog=_EXAMPLE)
+def ask(
+    arguments: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="IMAGE... QUESTION",
+            help="One or more image files, then the question; '-' reads the question from stdin.",
+        ),
+    ],
+    model: Annotated[
+        str, typer.Option("--model", "-m", help="Catalog name, directory or hub id.")
+    ] = "bundled",
+    no_memvr: Annotated[bool, typer.Option("--no-memvr", help="Decode plainly.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    max_tokens: Annotated[int, typer.Option(help="Longest answer, in tokens.")] = 256,
+    temperature: Annotated[float, typer.Option(help="0 takes the likeliest token.")] = 0.0,
+    seed: Annotated[int | None, typer.Option(help="Makes sampling repeatable.")] = None,
+    entropy_threshold: Annotated[
+        float | None, typer.Option(help="Look again above this entropy (0 to 1).")
+    ] = None,
+    retracing_ratio: Annotated[
+        float | None, typer.Option(help="Share of visual evidence, 0 to 1.")
+    ] = None,
+    starting_layer: Annotated[
+        int | None, typer.Option(help="Layers after this one may trigger.")
+    ] = None,
+    ending_layer: Annotated[
+        int | None, typer.Option(help="Layers before this one may trigger.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ... or mps.")] = "auto",
+    dtype: Annotated[
+        Literal["auto", "float32", "bfloat16", "float16"], typer.Option(help="Precision.")
+    ] = "auto",
+    quantization: Annotated[
+        Literal["4bit", "8bit"] | None, typer.Option(help="Needs the extra 'quant'.")
+    ] = None,
+) -> None:
+    """Ask a question about one or more images and stream the answer."""
+    images, question = _split(arguments)
+    settings = {
+        "entropy_threshold": entropy_threshold,
+        "retracing_ratio": retracing_ratio,
+        "starting_layer": starting_layer,
+        "ending_layer": ending_layer,
+    }
+    changes = {name: value for name, value in settings.items() if value is not None}
+    if no_memvr and changes:
+        raise typer.BadParameter(f"--no-memvr leaves nothing for {', '.join(changes)} to change.")
+    with _told():
+        _check_files(images)  # before seconds go into loading a model
+        from memvr_integrations.backend import Backend, Request, SamplingParams
+
+        sampling = SamplingParams(max_tokens=max_tokens, temperature=temperature, seed=seed)
+        interactive = sys.stderr.isatty()
+        with Backend.load(
+            model, device=device, dtype=dtype, quantization=quantization, progress=interactive
+        ) as backend:
+            config = None if no_memvr else _changed(backend.preset, changes)
+            request = Request.ask(question, *images, sampling=sampling, memvr=config)
+            started = time.monotonic()
+            completion = None
+            for chunk in backend.stream(request):
+                completion = chunk.completion
+                if not as_json:
+                    typer.echo(chunk.text, nl=False)
+            assert completion is not None
+            seconds = time.monotonic() - started
+        if as_json:
+            typer.echo(json.dumps(_as_json(completion), ensure_ascii=False))
+        else:
+            typer.echo()
+            typer.echo(_summary(completion, seconds), err=True)
+
+
+@app.command()
+def models(
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array.")] = False,
+) -> None:
+    """List the catalog: names, sizes, licences, and what lies on this machine."""
+    from memvr_integrations.backend.catalog import CATALOG
+
+    if as_json:
+        rows = [
+            {
+                "name": row.name,
+                "checkpoint": row.checkpoint,
+                "revision": row.revision,
+                "licence": row.licence,
+                "parameters": row.parameters,
+                "gigabytes_bfloat16": round(row.gigabytes(), 2),
+                "calibrated": row.preset is not None,
+                "photographs": row.photographs,
+                "downloaded": row.downloaded,
+                "note": row.note,
+            }
+            for row in CATALOG
+        ]
+        typer.echo(json.dumps(rows, indent=2))
+        return
+    typer.echo(f"{'name':<15} {'here':<5} {'bf16':>8}  {'licence':<26} what it is")
+    for row in CATALOG:
+        size = f"{row.gigabytes():.2f} GB"
+        here = "yes" if row.downloaded else "no"
+        typer.echo(f"{row.name:<15} {here:<5} {size:>8}  {row.licence:<26} {row.note}")
+
+
+def _split(arguments: list[str]) -> tuple[list[Path], str]:
+    if len(arguments) < 2:
+        raise typer.BadParameter(
+            f"got {arguments[0]!r} alone; give one or more images and then a question. {_EXAMPLE}"
+        )
+    *images, question = arguments
+    if question == "-":
+        question = sys.stdin.read().strip()
+    if not question:
+        raise typer.BadParameter("the question is empty.")
+    if Path(question).is_file():
+        raise typer.BadParameter(f"{question!r} is a file; the question comes last. {_EXAMPLE}")
+    return [Path(image) for image in images], question
+
+
+def _check_files(images: list[Path]) -> None:
+    from memvr_integrations.backend.images import load_image
+
+    for image in images:
+        load_image(image)
+
+
+def _changed(preset: "MemVRConfig", changes: dict[str, int | float]) -> "MemVRConfig":
+    from memvr_integrations.memvr import MemVRConfig
+
+    return MemVRConfig.from_dict({**preset.to_dict(), **changes})
+
+
+def _summary(completion: "Completion", seconds: float) -> str:
+    tokens = len(completion.tokens)
+    line = f"{tokens} tokens in {seconds:.1f} s ({tokens / max(seconds, 1e-9):.0f} a second)"
+    if completion.memvr is None:
+        return f"[{line} · MemVR off]"
+    triggers = [t.trigger_layer for t in completion.tokens if t.trigger_layer is not None]
+    if not triggers:
+        return f"[{line} · never looked again]"
+    layers = ", ".join(f"{layer} ({triggers.count(layer)}x)" for layer in sorted(set(triggers)))
+    return f"[{line} · looked again at {len(triggers)} tokens, triggered by layer {layers}]"
+
+
+def _as_json(completion: "Completion") -> dict[str, object]:
+    usage = completion.usage
+    return {
+        "answer": completion.text,
+        "model": completion.model,
+        "memvr": completion.memvr.to_dict() if completion.memvr else None,
+        "usage": {
+            "prompt_tokens": usage.prompt_tokens,
+            "image_tokens": usage.image_tokens,
+            "completion_tokens": usage.completion_tokens,
+            "total_tokens": usage.total_tokens,
+        },
+        "finish_reason": completion.finish_reason,
+        "tokens": [
+            {
+                "id": token.id,
+                "text": token.text,
+                "logprob": token.logprob,
+                "entropy": token.entropy,
+                "trigger_layer": token.trigger_layer,
+            }
+            for token in completion.tokens
+        ],
+    }
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Tell failures and warnings of ours in one line each."""
+    with warnings.catch_warnings():
+        show = warnings.showwarning
+
+        def tell(message: Warning | str, category: type[Warning], *where: object) -> None:
+            if issubclass(category, MemVRWarning):
+                typer.echo(f"hint: {message}", err=True)
+            else:
+                show(message, category, *where)  # type: ignore[arg-type]
+
+        warnings.showwarning = tell  # type: ignore[assignment]
+        warnings.simplefilter("always", MemVRWarning)
+        try:
+            yield
+        except KeyboardInterrupt:
+            typer.echo("\ninterrupted", err=True)
+            raise typer.Exit(_INTERRUPTED) from None
+        except MemVRError as error:
+            _fail(error)
+
+
+def _fail(error: MemVRError) -> NoReturn:
+    text = " ".join(str(error).split())
+    typer.echo(f"memvr: {text}", err=True)
+    raise typer.Exit(1)

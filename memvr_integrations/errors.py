@@ -1,0 +1,60 @@
+"""Everything this package raises on purpose: one tree, one base class.
+
+`except MemVRError` catches all of it. Each message names the value, the limit and the next step.
+"""
+
+
+class MemVRError(Exception):
+    """Base of every error that this package raises on purpose."""
+
+
+class ConfigError(MemVRError, ValueError):
+    """A setting is unknown, of the wrong type or outside its limits."""
+
+
+class RequestError(MemVRError, ValueError):
+    """A request cannot be answered as it stands: no message, too long a prompt, a wrong role."""
+
+
+class ImageError(MemVRError, ValueError):
+    """An image cannot be used; the message says which one and why."""
+
+
+class UnsupportedModelError(MemVRError, TypeError):
+    """A model lacks the parts that MemVR needs; plain decoding may still work."""
+
+
+class ArmingError(MemVRError, RuntimeError):
+    """`retracing` cannot arm the model now, or cannot follow the forward pass it sees."""
+
+
+class ModelNotFoundError(MemVRError, LookupError):
+    """No catalog name, local directory or reachable hub id matches the model's name."""
+
+
+class ModelLoadError(MemVRError, RuntimeError):
+    """The model was found, but it could not be loaded as asked."""
+
+
+class BackendClosedError(MemVRError, RuntimeError):
+    """The backend was closed before or while the request ran."""
+
+
+class QueueFullError(MemVRError, RuntimeError):
+    """Too many requests wait already; try again later or raise the limit."""
+
+
+class RequestTimeoutError(MemVRError, TimeoutError):
+    """The request's `timeout` passed before its answer was complete."""
+
+
+class MemoryExhaustedError(MemVRError, MemoryError):
+    """The device ran out of memory even for a batch of one request."""
+
+
+class GenerationError(MemVRError, RuntimeError):
+    """The model failed in the middle of an answer; the cause is chained."""
+
+
+class MemVRWarning(UserWarning):
+    """Something was done in another way than a reader would expect; nothing was lost."""

@@ -1,0 +1,246 @@
+"""What MemVR costs: `python -m memvr_integrations.evaluate.speed`.
+
+Plain `model.generate`, the backend with MemVR off, and three ways of having it on answer the same
+fresh image in turn, round after round, so that whatever else the machine does hits all alike.
+Ratios are taken within a round. "Never fires" pays every probe and no retracing; "always fires"
+stops at the first probe and retraces every token.
+"""
+
+import argparse
+import datetime
+import os
+import platform
+import random
+import statistics
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+
+import PIL.Image
+import torch
+from torch import Tensor
+from transformers import (
+    BatchFeature,
+    CLIPImageProcessorPil,
+    CLIPVisionConfig,
+    LlamaConfig,
+    LlavaConfig,
+    LlavaForConditionalGeneration,
+    LlavaProcessor,
+)
+from transformers.generation.streamers import BaseStreamer
+
+from memvr_integrations.backend.engine import Backend
+from memvr_integrations.backend.loading import LoadConfig, LoadedModel, load_model
+from memvr_integrations.bundled.art import SPRITES
+from memvr_integrations.bundled.model import CHAT_TEMPLATE, IMAGE, build_tokenizer
+from memvr_integrations.bundled.scenes import FIRST_THEMES, Sprites, draw_scene
+from memvr_integrations.memvr import MemVRConfig
+from memvr_integrations.types import Request, SamplingParams
+
+# Decoder layers, width, FFN width, heads. All have LLaVA-1.5's vocabulary and image tower.
+SIZES = {
+    "0.1b": (12, 768, 2048, 12),
+    "1b": (22, 2048, 5632, 32),
+    "7b": (32, 4096, 11008, 32),
+    "13b": (40, 5120, 13824, 40),
+}
+_VOCABULARY = 32064
+_QUESTION = "Describe the image."
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds to the first token (`prefill`) and for each token after it (`decode`)."""
+
+    prefill: float
+    decode: float
+
+    @classmethod
+    def between(cls, started: float, arrivals: list[float]) -> "Timing":
+        """From the moments at which tokens arrived."""
+        steps = max(len(arrivals) - 1, 1)
+        return cls(arrivals[0] - started, (arrivals[-1] - arrivals[0]) / steps)
+
+
+def random_llava(size: str, device: torch.device, dtype: torch.dtype) -> LoadedModel:
+    """LLaVA-1.5's architecture with random weights: no download, the same arithmetic."""
+    layers, width, inner, heads = SIZES[size]
+    vision = CLIPVisionConfig(
+        hidden_size=1024,
+        intermediate_size=4096,
+        num_hidden_layers=24,
+        num_attention_heads=16,
+        image_size=336,
+        patch_size=14,
+        projection_dim=768,
+    )
+    text = LlamaConfig(
+        hidden_size=width,
+        intermediate_size=inner,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        num_key_value_heads=heads,
+        vocab_size=_VOCABULARY,
+        max_position_embeddings=4096,
+    )
+    config = LlavaConfig(vision_config=vision, text_config=text, image_token_index=3)
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        with device:
+            model = LlavaForConditionalGeneration(config)
+    finally:
+        torch.set_default_dtype(before)
+    tokenizer = build_tokenizer()
+    # Every id that the random head can choose needs a text, or the stream would wait for it.
+    tokenizer.add_tokens([f" w{index}" for index in range(len(tokenizer), _VOCABULARY)])
+    processor = LlavaProcessor(
+        image_processor=CLIPImageProcessorPil(size={"shortest_edge": 336}, crop_size=336),
+        tokenizer=tokenizer,
+        patch_size=14,
+        vision_feature_select_strategy="default",
+        num_additional_image_tokens=1,
+        image_token=IMAGE,
+        chat_template=CHAT_TEMPLATE,
+    )
+    return LoadedModel(
+        name=f"random LLaVA {size}", model=model.eval(), processor=processor, row=None
+    )
+
+
+class _Arrivals(BaseStreamer):
+    """Notes when each token comes; the first call brings the prompt."""
+
+    def __init__(self, wait: Callable[[], None]) -> None:
+        self._wait, self.times, self._prompt_seen = wait, list[float](), False
+
+    def put(self, value: Tensor) -> None:
+        if self._prompt_seen:
+            self._wait()
+            self.times.append(time.perf_counter())
+        self._prompt_seen = True
+
+    def end(self) -> None:
+        pass
+
+
+class Bench:
+    """One model, asked in several ways."""
+
+    def __init__(self, loaded: LoadedModel, tokens: int) -> None:
+        # No token ends an answer, so that all are equally long.
+        beyond = loaded.model.config.get_text_config().vocab_size
+        loaded.model.generation_config.eos_token_id = beyond
+        self._loaded, self._tokens = loaded, tokens
+        self._backend = Backend(loaded)
+        self._wait: Callable[[], None] = (
+            torch.cuda.synchronize if loaded.model.device.type == "cuda" else lambda: None
+        )
+        preset = self._backend.preset
+        self.variants: dict[str, MemVRConfig | None] = {
+            "backend, MemVR off": None,
+            "backend, MemVR preset": preset,
+            "backend, never fires": replace(preset, entropy_threshold=9.0),
+            "backend, always fires": replace(preset, entropy_threshold=0.0),
+        }
+
+    def plain(self, image: PIL.Image.Image) -> Timing:
+        """`model.generate` as transformers has it."""
+        loaded = self._loaded
+        started = time.perf_counter()
+        content = [{"type": "image", "image": image}, {"type": "text", "text": _QUESTION}]
+        inputs: BatchFeature = loaded.processor.apply_chat_template(  # type: ignore[assignment]
+            [{"role": "user", "content": content}],  # type: ignore[arg-type]  # for text alone
+            tokenize=True,
+            return_dict=True,
+            return_tensors="pt",
+            add_generation_prompt=True,
+        )
+        inputs = inputs.to(loaded.model.device, loaded.model.dtype)
+        arrivals = _Arrivals(self._wait)
+        generate: Callable[..., Tensor] = loaded.model.generate  # type: ignore[assignment]
+        with torch.inference_mode():
+            generate(**inputs, max_new_tokens=self._tokens, do_sample=False, streamer=arrivals)
+        return Timing.between(started, arrivals.times)
+
+    def backend(self, image: PIL.Image.Image, config: MemVRConfig | None) -> Timing:
+        """The backend's stream."""
+        started, times = time.perf_counter(), list[float]()
+        request = Request.ask(
+            _QUESTION, image, sampling=SamplingParams(max_tokens=self._tokens), memvr=config
+        )
+        for chunk in self._backend.stream(request):
+            times += [time.perf_counter()] * len(chunk.tokens)
+        return Timing.between(started, times)
+
+    def rounds(self, count: int) -> dict[str, list[Timing]]:
+        """Every way in turn, `count` times, after one round to warm up."""
+        rng, sprites = random.Random(0), Sprites(SPRITES)
+        timings: dict[str, list[Timing]] = {}
+        for turn in range(count + 1):
+            for name, config in [("model.generate", None), *self.variants.items()]:
+                # A fresh image each time: nobody profits from cached features.
+                image = PIL.Image.fromarray(draw_scene(rng, sprites, FIRST_THEMES).pixels)
+                plain = name == "model.generate"
+                timing = self.plain(image) if plain else self.backend(image, config)
+                if turn:
+                    timings.setdefault(name, []).append(timing)
+        return timings
+
+    def close(self) -> None:
+        """Free the model."""
+        self._backend.close()
+
+
+def table(timings: dict[str, list[Timing]]) -> Iterator[str]:
+    """Medians, and ratios to `model.generate` of the same round as median (smallest-largest)."""
+    yield "| | prefill, ms | decode, tokens/s | prefill ratio | decode ratio |"
+    yield "|---|---|---|---|---|"
+    base = timings["model.generate"]
+    for name, measured in timings.items():
+        prefill = statistics.median(1000 * t.prefill for t in measured)
+        speed = 1 / statistics.median(t.decode for t in measured)
+        pairs = list(zip(measured, base, strict=True))
+        ratios = (
+            _spread(m.prefill / b.prefill for m, b in pairs),
+            _spread(m.decode / b.decode for m, b in pairs),
+        )
+        yield f"| {name} | {prefill:.0f} | {speed:.1f} | {ratios[0]} | {ratios[1]} |"
+
+
+def _spread(values: Iterable[float]) -> str:
+    ordered = sorted(values)
+    return f"{statistics.median(ordered):.2f} ({ordered[0]:.2f}-{ordered[-1]:.2f})"
+
+
+def main() -> None:
+    """Parse the options, run the rounds, print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default="bundled", help=f"bundled, or random {tuple(SIZES)}")
+    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--tokens", type=int, default=32, help="generated tokens an answer")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--dtype", default="auto", help="auto, float32, bfloat16 or float16")
+    args = parser.parse_args()
+    options = LoadConfig(device=args.device, dtype=args.dtype, progress=False)
+    device = options.pick_device()
+    if args.model in SIZES:
+        auto = torch.float32 if device.type == "cpu" else torch.bfloat16
+        dtype = auto if args.dtype == "auto" else getattr(torch, args.dtype)
+        loaded = random_llava(args.model, device, dtype)
+    else:
+        loaded = load_model(args.model, options)
+    where = torch.cuda.get_device_name() if device.type == "cuda" else f"{os.cpu_count()} CPU cores"
+    print(
+        f"{loaded.name}, {loaded.model.num_parameters():,} parameters, {loaded.model.dtype}, "
+        f"{where} ({platform.machine()}), torch {torch.__version__}, {datetime.date.today()}, "
+        f"{args.rounds} rounds of {args.tokens} tokens\n"
+    )
+    bench = Bench(loaded, args.tokens)
+    print("\n".join(table(bench.rounds(args.rounds))))
+    bench.close()
+
+
+if __name__ == "__main__":
+    main()

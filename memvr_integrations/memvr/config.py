@@ -1,0 +1,155 @@
+"""The settings of MemVR: validated when made, never changed afterwards."""
+
+import dataclasses
+import difflib
+import math
+from collections.abc import Mapping
+from typing import Literal, Self, get_args
+
+from memvr_integrations.errors import ConfigError
+
+Uncertainty = Literal["top10", "vocabulary"]
+Activation = Literal["silu", "gelu", "relu"]
+Scope = Literal["all", "last"]
+Control = Literal["damping"]
+
+# The published windows are for decoders of this many layers.
+_REFERENCE_DEPTH = 32
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MemVRConfig:
+    """What triggers a second look at the image, where it may happen and how strong it is.
+
+    Args:
+        starting_layer: Layers after this one may trigger; -1 lets layer 0 trigger.
+        ending_layer: Layers before this one may trigger. Both bounds are strict, so 5 and 16 probe
+            layers 6 to 15 and retrace layers 7 to 16.
+        entropy_threshold: A layer triggers when its entropy (0 to 1) is strictly above this.
+        retracing_ratio: Share of visual evidence in the retraced FFN output, 0 to 1.
+        uncertainty: Entropy over the ten largest logits / ln 10, or over all N logits / ln N.
+        activation: Applied to the match between hidden state and visual tokens; None is linear.
+        norm_before_head: Whether the decoder's final norm comes before the head in the probe.
+        dynamic_ratio: Replace `retracing_ratio` by 2 * (entropy - threshold), clamped to 0..1.
+        scope: Whether a trigger in the prompt retraces every prompt position, or the last alone.
+            With "last" the prompt's cached keys do not depend on the question.
+        control: "damping" is for evaluation: multiply the FFN by (1 - ratio) and add no evidence.
+
+    Raises:
+        ConfigError: A field is unknown, of the wrong type, or outside its limits.
+    """
+
+    starting_layer: int = 5
+    ending_layer: int = 16
+    entropy_threshold: float = 0.75
+    retracing_ratio: float = 0.12
+    uncertainty: Uncertainty = "top10"
+    activation: Activation | None = None
+    norm_before_head: bool = True
+    dynamic_ratio: bool = False
+    scope: Scope = "all"
+    control: Control | None = None
+
+    def __new__(cls, **settings: object) -> Self:
+        """Refuse unknown fields before the generated `__init__` turns them into a TypeError."""
+        known = [field.name for field in dataclasses.fields(cls)]
+        for name in settings:
+            if name not in known:
+                close = difflib.get_close_matches(name, known, n=1)
+                hint = f"Did you mean {close[0]!r}?" if close else f"Choose from {known}."
+                raise ConfigError(f"MemVRConfig has no field {name!r}. {hint}")
+        return super().__new__(cls)
+
+    def __post_init__(self) -> None:
+        """Check every field against its limits."""
+        _check_integer("starting_layer", self.starting_layer, least=-1)
+        _check_integer("ending_layer", self.ending_layer, least=1)
+        if self.ending_layer - self.starting_layer < 2:
+            raise ConfigError(
+                f"No layer lies strictly between starting_layer={self.starting_layer} and "
+                f"ending_layer={self.ending_layer}; ending_layer must be at least "
+                f"{self.starting_layer + 2}."
+            )
+        _check_number("entropy_threshold", self.entropy_threshold, most=math.inf)
+        _check_number("retracing_ratio", self.retracing_ratio, most=1.0)
+        _check_choice("uncertainty", self.uncertainty, get_args(Uncertainty))
+        _check_choice("activation", self.activation, (None, *get_args(Activation)))
+        _check_choice("norm_before_head", self.norm_before_head, (True, False))
+        _check_choice("dynamic_ratio", self.dynamic_ratio, (True, False))
+        _check_choice("scope", self.scope, get_args(Scope))
+        _check_choice("control", self.control, (None, *get_args(Control)))
+
+    @classmethod
+    def from_dict(cls, settings: Mapping[str, object]) -> Self:
+        """Make a config from the fields of a JSON object; the inverse of `to_dict`.
+
+        Raises:
+            ConfigError: As the constructor does.
+        """
+        return cls(**dict(settings))  # type: ignore[arg-type]  # the constructor checks the types
+
+    @classmethod
+    def preset(cls, name: str) -> Self:
+        """Return published settings: "llava", "qwen_vl", "glm_4v", or "paper" for the paper's text.
+
+        Their windows are for 32 layers; see `for_depth`.
+
+        Raises:
+            ConfigError: No preset has this name.
+        """
+        if name not in _PRESETS:
+            raise ConfigError(f"No preset is called {name!r}. Choose from {sorted(_PRESETS)}.")
+        return cls.from_dict(_PRESETS[name])
+
+    def for_depth(self, layers: int) -> Self:
+        """Move a window made for 32 layers to the same relative depth of another decoder.
+
+        Both edges are scaled by `layers` / 32 and rounded; at least one layer stays probed.
+
+        Raises:
+            ConfigError: `layers` is below 2; then no layer has a successor to retrace.
+        """
+        _check_integer("layers", layers, least=2)
+        first = min(round((self.starting_layer + 1) * layers / _REFERENCE_DEPTH), layers - 2)
+        beyond = max(round(self.ending_layer * layers / _REFERENCE_DEPTH), first + 1)
+        return dataclasses.replace(self, starting_layer=first - 1, ending_layer=beyond)
+
+    def to_dict(self) -> dict[str, int | float | str | bool | None]:
+        """Return the fields as plain values that JSON can hold."""
+        return dataclasses.asdict(self)
+
+
+_PRESETS: dict[str, dict[str, object]] = {
+    "llava": {},
+    "qwen_vl": {
+        "starting_layer": 9,
+        "retracing_ratio": 0.28,
+        "activation": "silu",
+        "norm_before_head": False,
+    },
+    "glm_4v": {
+        "starting_layer": 9,
+        "retracing_ratio": 0.28,
+        "activation": "silu",
+        "norm_before_head": False,
+    },
+    "paper": {"uncertainty": "vocabulary", "activation": "silu"},
+}
+
+
+def _check_integer(name: str, value: object, *, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ConfigError(f"{name}={value!r} must be an integer of at least {least}.")
+
+
+def _check_number(name: str, value: object, *, most: float) -> None:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not (number and isinstance(value, int | float) and 0 <= value <= most) or value == math.inf:
+        limits = "of 0 or more" if most == math.inf else f"from 0 to {most:g}"
+        raise ConfigError(f"{name}={value!r} must be a finite number {limits}.")
+
+
+def _check_choice(name: str, value: object, choices: tuple[object, ...]) -> None:
+    # 1 == True, so the type is compared as well.
+    if not any(value == choice and type(value) is type(choice) for choice in choices):
+        raise ConfigError(f"{name}={value!r} must be one of {list(choices)}.")

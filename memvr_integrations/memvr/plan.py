@@ -1,0 +1,147 @@
+"""The settings and the visual memory of one request, laid out as tensors a row."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from memvr_integrations.errors import ConfigError
+from memvr_integrations.memvr.anatomy import Anatomy, up_magnitude
+from memvr_integrations.memvr.config import MemVRConfig
+from memvr_integrations.memvr.memory import VisualMemory
+from memvr_integrations.memvr.uncertainty import threshold_tensor
+
+
+def shared_config(rows: Sequence[MemVRConfig | None]) -> MemVRConfig | None:
+    """Return the settings that shape the one formula of a batch; None where every row is off.
+
+    Its window, threshold and ratio are the defaults: rows may differ in those.
+
+    Raises:
+        ConfigError: Two rows differ in a setting that a batch must share.
+    """
+    shared = [_formula(config) for config in rows if config is not None]
+    for other in shared[1:]:
+        for field in fields(MemVRConfig):
+            one, two = getattr(shared[0], field.name), getattr(other, field.name)
+            if one != two:
+                raise ConfigError(
+                    f"Rows of one batch have {field.name}={one!r} and {two!r}; they may differ in "
+                    "window, entropy_threshold and retracing_ratio alone. Run them as two batches."
+                )
+    return shared[0] if shared else None
+
+
+def _formula(config: MemVRConfig) -> MemVRConfig:
+    default = MemVRConfig()
+    return replace(
+        config,
+        starting_layer=default.starting_layer,
+        ending_layer=default.ending_layer,
+        entropy_threshold=default.entropy_threshold,
+        retracing_ratio=default.retracing_ratio,
+    )
+
+
+def window(config: MemVRConfig | None, layers: int) -> frozenset[int]:
+    """Return the layers that a row probes in a decoder of `layers` layers; none where it is off.
+
+    Raises:
+        ConfigError: The window reaches beyond the decoder, or nothing in it can be retraced.
+    """
+    if config is None:
+        return frozenset()
+    if config.ending_layer > layers:
+        raise ConfigError(
+            f"ending_layer={config.ending_layer} is beyond the model's {layers} layers; set it to "
+            f"{layers - 1} at most, or scale the window with config.for_depth({layers})."
+        )
+    # The last layer has no successor that could be retraced.
+    probed = frozenset(range(config.starting_layer + 1, min(config.ending_layer, layers - 1)))
+    if not probed:
+        raise ConfigError(
+            f"starting_layer={config.starting_layer} leaves nothing to retrace in {layers} layers; "
+            f"set it to {layers - 3} at most."
+        )
+    return probed
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Plan:
+    """What the hooks need at every layer of one request; nothing here waits for the device.
+
+    Args:
+        memory: One row a row of the batch.
+        windows: The layers that each row probes; none where it cannot fire.
+        layers: The layers that any row probes, in order.
+        able: (rows, 1) bool, which rows can fire at all.
+        eligible: By probed layer, which rows probe it: (rows, 1) bool.
+        thresholds: (rows, 1) float32.
+        ratios: (rows, 1) float32.
+        gains: By retraced layer, the factor on the visual tokens: (rows,) float32.
+    """
+
+    memory: VisualMemory
+    windows: tuple[frozenset[int], ...]
+    layers: tuple[int, ...]
+    able: Tensor
+    eligible: dict[int, Tensor]
+    thresholds: Tensor
+    ratios: Tensor
+    gains: dict[int, Tensor]
+
+    @classmethod
+    def build(
+        cls,
+        memory: VisualMemory,
+        configs: Sequence[MemVRConfig | None],
+        can_fire: Sequence[bool],
+        anatomy: Anatomy,
+    ) -> Self:
+        """Lay out a request.
+
+        Args:
+            memory: One row a row of the batch.
+            configs: As many settings.
+            can_fire: Which rows have an image that can be used.
+            anatomy: The model's parts.
+        """
+        windows = tuple(
+            window(config, len(anatomy.layers)) if able else frozenset()
+            for config, able in zip(configs, can_fire, strict=True)
+        )
+        layers = tuple(sorted(frozenset().union(*windows)))
+        device = memory.features.device
+        shared = shared_config(configs) or MemVRConfig()
+        resolved = [config or shared for config in configs]
+        thresholds = threshold_tensor([config.entropy_threshold for config in resolved])
+        ratios = torch.tensor([config.retracing_ratio for config in resolved], dtype=torch.float32)
+        return cls(
+            memory=memory,
+            windows=windows,
+            layers=layers,
+            able=torch.tensor([[bool(row)] for row in windows], device=device),
+            eligible={
+                layer: torch.tensor([[layer in row] for row in windows], device=device)
+                for layer in layers
+            },
+            thresholds=thresholds[:, None].to(device),
+            ratios=ratios[:, None].to(device),
+            gains=_gains(memory, shared, layers, anatomy),
+        )
+
+
+def _gains(
+    memory: VisualMemory, config: MemVRConfig, layers: Sequence[int], anatomy: Anatomy
+) -> dict[int, Tensor]:
+    mean_abs = memory.mean_abs.clamp_min(torch.finfo(torch.float32).tiny)
+    if config.activation is None:
+        # Without an activation any gain cancels; this one keeps half precision in range.
+        gain = 1 / (mean_abs * memory.features.shape[-1] ** 0.5)
+        return {layer + 1: gain for layer in layers}
+    return {
+        layer + 1: up_magnitude(anatomy.ffns[layer + 1]).to(mean_abs.device) / mean_abs
+        for layer in layers
+    }

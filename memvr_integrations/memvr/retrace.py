@@ -1,0 +1,86 @@
+"""Blending visual evidence into the output of one feed-forward network (FFN).
+
+Visual tokens serve as keys and values at once: what the hidden state matches is what it is given.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from memvr_integrations.memvr.config import Activation
+
+_ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
+    "silu": functional.silu,
+    "gelu": functional.gelu,
+    "relu": functional.relu,
+}
+
+
+def retrace(
+    hidden: Tensor,
+    ffn_out: Tensor,
+    visual: Tensor,
+    ratio: Tensor,
+    *,
+    gain: Tensor,
+    activation: Activation | None = None,
+    positions: Tensor | None = None,
+) -> Tensor:
+    """Return `(1 - ratio) * FFN(x) + ratio * c * D(x)` with `D(x) = phi(x (gain Z)^T) Z`.
+
+    `c` matches the mean magnitude of D to that of the FFN over a row's `positions`, so any factor
+    on D cancels and `gain` matters under an activation alone. A row whose evidence is zero or not
+    finite keeps its FFN output.
+
+    Shapes: `hidden` (the FFN's input) and `ffn_out` (rows, seq, dim); `visual` (rows, tokens, dim),
+    where tokens of zeros are inert padding; `ratio` and `gain` (rows,), float32; `positions`
+    (rows, seq) bool, None for all. The result has the dtype of `ffn_out`.
+    """
+    visual = visual.to(hidden.dtype)
+    # The second gain cancels in c; it keeps half precision in range.
+    evidence = (_match(hidden, visual, gain, activation) * _column(gain, hidden)) @ visual
+    exact = torch.promote_types(ffn_out.dtype, torch.float32)
+    plain, evidence = ffn_out.to(exact), evidence.to(exact)
+    scale = _magnitude(plain, positions) / _magnitude(evidence, positions)
+    usable = (scale.isfinite() & (scale > 0))[:, None, None]
+    share = ratio.to(exact)[:, None, None]
+    blended = (1 - share) * plain + share * scale[:, None, None] * evidence
+    return torch.where(usable, blended, plain).to(ffn_out.dtype)
+
+
+def dampen(ffn_out: Tensor, ratio: Tensor) -> Tensor:
+    """Return `(1 - ratio) * FFN(x)`: what retracing does, less the evidence.
+
+    Shapes: `ffn_out` (rows, seq, dim), `ratio` (rows,).
+    """
+    exact = torch.promote_types(ffn_out.dtype, torch.float32)
+    return ((1 - ratio.to(exact))[:, None, None] * ffn_out.to(exact)).to(ffn_out.dtype)
+
+
+def retrieval_weights(
+    hidden: Tensor, visual: Tensor, *, gain: Tensor, activation: Activation | None = None
+) -> Tensor:
+    """Say where the evidence came from: `|phi(x (gain Z)^T)|`, scaled to a sum of one a position.
+
+    Shapes: `hidden` (rows, seq, dim), `visual` (rows, tokens, dim), `gain` (rows,); the result is
+    (rows, seq, tokens), float32, zero on padding.
+    """
+    match = _match(hidden, visual.to(hidden.dtype), gain, activation).float().abs()
+    return match / match.sum(-1, keepdim=True).clamp_min(torch.finfo(torch.float32).tiny)
+
+
+def _match(hidden: Tensor, visual: Tensor, gain: Tensor, activation: Activation | None) -> Tensor:
+    scores = (hidden * _column(gain, hidden)) @ visual.mT
+    return scores if activation is None else _ACTIVATIONS[activation](scores)
+
+
+def _column(values: Tensor, like: Tensor) -> Tensor:
+    return values.to(like.dtype)[:, None, None]
+
+
+def _magnitude(values: Tensor, positions: Tensor | None) -> Tensor:
+    # The count of positions is left out: it is the same in both magnitudes of a quotient.
+    each = values.abs().mean(-1)
+    return (each if positions is None else each.masked_fill(~positions, 0.0)).sum(-1)

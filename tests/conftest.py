@@ -1,0 +1,156 @@
+"""What many tests of the backend share: the bundled model once, scenes, and ways to break it.
+
+The bundled weights get better from time to time, so no test says what the model answers. Where an
+answer must be of a certain kind, `Script` dictates it.
+"""
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import pytest
+import torch
+
+from memvr_integrations.backend import Backend, Image, LoadConfig, Message, Request, SamplingParams
+from memvr_integrations.backend.loading import LoadedModel, load_model
+from memvr_integrations.bundled import WEIGHTS
+from memvr_integrations.bundled.scenes import FIRST_THEMES, Scene, Sprites, draw_scene
+
+IMAGE_TOKENS = 64
+END = 2
+
+
+@pytest.fixture(scope="session")
+def loaded() -> LoadedModel:
+    return load_model("bundled", LoadConfig(device="cpu", progress=False))
+
+
+@pytest.fixture(scope="session")
+def backend() -> Iterator[Backend]:
+    with Backend.load("bundled", device="cpu", progress=False) as shared:
+        yield shared
+
+
+@pytest.fixture
+def make_backend(loaded: LoadedModel) -> Iterator[Callable[..., Backend]]:
+    """More backends around one model in memory; use one at a time."""
+    made: list[Backend] = []
+
+    def make(**options: object) -> Backend:
+        made.append(Backend(loaded, **options))  # type: ignore[arg-type]
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.fixture(scope="session")
+def scenes() -> list[Scene]:
+    sprites = Sprites(WEIGHTS.parent / "sprites.npz")
+    return [draw_scene(random.Random(seed), sprites, FIRST_THEMES) for seed in range(6)]
+
+
+@pytest.fixture(scope="session")
+def scene_file(scenes: list[Scene], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from PIL import Image as Pillow
+
+    file = tmp_path_factory.mktemp("scenes") / "scene.png"
+    Pillow.fromarray(scenes[0].pixels).save(file)
+    return file
+
+
+class Endless:
+    """While attached, a model never ends an answer by itself, and `forwards` counts its passes."""
+
+    def __init__(self) -> None:
+        self.forwards = 0
+        self.rows: list[int] = []
+        self.before: Callable[[int], None] = lambda rows: None
+
+    def __call__(self, module: object, args: object, out: object) -> object:
+        logits = out.logits  # type: ignore[attr-defined]
+        self.before(len(logits))
+        self.forwards += 1
+        self.rows.append(len(logits))
+        logits[..., END] = -torch.inf
+        return out
+
+
+@contextmanager
+def attached(backend: Backend, hook: Callable[..., object]) -> Iterator[None]:
+    handle = backend._host.model.register_forward_hook(hook)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+@pytest.fixture
+def endless() -> Callable[[Backend], AbstractContextManager[Endless]]:
+    @contextmanager
+    def attach(backend: Backend) -> Iterator[Endless]:
+        hook = Endless()
+        with attached(backend, hook):
+            yield hook
+
+    return attach
+
+
+@pytest.fixture
+def scripted() -> Callable[[Backend, Sequence[int]], AbstractContextManager[None]]:
+    """While attached, every answer is the given ids (one batch at a time, then the end token)."""
+
+    @contextmanager
+    def attach(backend: Backend, ids: Sequence[int]) -> Iterator[None]:
+        at = 0
+
+        def dictate(module: object, args: object, out: object) -> object:
+            nonlocal at
+            logits = out.logits  # type: ignore[attr-defined]
+            at = 0 if logits.shape[1] > 1 or _is_prompt(out) else at + 1
+            logits.fill_(-10.0)
+            logits[..., ids[at] if at < len(ids) else END] = 10.0
+            return out
+
+        with attached(backend, dictate):
+            yield
+
+    seen: dict[str, int] = {}
+
+    def _is_prompt(out: object) -> bool:
+        cache = out.past_key_values  # type: ignore[attr-defined]
+        length = int(cache.get_seq_length())
+        fresh = seen.get("length") is None or length <= seen["length"]
+        seen["length"] = length
+        return fresh
+
+    return attach
+
+
+@pytest.fixture
+def ids_of(backend: Backend) -> Callable[[str], list[int]]:
+    """Token ids of a text as an answer has them."""
+
+    def encode(text: str) -> list[int]:
+        ids: list[int] = backend._host.tokenizer(text, add_special_tokens=False).input_ids
+        return ids
+
+    return encode
+
+
+@pytest.fixture
+def ask(scenes: list[Scene]) -> Callable[..., Request]:
+    """A request about drawn scenes by number; keywords are sampling parameters, or the request's."""
+
+    def make(question: str = "What is in the picture?", *numbers: int, **options: object) -> Request:
+        own = {key: options.pop(key) for key in ("memvr", "timeout") if key in options}
+        content = [Image(scenes[number].pixels) for number in numbers]
+        return Request(
+            messages=(Message("user", [*content, question]),),
+            sampling=SamplingParams(**options),  # type: ignore[arg-type]
+            **own,  # type: ignore[arg-type]
+        )
+
+    return make

@@ -1,0 +1,203 @@
+"""A batch is nothing but its rows: each equals itself alone, and the plain model where MemVR is off."""
+
+import pytest
+import torch
+from torch.nn.functional import log_softmax
+
+from memvr_integrations.backend import QueueConfig
+from memvr_integrations.memvr import MemVRConfig
+
+EAGER = MemVRConfig(starting_layer=2, ending_layer=9, entropy_threshold=0.3, retracing_ratio=0.25)
+PICKY = MemVRConfig(starting_layer=1, ending_layer=6, entropy_threshold=0.8, retracing_ratio=0.1)
+
+
+@pytest.fixture
+def patient(make_backend):
+    """A backend that waits for company, so that a list of requests is one batch."""
+    return make_backend(queueing=QueueConfig(max_batch=16, gather_seconds=0.3))
+
+
+def same(one, other):
+    assert one.text == other.text
+    assert one.finish_reason == other.finish_reason
+    assert one.usage == other.usage
+    assert one.memvr == other.memvr
+    assert [t.id for t in one.tokens] == [t.id for t in other.tokens]
+    assert [t.trigger_layer for t in one.tokens] == [t.trigger_layer for t in other.tokens]
+    for mine, theirs in zip(one.tokens, other.tokens, strict=True):
+        assert mine.logprob == pytest.approx(theirs.logprob, abs=1e-4)
+        assert mine.entropy == pytest.approx(theirs.entropy, abs=1e-4)
+
+
+def test_each_row_of_a_mixed_batch_equals_the_request_alone(patient, ask, endless):
+    requests = [
+        ask("Describe the picture.", 0, max_tokens=14, memvr=EAGER),
+        ask("Describe the picture.", 0, max_tokens=14, memvr=None),
+        ask("Is there a dog in the picture, or a cat, or even a cow?", 1, max_tokens=9, memvr=PICKY),
+        ask("Hello, who are you?", max_tokens=6),
+        ask("Compare.", 2, 3, max_tokens=11, memvr=EAGER),
+        ask("How many?", 4, max_tokens=1, memvr=EAGER),
+        ask("Which?", 5, max_tokens=8, temperature=1.3, seed=9, memvr=EAGER),
+        ask("Which?", 5, max_tokens=8, temperature=0.9, top_k=5, repetition_penalty=1.4, seed=2),
+    ]
+    with endless(patient) as passes:
+        together = patient.generate(requests)
+        assert (patient.batches, max(passes.rows)) == (1, 8)
+        alone = [patient.generate(request)[0] for request in requests]
+    assert patient.batches == 9
+    for one, other in zip(together, alone, strict=True):
+        same(one, other)
+    assert [answer.usage.completion_tokens for answer in together] == [14, 14, 9, 6, 11, 1, 8, 8]
+    assert any(answer.retraced for answer in together)  # else the test would show nothing
+    assert together[0].tokens != together[1].tokens
+
+
+def test_a_finished_row_does_not_change_the_others(patient, ask):
+    requests = [ask("Describe the picture.", n, max_tokens=2 + 5 * n) for n in range(4)]
+    for one, request in zip(patient.generate(requests), requests, strict=True):
+        same(one, patient.generate(request)[0])
+
+
+def inputs_of(backend, loaded, scene, question):
+    from PIL import Image
+
+    conversation = [
+        {
+            "role": "user",
+            "content": [
+                {"type": "image", "image": Image.fromarray(scene.pixels)},
+                {"type": "text", "text": question},
+            ],
+        }
+    ]
+    return loaded.processor.apply_chat_template(
+        conversation, tokenize=True, return_dict=True, return_tensors="pt",
+        add_generation_prompt=True,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("number", [0, 3])
+def test_off_is_plain_generate(make_backend, loaded, ask, scenes, endless, number):
+    backend = make_backend()
+    inputs = inputs_of(backend, loaded, scenes[number], "Describe the picture.")
+    with endless(backend):
+        plain = loaded.model.generate(**inputs, max_new_tokens=20, do_sample=False)
+        [answer] = backend.generate(
+            ask("Describe the picture.", number, memvr=None, max_tokens=20)
+        )
+    length = inputs["input_ids"].shape[1]
+    assert [token.id for token in answer.tokens] == plain[0, length:].tolist()
+    assert answer.usage.prompt_tokens == length
+    assert answer.usage.image_tokens == 64
+    assert answer.memvr is None
+    assert all(token.entropy is None and token.trigger_layer is None for token in answer.tokens)
+
+
+@pytest.mark.parametrize("options", [{}, {"temperature": 2.0, "top_k": 3, "seed": 5}])
+def test_logprobs_are_those_of_a_plain_forward(backend, loaded, ask, scenes, options):
+    [answer] = backend.generate(
+        ask("Describe the picture.", 1, memvr=None, max_tokens=12, **options)
+    )
+    inputs = inputs_of(backend, loaded, scenes[1], "Describe the picture.")
+    chosen = torch.tensor([[token.id for token in answer.tokens]])
+    ids = torch.cat([inputs["input_ids"], chosen], dim=1)
+    with torch.no_grad():
+        logits = loaded.model(input_ids=ids, pixel_values=inputs["pixel_values"]).logits
+    before = logits[0, inputs["input_ids"].shape[1] - 1 : -1]
+    expected = log_softmax(before, -1).gather(1, chosen[0, :, None])[:, 0]
+    assert [token.logprob for token in answer.tokens] == pytest.approx(expected.tolist(), abs=1e-4)
+
+
+def test_with_memvr_every_token_tells_its_entropy(backend, ask):
+    [answer] = backend.generate(ask("Describe the picture.", 0, memvr=EAGER, max_tokens=8))
+    assert answer.memvr == EAGER
+    for token in answer.tokens:
+        assert 0 <= token.entropy <= 1
+        assert token.trigger_layer is None or token.entropy > EAGER.entropy_threshold
+        assert token.trigger_layer is None or 2 < token.trigger_layer < 9
+
+
+def test_true_means_the_preset_and_false_means_off(backend, ask):
+    on, off = backend.generate([ask("What?", 0, memvr=True), ask("What?", 0, memvr=False)])
+    assert (on.memvr, off.memvr) == (backend.preset, None)
+
+
+def test_without_an_image_memvr_has_nothing_to_look_at(backend, ask):
+    [answer] = backend.generate(ask("What?", memvr=EAGER, max_tokens=3))
+    assert answer.memvr is None
+    assert answer.usage.image_tokens == 0
+    assert all(token.entropy is None for token in answer.tokens)
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_prompt_tokens_are_exact(backend, loaded, ask, count):
+    [answer] = backend.generate(ask("What is it?", *range(count), max_tokens=1))
+    prompt = "<s>USER: " + "<image>\n" * count + "What is it? ASSISTANT:"
+    ids = loaded.processor.tokenizer(prompt, add_special_tokens=False).input_ids
+    assert answer.usage.prompt_tokens == len(ids) + 63 * count
+    assert answer.usage.image_tokens == 64 * count
+
+
+def test_the_end_token_ends_and_is_counted(backend, ask, scripted, ids_of):
+    ids = ids_of(" A dog.")
+    with scripted(backend, ids):
+        [answer] = backend.generate(ask(max_tokens=50, memvr=None))
+    assert (answer.text, answer.finish_reason) == ("A dog.", "stop")
+    assert [token.id for token in answer.tokens] == [*ids, 2]
+    assert answer.tokens[-1].text == ""
+    assert answer.usage.completion_tokens == len(ids) + 1
+
+
+def test_max_tokens_ends_with_length(backend, ask, endless):
+    with endless(backend):
+        [answer] = backend.generate(ask(max_tokens=7))
+    assert (answer.finish_reason, answer.usage.completion_tokens) == ("length", 7)
+
+
+def test_the_context_ends_an_answer_too(backend, ask, endless):
+    with endless(backend):
+        [answer] = backend.generate(ask("dog " * 1990, max_tokens=5000))
+    usage = answer.usage
+    assert (answer.finish_reason, usage.total_tokens) == ("length", 2048)
+
+
+@pytest.mark.parametrize(
+    ("stop", "text", "reason"),
+    [
+        (["picture"], "There is a dog in the ", "stop"),
+        (["nowhere", "a dog in"], "There is ", "stop"),
+        (["There"], "", "stop"),
+        (["picture. And"], "There is a dog in the picture.", "stop"),
+        ("dog", "There is a ", "stop"),
+    ],
+)
+def test_stop_strings_trim_the_answer(backend, ask, scripted, ids_of, stop, text, reason):
+    with scripted(backend, ids_of(" There is a dog in the picture.")):
+        chunks = list(backend.stream(ask(stop=stop, memvr=None)))
+    answer = chunks[-1].completion
+    assert (answer.text, answer.finish_reason) == (text, reason)
+    assert "".join(chunk.text for chunk in chunks) == text
+    assert answer.usage.completion_tokens == len(answer.tokens)
+
+
+def test_a_stop_string_stops_the_computing(make_backend, ask, ids_of, scripted, endless):
+    backend = make_backend()
+    with scripted(backend, ids_of(" a b c") * 30), endless(backend) as passes:
+        backend.generate(ask(stop="b", max_tokens=90))
+    assert passes.forwards < 6
+
+
+def test_emoji_are_streamed_whole(backend, ask, scripted, ids_of):
+    text = "Look: 😀漢字é!"
+    with scripted(backend, ids_of(" " + text)):
+        chunks = list(backend.stream(ask(memvr=None)))
+    assert "".join(chunk.text for chunk in chunks) == text
+    assert not any("\ufffd" in chunk.text for chunk in chunks)
+
+
+def test_a_seed_repeats_in_any_batch(patient, ask):
+    seeded = ask("Describe the picture.", 0, temperature=1.5, seed=21, max_tokens=10)
+    [alone] = patient.generate(seeded)
+    others = [ask(f"Number {n}?", temperature=2.0, max_tokens=5 + n) for n in range(3)]
+    crowd = patient.generate([*others, seeded, ask("Again?", 1, seed=21, temperature=1.5)])
+    assert [t.id for t in crowd[3].tokens] == [t.id for t in alone.tokens]

@@ -1,0 +1,163 @@
+"""What the documentation shows is true: it runs, it is up to date, and the site is whole."""
+
+import importlib.util
+import re
+import shlex
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import generated_pages
+import pytest
+from pytest_examples import CodeExample, EvalExample, find_examples
+from typer.testing import CliRunner
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
+README_COMMANDS = (
+    "pip install torch==2.13.0 -e . && "
+    'memvr ask examples/images/farm.png "Is there a dog in the picture?"',
+    'pip install torch==2.13.0 -e ".[test]" && pytest',
+)
+
+_FENCE = re.compile(r"^```(?P<info>[^\n]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
+_SNIPPET = re.compile(r'^--8<-- "(.+)"$', re.MULTILINE)
+_KNOWN_LANGUAGES = {"python", "sh", "text"}
+
+
+def marks(info):
+    """The words of a fence's first line: "{.sh .needs-hub}" -> {"sh", "needs-hub"}."""
+    return {word.lstrip(".") for word in info.strip(" {}").split()}
+
+
+def blocks(language):
+    """Every block of a language in the documentation, less those that need the hub."""
+    for page in PAGES:
+        for fence in _FENCE.finditer(page.read_text()):
+            if language in marks(fence["info"]) and "needs-hub" not in marks(fence["info"]):
+                yield page, fence["body"]
+
+
+def commands():
+    """Every shell command of the documentation, one by one."""
+    for page, body in blocks("sh"):
+        for line in body.splitlines():
+            for command in line.split(" && "):
+                yield pytest.param(command, id=f"{page.name}: {command}")
+
+
+def python_blocks():
+    # Included files are run by test_examples.
+    return [
+        example
+        for example in find_examples(*PAGES)
+        if not {"needs-hub", "example"} & example.prefix_tags()
+    ]
+
+
+@pytest.fixture(autouse=True)
+def at_the_root(monkeypatch):
+    monkeypatch.chdir(ROOT)
+
+
+@pytest.mark.parametrize("example", python_blocks(), ids=str)
+def test_python_block_runs(example: CodeExample, eval_example: EvalExample):
+    eval_example.run(example)
+
+
+@pytest.mark.parametrize("command", list(commands()))
+def test_shell_command_works(command):
+    piped, _, rest = command.rpartition(" | ")
+    words = shlex.split(rest)
+    match words:
+        case ["memvr", *arguments]:
+            said = shlex.split(piped)[1] if piped else None
+            # Imported late: most of these tests need no model.
+            from memvr_integrations.cli import app
+
+            done = CliRunner().invoke(app, arguments, input=said)
+            assert done.exit_code == 0, done.output
+            assert done.stdout.strip()
+        case ["python", "-m", module, *_]:
+            assert importlib.util.find_spec(module)
+        case ["python", script]:
+            assert (ROOT / script).is_file()
+        case ["pip", "install", *_]:
+            extras = re.findall(r"\[(.+)\]", command)
+            declared = (ROOT / "pyproject.toml").read_text()
+            assert all(f"\n{name} = [" in declared for e in extras for name in e.split(","))
+        case ["ruff" | "mypy" | "lint-imports" | "mkdocs" | "pytest", *_]:
+            pass  # .ci/run runs them
+        case _:
+            pytest.fail(f"nothing here knows how to check {command!r}")
+
+
+def test_fences_are_of_kinds_that_are_tested():
+    kinds = {
+        next(iter(marks(fence["info"]) & _KNOWN_LANGUAGES), fence["info"])
+        for page in PAGES
+        for fence in _FENCE.finditer(page.read_text())
+    }
+    assert kinds == _KNOWN_LANGUAGES
+
+
+def test_few_blocks_go_unchecked():
+    text = "".join(page.read_text() for page in PAGES)
+    assert text.count(".needs-hub}") <= 2
+
+
+def test_included_files_are_examples_that_are_run():
+    included = {name for page in PAGES for name in _SNIPPET.findall(page.read_text())}
+    assert included
+    assert all(Path(name).parent.name == "examples" for name in included)
+    assert all((ROOT / name).is_file() for name in included)
+
+
+@pytest.mark.parametrize("command", README_COMMANDS)
+def test_readme_and_start_page_have_the_two_commands(command):
+    assert command in (ROOT / "README.md").read_text()
+    assert command in (DOCS / "index.md").read_text()
+
+
+@pytest.mark.parametrize("name", list(generated_pages.PAGES))
+def test_generated_page_is_up_to_date(name):
+    if generated_pages.PAGES[name]() != (DOCS / name).read_text():
+        pytest.fail("run: python tests/generated_pages.py")
+
+
+def test_links_of_the_readme_lead_somewhere():
+    for target in re.findall(r"\]\(([^)#]+)", (ROOT / "README.md").read_text()):
+        assert (ROOT / target).exists()
+
+
+class _Requests(HTMLParser):
+    """Collects what a browser would fetch by itself on opening a page."""
+
+    def __init__(self):
+        super().__init__()
+        self.urls = []
+
+    def handle_starttag(self, tag, attributes):
+        names = {"link": ["href"], "a": []}.get(tag, ["src", "srcset", "data", "poster"])
+        self.urls += [value for name, value in attributes if name in names and value]
+
+
+@pytest.mark.skipif(not importlib.util.find_spec("mkdocs"), reason="needs the extra 'docs'")
+def test_the_site_builds_and_asks_no_other_host_for_anything(tmp_path):
+    built = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "-d", str(tmp_path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert built.returncode == 0, built.stderr
+    pages = sorted(tmp_path.rglob("*.html"))
+    assert len(pages) > len(list(DOCS.glob("*.md")))  # and a page for what is not found
+    for page in pages:
+        requests = _Requests()
+        requests.feed(page.read_text())
+        assert not [url for url in requests.urls if re.match(r"(https?:)?//", url)], page
+    for sheet in tmp_path.rglob("*.css"):
+        assert not re.search(r"""(url\(|@import\s)["']?(https?:)?//""", sheet.read_text()), sheet

@@ -1,0 +1,146 @@
+"""The package as a whole: what it exports, how it is documented, what it must not hold."""
+
+import importlib
+import inspect
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import memvr_integrations
+from memvr_integrations import errors
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "memvr_integrations"
+MODULES = sorted(
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+    for path in PACKAGE.rglob("*.py")
+)
+PUBLIC = ("memvr_integrations.memvr", "memvr_integrations.backend")
+TEXT_SUFFIXES = {".py", ".md", ".toml", ".yml", ".yaml", ".json", ".jinja", ".cfg", ".txt", ""}
+
+
+def raised_on_purpose():
+    return [kind for _, kind in inspect.getmembers(errors, inspect.isclass)]
+
+
+def exports(module):
+    return {name: getattr(module, name) for name in module.__all__}
+
+
+def repository_files():
+    if not shutil.which("git") or not (ROOT / ".git").exists():
+        pytest.skip("this is no git checkout")
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    return [ROOT / name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_every_all_is_sorted_and_true(name):
+    source = PACKAGE.parent.joinpath(*name.split("."))
+    text = (source / "__init__.py" if source.is_dir() else source.with_suffix(".py")).read_text()
+    if "__all__" not in text:
+        return
+    module = importlib.import_module(name)
+    # Constants, classes, the rest: the order that ruff keeps.
+    kinds = sorted(module.__all__, key=lambda n: (not n.isupper(), not n[0].isupper(), n))
+    assert module.__all__ == kinds
+    assert all(hasattr(module, exported) for exported in module.__all__)
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_public_names_and_their_public_members_have_docstrings(name):
+    module = importlib.import_module(name)
+    silent = []
+    for exported, value in exports(module).items():
+        if not (inspect.isclass(value) or inspect.isfunction(value)):
+            continue
+        # A dataclass without one gets its signature as a docstring.
+        if not value.__doc__ or value.__doc__.startswith(f"{exported}("):
+            silent.append(exported)
+        members = vars(value).items() if inspect.isclass(value) else ()
+        silent += [
+            f"{exported}.{member}"
+            for member, function in members
+            if not member.startswith("_")
+            and isinstance(function, property | classmethod | staticmethod | type(exports))
+            and not inspect.getdoc(function)
+        ]
+    assert not silent
+
+
+def test_the_api_page_has_every_public_name():
+    page = (ROOT / "docs" / "api.md").read_text()
+    listed = set(re.findall(r"^        - (\w+)$", page, re.MULTILINE))
+    public = {name for module in PUBLIC for name in importlib.import_module(module).__all__}
+    assert listed == public
+
+
+def test_every_error_is_a_memvr_error():
+    warnings = [kind for kind in raised_on_purpose() if issubclass(kind, Warning)]
+    assert warnings == [errors.MemVRWarning]
+    others = [kind for kind in raised_on_purpose() if kind not in warnings]
+    assert all(issubclass(kind, errors.MemVRError) for kind in others)
+
+
+@pytest.mark.parametrize("kind", raised_on_purpose(), ids=lambda kind: kind.__name__)
+def test_the_errors_page_says_what_to_do(kind):
+    page = (ROOT / "docs" / "errors.md").read_text()
+    row = f"| `{kind.__name__}` |"
+    told_apart = kind in (errors.MemVRError, errors.MemVRWarning)
+    assert row in page or (told_apart and f"`{kind.__name__}`" in page)
+
+
+def test_nothing_heavy_is_imported_with_the_package_or_its_help():
+    code = (
+        "import sys, memvr_integrations, memvr_integrations.cli, memvr_integrations.errors\n"
+        "print(sorted({'torch', 'transformers', 'numpy', 'PIL'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True, text=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_changelog_knows_this_version():
+    page = (ROOT / "docs" / "changelog.md").read_text()
+    assert f"\n## {memvr_integrations.__version__}\n" in page
+    assert "\n## Unreleased\n" in page
+
+
+def test_the_package_says_that_it_is_typed_and_licensed():
+    assert (PACKAGE / "py.typed").is_file()
+    assert "Apache License" in (ROOT / "LICENSE").read_text()
+
+
+def test_the_command_starts_where_pyproject_says():
+    [target] = re.findall(r'^memvr = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    module, _, function = target.partition(":")
+    assert callable(getattr(importlib.import_module(module), function))
+
+
+def test_no_file_names_a_place_on_one_machine():
+    # Written in pieces, so that this file does not name one either.
+    places = re.compile("|".join(["/ro" + "ot/", "/ho" + r"me/\w", "/wo" + "rk/", "/Us" + "ers/"]))
+    found = [
+        f"{path.relative_to(ROOT)}:{number}: {line.strip()[:80]}"
+        for path in repository_files()
+        if path.suffix in TEXT_SUFFIXES and path.name != "tokenizer.json"
+        for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1)
+        if places.search(line)
+    ]
+    assert not found
+
+
+def test_the_shipped_model_is_small_enough():
+    weights = PACKAGE / "bundled" / "weights"
+    assert sum(path.stat().st_size for path in weights.iterdir()) <= 25_000_000

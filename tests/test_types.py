@@ -1,0 +1,98 @@
+"""What requests and sampling parameters refuse, and what they make of what they take."""
+
+import dataclasses
+
+import pytest
+
+from memvr_integrations.errors import MemVRError, RequestError
+from memvr_integrations.memvr import MemVRConfig
+from memvr_integrations.types import Image, Message, Request, SamplingParams, Text, Usage
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("max_tokens", 0),
+        ("max_tokens", 2.5),
+        ("max_tokens", True),
+        ("temperature", -0.1),
+        ("temperature", float("nan")),
+        ("temperature", "1"),
+        ("top_p", 0),
+        ("top_p", 1.01),
+        ("top_k", -1),
+        ("min_p", -0.5),
+        ("min_p", 1.5),
+        ("repetition_penalty", 0),
+        ("seed", -1),
+        ("seed", 1.0),
+        ("n", 0),
+        ("n", 65),
+        ("stop", ("",)),
+        ("stop", (1,)),
+    ],
+)
+def test_sampling_refuses_what_is_outside_and_names_it(field, value):
+    with pytest.raises(RequestError, match=field) as caught:
+        SamplingParams(**{field: value})
+    assert isinstance(caught.value, MemVRError | ValueError)
+
+
+def test_sampling_takes_the_limits():
+    params = SamplingParams(top_p=1, min_p=1, seed=2**63 - 1, n=64, temperature=0, top_k=0)
+    assert params.greedy
+    assert not SamplingParams(temperature=1).greedy
+
+
+def test_stop_may_be_one_string_or_a_list():
+    assert SamplingParams(stop="end").stop == ("end",)
+    assert SamplingParams(stop=["a", "b"]).stop == ("a", "b")
+
+
+def test_a_message_wraps_strings_and_single_parts():
+    picture = Image(b"x")
+    assert Message("user", "hi").content == (Text("hi"),)
+    assert Message("user", ["look", picture]).content == (Text("look"), picture)
+    assert Message("user", picture).content == (picture,)
+    assert Message("user", Text("hi")).content == (Text("hi"),)
+
+
+def test_a_message_refuses_other_roles_and_parts():
+    with pytest.raises(RequestError, match=r"'tool'.*system, user, assistant"):
+        Message("tool", "hi")
+    with pytest.raises(RequestError, match="holds a bytes"):
+        Message("user", [b"png"])
+
+
+def test_a_message_can_be_replaced():
+    assert dataclasses.replace(Message("user", "hi"), role="system") == Message("system", "hi")
+
+
+def test_a_request_refuses_what_no_model_could_answer():
+    message = Message("user", "hi")
+    with pytest.raises(RequestError, match="at least one"):
+        Request(messages=())
+    with pytest.raises(RequestError, match="holds a dict"):
+        Request(messages=({"role": "user", "content": "hi"},))
+    with pytest.raises(RequestError, match="MemVRConfig"):
+        Request(messages=(message,), memvr="yes")
+    for timeout in (0, -1, float("inf"), float("nan")):
+        with pytest.raises(RequestError, match="timeout"):
+            Request(messages=(message,), timeout=timeout)
+
+
+def test_a_request_takes_one_message_and_lists():
+    message = Message("user", "hi")
+    assert Request(messages=message).messages == (message,)
+    assert Request(messages=[message, message]).messages == (message, message)
+
+
+def test_ask_puts_images_before_the_question_and_images_keep_their_order():
+    request = Request.ask("which?", b"1", b"2", memvr=MemVRConfig(), timeout=3)
+    assert [image.source for image in request.images] == [b"1", b"2"]
+    assert request.messages[0].content[-1] == Text("which?")
+    assert (request.timeout, request.memvr) == (3, MemVRConfig())
+
+
+def test_total_tokens():
+    assert Usage(prompt_tokens=70, image_tokens=64, completion_tokens=5).total_tokens == 75
