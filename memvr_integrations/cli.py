@@ -1,7 +1,10 @@
 """The `memvr` command: parses, calls, prints. What it prints about itself goes to stderr."""
 
 import json
+import os
+import signal
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Iterator
@@ -15,6 +18,9 @@ from memvr_integrations import __version__
 from memvr_integrations.errors import MemVRError, MemVRWarning
 
 if TYPE_CHECKING:
+    import PIL.Image
+
+    from memvr_integrations.backend import Backend, Request
     from memvr_integrations.memvr import MemVRConfig
     from memvr_integrations.types import Completion
 
@@ -83,7 +89,7 @@ def ask(
     ] = None,
 ) -> None:
     """Ask a question about one or more images and stream the answer."""
-    images, question = _split(arguments)
+    files, question = _split(arguments)
     settings = {
         "entropy_threshold": entropy_threshold,
         "retracing_ratio": retracing_ratio,
@@ -94,29 +100,20 @@ def ask(
     if no_memvr and changes:
         raise typer.BadParameter(f"--no-memvr leaves nothing for {', '.join(changes)} to change.")
     with _told():
-        _check_files(images)  # before seconds go into loading a model
-        from memvr_integrations.backend import Backend, Request, SamplingParams
+        with _leaving_at_once():
+            images = _load(files)  # before seconds go into loading a model
+            from memvr_integrations.backend import Backend, Request, SamplingParams
 
-        sampling = SamplingParams(max_tokens=max_tokens, temperature=temperature, seed=seed)
-        interactive = sys.stderr.isatty()
-        with Backend.load(
-            model, device=device, dtype=dtype, quantization=quantization, progress=interactive
-        ) as backend:
+            sampling = SamplingParams(max_tokens=max_tokens, temperature=temperature, seed=seed)
+            interactive = sys.stderr.isatty()
+            backend = Backend.load(
+                model, device=device, dtype=dtype, quantization=quantization, progress=interactive
+            )
+        with backend:
             config = None if no_memvr else _changed(backend.preset, changes)
-            request = Request.ask(question, *images, sampling=sampling, memvr=config)
-            started = time.monotonic()
-            completion = None
-            for chunk in backend.stream(request):
-                completion = chunk.completion
-                if not as_json:
-                    typer.echo(chunk.text, nl=False)
-            assert completion is not None
-            seconds = time.monotonic() - started
-        if as_json:
-            typer.echo(json.dumps(_as_json(completion), ensure_ascii=False))
-        else:
-            typer.echo()
-            typer.echo(_summary(completion, seconds), err=True)
+            _answer(
+                backend, Request.ask(question, *images, sampling=sampling, memvr=config), as_json
+            )
 
 
 @app.command()
@@ -124,7 +121,8 @@ def models(
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array.")] = False,
 ) -> None:
     """List the catalog: names, sizes, licences, and what lies on this machine."""
-    from memvr_integrations.backend.catalog import CATALOG
+    with _leaving_at_once():
+        from memvr_integrations.backend.catalog import CATALOG
 
     if as_json:
         rows = [
@@ -158,19 +156,41 @@ def _split(arguments: list[str]) -> tuple[list[Path], str]:
         )
     *images, question = arguments
     if question == "-":
-        question = sys.stdin.read().strip()
+        with _told():
+            question = sys.stdin.read().strip()
     if not question:
         raise typer.BadParameter("the question is empty.")
-    if Path(question).is_file():
+    if _is_file(question):
         raise typer.BadParameter(f"{question!r} is a file; the question comes last. {_EXAMPLE}")
     return [Path(image) for image in images], question
 
 
-def _check_files(images: list[Path]) -> None:
+def _is_file(text: str) -> bool:
+    try:
+        return Path(text).is_file()
+    except OSError:  # a long question is no possible file name
+        return False
+
+
+def _load(files: list[Path]) -> "list[PIL.Image.Image]":
     from memvr_integrations.backend.images import load_image
 
-    for image in images:
-        load_image(image)
+    return [load_image(file) for file in files]
+
+
+def _answer(backend: "Backend", request: "Request", as_json: bool) -> None:
+    """Print the answer while it comes, or as JSON when it is complete."""
+    started, completion = time.monotonic(), None
+    for chunk in backend.stream(request):
+        completion = chunk.completion
+        if not as_json:
+            typer.echo(chunk.text, nl=False)
+    assert completion is not None
+    if as_json:
+        typer.echo(json.dumps(_as_json(completion), ensure_ascii=False))
+        return
+    typer.echo()
+    typer.echo(_summary(completion, time.monotonic() - started), err=True)
 
 
 def _changed(preset: "MemVRConfig", changes: dict[str, int | float]) -> "MemVRConfig":
@@ -238,6 +258,28 @@ def _told() -> Iterator[None]:
             raise typer.Exit(_INTERRUPTED) from None
         except MemVRError as error:
             _fail(error)
+
+
+@contextmanager
+def _leaving_at_once() -> Iterator[None]:
+    """Let Ctrl-C end the process on the spot.
+
+    For importing and loading: some libraries swallow a KeyboardInterrupt there, and nothing was
+    begun that would need an end.
+    """
+
+    def leave(*_: object) -> None:
+        os.write(2, b"\ninterrupted\n")
+        os._exit(_INTERRUPTED)
+
+    if threading.current_thread() is not threading.main_thread():  # only it may set a handler
+        yield
+        return
+    before = signal.signal(signal.SIGINT, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _fail(error: MemVRError) -> NoReturn:

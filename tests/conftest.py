@@ -142,9 +142,11 @@ def ids_of(backend: Backend) -> Callable[[str], list[int]]:
 
 @pytest.fixture
 def ask(scenes: list[Scene]) -> Callable[..., Request]:
-    """A request about drawn scenes by number; keywords are sampling parameters, or the request's."""
+    """A request about scenes by number; keywords are sampling parameters, or the request's."""
 
-    def make(question: str = "What is in the picture?", *numbers: int, **options: object) -> Request:
+    def make(
+        question: str = "What is in the picture?", *numbers: int, **options: object
+    ) -> Request:
         own = {key: options.pop(key) for key in ("memvr", "timeout") if key in options}
         content = [Image(scenes[number].pixels) for number in numbers]
         return Request(

@@ -50,9 +50,7 @@ def bytes_as_ids(tokenizer, text):
     if tokenizer.convert_tokens_to_ids("<0x41>") is not None and "<0x41>" in tokenizer.get_vocab():
         return [tokenizer.convert_tokens_to_ids(f"<0x{byte:02X}>") for byte in text.encode()]
     return [
-        id
-        for character in text
-        for id in tokenizer(character, add_special_tokens=False).input_ids
+        id for character in text for id in tokenizer(character, add_special_tokens=False).input_ids
     ]
 
 
@@ -175,7 +173,9 @@ def test_nothing_of_a_stop_string_is_ever_released(tokenizer):
 
 def test_a_stop_string_inside_one_token_trims_that_token():
     tokenizer = byte_level()
-    word = max(tokenizer.get_vocab(), key=lambda token: (token.isalpha() and token.isascii(), len(token)))
+    word = max(
+        tokenizer.get_vocab(), key=lambda token: (token.isalpha() and token.isascii(), len(token))
+    )
     answer, releases = feed(tokenizer, [tokenizer.convert_tokens_to_ids(word)], word[2:4])
     assert answer.text == word[:2]
     assert [token.text for release in releases for token in release] == [word[:2]]

@@ -1,4 +1,4 @@
-"""A batch is nothing but its rows: each equals itself alone, and the plain model where MemVR is off."""
+"""A batch is nothing but its rows: each equals itself alone, and without MemVR the plain model."""
 
 import pytest
 import torch
@@ -33,7 +33,9 @@ def test_each_row_of_a_mixed_batch_equals_the_request_alone(patient, ask, endles
     requests = [
         ask("Describe the picture.", 0, max_tokens=14, memvr=EAGER),
         ask("Describe the picture.", 0, max_tokens=14, memvr=None),
-        ask("Is there a dog in the picture, or a cat, or even a cow?", 1, max_tokens=9, memvr=PICKY),
+        ask(
+            "Is there a dog in the picture, or a cat, or even a cow?", 1, max_tokens=9, memvr=PICKY
+        ),
         ask("Hello, who are you?", max_tokens=6),
         ask("Compare.", 2, 3, max_tokens=11, memvr=EAGER),
         ask("How many?", 4, max_tokens=1, memvr=EAGER),
@@ -82,9 +84,7 @@ def test_off_is_plain_generate(make_backend, loaded, ask, scenes, endless, numbe
     inputs = inputs_of(backend, loaded, scenes[number], "Describe the picture.")
     with endless(backend):
         plain = loaded.model.generate(**inputs, max_new_tokens=20, do_sample=False)
-        [answer] = backend.generate(
-            ask("Describe the picture.", number, memvr=None, max_tokens=20)
-        )
+        [answer] = backend.generate(ask("Describe the picture.", number, memvr=None, max_tokens=20))
     length = inputs["input_ids"].shape[1]
     assert [token.id for token in answer.tokens] == plain[0, length:].tolist()
     assert answer.usage.prompt_tokens == length

@@ -21,9 +21,7 @@ from memvr_integrations.errors import (
 )
 from memvr_integrations.memvr import MemVRConfig
 
-ALWAYS = MemVRConfig(
-    starting_layer=2, ending_layer=9, entropy_threshold=0.0, retracing_ratio=0.2
-)
+ALWAYS = MemVRConfig(starting_layer=2, ending_layer=9, entropy_threshold=0.0, retracing_ratio=0.2)
 
 
 def eventually(condition, seconds=10.0):
@@ -328,8 +326,13 @@ async def test_fifty_streams_with_cancellations(make_backend, ask, endless):
     backend = make_backend(queueing=QueueConfig(max_batch=8))
     rng = random.Random(4)
     requests = [
-        ask(f"Is there a dog at {n}?", *([n % 6] if n % 2 else []), max_tokens=4 + n % 7, seed=n,
-            temperature=float(n % 3))
+        ask(
+            f"Is there a dog at {n}?",
+            *([n % 6] if n % 2 else []),
+            max_tokens=4 + n % 7,
+            seed=n,
+            temperature=float(n % 3),
+        )
         for n in range(50)
     ]
     with endless(backend):

@@ -119,7 +119,7 @@ def without_template(loaded):
 
 def test_no_chat_template_is_refused_at_once(loaded):
     bare, _ = without_template(loaded)
-    with pytest.raises(UnsupportedModelError, match="no chat template.*instruction-tuned"):
+    with pytest.raises(UnsupportedModelError, match=r"no chat template.*instruction-tuned"):
         Backend(bare)
 
 

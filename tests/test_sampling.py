@@ -83,5 +83,13 @@ def test_nobody_else_can_move_the_random_numbers():
 
 def test_the_logits_are_not_changed():
     logits = LOGITS.clone()
-    draws(5, temperature=0.5, top_k=1, top_p=0.5, repetition_penalty=3.0, ids=torch.tensor([1]), logits=logits)
+    draws(
+        5,
+        temperature=0.5,
+        top_k=1,
+        top_p=0.5,
+        repetition_penalty=3.0,
+        ids=torch.tensor([1]),
+        logits=logits,
+    )
     assert torch.equal(logits, LOGITS)

@@ -54,7 +54,10 @@ def test_a_picture_is_encoded_once_across_requests(make_backend, ask):
 
 
 def test_answers_do_not_depend_on_the_cache(make_backend, ask):
-    requests = [ask("Describe.", n, max_tokens=6, memvr=MemVRConfig.preset("llava").for_depth(12)) for n in (0, 1, 0)]
+    requests = [
+        ask("Describe.", n, max_tokens=6, memvr=MemVRConfig.preset("llava").for_depth(12))
+        for n in (0, 1, 0)
+    ]
     kept, not_kept = make_backend(), make_backend(cache_bytes=0)
     expected = [kept.generate(request)[0] for request in requests]
     assert [not_kept.generate(request)[0] for request in requests] == expected

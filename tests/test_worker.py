@@ -46,7 +46,12 @@ def failing(monkeypatch, reason):
 
 @pytest.mark.parametrize(
     "settings",
-    [{"max_batch": 0}, {"max_waiting": 0}, {"gather_seconds": -1}, {"gather_seconds": float("nan")}],
+    [
+        {"max_batch": 0},
+        {"max_waiting": 0},
+        {"gather_seconds": -1},
+        {"gather_seconds": float("nan")},
+    ],
 )
 def test_a_queue_that_nothing_leaves_is_refused(settings):
     with pytest.raises(ConfigError, match=next(iter(settings))):
@@ -173,12 +178,16 @@ def test_out_of_memory_is_retried_in_halves(patient, ask, monkeypatch, error):
     sizes = failing(monkeypatch, lambda rows: error if len(rows) > 2 else None)
     answers = patient.generate(requests)
     assert sizes == [6, 3, 1, 1, 1, 3, 1, 1, 1]
-    assert [[t.id for t in a.tokens] for a in answers] == [[t.id for t in a.tokens] for a in expected]
+    assert [[t.id for t in a.tokens] for a in answers] == [
+        [t.id for t in a.tokens] for a in expected
+    ]
 
 
 def test_out_of_memory_for_a_single_request_gives_advice(patient, ask, monkeypatch):
     failing(monkeypatch, lambda rows: torch.OutOfMemoryError("CUDA out of memory"))
-    with pytest.raises(MemoryExhaustedError, match=r"smaller images.*quantization='4bit'") as caught:
+    with pytest.raises(
+        MemoryExhaustedError, match=r"smaller images.*quantization='4bit'"
+    ) as caught:
         patient.generate([ask("One?"), ask("Two?")])
     assert isinstance(caught.value, MemVRError | MemoryError)
     assert isinstance(caught.value.__cause__, torch.OutOfMemoryError)
@@ -220,6 +229,33 @@ async def test_what_was_told_stays_true_after_a_retry(patient, ask, endless, err
     assert ids[0] == [token.id for token in expected[0].tokens]
     assert ids[1] == [token.id for token in expected[0].alternatives[0].tokens]
     assert [t.id for t in got[1][0].tokens] == [t.id for t in expected[1].tokens]
+
+
+def test_a_retry_goes_on_from_the_told_tokens_even_if_it_would_choose_others(patient, ask):
+    """Rows alone and rows together may round differently: what was told is forced."""
+    requests = [ask("Describe.", n, memvr=None, max_tokens=8) for n in (0, 1)]
+    forwards, failing_once = 0, False
+
+    def disturb(module, args, out):
+        nonlocal forwards
+        out.logits[..., 2] = -torch.inf
+        if failing_once:
+            forwards += 1
+            if forwards == 5:
+                raise ValueError("after four tokens")
+            if forwards > 5 and (forwards - 6) % 8 < 4:
+                out.logits[..., 700] = 1000.0
+        return out
+
+    handle = patient._host.model.register_forward_hook(disturb)
+    try:
+        expected = patient.generate(requests)
+        failing_once = True
+        got = patient.generate(requests)
+    finally:
+        handle.remove()
+    assert forwards == 5 + 2 * 8
+    assert [[t.id for t in a.tokens] for a in got] == [[t.id for t in a.tokens] for a in expected]
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")

@@ -119,15 +119,19 @@ class Host:
         )
         try:
             placed = str(render(tokenize=False)).count(self._placeholder)
-        except TemplateError as error:
+            # A family may write another placeholder than the token it becomes: none is no proof.
+            if placed and placed != pictures:
+                raise self._lost(pictures, f"{placed} in the prompt")
+            encoded: Mapping[str, Tensor] = render(
+                tokenize=True, return_dict=True, return_tensors="pt"
+            )  # type: ignore[assignment]
+        except (TemplateError, ValueError) as error:
+            if isinstance(error, RequestError):
+                raise
             raise RequestError(
-                f"{self.name}'s chat template refuses this conversation ({error}). Put images into "
-                "user messages, and let user and assistant take turns."
+                f"{self.name} can't read this conversation ({error}). Put images into user "
+                "messages, and let user and assistant take turns."
             ) from error
-        # A family may write another placeholder than the token that it becomes: none is no proof.
-        if placed and placed != pictures:
-            raise self._lost(pictures, f"{placed} in the prompt")
-        encoded: Mapping[str, Tensor] = render(tokenize=True, return_dict=True, return_tensors="pt")  # type: ignore[assignment]
         return encoded
 
     def _lost(self, pictures: int, became: str) -> RequestError:
@@ -139,9 +143,16 @@ class Host:
     def _harmless(self, text: str) -> str:
         if self._placeholder in text:
             raise RequestError(
-                f"A message's text holds {self._placeholder!r}, which {self.name} reads as an image. "
-                "Remove it from the text and pass the picture as Image(...)."
+                f"A message's text holds {self._placeholder!r}, which {self.name} takes for an "
+                "image. Remove it from the text and pass the picture as Image(...)."
             )
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise RequestError(
+                "A message's text holds half characters (lone surrogates), as text has that was "
+                "not UTF-8 when it was read. Decode it anew with its own encoding."
+            ) from None
         return text
 
     def _image_token(self) -> int:

@@ -181,7 +181,7 @@ def _ask_hub(source: str, revision: str | None, names: str) -> None:
         ) from error
     except Exception as error:
         raise ModelNotFoundError(
-            f"{source} is not on this machine (or not all of it), and the model hub can't be reached "
+            f"{source} is not on this machine (or not whole), and the model hub can't be reached "
             f"({type(error).__name__}). Download it where there is a network "
             f"(`hf download {source}`) and pass the directory, or use model='bundled', "
             "which needs no network."

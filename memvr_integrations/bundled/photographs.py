@@ -10,7 +10,7 @@ from PIL import Image, ImageFilter
 
 _LARGEST = 400  # drawn scenes have 128 pixels a side; cameras make no pictures this small
 _NEAR = 12  # how far, of 255, a background pixel may be from the middle of its line
-_LEAST_BACKGROUND = 0.45
+_LEAST_BACKGROUND = 0.36
 
 
 def looks_drawn(image: Image.Image) -> bool:

@@ -19,6 +19,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn import functional as F
+from tqdm import tqdm
 
 from memvr_integrations.bundled import WEIGHTS
 from memvr_integrations.bundled.art import SPRITES
@@ -256,6 +257,13 @@ class Trainer:
         self.model.train()
         started, saved = time.monotonic() - self.seconds, time.monotonic()
         average: dict[str, float] = {}
+        bar = tqdm(
+            desc=self.config.stage,
+            total=self.config.steps,
+            initial=self.step,
+            unit="step",
+            disable=self.rank > 0,
+        )
         try:
             while self.step < self.config.steps:
                 self._set_learning_rate()
@@ -263,13 +271,16 @@ class Trainer:
                     average[name] = 0.97 * average.get(name, value) + 0.03 * value
                 self.step += 1
                 self.seconds = time.monotonic() - started
+                bar.set_postfix({name: f"{value:.3f}" for name, value in average.items()}, False)
+                bar.update()
                 if self.step % 50 == 0:
-                    self._tell(average)
+                    self._log(average)
                 if time.monotonic() - saved > self.config.save_minutes * 60:
                     self.save()
                     saved = time.monotonic()
         finally:
             self.save()
+            bar.close()
 
     def _set_learning_rate(self) -> None:
         left = (self.config.steps - self.step) / max(self.config.cooldown, 1)
@@ -335,16 +346,13 @@ class Trainer:
         said_yes = logits[asked][:, yes] > logits[asked][:, no]
         return (said_yes == (targets[asked] == yes)).float().mean()
 
-    def _tell(self, average: dict[str, float]) -> None:
+    def _log(self, average: dict[str, float]) -> None:
         if self.rank > 0:
             return
         line = {"stage": self.config.stage, "step": self.step, "minutes": self.seconds / 60}
         line |= average | {"images/s": self.step * self.config.batch / self.seconds}
         with (self.folder / "log.jsonl").open("a") as log:
             log.write(json.dumps(line) + "\n")
-        done = f"{self.config.stage} {self.step}/{self.config.steps}"
-        figures = "  ".join(f"{k} {v:.3f}" for k, v in line.items() if isinstance(v, float))
-        print(f"{done}  {figures}", flush=True)
 
 
 def _average_gradients(parameters: list[Tensor], world: int) -> None:

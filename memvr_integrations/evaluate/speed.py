@@ -45,6 +45,7 @@ SIZES = {
     "7b": (32, 4096, 11008, 32),
     "13b": (40, 5120, 13824, 40),
 }
+TOWER = (24, 1024, 16)  # layers, width, heads
 _VOCABULARY = 32064
 _QUESTION = "Describe the image."
 
@@ -66,11 +67,12 @@ class Timing:
 def random_llava(size: str, device: torch.device, dtype: torch.dtype) -> LoadedModel:
     """LLaVA-1.5's architecture with random weights: no download, the same arithmetic."""
     layers, width, inner, heads = SIZES[size]
+    tower, tower_width, tower_heads = TOWER
     vision = CLIPVisionConfig(
-        hidden_size=1024,
-        intermediate_size=4096,
-        num_hidden_layers=24,
-        num_attention_heads=16,
+        hidden_size=tower_width,
+        intermediate_size=4 * tower_width,
+        num_hidden_layers=tower,
+        num_attention_heads=tower_heads,
         image_size=336,
         patch_size=14,
         projection_dim=768,

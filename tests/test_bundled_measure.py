@@ -1,0 +1,121 @@
+import pytest
+import torch
+
+from memvr_integrations.bundled import WEIGHTS
+from memvr_integrations.bundled.art import SPRITES
+from memvr_integrations.bundled.measure import (
+    Attribute,
+    Examinee,
+    attributes,
+    auc,
+    caption_counts,
+    exam,
+    held_out_scenes,
+    is_right,
+    mentioned,
+)
+from memvr_integrations.bundled.scenes import FIRST_THEMES
+from memvr_integrations.memvr import MemVRConfig
+
+
+@pytest.fixture(scope="module")
+def some_scenes():
+    return held_out_scenes(6, themes=FIRST_THEMES, seed=9, files=[SPRITES])
+
+
+@pytest.fixture(scope="module")
+def examinee():
+    return Examinee(WEIGHTS)
+
+
+def test_the_exam_is_balanced_and_true(some_scenes):
+    questions = exam(some_scenes, themes=FIRST_THEMES)
+    assert {question.kind for question in questions} == {
+        "positive",
+        "random",
+        "popular",
+        "adversarial",
+    }
+    for question in questions:
+        assert (question.name in some_scenes[question.scene].names) == question.truth
+    kinds = [question.kind for question in questions]
+    assert kinds.count("positive") == kinds.count("adversarial")
+
+
+def test_adversarial_questions_ask_for_partners():
+    scenes = held_out_scenes(60, themes=FIRST_THEMES, seed=3, files=[SPRITES])
+    asked = [q for q in exam(scenes, themes=FIRST_THEMES) if q.kind == "adversarial"]
+    with_fork = [q.name for q in asked if "fork" in scenes[q.scene].names]
+    assert with_fork.count("knife") > len(with_fork) / 8
+
+
+def test_auc_is_a_rank():
+    truth = torch.tensor([True, True, False, False])
+    assert auc(torch.tensor([4.0, 3, 2, 1]), truth) == 1
+    assert auc(torch.tensor([1.0, 2, 3, 4]), truth) == 0
+    assert auc(torch.tensor([1.0, 1, 1, 1]), truth) == 0.5
+    assert auc(torch.tensor([4.0, 2, 3, 1]), truth) == 0.75
+
+
+def test_words_are_heard_in_singular_and_plural():
+    assert mentioned("Two knives, three loaves of bread and a cow.") == {"knife", "bread", "cow"}
+
+
+def test_captions_are_counted(some_scenes):
+    names = sorted(some_scenes[0].names)
+    theme = some_scenes[0].theme
+    wrong = next(n for n in ("cow", "fork", "duck") if n not in names)
+    counts = caption_counts(some_scenes[:1], [f"A {theme} scene with a {names[0]} and a {wrong}."])
+    assert counts.tolist() == [[2, 1, len(names), 1]]
+
+
+def test_an_answer_with_two_numbers_is_wrong():
+    asked = Attribute(scene=0, question="How many cups are there?", right="two", kind="count")
+    assert is_right(asked, "There are two cups.")
+    assert not is_right(asked, "There are two or three cups.")
+    assert not is_right(asked, "There are cups.")
+
+
+def test_attributes_ask_what_has_one_answer(some_scenes):
+    for asked in attributes(some_scenes):
+        if asked.kind == "color":
+            colors = {thing.color for thing in some_scenes[asked.scene].things}
+            assert asked.right in colors
+
+
+def test_margins_do_not_depend_on_the_batch(some_scenes, examinee):
+    features = examinee.see([scene.pixels for scene in some_scenes])
+    questions = exam(some_scenes, themes=FIRST_THEMES)
+    config = MemVRConfig(starting_layer=1, ending_layer=8, entropy_threshold=0.0)
+    together, fired, entropy = examinee.margins(features, questions, config=config)
+    alone, _, _ = examinee.margins(features, questions[3:4], config=config)
+    assert together[3].item() == pytest.approx(alone.item(), abs=1e-4)
+    assert fired.all()
+    assert entropy.isfinite().all()
+
+
+def test_another_image_as_memory_changes_the_answer_and_its_own_does_not(some_scenes, examinee):
+    features = examinee.see([scene.pixels for scene in some_scenes])
+    questions = exam(some_scenes, themes=FIRST_THEMES)
+    config = MemVRConfig(
+        starting_layer=1, ending_layer=8, entropy_threshold=0.0, retracing_ratio=0.9
+    )
+    own, _, _ = examinee.margins(features, questions, config=config)
+    same, _, _ = examinee.margins(features, questions, config=config, instead=features)
+    other, _, _ = examinee.margins(features, questions, config=config, instead=features.roll(1, 0))
+    assert torch.equal(own, same)
+    assert not torch.allclose(own, other, atol=1e-3)
+
+
+def test_answers_equal_those_of_the_backend(some_scenes, examinee, backend):
+    from memvr_integrations.backend import Request, SamplingParams
+
+    features = examinee.see([some_scenes[0].pixels])
+    [said] = examinee.say(features, [(0, "What do you see?")], tokens=12)
+    request = Request.ask(
+        "What do you see?",
+        some_scenes[0].pixels,
+        sampling=SamplingParams(max_tokens=12),
+        memvr=None,
+    )
+    assert backend.generate(request)[0].text == said

@@ -1,0 +1,122 @@
+import random
+import sys
+from dataclasses import replace
+
+import pytest
+import torch
+
+from memvr_integrations.bundled import train
+from memvr_integrations.bundled.questions import NO_IMAGE, Turn
+from memvr_integrations.bundled.train import Packer, TrainConfig, Trainer
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_tokenizer():
+    """Building it takes a second or two, and every packer builds one."""
+    tokenizer = train.build_tokenizer()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train, "build_tokenizer", lambda: tokenizer)
+        yield
+
+
+TINY = TrainConfig(steps=3, cooldown=1, batch=2, turns=3, layers=2, width=32, heads=2)
+
+
+def test_conversations_in_a_row_do_not_see_each_other():
+    packer = Packer()
+    turns = [Turn("Is there a cow?", "No"), Turn("Is there a cup?", NO_IMAGE, blind=True)]
+    row = packer.row(turns, random.Random(0))
+    *_, mask = packer.pack([row])
+    seen = mask[0, 0] == 0
+    prefix = packer.prefix
+    segments = torch.tensor(row.segments)
+    first = (segments == 1).nonzero().flatten() + prefix
+    blind = (segments == -2).nonzero().flatten() + prefix
+    assert seen[first][:, :prefix].all()  # the image
+    assert not seen[blind][:, :prefix].any()
+    assert not seen[blind][:, first].any()
+    assert not seen[first][:, blind].any()
+    assert torch.equal(seen, seen & torch.ones_like(seen).tril())  # nobody sees the future
+
+
+def test_a_packed_conversation_is_computed_as_if_alone():
+    packer = Packer()
+    turns = [Turn("Is there a cow?", "No"), Turn("How many cups are there?", "Two.")]
+    trainer = train.build_model(layers=2, width=32, heads=2).eval()
+    embed, lm = trainer.get_input_embeddings(), trainer.model.language_model
+    shared = torch.randn(1, packer.prefix, 32, generator=torch.Generator().manual_seed(0))
+
+    def hidden(row):
+        ids, _, positions, mask = packer.pack([row])
+        with torch.inference_mode():
+            out = lm(
+                inputs_embeds=torch.cat([shared, embed(ids)], 1),
+                attention_mask=mask,
+                position_ids=positions,
+                use_cache=False,
+            )
+        return out.last_hidden_state[0, packer.prefix :]
+
+    apart = random.Random(2)
+    assert apart.random() >= 0.2  # this seed doesn't make one conversation of the two
+    both = packer.row(turns, random.Random(2))
+    assert max(both.segments) == 2
+    alone = packer.row(turns[1:], random.Random(2))
+    assert torch.allclose(hidden(both)[-len(alone.ids) :], hidden(alone), atol=1e-5)
+
+
+@pytest.mark.parametrize("stage", ["vision", "joint"])
+def test_training_moves_the_weights_saves_and_goes_on(tmp_path, stage, capsys):
+    config = replace(TINY, stage=stage)
+    first = Trainer(config, tmp_path)
+    before = {name: value.clone() for name, value in first.model.state_dict().items()}
+    first.run()
+    moved = [n for n, v in first.model.state_dict().items() if not torch.equal(v, before[n])]
+    assert moved
+    if stage == "vision":
+        assert all("vision_tower" in name for name in moved)
+    again = Trainer(replace(config, steps=4), tmp_path)
+    again.resume()
+    assert again.step == 3
+    for name, value in again.model.state_dict().items():
+        assert torch.equal(value, first.model.state_dict()[name])
+    again.run()
+    assert again.step == 4
+
+
+def test_an_interrupted_run_is_saved(tmp_path, monkeypatch):
+    trainer = Trainer(TINY, tmp_path)
+
+    def stop(self):
+        if self.step == 1:
+            raise KeyboardInterrupt
+        return {}
+
+    monkeypatch.setattr(Trainer, "_one_step", stop)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.run()
+    resumed = Trainer(TINY, tmp_path)
+    resumed.resume()
+    assert resumed.step == 1
+
+
+def test_the_learning_rate_warms_up_and_cools_down(tmp_path):
+    trainer = Trainer(replace(TINY, steps=1000, cooldown=500), tmp_path)
+
+    def rate(step):
+        trainer.step = step
+        trainer._set_learning_rate()
+        return trainer.optimizer.param_groups[0]["lr"]
+
+    peak = trainer.config.peak_lr
+    assert rate(0) == pytest.approx(peak / 100)
+    assert rate(300) == pytest.approx(peak)
+    assert rate(750) == pytest.approx(peak / 2)
+    assert rate(999) == pytest.approx(peak * 0.02)
+
+
+def test_an_unknown_theme_is_told(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["train", "--themes", "kitchen,moonbase"])
+    with pytest.raises(SystemExit):
+        train.main()
+    assert "no such theme: moonbase; there are kitchen" in capsys.readouterr().err

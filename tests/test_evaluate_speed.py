@@ -1,0 +1,39 @@
+import sys
+
+import pytest
+import torch
+
+from memvr_integrations.evaluate import speed
+from memvr_integrations.evaluate.speed import Bench, Timing, random_llava, table
+
+
+def test_the_command_prints_a_row_for_every_way(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["speed", "--rounds", "1", "--tokens", "3", "--device", "cpu"])
+    speed.main()
+    said = capsys.readouterr().out
+    for name in ("model.generate", "MemVR off", "MemVR preset", "never fires", "always fires"):
+        assert said.count(name) == 1
+    assert "| 1.00 (1.00-1.00) |" in said
+
+
+def test_a_random_llava_answers_through_the_backend(monkeypatch):
+    monkeypatch.setitem(speed.SIZES, "tiny", (4, 32, 64, 2))
+    monkeypatch.setattr(speed, "TOWER", (2, 32, 2))
+    bench = Bench(random_llava("tiny", torch.device("cpu"), torch.float32), tokens=3)
+    timings = bench.rounds(1)
+    bench.close()
+    assert len(timings) == 5
+    assert all(timing.prefill > 0 and timing.decode > 0 for [timing] in timings.values())
+
+
+def test_timings_and_ratios():
+    assert Timing.between(1.0, [1.5, 1.7, 1.9]) == Timing(0.5, pytest.approx(0.2))
+    rows = list(
+        table(
+            {
+                "model.generate": [Timing(1.0, 0.1), Timing(2.0, 0.1)],
+                "twice": [Timing(2.0, 0.2), Timing(4.0, 0.2)],
+            }
+        )
+    )
+    assert rows[-1] == "| twice | 3000 | 5.0 | 2.00 (2.00-2.00) | 2.00 (2.00-2.00) |"

@@ -1,0 +1,287 @@
+"""From a name to a model: what is found, what is refused, and what the refusal says."""
+
+import json
+import shutil
+import sys
+import time
+from pathlib import Path
+from unittest.mock import MagicMock
+
+import pytest
+import torch
+import transformers
+from huggingface_hub.errors import (
+    GatedRepoError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+
+from memvr_integrations.backend import Backend, LoadConfig, loading
+from memvr_integrations.backend.loading import load_model
+from memvr_integrations.bundled import WEIGHTS
+from memvr_integrations.errors import (
+    ConfigError,
+    MemoryExhaustedError,
+    ModelLoadError,
+    ModelNotFoundError,
+    UnsupportedModelError,
+)
+
+QUIET = LoadConfig(device="cpu", progress=False)
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    """A copy of the bundled checkpoint, to be damaged."""
+    folder = tmp_path / "checkpoint"
+    folder.mkdir()
+    for file in WEIGHTS.iterdir():
+        shutil.copy(file, folder / file.name)
+    return folder
+
+
+@pytest.fixture
+def hub(monkeypatch):
+    """A hub whose answer a test sets, and a machine that has downloaded nothing."""
+
+    class Hub:
+        error: Exception = ConnectionError("no route")
+        asked: list = []  # noqa: RUF012
+
+        def cached(self, *args, **options):
+            raise LocalEntryNotFoundError("nothing here")
+
+        def info(self, name, **options):
+            self.asked = [*self.asked, (name, options)]
+            raise self.error
+
+    fake = Hub()
+    monkeypatch.setattr(loading, "snapshot_download", fake.cached)
+    monkeypatch.setattr(loading, "model_info", fake.info)
+    return fake
+
+
+RESPONSE = MagicMock()  # of whichever HTTP library the hub's client uses now
+
+
+# -- what is found
+
+
+def test_the_bundled_model(loaded):
+    assert (loaded.name, loaded.row.name) == ("bundled", "bundled")
+    assert loaded.model.dtype == torch.float32
+    assert not loaded.model.training
+
+
+def test_a_directory(checkpoint):
+    for name in (str(checkpoint), checkpoint):
+        found = load_model(name, QUIET)
+        assert (found.name, found.row) == (str(checkpoint), None)
+
+
+def test_a_directory_runs_with_a_preset_that_calls_itself_uncalibrated(checkpoint, ask):
+    with Backend.load(checkpoint, device="cpu", progress=False) as backend:
+        assert not backend.calibrated
+        assert backend.preset.ending_layer <= 12
+        assert backend.generate(ask("What?", 0, max_tokens=1))[0].model == str(checkpoint)
+
+
+def test_a_path_is_a_path_even_if_it_is_called_like_a_model(tmp_path, monkeypatch, checkpoint):
+    monkeypatch.chdir(tmp_path)
+    checkpoint.rename("bundled")
+    assert load_model(Path("bundled"), QUIET).row is None
+    assert load_model("Bundled", QUIET).row.name == "bundled"
+
+
+@pytest.mark.parametrize(("asked", "got"), [("bfloat16", torch.bfloat16), ("auto", torch.float32)])
+def test_dtype(asked, got):
+    assert (
+        load_model("bundled", LoadConfig(device="cpu", dtype=asked, progress=False)).model.dtype
+        == got
+    )
+
+
+@pytest.mark.parametrize("before", [True, False])
+@pytest.mark.parametrize("wanted", [True, False])
+def test_the_progress_switch_is_left_as_it_was(before, wanted, capfd):
+    loading._switch_bars(before)
+    try:
+        load_model("bundled", LoadConfig(device="cpu", progress=wanted))
+        assert transformers.utils.logging.is_progress_bar_enabled() is before
+    finally:
+        loading._switch_bars(True)
+    assert ("100%" in capfd.readouterr().err) is wanted
+
+
+# -- names that are nothing
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("lava-1.5-7b", "'llava-1.5-7b'"),
+        ("LLaVA-1.5-13", "'llava-1.5-13b'"),
+        ("smolvlm", "'smolvlm-"),
+        ("bundeld", "'bundled'"),
+    ],
+)
+def test_did_you_mean(name, hint):
+    with pytest.raises(ModelNotFoundError, match=f"Did you mean {hint}"):
+        Backend.load(name)
+
+
+def test_a_name_that_resembles_nothing_gets_the_list():
+    with pytest.raises(ModelNotFoundError, match="bundled, smolvlm-256m") as caught:
+        Backend.load("xyzzy")
+    assert "Did you mean" not in str(caught.value)
+    for path in ("./nowhere", "/no/where", "a/b/c"):
+        with pytest.raises(ModelNotFoundError, match="no directory here"):
+            Backend.load(path)
+
+
+def test_upper_case_finds_the_row_and_its_checkpoint(hub):
+    with pytest.raises(ModelNotFoundError, match=r"llava-1\.5-7b-hf is not on this machine"):
+        Backend.load("LLaVA-1.5-7B")
+    assert hub.asked[0][0] == "llava-hf/llava-1.5-7b-hf"
+
+
+def test_a_hub_that_cannot_be_reached_is_told_soon_and_with_advice():
+    started = time.monotonic()  # pytest-socket blocks the network
+    with pytest.raises(ModelNotFoundError, match=r"can't be reached.*hf download.*'bundled'"):
+        Backend.load("someone/something")
+    assert time.monotonic() - started < 15
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (ConnectionError("no route"), r"can't be reached \(ConnectionError\)"),
+        (TimeoutError(), r"can't be reached \(TimeoutError\)"),
+        (RepositoryNotFoundError("no", response=RESPONSE), "has no model 'some/one'"),
+        (GatedRepoError("no", response=RESPONSE), "gated.*hf auth login"),
+        (RevisionNotFoundError("no", response=RESPONSE), "no revision 'v9'"),
+    ],
+)
+def test_what_the_hub_says(hub, error, text):
+    hub.error = error
+    with pytest.raises(ModelNotFoundError, match=text) as caught:
+        Backend.load("some/one", revision="v9")
+    assert caught.value.__cause__ is error
+    assert hub.asked == [("some/one", {"revision": "v9", "timeout": 5.0})]
+
+
+def test_an_invalid_hub_id_is_told():
+    with pytest.raises(ModelNotFoundError, match="not a valid hub id"):
+        Backend.load("some one/mo del")
+
+
+def test_a_download_that_was_interrupted_is_taken_up_again(hub, monkeypatch, checkpoint):
+    monkeypatch.setattr(loading, "snapshot_download", lambda *a, **k: str(checkpoint))
+    assert loading._locate("some/one", None, None) == (str(checkpoint), None)
+    index = {"weight_map": {"a": "model.safetensors", "b": "model-2.safetensors"}}
+    (checkpoint / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(ModelNotFoundError, match="not whole"):
+        loading._locate("some/one", None, None)
+    (checkpoint / "model-2.safetensors").touch()
+    assert loading._locate("some/one", None, None) == (str(checkpoint), None)
+    for file in checkpoint.glob("model*"):
+        file.unlink()
+    with pytest.raises(ModelNotFoundError, match="not whole"):
+        loading._locate("some/one", None, None)
+
+
+# -- checkpoints that are broken
+
+
+def test_a_directory_without_a_config(tmp_path):
+    with pytest.raises(ModelLoadError, match=r"without a config\.json.*save_pretrained"):
+        Backend.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("model.safetensors", b"\xff" * 200),
+        ("model.safetensors", None),
+        ("config.json", b"{"),
+        ("config.json", b"{}"),
+        ("tokenizer.json", b"{}"),
+        ("processor_config.json", b"["),
+    ],
+)
+def test_a_damaged_file_is_told_in_one_line(checkpoint, file, content):
+    if content is None:
+        content = (checkpoint / file).read_bytes()[:100_000]
+    (checkpoint / file).write_bytes(content)
+    with pytest.raises(ModelLoadError, match="was found but could not be loaded") as caught:
+        load_model(checkpoint, QUIET)
+    assert "\n" not in str(caught.value)
+    assert caught.value.__cause__ is not None
+
+
+def test_missing_weights_are_told(checkpoint):
+    (checkpoint / "model.safetensors").unlink()
+    with pytest.raises(ModelLoadError, match="safetensors"):
+        load_model(checkpoint, QUIET)
+
+
+def test_a_text_only_model_is_unsupported(tmp_path):
+    (tmp_path / "config.json").write_text('{"model_type": "llama"}')
+    with pytest.raises(UnsupportedModelError, match=r"'llama'.*vision-language"):
+        load_model(tmp_path, QUIET)
+
+
+def test_a_processor_without_a_chat_template_is_unsupported(checkpoint):
+    (checkpoint / "chat_template.jinja").unlink()
+    with pytest.raises(UnsupportedModelError, match="no chat template"):
+        Backend.load(checkpoint, device="cpu", progress=False)
+
+
+def test_a_model_that_does_not_fit_gets_advice(monkeypatch):
+    def full(*args, **options):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(loading.AutoModelForImageTextToText, "from_pretrained", full)
+    with pytest.raises(MemoryExhaustedError, match="quantization='4bit'"):
+        load_model("bundled", QUIET)
+
+
+# -- options
+
+
+@pytest.mark.parametrize("quantization", ["4bit", "8bit"])
+def test_quantisation_without_bitsandbytes_says_what_to_install(monkeypatch, quantization):
+    monkeypatch.setitem(sys.modules, "bitsandbytes", None)
+    with pytest.raises(ModelLoadError, match=r'pip install "memvr-integrations\[quant\]"'):
+        load_model("bundled", LoadConfig(device="cpu", quantization=quantization, progress=False))
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"dtype": "float64"}, "'float64' must be one of auto, float32"),
+        ({"quantization": "2bit"}, "'4bit', '8bit' or None"),
+        ({"device": "gpu"}, "'gpu' must be one of auto, cpu, cuda, mps"),
+        ({"device": "cuda:x"}, "like 'cuda:1'"),
+        ({"device": "auto:1"}, "like 'cuda:1'"),
+        ({"device": "cpu:"}, "like 'cuda:1'"),
+    ],
+)
+def test_options_that_no_machine_has(options, text):
+    with pytest.raises(ConfigError, match=text):
+        Backend.load("bundled", **options)
+
+
+@pytest.mark.parametrize("device", ["cuda", "cuda:1"])
+def test_cuda_where_there_is_none(monkeypatch, device):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ConfigError, match="no CUDA device; use device='cpu'"):
+        Backend.load("bundled", device=device)
+
+
+def test_an_attention_that_is_not_there_is_told():
+    with pytest.raises(ModelLoadError, match="no_such_attention"):
+        load_model(
+            "bundled", LoadConfig(device="cpu", attention="no_such_attention", progress=False)
+        )
