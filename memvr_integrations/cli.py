@@ -69,10 +69,10 @@ def ask(
     temperature: Annotated[float, typer.Option(help="0 takes the likeliest token.")] = 0.0,
     seed: Annotated[int | None, typer.Option(help="Makes sampling repeatable.")] = None,
     entropy_threshold: Annotated[
-        float | None, typer.Option(help="Look again above this entropy (0 to 1).")
+        float | None, typer.Option(min=0, max=1, help="Look again above this entropy.")
     ] = None,
     retracing_ratio: Annotated[
-        float | None, typer.Option(help="Share of visual evidence, 0 to 1.")
+        float | None, typer.Option(min=0, max=1, help="Share of visual evidence.")
     ] = None,
     starting_layer: Annotated[
         int | None, typer.Option(help="Layers after this one may trigger.")

@@ -60,7 +60,8 @@ def test_the_page_has_every_part(evidence, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(module, "_RATIOS", (0.6,))
     monkeypatch.setattr(report, "_DEGRADED", ("blur",))
     page = tmp_path / "evidence.md"
-    write_page(evidence, unseen=SPRITES, test=3, dev=3, out=page)
+    sizes = report.Sizes(test=3, compared=2, dev=2)
+    write_page(evidence, unseen=SPRITES, sizes=sizes, out=page)
     text = page.read_text()
     for part in ("unseen art", "another image", "damping", "CHAIR_i", "AUC", "dev split"):
         assert part in text

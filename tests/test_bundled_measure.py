@@ -87,11 +87,11 @@ def test_margins_do_not_depend_on_the_batch(some_scenes, examinee):
     features = examinee.see([scene.pixels for scene in some_scenes])
     questions = exam(some_scenes, themes=FIRST_THEMES)
     config = MemVRConfig(starting_layer=1, ending_layer=8, entropy_threshold=0.0)
-    together, fired, entropy = examinee.margins(features, questions, config=config)
-    alone, _, _ = examinee.margins(features, questions[3:4], config=config)
+    together, traces = examinee.margins(features, questions, config=config)
+    alone, [trace] = examinee.margins(features, questions[3:4], config=config)
     assert together[3].item() == pytest.approx(alone.item(), abs=1e-4)
-    assert fired.all()
-    assert entropy.isfinite().all()
+    assert trace.entropy == pytest.approx(traces[3].entropy, abs=1e-5)
+    assert all(trace.trigger_layer == 2 for trace in traces)
 
 
 def test_another_image_as_memory_changes_the_answer_and_its_own_does_not(some_scenes, examinee):
@@ -100,9 +100,9 @@ def test_another_image_as_memory_changes_the_answer_and_its_own_does_not(some_sc
     config = MemVRConfig(
         starting_layer=1, ending_layer=8, entropy_threshold=0.0, retracing_ratio=0.9
     )
-    own, _, _ = examinee.margins(features, questions, config=config)
-    same, _, _ = examinee.margins(features, questions, config=config, instead=features)
-    other, _, _ = examinee.margins(features, questions, config=config, instead=features.roll(1, 0))
+    own, _ = examinee.margins(features, questions, config=config)
+    same, _ = examinee.margins(features, questions, config=config, instead=features)
+    other, _ = examinee.margins(features, questions, config=config, instead=features.roll(1, 0))
     assert torch.equal(own, same)
     assert not torch.allclose(own, other, atol=1e-3)
 

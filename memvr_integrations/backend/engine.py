@@ -4,9 +4,6 @@
 """
 
 import asyncio
-import math
-import queue
-import time
 import weakref
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,6 +15,7 @@ from typing import Protocol, Self
 from memvr_integrations.backend.fetch import ImagePolicy
 from memvr_integrations.backend.host import Host
 from memvr_integrations.backend.images import load_image, pixel_hash
+from memvr_integrations.backend.inbox import Inbox, deadline_of, next_event, seconds_left
 from memvr_integrations.backend.jobs import Event, Job, Picture, gather, timed_out
 from memvr_integrations.backend.loading import (
     Device,
@@ -31,6 +29,7 @@ from memvr_integrations.backend.vision import DEFAULT_CACHE_BYTES, FeatureCache
 from memvr_integrations.backend.worker import QueueConfig, Worker
 from memvr_integrations.errors import BackendClosedError, MemVRError
 from memvr_integrations.memvr import MemVRConfig
+from memvr_integrations.memvr.plan import window
 from memvr_integrations.types import Chunk, Completion, Request
 
 
@@ -153,7 +152,7 @@ class Backend:
         Raises:
             MemVRError: As `generate` does, when the first chunk is asked for or later.
         """
-        inbox = _Inbox(request)
+        inbox = Inbox(request)
         try:
             inbox.job = self._submit(request, inbox.put, inbox.deadline)
             yield from inbox.chunks()
@@ -175,7 +174,7 @@ class Backend:
         """`stream` for asyncio; closing the generator or cancelling the task stops computing."""
         loop = asyncio.get_running_loop()
         events: asyncio.Queue[Event] = asyncio.Queue()
-        deadline = _deadline(request)
+        deadline = deadline_of(request)
 
         def sink(event: Event) -> None:
             with suppress(RuntimeError):  # a loop that is closed has nobody to tell
@@ -185,7 +184,7 @@ class Backend:
         left = request.sampling.n
         try:
             while left:
-                event = await _next(events, deadline, request)
+                event = await next_event(events, deadline, request)
                 if isinstance(event, MemVRError):
                     raise event
                 left -= event.completion is not None
@@ -212,7 +211,7 @@ class Backend:
         self.close()
 
     def _generate(self, requests: Sequence[Request]) -> list[Completion]:
-        inboxes = [_Inbox(request) for request in requests]
+        inboxes = [Inbox(request) for request in requests]
         try:
             for inbox in inboxes:
                 inbox.job = self._job(inbox.request, inbox.put, inbox.deadline)
@@ -241,7 +240,7 @@ class Backend:
         self._check_open()
         submitting = self._intake.submit(self._submit, request, sink, deadline)
         try:
-            async with asyncio.timeout(_seconds_left(deadline)):
+            async with asyncio.timeout(seconds_left(deadline)):
                 return await asyncio.wrap_future(submitting)
         except TimeoutError:
             submitting.add_done_callback(_cancel_late)
@@ -270,55 +269,9 @@ class Backend:
             pictures.append(Picture(image=image, hash=pixel_hash(image)))
         asked = request.memvr
         config = asked if isinstance(asked, MemVRConfig) else self.preset if asked else None
+        if config is not None:
+            window(config, self._host.layers)  # refused here, it spoils nobody's batch
         return Job(request=request, pictures=pictures, config=config, sink=sink, deadline=deadline)
-
-
-class _Inbox:
-    """Where one blocking caller waits for the events of one request."""
-
-    def __init__(self, request: Request) -> None:
-        self.request = request
-        self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
-        self.put = self._events.put
-        self.deadline = _deadline(request)
-        self.job: Job | None = None
-
-    def chunks(self) -> Generator[Chunk, None, None]:
-        """The chunks until every answer of the request is complete."""
-        left = self.request.sampling.n
-        while left:
-            try:
-                event = self._events.get(timeout=_seconds_left(self.deadline))
-            except queue.Empty:
-                raise timed_out(self.request) from None
-            if isinstance(event, MemVRError):
-                raise event
-            left -= event.completion is not None
-            yield event
-
-    def cancel(self) -> None:
-        """Nobody waits any more; does no harm when the answer is complete."""
-        if self.job is not None:
-            self.job.cancelled = True
-
-
-async def _next(events: "asyncio.Queue[Event]", deadline: float, request: Request) -> Event:
-    # Not wait_for: before Python 3.12 it may swallow a cancelling that comes with an event.
-    try:
-        async with asyncio.timeout(_seconds_left(deadline)):
-            return await events.get()
-    except TimeoutError:
-        raise timed_out(request) from None
-
-
-def _deadline(request: Request) -> float:
-    return math.inf if request.timeout is None else time.monotonic() + request.timeout
-
-
-def _seconds_left(deadline: float) -> float | None:
-    """A time-out that waiting functions take; they overflow on years, so those mean for ever."""
-    remaining = deadline - time.monotonic()
-    return max(remaining, 0) if remaining < 1e8 else None
 
 
 def _completions(chunks: Iterable[Chunk]) -> Iterator[tuple[int, Completion]]:

@@ -124,26 +124,23 @@ class Examinee:
         *,
         config: MemVRConfig | None = None,
         instead: Tensor | None = None,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """How much likelier yes is than no, for every question.
+    ) -> tuple[Tensor, list[RowTrace]]:
+        """How much likelier yes is than no, for every question, and what MemVR did.
 
         `instead` holds other visual tokens to retrace with (the control "another image").
-        Returns logit differences (questions,), whether the model looked again (questions,) bool,
-        and the deciding entropy (questions,), NaN where nothing was probed.
+        Returns logit differences (questions,) and a trace a question, none with MemVR off.
         """
         texts = [f"Is there {a(question.name)} in the image?{SHORT}" for question in questions]
         owners = [question.scene for question in questions]
-        margin, fired, entropy = [], [], []
+        yes, no = self._word("Yes"), self._word("No")
+        margins, traces = [], list[RowTrace]()
         for batch in _batches(len(questions)):
             logits, rows = self._ask(
                 [texts[i] for i in batch], [owners[i] for i in batch], features, config, instead
             )
-            margin.append(logits[:, self._word("Yes")] - logits[:, self._word("No")])
-            fired += [row is not None and row.trigger_layer is not None for row in rows]
-            entropy += [
-                float("nan") if row is None or row.entropy is None else row.entropy for row in rows
-            ]
-        return torch.cat(margin), torch.tensor(fired), torch.tensor(entropy)
+            margins.append(logits[:, yes] - logits[:, no])
+            traces += rows
+        return torch.cat(margins), traces
 
     @torch.inference_mode()
     def _ask(
@@ -153,13 +150,13 @@ class Examinee:
         features: Tensor,
         config: MemVRConfig | None,
         instead: Tensor | None,
-    ) -> tuple[Tensor, Sequence[RowTrace | None]]:
+    ) -> tuple[Tensor, Sequence[RowTrace]]:
         """Logits of the first answer token (questions, vocabulary), and what MemVR did."""
         inputs = self._inputs(texts, features.shape[1])
         with retracing(self.model, config, memory=_memory(instead, owners)) as trace:
             output = self.model(**inputs, **_seen(owners, features), logits_to_keep=1)
         step = trace.latest()
-        return output.logits[:, -1], step.rows if step else [None] * len(texts)
+        return output.logits[:, -1], step.rows if step else ()
 
     @torch.inference_mode()
     def say(
