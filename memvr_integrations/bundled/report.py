@@ -43,6 +43,13 @@ were looked for on a dev split of other scenes. Degraded scenes are blurred, noi
 or faded, at strength 0.8 of 1.
 """
 
+_ABILITY = """\
+## What the bundled model can do
+
+MemVR off, greedy. The goals are those that this first version was made for.
+
+"""
+
 _COMPARISON = """\
 ## MemVR on this model
 
@@ -100,10 +107,7 @@ def write_page(evidence: Evidence, *, unseen: Path, sizes: Sizes, out: Path) -> 
         [evidence.condition("clean", tuning), evidence.condition("degraded", tuning, "mixed")],
     )
     sections = [_INTRO, _machine(evidence, sizes)]
-    sections.append(
-        "## What the bundled model can do\n\nMemVR off, greedy. The goals are those that this first version was made for.\n\n"
-        + _lines(abilities)
-    )
+    sections.append(_ABILITY + _lines(abilities))
     sections.append(_COMPARISON)
     for title, config in _settings(found.strongest):
         tell(f"{title}: yes/no")
