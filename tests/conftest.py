@@ -21,6 +21,11 @@ IMAGE_TOKENS = 64
 END = 2
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("gpu") and not torch.cuda.is_available():
+        pytest.skip("needs a CUDA device")
+
+
 @pytest.fixture(scope="session")
 def loaded() -> LoadedModel:
     return load_model("bundled", LoadConfig(device="cpu", progress=False))

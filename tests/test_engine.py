@@ -486,3 +486,24 @@ def test_a_message_is_never_a_path(backend, scene_file):
     answer = backend.generate(Request.ask("What?", Path(scene_file)))[0]
     assert answer.usage.image_tokens == 64
     assert isinstance(Message("user", [Image(scene_file)]).content[0], Image)
+
+
+# -- on a GPU
+
+
+@pytest.mark.gpu
+def test_a_gpu_answers_as_the_cpu_does(backend, ask):
+    requests = [ask("Describe the picture.", 0, memvr=ALWAYS), ask("Hello.", 1, 2, memvr=ALWAYS)]
+    with Backend.load("bundled", device="cuda", dtype="float32", progress=False) as there:
+        pairs = list(zip(there.generate(requests), backend.generate(requests), strict=True))
+    for far, near in pairs:
+        assert [token.id for token in far.tokens] == [token.id for token in near.tokens]
+        assert [t.trigger_layer for t in far.tokens] == [t.trigger_layer for t in near.tokens]
+
+
+@pytest.mark.gpu
+def test_half_precision_on_a_gpu_retraces(ask):
+    with Backend.load("bundled", device="cuda", dtype="bfloat16", progress=False) as there:
+        [done] = there.generate(ask("Describe the picture.", 0, memvr=ALWAYS))
+    assert done.retraced == len(done.tokens)
+    assert all(0 <= token.entropy <= 1 for token in done.tokens)
