@@ -4,13 +4,22 @@ import pytest
 from transformers import AutoProcessor
 
 from memvr_integrations.bundled import PRESET, WEIGHTS
-from memvr_integrations.bundled.model import IMAGE_TOKENS, build_model, build_tokenizer, save
+from memvr_integrations.bundled.model import (
+    IMAGE_TOKENS,
+    VOCABULARY,
+    build_model,
+    build_tokenizer,
+    open_tokenizer,
+    save,
+)
 from memvr_integrations.bundled.words import CLASSES
 
+SHIPPED_IDS = [340, 338, 366, 678, 469]
 
-@pytest.fixture(scope="module")
-def tokenizer():
-    return build_tokenizer()
+
+@pytest.fixture(scope="module", params=["shipped", "built"])
+def tokenizer(request):
+    return open_tokenizer() if request.param == "shipped" else build_tokenizer()
 
 
 def test_every_class_is_one_token(tokenizer):
@@ -23,9 +32,16 @@ def test_any_text_comes_back(tokenizer):
     assert tokenizer.decode(tokenizer(text, add_special_tokens=False).input_ids) == text
 
 
-def test_the_shipped_tokenizer_is_the_one_that_is_built(tokenizer):
+def test_the_tokenizer_fits_the_embedding(tokenizer):
+    assert len(tokenizer) <= VOCABULARY
+
+
+def test_the_shipped_tokenizer_is_kept():
+    """The weights know these ids; the order of a few stands for all."""
     shipped = AutoProcessor.from_pretrained(WEIGHTS).tokenizer
-    assert shipped.get_vocab() == tokenizer.get_vocab()
+    ids = shipped(" Yes No four red cow", add_special_tokens=False).input_ids
+    assert ids == SHIPPED_IDS
+    assert open_tokenizer().get_vocab() == shipped.get_vocab()
 
 
 def test_the_prompt_is_the_one_of_training():

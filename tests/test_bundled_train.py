@@ -9,16 +9,6 @@ from memvr_integrations.bundled import train
 from memvr_integrations.bundled.questions import NO_IMAGE, Turn
 from memvr_integrations.bundled.train import Packer, TrainConfig, Trainer
 
-
-@pytest.fixture(autouse=True, scope="module")
-def one_tokenizer():
-    """Building it takes a second or two, and every packer builds one."""
-    tokenizer = train.build_tokenizer()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train, "build_tokenizer", lambda: tokenizer)
-        yield
-
-
 TINY = TrainConfig(steps=3, cooldown=1, batch=2, turns=3, layers=2, width=32, heads=2)
 
 
@@ -82,6 +72,14 @@ def test_training_moves_the_weights_saves_and_goes_on(tmp_path, stage, capsys):
         assert torch.equal(value, first.model.state_dict()[name])
     again.run()
     assert again.step == 4
+
+
+def test_a_checkpoint_of_another_tokenizer_is_refused(tmp_path, monkeypatch):
+    Trainer(TINY, tmp_path).save()
+    other = Trainer(TINY, tmp_path)
+    monkeypatch.setattr(Packer, "vocabulary", ["a", "b"])
+    with pytest.raises(ValueError, match="another tokenizer"):
+        other.resume()
 
 
 def test_an_interrupted_run_is_saved(tmp_path, monkeypatch):

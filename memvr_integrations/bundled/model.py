@@ -15,7 +15,7 @@ from transformers import (
     SiglipVisionConfig,
 )
 
-from memvr_integrations.bundled import questions
+from memvr_integrations.bundled import WEIGHTS, questions
 from memvr_integrations.bundled.scenes import GRID, PATCH, SIDE, Scene, Thing, sample_names
 from memvr_integrations.bundled.words import CLASSES, COLORS, PAINTABLE, THEMES, plural
 
@@ -39,6 +39,17 @@ CHAT_TEMPLATE = (
     "{% endif %}{% endfor %}"
     "{% if add_generation_prompt %}ASSISTANT:{% endif %}"
 )
+
+
+def open_tokenizer() -> PreTrainedTokenizerFast:
+    """The tokenizer that ships; a new one only where there is none.
+
+    It stays as it is for good: any change to it would make all weights worthless.
+    """
+    if (WEIGHTS / "tokenizer.json").exists():
+        shipped: PreTrainedTokenizerFast = PreTrainedTokenizerFast.from_pretrained(WEIGHTS)
+        return shipped
+    return build_tokenizer()
 
 
 def build_tokenizer() -> PreTrainedTokenizerFast:
@@ -121,7 +132,7 @@ def build_processor(tokenizer: PreTrainedTokenizerFast) -> LlavaProcessor:
 def save(model: LlavaForConditionalGeneration, folder: Path) -> None:
     """Write model, tokenizer and processor as one transformers checkpoint."""
     model.save_pretrained(folder)
-    build_processor(build_tokenizer()).save_pretrained(folder)
+    build_processor(open_tokenizer()).save_pretrained(folder)
 
 
 def _corpus() -> Iterator[str]:

@@ -56,11 +56,11 @@ _UNKNOWABLE = (
 NO_IMAGE = "I don't see an image."
 
 _MIX = {
-    "yes": 0.27,
-    "no": 0.29,
-    "count": 0.17,
+    "yes": 0.23,
+    "no": 0.26,
+    "count": 0.25,
     "color": 0.09,
-    "where": 0.06,
+    "where": 0.05,
     "theme": 0.02,
     "list": 0.03,
     "is color": 0.04,

@@ -29,16 +29,18 @@ from memvr_integrations.bundled.model import (
     EOS,
     IMAGE_TOKENS,
     VISION_WIDTH,
+    VOCABULARY,
     build_model,
-    build_tokenizer,
+    open_tokenizer,
     save,
 )
 from memvr_integrations.bundled.questions import Turn, ask
 from memvr_integrations.bundled.scenes import FIRST_THEMES, Scene, Sprites, draw_scene
-from memvr_integrations.bundled.words import CLASSES, THEMES
+from memvr_integrations.bundled.words import CLASSES, COLORS, NUMBERS, THEMES
 
 _BACKGROUND_WEIGHT = 0.3  # most patches are background; at full weight the tower learns only that
 _DEGRADED = 0.25
+_TELLING = 3.0  # weight of numbers and colours: one token of an answer, and the hardest
 _POOL = 2048
 
 
@@ -126,7 +128,7 @@ class Packer:
     """
 
     def __init__(self) -> None:
-        self._tokenizer = build_tokenizer()
+        self._tokenizer = open_tokenizer()
         self._known: dict[str, list[int]] = {}
         self._bos, self._eos = (
             int(str(self._tokenizer.convert_tokens_to_ids(token))) for token in (BOS, EOS)
@@ -136,6 +138,15 @@ class Packer:
         names = [self.encode(" " + name)[0] for name in CLASSES]
         assert len(set(names)) == len(CLASSES), "two classes share their first token"
         self.class_tokens = torch.tensor([self.encode("\n")[0], *names])
+        self.token_weights = torch.ones(VOCABULARY)
+        telling = [self.encode(" " + word)[0] for word in (*NUMBERS[1:], *COLORS)]
+        self.token_weights[telling] = _TELLING
+
+    @property
+    def vocabulary(self) -> list[str]:
+        """All tokens in the order of their ids."""
+        known: dict[str, int] = self._tokenizer.get_vocab()
+        return sorted(known, key=lambda token: known[token])
 
     def encode(self, text: str) -> list[int]:
         """Token ids of a piece of text, without special tokens."""
@@ -228,6 +239,11 @@ class Trainer:
         """Go on from this stage's checkpoint, or begin a joint run with the trained tower."""
         if self.checkpoint.exists():
             state = torch.load(self.checkpoint, map_location=self.config.device)
+            if state.get("vocabulary", self.packer.vocabulary) != self.packer.vocabulary:
+                raise ValueError(
+                    f"{self.checkpoint} was trained with another tokenizer; put that one back "
+                    f"into {WEIGHTS}, or begin in another folder."
+                )
             self.model.load_state_dict(state["model"])
             self.probe.load_state_dict(state["probe"])
             self.optimizer.load_state_dict(state["optimizer"])
@@ -244,6 +260,7 @@ class Trainer:
             "model": self.model.state_dict(),
             "probe": self.probe.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "vocabulary": self.packer.vocabulary,
             "step": self.step,
             "seconds": self.seconds,
         }
@@ -330,7 +347,8 @@ class Trainer:
         ).last_hidden_state[:, packer.prefix :]
         wanted = targets[:, 1:] >= 0
         logits = self.model.lm_head(hidden[:, :-1][wanted])
-        answers = F.cross_entropy(logits, targets[:, 1:][wanted])
+        weight = self.packer.token_weights.to(device)
+        answers = F.cross_entropy(logits, targets[:, 1:][wanted], weight=weight)
         # A patch's embedding should read as the word for what it shows: this ties sight to words.
         read = self.model.lm_head(inner.language_model.norm(features))[..., packer.class_tokens]
         return {

@@ -33,7 +33,7 @@ from transformers.generation.streamers import BaseStreamer
 from memvr_integrations.backend.engine import Backend
 from memvr_integrations.backend.loading import LoadConfig, LoadedModel, load_model
 from memvr_integrations.bundled.art import SPRITES
-from memvr_integrations.bundled.model import CHAT_TEMPLATE, IMAGE, build_tokenizer
+from memvr_integrations.bundled.model import CHAT_TEMPLATE, IMAGE, open_tokenizer
 from memvr_integrations.bundled.scenes import FIRST_THEMES, Sprites, draw_scene
 from memvr_integrations.memvr import MemVRConfig
 from memvr_integrations.types import Request, SamplingParams
@@ -94,7 +94,7 @@ def random_llava(size: str, device: torch.device, dtype: torch.dtype) -> LoadedM
             model = LlavaForConditionalGeneration(config)
     finally:
         torch.set_default_dtype(before)
-    tokenizer = build_tokenizer()
+    tokenizer = open_tokenizer()
     # Every id that the random head can choose needs a text, or the stream would wait for it.
     tokenizer.add_tokens([f" w{index}" for index in range(len(tokenizer), _VOCABULARY)])
     processor = LlavaProcessor(
