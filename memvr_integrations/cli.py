@@ -133,7 +133,7 @@ def models(
                 "licence": row.licence,
                 "parameters": row.parameters,
                 "gigabytes_bfloat16": round(row.gigabytes(), 2),
-                "calibrated": row.preset is not None,
+                "calibrated": row.calibrated,
                 "photographs": row.photographs,
                 "downloaded": row.downloaded,
                 "note": row.note,
@@ -157,7 +157,10 @@ def _split(arguments: list[str]) -> tuple[list[Path], str]:
     *images, question = arguments
     if question == "-":
         with _told():
-            question = sys.stdin.read().strip()
+            try:
+                question = sys.stdin.read().strip()
+            except UnicodeDecodeError as error:
+                raise typer.BadParameter(f"stdin is not {error.encoding} text.") from None
     if not question:
         raise typer.BadParameter("the question is empty.")
     if _is_file(question):

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     import numpy as np
     import PIL.Image
 
-    ImageSource: TypeAlias = Path | bytes | str | PIL.Image.Image | np.ndarray
+    ImageSource: TypeAlias = (
+        Path | bytes | bytearray | memoryview | str | PIL.Image.Image | np.ndarray
+    )
 
 Role: TypeAlias = Literal["system", "user", "assistant"]
 FinishReason: TypeAlias = Literal["stop", "length", "cancelled", "tool_calls"]

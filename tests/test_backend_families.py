@@ -1,9 +1,16 @@
-"""The backend with another family than LLaVA: SmolVLM's, which cuts an image into tiles."""
+"""The backend with other families than LLaVA.
+
+SmolVLM's cuts an image into tiles; Gemma 3 has all images of a prompt in one tensor.
+"""
 
 import pytest
 import torch
 from PIL import Image as Pillow
 from transformers import (
+    Gemma3Config,
+    Gemma3ForConditionalGeneration,
+    Gemma3ImageProcessorPil,
+    Gemma3Processor,
     Idefics3Config,
     Idefics3ForConditionalGeneration,
     Idefics3ImageProcessorPil,
@@ -11,6 +18,7 @@ from transformers import (
 )
 
 from memvr_integrations.backend import Backend, Request, SamplingParams
+from memvr_integrations.backend.loading import LoadedModel
 from memvr_integrations.bundled.model import build_tokenizer
 from memvr_integrations.memvr import MemVRConfig
 
@@ -140,3 +148,60 @@ def test_each_image_is_encoded_once(tiled):
 def test_the_preset_is_moved_to_the_depth_and_says_so(tiled):
     assert not tiled.calibrated
     assert tiled.preset == MemVRConfig.preset("llava").for_depth(6)
+
+
+@pytest.fixture(scope="module")
+def gemma(tmp_path_factory):
+    torch.manual_seed(1)
+    tokenizer = build_tokenizer()
+    names = {"boi_token": "<boi>", "eoi_token": "<eoi>", "image_token": "<img>"}
+    tokenizer.add_special_tokens({"additional_special_tokens": list(names.values())})
+    for name, token in names.items():
+        setattr(tokenizer, name, token)
+        setattr(tokenizer, f"{name}_id", tokenizer.convert_tokens_to_ids(token))
+    text = {
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 6,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 2,
+        "head_dim": 16,
+        "vocab_size": len(tokenizer),
+    }
+    vision = {
+        "hidden_size": 32,
+        "intermediate_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "image_size": SIDE,
+        "patch_size": 7,
+    }
+    model = Gemma3ForConditionalGeneration(
+        Gemma3Config(
+            text_config=text,
+            vision_config=vision,
+            mm_tokens_per_image=4,
+            boi_token_index=tokenizer.boi_token_id,
+            eoi_token_index=tokenizer.eoi_token_id,
+            image_token_index=tokenizer.image_token_id,
+        )
+    ).eval()
+    torch.nn.init.normal_(model.model.multi_modal_projector.mm_input_projection_weight, std=0.2)
+    processor = Gemma3Processor(
+        Gemma3ImageProcessorPil(size={"height": SIDE, "width": SIDE}),
+        tokenizer,
+        image_seq_length=4,
+        chat_template=TEMPLATE.replace("<image>", "<boi>"),
+    )
+    loaded = LoadedModel(name="gemma", model=model, processor=processor, row=None)
+    with Backend(loaded) as backend:
+        yield backend
+
+
+def test_a_family_with_all_images_in_one_tensor(gemma):
+    requests = [ask("What is it?", SQUARE), ask("And here?", WIDE, SQUARE), ask("No image.")]
+    together = gemma.generate(requests)
+    for request, done in zip(requests, together, strict=True):
+        same(done, gemma.generate(request)[0])
+    assert together[0].usage.image_tokens == 4
+    assert all(token.trigger_layer is not None for token in together[1].tokens)

@@ -201,3 +201,16 @@ def test_a_seed_repeats_in_any_batch(patient, ask):
     others = [ask(f"Number {n}?", temperature=2.0, max_tokens=5 + n) for n in range(3)]
     crowd = patient.generate([*others, seeded, ask("Again?", 1, seed=21, temperature=1.5)])
     assert [t.id for t in crowd[3].tokens] == [t.id for t in alone.tokens]
+
+
+def test_the_generation_settings_of_a_checkpoint_stay_out(make_backend, ask, loaded, monkeypatch):
+    backend = make_backend()
+    [before] = backend.generate(ask("Is there a cow?", 0, max_tokens=8))
+    settings = loaded.model.generation_config
+    monkeypatch.setattr(settings, "min_new_tokens", 8)
+    monkeypatch.setattr(settings, "no_repeat_ngram_size", 1)
+    monkeypatch.setattr(settings, "forced_eos_token_id", 2)
+    [after] = backend.generate(ask("Is there a cow?", 0, max_tokens=8))
+    assert [token.id for token in after.tokens] == [token.id for token in before.tokens]
+    backend.close()
+    assert loaded.model.generation_config is settings

@@ -175,7 +175,7 @@ def test_a_long_question_is_no_file_name(memvr, scene_file):
         (["nothing.png", "What?"], "memvr: file 'nothing.png' cannot be read"),
         ([__file__, "What?"], "looks like text"),
         (["SCENE", "What?", "--max-tokens", "0"], "max_tokens=0"),
-        (["SCENE", "What?", "--entropy-threshold", "-1"], "entropy_threshold=-1.0"),
+        (["SCENE", "What?", "--temperature", "-1"], "temperature=-1.0"),
         (["SCENE", "What?", "--ending-layer", "40"], "12 layers"),
         (["SCENE", "see <image>"], "'<image>'"),
         (["SCENE", "half \udcff"], "surrogates"),
@@ -297,3 +297,18 @@ def test_a_reader_that_leaves_gets_no_traceback(scene_file):
     assert "Traceback" not in errors
     assert "Exception" not in errors
     process.stderr.close()
+
+
+def test_stdin_that_is_no_text_is_told(scene_file):
+    done = subprocess.run(
+        [sys.executable, "-c", "from memvr_integrations.cli import main; main()", "ask",
+         str(scene_file), "-"],
+        input=b"caf\xe9?",
+        capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": "utf-8:strict"},
+        cwd=ROOT,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert b"stdin is not utf-8 text" in done.stderr
+    assert b"Traceback" not in done.stderr

@@ -11,7 +11,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from memvr_integrations.backend import Backend, Engine, Image, Message, QueueConfig, Request
+from memvr_integrations.backend import (
+    Backend,
+    Engine,
+    Image,
+    Message,
+    QueueConfig,
+    Request,
+    engine,
+)
 from memvr_integrations.errors import (
     BackendClosedError,
     ImageError,
@@ -365,7 +373,7 @@ async def test_fifty_streams_with_cancellations(make_backend, ask, endless):
     assert any(isinstance(result, asyncio.CancelledError) for result in results)
     assert asyncio.all_tasks() == {asyncio.current_task()}
     eventually(lambda: idle(backend))
-    assert len([t for t in threading.enumerate() if t.name.startswith("memvr-intake")]) <= 2 * 2
+    assert len([t for t in threading.enumerate() if t.name.startswith("memvr-intake")]) <= 2 * 16
 
 
 async def test_breaking_out_of_async_streams_leaves_nothing_behind(make_backend, ask, endless):
@@ -486,6 +494,40 @@ def test_a_message_is_never_a_path(backend, scene_file):
     answer = backend.generate(Request.ask("What?", Path(scene_file)))[0]
     assert answer.usage.image_tokens == 64
     assert isinstance(Message("user", [Image(scene_file)]).content[0], Image)
+
+
+async def test_text_does_not_wait_for_pictures_of_others(backend, ask, scenes, monkeypatch):
+    """Not even when many pictures take their time."""
+    release = threading.Event()
+    load = engine.load_image
+
+    def slow_load(source, policy):
+        release.wait(10)
+        return load(source, policy)
+
+    monkeypatch.setattr(engine, "load_image", slow_load)
+    waiting = [
+        asyncio.ensure_future(backend.agenerate(ask("Who?", 0, max_tokens=1))) for _ in range(20)
+    ]
+    await asyncio.sleep(0.05)
+    try:
+        async with asyncio.timeout(8):
+            await backend.agenerate(ask("Hello.", max_tokens=1))
+    finally:
+        release.set()
+        await asyncio.gather(*waiting)
+
+
+async def test_the_time_of_a_long_list_runs_from_its_start(make_backend, ask, endless):
+    backend = make_backend(queueing=QueueConfig(max_batch=1, max_waiting=1))
+    with endless(backend) as hook:
+        hook.before = slow(0.02)
+        request = ask("Hello.", max_tokens=15, timeout=0.6)
+        for ways in (backend.agenerate, lambda many: asyncio.to_thread(backend.generate, many)):
+            started = time.monotonic()
+            with pytest.raises(RequestTimeoutError):
+                await ways([request] * 12)
+            assert time.monotonic() - started < 2.5
 
 
 # -- on a GPU

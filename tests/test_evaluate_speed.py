@@ -37,3 +37,11 @@ def test_timings_and_ratios():
         )
     )
     assert rows[-1] == "| twice | 3000 | 5.0 | 2.00 (2.00-2.00) | 2.00 (2.00-2.00) |"
+
+
+@pytest.mark.parametrize("options", [["--tokens", "1"], ["--rounds", "0"]])
+def test_what_cannot_be_timed_is_refused(options, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["speed", *options])
+    with pytest.raises(SystemExit):
+        speed.main()
+    assert "must be at least" in capsys.readouterr().err

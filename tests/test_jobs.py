@@ -85,7 +85,7 @@ def test_a_job_fails_once(make_row, events):
 
 def test_a_passed_deadline_is_told_and_a_cancelled_job_is_silent(make_row, events):
     late = make_row(deadline=time.monotonic() - 1)
-    late.job.cancelled = True
+    late.job.left.set()
     assert late.done
     assert events == []
     assert make_row(deadline=time.monotonic() - 1).done

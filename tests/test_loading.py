@@ -285,3 +285,20 @@ def test_an_attention_that_is_not_there_is_told():
         load_model(
             "bundled", LoadConfig(device="cpu", attention="no_such_attention", progress=False)
         )
+
+
+def test_code_of_a_checkpoint_is_never_run(checkpoint, monkeypatch):
+    """Not even when somebody says "y" to the question that transformers would ask."""
+    ran = checkpoint / "ran"
+    (checkpoint / "conf.py").write_text(
+        f"from pathlib import Path\nPath({str(ran)!r}).touch()\n"
+        "from transformers import PretrainedConfig\n"
+        "class Conf(PretrainedConfig):\n    model_type = 'surprise'\n"
+    )
+    config = json.loads((checkpoint / "config.json").read_text())
+    config |= {"model_type": "surprise", "auto_map": {"AutoConfig": "conf.Conf"}}
+    (checkpoint / "config.json").write_text(json.dumps(config))
+    monkeypatch.setattr("builtins.input", lambda *_: "y")
+    with pytest.raises(UnsupportedModelError, match="never run here"):
+        load_model(checkpoint, QUIET)
+    assert not ran.exists()

@@ -9,11 +9,13 @@ from memvr_integrations.memvr import MemVRConfig
 
 
 def features(numbers):
-    return Features([torch.zeros(numbers)], [])
+    return Features([torch.zeros(numbers)], [], stacked=False)
 
 
 def test_the_size_counts_every_tensor():
-    assert Features([torch.zeros(3), torch.zeros(2)], [[torch.zeros(5)]]).nbytes == 40
+    assert (
+        Features([torch.zeros(3), torch.zeros(2)], [[torch.zeros(5)]], stacked=False).nbytes == 40
+    )
 
 
 def test_the_least_recently_used_leave_first():
@@ -97,3 +99,9 @@ def test_equal_pixels_are_one_picture_however_they_come(make_backend, scenes):
     for source in (pixels, Pillow.fromarray(pixels), buffer.getvalue(), np.array(pixels / 255.0)):
         backend.generate(Request.ask("?", source, sampling=SamplingParams(max_tokens=1)))
     assert backend.images_encoded == 1
+
+
+def test_a_picture_that_comes_twice_is_encoded_once_even_without_a_cache(make_backend, ask):
+    backend = make_backend(cache_bytes=0)
+    backend.generate(ask("Who?", 0, 1, 0, max_tokens=1, n=2))
+    assert backend.images_encoded == 2

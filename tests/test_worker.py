@@ -1,7 +1,10 @@
 """How requests become batches, and what happens to them when a batch fails."""
 
 import asyncio
+import gc
 import threading
+import time
+import weakref
 
 import pytest
 import torch
@@ -278,3 +281,40 @@ def test_a_request_of_nothing_but_an_image_is_answered(patient, scenes):
 
     request = Request(messages=(Message("user", Image(scenes[0].pixels)),))
     assert patient.generate(request)[0].usage.image_tokens == 64
+
+
+def test_a_failed_batch_is_let_go_before_its_halves_run(patient, ask, monkeypatch):
+    """Out of memory is no time to keep tensors."""
+    held, seen = [], []
+
+    def run_or_fail(host, rows):
+        if len(rows) > 1:
+            large = torch.zeros(1000)
+            held.append(weakref.ref(large))
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        seen.extend(ref() is not None for ref in held)
+        run(host, rows)
+
+    run = worker.run_batch
+    monkeypatch.setattr(worker, "run_batch", run_or_fail)
+    patient.generate([ask(max_tokens=1), ask(max_tokens=1)])
+    assert held
+    assert seen
+    assert not any(seen)
+
+
+def test_an_idle_backend_holds_no_request(make_backend, ask):
+    backend = make_backend()
+    jobs = []
+    submit = backend._worker.submit
+
+    def note(*given):
+        jobs.extend(weakref.ref(job) for job in given)
+        submit(*given)
+
+    backend._worker.submit = note
+    backend.generate(ask("Who?", 0, max_tokens=1))
+    end = time.monotonic() + 5
+    while any(job() is not None for job in jobs):
+        gc.collect()
+        assert time.monotonic() < end, "the request lives on"

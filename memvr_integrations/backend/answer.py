@@ -17,7 +17,7 @@ class AnswerText:
     """
 
     def __init__(self, tokenizer: "PreTrainedTokenizerBase", stop: tuple[str, ...]) -> None:
-        self._tokenizer, self._stop = tokenizer.backend_tokenizer, stop
+        self._tokenizer, self._stop = tokenizer, stop
         self._ids: list[int] = []
         self._known = 0  # how many of them have said their text
         self._context = 0  # the tokens from here to `_known` tell how the next one is spaced
@@ -61,8 +61,11 @@ class AnswerText:
         return text[len(known) :]
 
     def _decode(self, ids: list[int]) -> str:
-        text: str = self._tokenizer.decode(ids, skip_special_tokens=True)
-        return text
+        return str(
+            self._tokenizer.decode(
+                ids, skip_special_tokens=True, clean_up_tokenization_spaces=False
+            )
+        )
 
     def _cut_at_stop(self) -> None:
         found = [at for stop in self._stop if (at := self.text.find(stop)) >= 0]

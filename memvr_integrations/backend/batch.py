@@ -1,7 +1,7 @@
 """Runs one batch of rows through the model: pads, encodes, generates, tells every token."""
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 from torch import Tensor
@@ -33,7 +33,7 @@ def run_batch(host: Host, rows: Sequence[Row]) -> None:
             [picture.image for picture in pictures], [picture.hash for picture in pictures]
         )
         inputs["mm_encoder_outputs"] = {"image": features}  # type: ignore[assignment]
-    with _armed(host, rows) as trace:
+    with _armed(host, rows) as trace, _own_defaults(host):
         run = _Run(host, rows, trace)
         generate: Callable[..., Tensor] = host.model.generate  # type: ignore[assignment]
         generate(
@@ -50,6 +50,21 @@ def run_batch(host: Host, rows: Sequence[Row]) -> None:
             logits_processor=LogitsProcessorList([_Choose(run)]),
             stopping_criteria=StoppingCriteriaList([_Watch(run)]),
         )
+
+
+@contextmanager
+def _own_defaults(host: Host) -> Iterator[None]:
+    """Keep the checkpoint's generation settings out: a request's own are all that counts.
+
+    `generate` would fill in what a request leaves open, some of it (forced ends, penalties) in
+    ways that make a row depend on its batch.
+    """
+    before = host.model.generation_config
+    host.model.generation_config = GenerationConfig()
+    try:
+        yield
+    finally:
+        host.model.generation_config = before
 
 
 def _armed(host: Host, rows: Sequence[Row]) -> AbstractContextManager[Trace | None]:

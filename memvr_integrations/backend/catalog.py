@@ -1,8 +1,7 @@
 """The models that have a name here, and what is known about each.
 
-A field holds only what was seen: a revision stays None until somebody has pinned one, a preset
-stays None where nobody has measured one (MemVR then runs with LLaVA's settings, its window moved
-to the model's depth, and calls itself uncalibrated).
+A field holds only what was seen: a revision stays None until somebody has pinned one. Without a
+preset MemVR runs with LLaVA's settings, its window moved to the model's depth, uncalibrated.
 """
 
 import difflib
@@ -18,7 +17,12 @@ from memvr_integrations.memvr import MemVRConfig
 
 @dataclass(frozen=True, kw_only=True)
 class CatalogRow:
-    """One model: `parameters` counts weights; `photographs` says what it was trained on."""
+    """One model.
+
+    `parameters` counts weights. `revision` is None where nobody has pinned one; the hub's newest
+    is taken then. `calibrated` says that `preset` was measured on this very model, `photographs`
+    that it was trained on them.
+    """
 
     name: str
     checkpoint: str
@@ -26,6 +30,7 @@ class CatalogRow:
     parameters: int
     revision: str | None = None
     preset: MemVRConfig | None = None
+    calibrated: bool = False
     photographs: bool = True
     note: str = ""
 
@@ -49,6 +54,7 @@ CATALOG: tuple[CatalogRow, ...] = (
         licence="Apache-2.0",
         parameters=7_000_000,
         preset=PRESET,
+        calibrated=True,
         photographs=False,
         note="In the package. Knows drawn scenes only; for trying things and for tests.",
     ),
@@ -72,6 +78,7 @@ CATALOG: tuple[CatalogRow, ...] = (
         licence="Llama 2 Community License",
         parameters=7_063_427_072,
         preset=MemVRConfig.preset("llava"),
+        calibrated=True,
         note="The paper's main model.",
     ),
     CatalogRow(
@@ -80,7 +87,7 @@ CATALOG: tuple[CatalogRow, ...] = (
         licence="Llama 2 Community License",
         parameters=13_351_494_656,
         preset=MemVRConfig.preset("llava").for_depth(40),
-        note="The paper's window moved to 40 layers.",
+        note="The paper's window moved to 40 layers: uncalibrated.",
     ),
 )
 

@@ -4,10 +4,11 @@
 """
 
 import asyncio
+import threading
 import weakref
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
@@ -66,7 +67,8 @@ class Backend:
         self._host = Host(loaded, FeatureCache(cache_bytes))
         self._images = images or ImagePolicy()
         self._worker = Worker(self._host, queueing or QueueConfig())
-        self._intake = ThreadPoolExecutor(2, thread_name_prefix="memvr-intake")
+        # Wide, because a slow download must not keep others waiting.
+        self._intake = ThreadPoolExecutor(16, thread_name_prefix="memvr-intake")
         self._finalizer = weakref.finalize(self, _shut, self._worker, self._intake)
 
     @classmethod
@@ -127,6 +129,11 @@ class Backend:
         return self._worker.batches
 
     @property
+    def busy(self) -> bool:
+        """Whether something is waiting or being computed; false means the model is untouched."""
+        return self._worker.busy
+
+    @property
     def images_encoded(self) -> int:
         """How many pictures went through the vision tower so far; a cached one doesn't."""
         return self._host.vision.encoded
@@ -142,8 +149,9 @@ class Backend:
             BackendClosedError: The backend was closed.
         """
         asked = [requests] if isinstance(requests, Request) else list(requests)
+        inboxes = [Inbox(request) for request in asked]
         room = self._worker.config.max_waiting  # a longer list than the queue goes in pieces
-        pieces = [asked[start : start + room] for start in range(0, len(asked), room)]
+        pieces = [inboxes[start : start + room] for start in range(0, len(asked), room)]
         return [completion for piece in pieces for completion in self._generate(piece)]
 
     def stream(self, request: Request) -> Generator[Chunk, None, None]:
@@ -154,7 +162,7 @@ class Backend:
         """
         inbox = Inbox(request)
         try:
-            inbox.job = self._submit(request, inbox.put, inbox.deadline)
+            self._submit(request, inbox.put, inbox.deadline, inbox.left)
             yield from inbox.chunks()
         finally:
             inbox.cancel()
@@ -163,7 +171,10 @@ class Backend:
         """`generate` for asyncio; cancelling the task stops the computing."""
         asked = [requests] if isinstance(requests, Request) else list(requests)
         room = asyncio.Semaphore(self._worker.config.max_waiting)
-        tasks = [asyncio.ensure_future(self._collect(request, room)) for request in asked]
+        tasks = [
+            asyncio.ensure_future(self._collect(request, deadline_of(request), room))
+            for request in asked
+        ]
         try:
             return await asyncio.gather(*tasks)
         finally:
@@ -172,25 +183,30 @@ class Backend:
 
     async def astream(self, request: Request) -> AsyncGenerator[Chunk, None]:
         """`stream` for asyncio; closing the generator or cancelling the task stops computing."""
+        async with aclosing(self._chunks(request, deadline_of(request))) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    async def _chunks(self, request: Request, deadline: float) -> AsyncGenerator[Chunk, None]:
         loop = asyncio.get_running_loop()
         events: asyncio.Queue[Event] = asyncio.Queue()
-        deadline = deadline_of(request)
 
         def sink(event: Event) -> None:
             with suppress(RuntimeError):  # a loop that is closed has nobody to tell
                 loop.call_soon_threadsafe(events.put_nowait, event)
 
-        job = await self._asubmit(request, sink, deadline)
-        left = request.sampling.n
+        left = threading.Event()
+        missing = request.sampling.n
         try:
-            while left:
+            await self._asubmit(request, sink, deadline, left)
+            while missing:
                 event = await next_event(events, deadline, request)
                 if isinstance(event, MemVRError):
                     raise event
-                left -= event.completion is not None
+                missing -= event.completion is not None
                 yield event
         finally:
-            job.cancelled = True
+            left.set()
 
     def close(self) -> None:
         """Stop after the current token and let the model go; closing twice does no harm."""
@@ -210,23 +226,32 @@ class Backend:
         """Close the backend."""
         self.close()
 
-    def _generate(self, requests: Sequence[Request]) -> list[Completion]:
-        inboxes = [Inbox(request) for request in requests]
+    def _generate(self, inboxes: Sequence[Inbox]) -> list[Completion]:
         try:
-            for inbox in inboxes:
-                inbox.job = self._job(inbox.request, inbox.put, inbox.deadline)
-            self._worker.submit(*(inbox.job for inbox in inboxes if inbox.job is not None))
+            self._worker.submit(
+                *(self._job(one.request, one.put, one.deadline, one.left) for one in inboxes)
+            )
             return [gather(dict(_completions(inbox.chunks()))) for inbox in inboxes]
         finally:
             for inbox in inboxes:
                 inbox.cancel()
 
-    async def _collect(self, request: Request, room: asyncio.Semaphore) -> Completion:
+    async def _collect(
+        self, request: Request, deadline: float, room: asyncio.Semaphore
+    ) -> Completion:
         completions = {}
-        async with room:
-            async for chunk in self.astream(request):
-                if chunk.completion is not None:
-                    completions[chunk.index] = chunk.completion
+        try:
+            async with asyncio.timeout(seconds_left(deadline)):
+                await room.acquire()
+        except TimeoutError:
+            raise timed_out(request) from None
+        try:
+            async with aclosing(self._chunks(request, deadline)) as chunks:
+                async for chunk in chunks:
+                    if chunk.completion is not None:
+                        completions[chunk.index] = chunk.completion
+        finally:
+            room.release()
         return gather(completions)
 
     def _check_open(self) -> None:
@@ -234,32 +259,52 @@ class Backend:
             raise BackendClosedError("This backend was closed; load a new one.")
 
     async def _asubmit(
-        self, request: Request, sink: Callable[[Event], None], deadline: float
-    ) -> Job:
-        """`_submit` in a thread of its own: decoding pictures must not hold up the loop."""
+        self,
+        request: Request,
+        sink: Callable[[Event], None],
+        deadline: float,
+        left: threading.Event,
+    ) -> None:
+        """`_submit`, in a thread of its own where pictures would hold up the loop."""
+        if not request.images:
+            self._submit(request, sink, deadline, left)
+            return
         self._check_open()
-        submitting = self._intake.submit(self._submit, request, sink, deadline)
+        try:
+            submitting = self._intake.submit(self._submit, request, sink, deadline, left)
+        except RuntimeError:  # closed by another thread in this very moment
+            raise BackendClosedError("The backend was closed before the answer.") from None
         try:
             async with asyncio.timeout(seconds_left(deadline)):
-                return await asyncio.wrap_future(submitting)
+                await asyncio.wrap_future(submitting)
         except TimeoutError:
-            submitting.add_done_callback(_cancel_late)
             raise timed_out(request) from None
         except asyncio.CancelledError:
-            submitting.add_done_callback(_cancel_late)
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise
             # Closing the backend cancels what its intake has not begun; the caller lives on.
             raise BackendClosedError("The backend was closed before the answer.") from None
 
-    def _submit(self, request: Request, sink: Callable[[Event], None], deadline: float) -> Job:
-        """Make a job and queue it."""
-        job = self._job(request, sink, deadline)
-        self._worker.submit(job)
-        return job
+    def _submit(
+        self,
+        request: Request,
+        sink: Callable[[Event], None],
+        deadline: float,
+        left: threading.Event,
+    ) -> None:
+        """Make a job and queue it, unless its caller has left meanwhile."""
+        job = self._job(request, sink, deadline, left)
+        if not left.is_set():
+            self._worker.submit(job)
 
-    def _job(self, request: Request, sink: Callable[[Event], None], deadline: float) -> Job:
+    def _job(
+        self,
+        request: Request,
+        sink: Callable[[Event], None],
+        deadline: float,
+        left: threading.Event,
+    ) -> Job:
         """Decode the pictures, in the calling thread."""
         self._check_open()
         pictures = []
@@ -271,19 +316,20 @@ class Backend:
         config = asked if isinstance(asked, MemVRConfig) else self.preset if asked else None
         if config is not None:
             window(config, self._host.layers)  # refused here, it spoils nobody's batch
-        return Job(request=request, pictures=pictures, config=config, sink=sink, deadline=deadline)
+        return Job(
+            request=request,
+            pictures=pictures,
+            config=config,
+            sink=sink,
+            deadline=deadline,
+            left=left,
+        )
 
 
 def _completions(chunks: Iterable[Chunk]) -> Iterator[tuple[int, Completion]]:
     for chunk in chunks:
         if chunk.completion is not None:
             yield chunk.index, chunk.completion
-
-
-def _cancel_late(submitting: Future[Job]) -> None:
-    """Cancel a job that was queued after its caller had left."""
-    if not submitting.cancelled() and submitting.exception() is None:
-        submitting.result().cancelled = True
 
 
 def _shut(worker: Worker, intake: ThreadPoolExecutor) -> bool:

@@ -75,7 +75,7 @@ class Host:
     @property
     def calibrated(self) -> bool:
         """Whether the preset was measured on this model."""
-        return self.row is not None and self.row.preset is not None
+        return self.row is not None and self.row.calibrated
 
     def prompt(self, job: Job) -> Prompt:
         """Tokenise a job's conversation.
@@ -161,7 +161,7 @@ class Host:
         if not isinstance(found, int):
             raise UnsupportedModelError(
                 f"{self.name} has no image token, so its images don't lie in the prompt. Choose "
-                "a model like LLaVA, Qwen-VL or SmolVLM."
+                "a model like LLaVA or SmolVLM."
             )
         return found
 

@@ -3,10 +3,11 @@
 import asyncio
 import math
 import queue
+import threading
 import time
 from collections.abc import Generator
 
-from memvr_integrations.backend.jobs import Event, Job, timed_out
+from memvr_integrations.backend.jobs import Event, timed_out
 from memvr_integrations.errors import MemVRError
 from memvr_integrations.types import Chunk, Request
 
@@ -19,7 +20,7 @@ class Inbox:
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self.put = self._events.put
         self.deadline = deadline_of(request)
-        self.job: Job | None = None
+        self.left = threading.Event()
 
     def chunks(self) -> Generator[Chunk, None, None]:
         """The chunks until every answer of the request is complete."""
@@ -36,8 +37,7 @@ class Inbox:
 
     def cancel(self) -> None:
         """Nobody waits any more; does no harm when the answer is complete."""
-        if self.job is not None:
-            self.job.cancelled = True
+        self.left.set()
 
 
 async def next_event(events: asyncio.Queue[Event], deadline: float, request: Request) -> Event:

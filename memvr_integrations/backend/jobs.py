@@ -1,6 +1,7 @@
 """A request on its way through the backend: the job, and a row for each answer it wants."""
 
 import secrets
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -43,8 +44,8 @@ class Prompt:
 class Job:
     """One request being served.
 
-    Only the inference thread touches a job after it was queued, but for `cancelled`, which any
-    thread may set.
+    Only the inference thread touches a job after it was queued. The caller keeps `left` and sets
+    it on leaving, which may be before there is a job.
     """
 
     request: Request
@@ -52,7 +53,7 @@ class Job:
     config: MemVRConfig | None
     sink: Callable[[Event], None]
     deadline: float
-    cancelled: bool = False
+    left: threading.Event = field(default_factory=threading.Event)
     failed: bool = False
     prompt: Prompt | None = None
     rows: list["Row"] = field(default_factory=list)
@@ -60,9 +61,9 @@ class Job:
     @property
     def over(self) -> bool:
         """Whether nobody waits for this job any more; a passed deadline is told."""
-        if not (self.cancelled or self.failed) and time.monotonic() > self.deadline:
+        if not (self.left.is_set() or self.failed) and time.monotonic() > self.deadline:
             self.fail(timed_out(self.request))
-        return self.cancelled or self.failed
+        return self.left.is_set() or self.failed
 
     def fail(self, error: MemVRError) -> None:
         """End the job with an error, once."""

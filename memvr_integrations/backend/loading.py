@@ -110,16 +110,19 @@ def load_model(name: str | Path, config: LoadConfig) -> LoadedModel:
     source, revision = _locate(name, row, config.revision)
     device = config.pick_device()
     with _told(str(name)), _progress_bars(config.progress):
-        settings = AutoConfig.from_pretrained(source, revision=revision)
+        settings = AutoConfig.from_pretrained(source, revision=revision, trust_remote_code=False)
         if type(settings) not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
             raise UnsupportedModelError(
                 f"{name} is a {settings.model_type!r} model, which transformers does not run from "
                 "image and text to text. Choose a vision-language model."
             )
-        processor = AutoProcessor.from_pretrained(source, revision=revision)
+        processor = AutoProcessor.from_pretrained(
+            source, revision=revision, trust_remote_code=False
+        )
         model = AutoModelForImageTextToText.from_pretrained(
             source,
             revision=revision,
+            trust_remote_code=False,
             dtype=_dtype(config, device),
             device_map={"": device},
             quantization_config=_quantization(config, device),
@@ -228,6 +231,11 @@ def _told(name: str) -> Iterator[None]:
             "choose a smaller model, or device='cpu'."
         ) from error
     except (OSError, SafetensorError, ValueError, KeyError, RuntimeError, ImportError) as error:
+        if "trust_remote_code" in str(error):
+            raise UnsupportedModelError(
+                f"{name} brings code of its own, which is never run here. Choose a model whose "
+                "architecture transformers has."
+            ) from None
         reason = str(error).strip().splitlines()[0] if str(error).strip() else ""
         raise ModelLoadError(
             f"{name} was found but could not be loaded: {type(error).__name__}: {reason}"

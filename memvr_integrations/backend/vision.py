@@ -20,6 +20,7 @@ class Features:
 
     tokens: list[Tensor]
     deepstack: list[list[Tensor]]
+    stacked: bool  # whether the family has the tiles in one tensor, and wants them so
 
     @property
     def nbytes(self) -> int:
@@ -75,9 +76,12 @@ class VisionEncoder:
         self, pictures: Sequence[PIL.Image.Image], hashes: Sequence[str]
     ) -> BaseModelOutputWithPooling:
         """All pictures' features, in order, as `generate(mm_encoder_outputs=...)` takes them."""
-        found = [self._one(picture, key) for picture, key in zip(pictures, hashes, strict=True)]
+        distinct = dict(zip(hashes, pictures, strict=True))
+        known = {key: self._one(picture, key) for key, picture in distinct.items()}
+        found = [known[key] for key in hashes]
+        tiles = _flat(features.tokens for features in found)
         joined = BaseModelOutputWithPooling()
-        joined["pooler_output"] = _flat(features.tokens for features in found)
+        joined["pooler_output"] = torch.stack(tiles) if found[0].stacked else tiles
         if found[0].deepstack:
             layers = zip(*(features.deepstack for features in found), strict=True)
             joined["deepstack_features"] = [_flat(layer) for layer in layers]
@@ -107,7 +111,11 @@ class VisionEncoder:
                 "visual tokens can't be found."
             )
         deepstack = getattr(output, "deepstack_features", None) or []
-        return Features(list(output.pooler_output), [list(layer) for layer in deepstack])
+        return Features(
+            list(output.pooler_output),
+            [list(layer) for layer in deepstack],
+            stacked=isinstance(output.pooler_output, Tensor),
+        )
 
 
 def _flat(parts: Iterable[Iterable[Tensor]]) -> list[Tensor]:

@@ -1,6 +1,7 @@
 """The one thread that owns the model: takes rows off a bounded queue, batch after batch."""
 
 import threading
+import traceback
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -61,6 +62,12 @@ class Worker:
         self._thread = threading.Thread(target=self._serve, name="memvr-inference", daemon=True)
         self._thread.start()
 
+    @property
+    def busy(self) -> bool:
+        """Whether any row waits or runs."""
+        with self._changed:
+            return bool(self._waiting or self._running)
+
     def submit(self, *jobs: Job) -> None:
         """Queue jobs at once, so that they share batches; all of them or none.
 
@@ -72,7 +79,7 @@ class Worker:
             if self._closed:
                 raise BackendClosedError("This backend was closed; load a new one.")
             # Who left does not keep a place.
-            self._waiting = deque(row for row in self._waiting if not row.job.cancelled)
+            self._waiting = deque(row for row in self._waiting if not row.job.left.is_set())
             waiting = len({id(row.job) for row in self._waiting})
             if waiting + len(jobs) > self.config.max_waiting:
                 raise QueueFullError(
@@ -102,10 +109,9 @@ class Worker:
     def _serve(self) -> None:
         try:
             while rows := self._next_rows():
-                ready = [row for row in rows if self._prepared(row.job)]
-                if ready:
-                    self._attempt(ready)
+                self._attempt([row for row in rows if self._prepared(row.job)])
                 self._running = ()
+                del rows  # or the last requests would live on while this thread waits
         finally:
             self.close()  # whatever ended this thread, nobody may wait for it
 
@@ -142,20 +148,26 @@ class Worker:
         rows = [row for row in rows if not row.done]
         if not rows:
             return
+        size = self._run(rows)
+        # Not inside the `except`: there the failed batch's tensors would still be held.
+        if size and torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        for start in range(0, len(rows) if size else 0, max(size, 1)):
+            self._attempt(rows[start : start + size])
+
+    def _run(self, rows: Sequence[Row]) -> int:
+        """Run a batch; how many rows to try together next where it failed, 0 for none."""
+        self.batches += 1
         try:
-            self.batches += 1
             run_batch(self._host, rows)
         except Exception as error:
             memory = _out_of_memory(error)
-            if len(rows) == 1:
-                rows[0].job.fail(_too_large(error, self._host.name) if memory else _ours(error))
-                return
-            del error
-            if memory and torch.cuda.is_available():
-                torch.cuda.empty_cache()
-            size = len(rows) // 2 if memory else 1
-            for start in range(0, len(rows), size):
-                self._attempt(rows[start : start + size])
+            if memory:
+                traceback.clear_frames(error.__traceback__)
+            if len(rows) > 1:
+                return len(rows) // 2 if memory else 1
+            rows[0].job.fail(_too_large(error, self._host.name) if memory else _ours(error))
+        return 0
 
 
 def _same_formula(rows: Sequence[Row]) -> bool:

@@ -28,10 +28,10 @@ from memvr_integrations.bundled.measure import (
     attributes,
     auc,
     caption_counts,
-    caption_question,
     exam,
     is_right,
 )
+from memvr_integrations.bundled.questions import CAPTION
 from memvr_integrations.bundled.scenes import FIRST_THEMES, Scene
 from memvr_integrations.bundled.words import NUMBERS, THEMES
 from memvr_integrations.memvr import MemVRConfig
@@ -137,7 +137,7 @@ class Evidence:
     ) -> Tensor:
         """Counts of `caption_counts` for every scene."""
         config, instead = _controlled(condition, config, control)
-        asked = [(index, caption_question()) for index in range(len(condition.scenes))]
+        asked = [(index, CAPTION) for index in range(len(condition.scenes))]
         said = self.examinee.say(condition.features, asked, config=config, instead=instead)
         return caption_counts(condition.scenes, said)
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from transformers import AutoProcessor, LlavaForConditionalGeneration
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
-from memvr_integrations.bundled.questions import CAPTION, SHORT
+from memvr_integrations.bundled.questions import SHORT
 from memvr_integrations.bundled.scenes import Scene, Sprites, draw_scene, sample_names
 from memvr_integrations.bundled.words import CLASSES, COLORS, NUMBERS, classes_of, plural
 from memvr_integrations.bundled.words import with_article as a
@@ -98,7 +98,7 @@ def _habits(themes: Sequence[str]) -> tuple[Counter[str], Counter[tuple[str, str
 
 
 class Examinee:
-    """The model under examination, asked in batches; `looks` says how MemVR runs."""
+    """The model under examination, asked in batches."""
 
     def __init__(self, folder: Path) -> None:
         self.model = LlavaForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
@@ -236,7 +236,7 @@ def mentioned(text: str) -> set[str]:
 
 @dataclass(frozen=True, kw_only=True)
 class Attribute:
-    """A question with one right word, asked of one scene; `weight` groups it for averaging."""
+    """A question with one right word, asked of one scene; `kind` is "count" or "color"."""
 
     scene: int
     question: str
@@ -285,8 +285,3 @@ def caption_counts(scenes: Sequence[Scene], captions: Sequence[str]) -> Tensor:
             [len(named), len(named - scene.names), len(scene.names), len(named & scene.names)]
         )
     return torch.tensor(rows, dtype=torch.float64)
-
-
-def caption_question() -> str:
-    """The question that captions answer."""
-    return CAPTION

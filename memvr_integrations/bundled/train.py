@@ -389,10 +389,10 @@ def _patch_accuracy(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def main() -> None:
-    """Parse the options, train the stages, write the checkpoint that the package ships."""
+    """Parse the options, train the stages, write the finished model."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, default=Path("bundled-run"), help="checkpoints, log")
-    parser.add_argument("--out", type=Path, default=WEIGHTS, help="where the finished model goes")
+    parser.add_argument("--out", type=Path, help="where the finished model goes: FOLDER/model")
     parser.add_argument("--themes", default=",".join(FIRST_THEMES), help=", ".join(THEMES))
     parser.add_argument("--vision-steps", type=int, default=2500)
     parser.add_argument("--steps", type=int, default=TrainConfig.steps)
@@ -418,8 +418,9 @@ def main() -> None:
     trainer = Trainer(joint, args.folder)
     trainer.run()
     if trainer.rank == 0:
-        save(trainer.model.bfloat16(), args.out)
-        print(f"wrote {args.out}")
+        out = args.out or args.folder / "model"
+        save(trainer.model.bfloat16(), out)
+        print(f"wrote {out}; once it is measured and better, copy it to {WEIGHTS}")
 
 
 if __name__ == "__main__":

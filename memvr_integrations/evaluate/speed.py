@@ -174,6 +174,8 @@ class Bench:
         )
         for chunk in self._backend.stream(request):
             times += [time.perf_counter()] * len(chunk.tokens)
+        while self._backend.busy:  # the last token is told before the model is let go
+            time.sleep(0.0005)
         return Timing.between(started, times)
 
     def rounds(self, count: int) -> dict[str, list[Timing]]:
@@ -219,12 +221,18 @@ def _spread(values: Iterable[float]) -> str:
 def main() -> None:
     """Parse the options, run the rounds, print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", default="bundled", help=f"bundled, or random {tuple(SIZES)}")
+    parser.add_argument(
+        "--model",
+        default="bundled",
+        help=f"a catalog name, directory or hub id, or random weights: {', '.join(SIZES)}",
+    )
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--tokens", type=int, default=32, help="generated tokens an answer")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--dtype", default="auto", help="auto, float32, bfloat16 or float16")
     args = parser.parse_args()
+    if args.rounds < 1 or args.tokens < 2:
+        parser.error("--rounds must be at least 1, --tokens at least 2 (the first is the prefill)")
     options = LoadConfig(device=args.device, dtype=args.dtype, progress=False)
     device = options.pick_device()
     if args.model in SIZES:

@@ -80,6 +80,7 @@ def retracing(
         sync_free=sync_free,
         keep_where=keep_where,
     )
+    session = Session(model, anatomy, method, rows, memory, trace)
     with _arming:
         if anatomy.decoder in _armed:
             raise ArmingError(
@@ -87,7 +88,6 @@ def retracing(
                 "the other `with retracing(...)` first; a batch may have one config a row."
             )
         _armed.add(anatomy.decoder)
-    session = Session(model, anatomy, method, rows, memory, trace)
     try:
         session.attach(sorted(frozenset().union(*windows)))
         yield trace
