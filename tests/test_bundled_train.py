@@ -118,3 +118,12 @@ def test_an_unknown_theme_is_told(monkeypatch, capsys):
     with pytest.raises(SystemExit):
         train.main()
     assert "no such theme: moonbase; there are kitchen" in capsys.readouterr().err
+
+
+def test_a_finished_model_can_be_trained_on(tmp_path):
+    done = train.build_model(layers=2, width=32, heads=2)
+    train.save(done, tmp_path / "model")
+    trainer = Trainer(replace(TINY, init=tmp_path / "model"), tmp_path)
+    trainer.resume()
+    for name, value in done.state_dict().items():
+        assert torch.equal(trainer.model.state_dict()[name], value)

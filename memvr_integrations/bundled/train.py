@@ -20,6 +20,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
+from transformers import LlavaForConditionalGeneration
 
 from memvr_integrations.bundled import WEIGHTS
 from memvr_integrations.bundled.art import SPRITES
@@ -63,6 +64,7 @@ class TrainConfig:
     threads: int = 0
     seed: int = 0
     save_minutes: float = 4.0
+    init: Path | None = None
 
 
 class Scenes:
@@ -236,7 +238,7 @@ class Trainer:
         return self.folder / f"{self.config.stage}.pt"
 
     def resume(self) -> None:
-        """Go on from this stage's checkpoint, or begin a joint run with the trained tower."""
+        """Go on from this stage's checkpoint, or begin with `init` or the trained tower."""
         if self.checkpoint.exists():
             state = torch.load(self.checkpoint, map_location=self.config.device)
             if state.get("vocabulary", self.packer.vocabulary) != self.packer.vocabulary:
@@ -248,6 +250,11 @@ class Trainer:
             self.probe.load_state_dict(state["probe"])
             self.optimizer.load_state_dict(state["optimizer"])
             self.step, self.seconds = state["step"], state["seconds"]
+        elif self.config.stage == "joint" and self.config.init is not None:
+            begun = LlavaForConditionalGeneration.from_pretrained(
+                self.config.init, dtype=torch.float32
+            )
+            self.model.load_state_dict(begun.state_dict())
         elif self.config.stage == "joint" and (self.folder / "vision.pt").exists():
             state = torch.load(self.folder / "vision.pt", map_location=self.config.device)
             self.model.load_state_dict(state["model"])
@@ -394,6 +401,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("bundled-run"), help="checkpoints, log")
     parser.add_argument("--out", type=Path, help="where the finished model goes: FOLDER/model")
     parser.add_argument("--themes", default=",".join(FIRST_THEMES), help=", ".join(THEMES))
+    parser.add_argument("--init", type=Path, help="a finished model to train on, no vision stage")
     parser.add_argument("--vision-steps", type=int, default=2500)
     parser.add_argument("--steps", type=int, default=TrainConfig.steps)
     parser.add_argument("--cooldown", type=int, default=TrainConfig.cooldown)
@@ -413,8 +421,9 @@ def main() -> None:
         stage="vision", steps=args.vision_steps, cooldown=args.vision_steps // 3,
         batch=48, fresh=0.3, peak_lr=1.0e-3, **shared,
     )  # fmt: skip
-    joint = TrainConfig(steps=args.steps, cooldown=args.cooldown, **shared)
-    Trainer(vision, args.folder).run()
+    joint = TrainConfig(steps=args.steps, cooldown=args.cooldown, init=args.init, **shared)
+    if args.init is None:
+        Trainer(vision, args.folder).run()
     trainer = Trainer(joint, args.folder)
     trainer.run()
     if trainer.rank == 0:
