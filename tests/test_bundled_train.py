@@ -2,10 +2,12 @@ import random
 import sys
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
 from memvr_integrations.bundled import train
+from memvr_integrations.bundled.model import build_processor, open_tokenizer
 from memvr_integrations.bundled.questions import NO_IMAGE, Turn
 from memvr_integrations.bundled.train import Packer, TrainConfig, Trainer
 
@@ -127,3 +129,33 @@ def test_a_finished_model_can_be_trained_on(tmp_path):
     trainer.resume()
     for name, value in done.state_dict().items():
         assert torch.equal(trainer.model.state_dict()[name], value)
+
+
+def test_training_computes_what_inference_computes(tmp_path, scenes):
+    """The same picture and words, once through a packed row, once through the whole model."""
+    trainer = Trainer(TINY, tmp_path)
+    packer, model = trainer.packer, trainer.model.eval()
+    processor = build_processor(open_tokenizer())
+    # Not by pixels(), which degrades some pictures at random.
+    clear = torch.tensor(scenes[0].pixels).permute(2, 0, 1)[None].float() / 127.5 - 1
+    row = packer.row([Turn("What do you see?", "A cow.")], random.Random(0))
+    text = "<s>USER: <image>\nWhat do you see? ASSISTANT: A cow.</s>"
+    inputs = processor(
+        images=scenes[0].pixels, text=text, return_tensors="pt", add_special_tokens=False
+    )
+    assert torch.allclose(inputs["pixel_values"], clear, atol=1e-5)
+    with torch.inference_mode():
+        packed, targets = trainer.answer_logits(trainer.see(clear), [row])
+        whole = model(**inputs).logits[0, -len(targets) - 1 : -1]
+    assert inputs["input_ids"][0, -len(targets) :].tolist() == targets.tolist()
+    assert torch.allclose(packed, whole, atol=1e-4)
+
+
+def test_pictures_reach_training_as_the_processor_makes_them(scenes):
+    processor = build_processor(open_tokenizer()).image_processor
+    made = processor(images=[scene.pixels for scene in scenes], return_tensors="pt")
+    seen = train.pixels(scenes, np.random.default_rng(0))
+    same = [
+        torch.allclose(a, b, atol=1e-5) for a, b in zip(made["pixel_values"], seen, strict=True)
+    ]
+    assert any(same)  # the others are degraded

@@ -115,7 +115,9 @@ def patch_loss(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 @dataclass
-class _Row:
+class Row:
+    """One packed training row; `segments` tells its conversations apart."""
+
     ids: list[int] = field(default_factory=list)
     labels: list[int] = field(default_factory=list)
     positions: list[int] = field(default_factory=list)
@@ -157,9 +159,9 @@ class Packer:
             self._known[text] = ids
         return self._known[text]
 
-    def row(self, turns: list[Turn], rng: random.Random) -> _Row:
+    def row(self, turns: list[Turn], rng: random.Random) -> Row:
         """One row; now and then two turns make one conversation."""
-        row, segment, left = _Row(), 0, list(turns)
+        row, segment, left = Row(), 0, list(turns)
         while left:
             turn, segment = left.pop(0), segment + 1
             follow = left and not turn.blind and not left[0].blind and rng.random() < 0.2
@@ -183,7 +185,7 @@ class Packer:
                 start += size
         return row
 
-    def pack(self, rows: list[_Row]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def pack(self, rows: list[Row]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Ids, labels (batch, text), positions (batch, all), mask to add (batch, 1, all, all)."""
         longest = max(len(row.ids) for row in rows)
 
@@ -212,7 +214,9 @@ class Trainer:
             self.rank, self.world = dist.get_rank(), dist.get_world_size()
         torch.manual_seed(config.seed)
         self.model = build_model(layers=config.layers, width=config.width, heads=config.heads)
-        self.probe = nn.Linear(VISION_WIDTH, len(CLASSES) + 1)
+        self.probe = nn.Sequential(
+            nn.LayerNorm(VISION_WIDTH), nn.Linear(VISION_WIDTH, len(CLASSES) + 1)
+        )
         nn.Module.to(self.model, config.device)
         self.probe.to(config.device)
         self.scenes, self.packer = Scenes(config), Packer()
@@ -333,37 +337,52 @@ class Trainer:
         return {name: float(value.detach()) for name, value in losses.items()}
 
     def _vision_loss(self, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        logits = self.probe(self.tower(pixel_values=images).last_hidden_state)
+        # LLaVA reads the tower's last layer before the tower's own norm.
+        seen = self.tower(pixel_values=images, output_hidden_states=True).hidden_states[-1]
+        logits = self.probe(seen)
         return {"loss": patch_loss(logits, labels), "patches": _patch_accuracy(logits, labels)}
 
     def _joint_loss(
         self, scenes: list[Scene], images: Tensor, labels: Tensor, rng: random.Random
     ) -> dict[str, Tensor]:
-        config, packer, device = self.config, self.packer, images.device
+        config, packer = self.config, self.packer
         rows = [packer.row(ask(scene, rng, config.turns, config.themes), rng) for scene in scenes]
-        ids, targets, positions, mask = (part.to(device) for part in packer.pack(rows))
-        inner = self.model.model
-        features = inner.multi_modal_projector(self.tower(pixel_values=images).last_hidden_state)
-        embed = self.model.get_input_embeddings()
-        before = embed(torch.tensor(packer.before_image, device=device)).expand(len(rows), -1, -1)
-        hidden = inner.language_model(
-            inputs_embeds=torch.cat([before, features, embed(ids)], 1),
-            attention_mask=mask,
-            position_ids=positions,
-            use_cache=False,
-        ).last_hidden_state[:, packer.prefix :]
-        wanted = targets[:, 1:] >= 0
-        logits = self.model.lm_head(hidden[:, :-1][wanted])
-        weight = self.packer.token_weights.to(device)
-        answers = F.cross_entropy(logits, targets[:, 1:][wanted], weight=weight)
+        features = self.see(images)
+        logits, targets = self.answer_logits(features, rows)
+        weight = packer.token_weights.to(images.device)
+        answers = F.cross_entropy(logits, targets, weight=weight)
         # A patch's embedding should read as the word for what it shows: this ties sight to words.
-        read = self.model.lm_head(inner.language_model.norm(features))[..., packer.class_tokens]
+        words = self.model.model.language_model.norm(features)
+        read = self.model.lm_head(words)[..., packer.class_tokens]
         return {
             "loss": answers + 0.5 * patch_loss(read, labels),
             "answers": answers,
             "patches": _patch_accuracy(read, labels),
-            "yes/no": self._yes_no_accuracy(logits, targets[:, 1:][wanted]),
+            "yes/no": self._yes_no_accuracy(logits, targets),
         }
+
+    def answer_logits(self, features: Tensor, rows: list[Row]) -> tuple[Tensor, Tensor]:
+        """Logits (tokens, vocabulary) and targets (tokens,) of all answer tokens of packed rows.
+
+        `features` (rows, tokens, width) are the visual tokens of each row's image.
+        """
+        device = features.device
+        ids, targets, positions, mask = (part.to(device) for part in self.packer.pack(rows))
+        embed = self.model.get_input_embeddings()
+        start = torch.tensor(self.packer.before_image, device=device)
+        before = embed(start).expand(len(rows), -1, -1)
+        hidden = self.model.model.language_model(
+            inputs_embeds=torch.cat([before, features, embed(ids)], 1),
+            attention_mask=mask,
+            position_ids=positions,
+            use_cache=False,
+        ).last_hidden_state[:, self.packer.prefix :]
+        wanted = targets[:, 1:] >= 0
+        return self.model.lm_head(hidden[:, :-1][wanted]), targets[:, 1:][wanted]
+
+    def see(self, images: Tensor) -> Tensor:
+        """Visual tokens (batch, tokens, width), by the very path of inference."""
+        return torch.stack(self.model.get_image_features(images).pooler_output)
 
     def _yes_no_accuracy(self, logits: Tensor, targets: Tensor) -> Tensor:
         yes, no = (self.packer.encode(word)[0] for word in (" Yes", " No"))
@@ -405,6 +424,7 @@ def main() -> None:
     parser.add_argument("--vision-steps", type=int, default=2500)
     parser.add_argument("--steps", type=int, default=TrainConfig.steps)
     parser.add_argument("--cooldown", type=int, default=TrainConfig.cooldown)
+    parser.add_argument("--lr", type=float, default=TrainConfig.peak_lr, help="highest rate")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads, 0 for all")
     args = parser.parse_args()
@@ -421,7 +441,9 @@ def main() -> None:
         stage="vision", steps=args.vision_steps, cooldown=args.vision_steps // 3,
         batch=48, fresh=0.3, peak_lr=1.0e-3, **shared,
     )  # fmt: skip
-    joint = TrainConfig(steps=args.steps, cooldown=args.cooldown, init=args.init, **shared)
+    joint = TrainConfig(
+        steps=args.steps, cooldown=args.cooldown, peak_lr=args.lr, init=args.init, **shared
+    )
     if args.init is None:
         Trainer(vision, args.folder).run()
     trainer = Trainer(joint, args.folder)
