@@ -33,7 +33,7 @@ _INTRO = """\
 
 This page is written by one command; nothing on it was typed by hand:
 
-```
+```sh
 python -m memvr_integrations.bundled.evidence
 ```
 
