@@ -65,6 +65,7 @@ def test_the_page_has_every_part(evidence, tmp_path, monkeypatch, capsys):
     text = page.read_text()
     for part in ("unseen art", "another image", "damping", "CHAIR_i", "AUC", "dev split"):
         assert part in text
+    assert "bundled.evidence --scenes 3 --compared 2 --dev 2\n" in text
     widths = [line.count("|") for line in text.splitlines() if line.startswith("|")]
     assert min(widths) >= 4
     assert re.search(r"SHA-256 of\s+the weights", text)

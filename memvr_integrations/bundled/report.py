@@ -34,7 +34,7 @@ _INTRO = """\
 This page is written by one command; nothing on it was typed by hand:
 
 ```sh
-python -m memvr_integrations.bundled.evidence
+python -m memvr_integrations.bundled.evidence {options}
 ```
 
 Figures are in percent, with 95 % intervals bootstrapped by image. Test scenes are drawn with seeds
@@ -78,6 +78,11 @@ class Sizes:
     compared: int
     dev: int
 
+    @property
+    def options(self) -> str:
+        """The same sizes as options of the command."""
+        return f"--scenes {self.test} --compared {self.compared} --dev {self.dev}"
+
 
 def write_page(evidence: Evidence, *, unseen: Path, sizes: Sizes, out: Path) -> None:
     """Measure everything and write the page; tells each section as it begins."""
@@ -106,7 +111,7 @@ def write_page(evidence: Evidence, *, unseen: Path, sizes: Sizes, out: Path) -> 
         evidence,
         [evidence.condition("clean", tuning), evidence.condition("degraded", tuning, "mixed")],
     )
-    sections = [_INTRO, _machine(evidence, sizes)]
+    sections = [_INTRO.format(options=sizes.options), _machine(evidence, sizes)]
     sections.append(_ABILITY + _lines(abilities))
     sections.append(_COMPARISON)
     for title, config in _settings(found.strongest):
