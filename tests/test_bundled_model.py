@@ -46,8 +46,8 @@ def test_the_shipped_tokenizer_is_kept():
 
 def test_the_prompt_is_the_one_of_training():
     """The chat template and the packing of training must not drift apart."""
+    from memvr_integrations.bundled.packing import Packer
     from memvr_integrations.bundled.questions import Turn
-    from memvr_integrations.bundled.train import Packer
 
     processor = AutoProcessor.from_pretrained(WEIGHTS)
     content = [{"type": "image"}, {"type": "text", "text": "Is there a cow?"}]

@@ -4,11 +4,10 @@
 """
 
 import asyncio
-import threading
 import weakref
-from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
@@ -16,8 +15,8 @@ from typing import Protocol, Self
 from memvr_integrations.backend.fetch import ImagePolicy
 from memvr_integrations.backend.host import Host
 from memvr_integrations.backend.images import load_image, pixel_hash
-from memvr_integrations.backend.inbox import Inbox, deadline_of, next_event, seconds_left
-from memvr_integrations.backend.jobs import Event, Job, Picture, gather, timed_out
+from memvr_integrations.backend.inbox import AsyncInbox, BlockingInbox, Inbox
+from memvr_integrations.backend.jobs import Job, Picture, gather, timed_out
 from memvr_integrations.backend.loading import (
     Device,
     Dtype,
@@ -28,7 +27,7 @@ from memvr_integrations.backend.loading import (
 )
 from memvr_integrations.backend.vision import DEFAULT_CACHE_BYTES, FeatureCache
 from memvr_integrations.backend.worker import QueueConfig, Worker
-from memvr_integrations.errors import BackendClosedError, MemVRError
+from memvr_integrations.errors import BackendClosedError
 from memvr_integrations.memvr import MemVRConfig
 from memvr_integrations.memvr.plan import window
 from memvr_integrations.types import Chunk, Completion, Request
@@ -148,10 +147,9 @@ class Backend:
             QueueFullError: Too many requests wait already.
             BackendClosedError: The backend was closed.
         """
-        asked = [requests] if isinstance(requests, Request) else list(requests)
-        inboxes = [Inbox(request) for request in asked]
+        inboxes = [BlockingInbox(request) for request in _as_list(requests)]
         room = self._worker.config.max_waiting  # a longer list than the queue goes in pieces
-        pieces = [inboxes[start : start + room] for start in range(0, len(asked), room)]
+        pieces = [inboxes[start : start + room] for start in range(0, len(inboxes), room)]
         return [completion for piece in pieces for completion in self._generate(piece)]
 
     def stream(self, request: Request) -> Generator[Chunk, None, None]:
@@ -160,20 +158,19 @@ class Backend:
         Raises:
             MemVRError: As `generate` does, when the first chunk is asked for or later.
         """
-        inbox = Inbox(request)
+        inbox = BlockingInbox(request)
         try:
-            self._submit(request, inbox.put, inbox.deadline, inbox.left)
+            self._submit(inbox)
             yield from inbox.chunks()
         finally:
             inbox.cancel()
 
     async def agenerate(self, requests: Request | Sequence[Request]) -> list[Completion]:
         """`generate` for asyncio; cancelling the task stops the computing."""
-        asked = [requests] if isinstance(requests, Request) else list(requests)
         room = asyncio.Semaphore(self._worker.config.max_waiting)
         tasks = [
-            asyncio.ensure_future(self._collect(request, deadline_of(request), room))
-            for request in asked
+            asyncio.ensure_future(self._collect(AsyncInbox(request), room))
+            for request in _as_list(requests)
         ]
         try:
             return await asyncio.gather(*tasks)
@@ -183,30 +180,9 @@ class Backend:
 
     async def astream(self, request: Request) -> AsyncGenerator[Chunk, None]:
         """`stream` for asyncio; closing the generator or cancelling the task stops computing."""
-        async with aclosing(self._chunks(request, deadline_of(request))) as chunks:
+        async with aclosing(self._chunks(AsyncInbox(request))) as chunks:
             async for chunk in chunks:
                 yield chunk
-
-    async def _chunks(self, request: Request, deadline: float) -> AsyncGenerator[Chunk, None]:
-        loop = asyncio.get_running_loop()
-        events: asyncio.Queue[Event] = asyncio.Queue()
-
-        def sink(event: Event) -> None:
-            with suppress(RuntimeError):  # a loop that is closed has nobody to tell
-                loop.call_soon_threadsafe(events.put_nowait, event)
-
-        left = threading.Event()
-        missing = request.sampling.n
-        try:
-            await self._asubmit(request, sink, deadline, left)
-            while missing:
-                event = await next_event(events, deadline, request)
-                if isinstance(event, MemVRError):
-                    raise event
-                missing -= event.completion is not None
-                yield event
-        finally:
-            left.set()
 
     def close(self) -> None:
         """Stop after the current token and let the model go; closing twice does no harm."""
@@ -226,27 +202,32 @@ class Backend:
         """Close the backend."""
         self.close()
 
-    def _generate(self, inboxes: Sequence[Inbox]) -> list[Completion]:
+    def _generate(self, inboxes: Sequence[BlockingInbox]) -> list[Completion]:
         try:
-            self._worker.submit(
-                *(self._job(one.request, one.put, one.deadline, one.left) for one in inboxes)
-            )
+            self._worker.submit(*(self._job(inbox) for inbox in inboxes))
             return [gather(dict(_completions(inbox.chunks()))) for inbox in inboxes]
         finally:
             for inbox in inboxes:
                 inbox.cancel()
 
-    async def _collect(
-        self, request: Request, deadline: float, room: asyncio.Semaphore
-    ) -> Completion:
+    async def _chunks(self, inbox: AsyncInbox) -> AsyncGenerator[Chunk, None]:
+        try:
+            await self._asubmit(inbox)
+            async with aclosing(inbox.chunks()) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+        finally:
+            inbox.cancel()
+
+    async def _collect(self, inbox: AsyncInbox, room: asyncio.Semaphore) -> Completion:
         completions = {}
         try:
-            async with asyncio.timeout(seconds_left(deadline)):
+            async with asyncio.timeout(inbox.seconds_left):
                 await room.acquire()
         except TimeoutError:
-            raise timed_out(request) from None
+            raise timed_out(inbox.request) from None
         try:
-            async with aclosing(self._chunks(request, deadline)) as chunks:
+            async with aclosing(self._chunks(inbox)) as chunks:
                 async for chunk in chunks:
                     if chunk.completion is not None:
                         completions[chunk.index] = chunk.completion
@@ -258,27 +239,21 @@ class Backend:
         if not self._finalizer.alive:
             raise BackendClosedError("This backend was closed; load a new one.")
 
-    async def _asubmit(
-        self,
-        request: Request,
-        sink: Callable[[Event], None],
-        deadline: float,
-        left: threading.Event,
-    ) -> None:
+    async def _asubmit(self, inbox: AsyncInbox) -> None:
         """`_submit`, in a thread of its own where pictures would hold up the loop."""
-        if not request.images:
-            self._submit(request, sink, deadline, left)
+        if not inbox.request.images:
+            self._submit(inbox)
             return
         self._check_open()
         try:
-            submitting = self._intake.submit(self._submit, request, sink, deadline, left)
+            submitting = self._intake.submit(self._submit, inbox)
         except RuntimeError:  # closed by another thread in this very moment
             raise BackendClosedError("The backend was closed before the answer.") from None
         try:
-            async with asyncio.timeout(seconds_left(deadline)):
+            async with asyncio.timeout(inbox.seconds_left):
                 await asyncio.wrap_future(submitting)
         except TimeoutError:
-            raise timed_out(request) from None
+            raise timed_out(inbox.request) from None
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
@@ -286,27 +261,16 @@ class Backend:
             # Closing the backend cancels what its intake has not begun; the caller lives on.
             raise BackendClosedError("The backend was closed before the answer.") from None
 
-    def _submit(
-        self,
-        request: Request,
-        sink: Callable[[Event], None],
-        deadline: float,
-        left: threading.Event,
-    ) -> None:
+    def _submit(self, inbox: Inbox) -> None:
         """Make a job and queue it, unless its caller has left meanwhile."""
-        job = self._job(request, sink, deadline, left)
-        if not left.is_set():
+        job = self._job(inbox)
+        if not inbox.left.is_set():
             self._worker.submit(job)
 
-    def _job(
-        self,
-        request: Request,
-        sink: Callable[[Event], None],
-        deadline: float,
-        left: threading.Event,
-    ) -> Job:
+    def _job(self, inbox: Inbox) -> Job:
         """Decode the pictures, in the calling thread."""
         self._check_open()
+        request = inbox.request
         pictures = []
         for part in request.images:
             image = load_image(part.source, self._images)
@@ -320,10 +284,14 @@ class Backend:
             request=request,
             pictures=pictures,
             config=config,
-            sink=sink,
-            deadline=deadline,
-            left=left,
+            sink=inbox.put,
+            deadline=inbox.deadline,
+            left=inbox.left,
         )
+
+
+def _as_list(requests: Request | Sequence[Request]) -> list[Request]:
+    return [requests] if isinstance(requests, Request) else list(requests)
 
 
 def _completions(chunks: Iterable[Chunk]) -> Iterator[tuple[int, Completion]]:

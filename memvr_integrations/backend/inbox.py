@@ -5,7 +5,8 @@ import math
 import queue
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import AsyncGenerator, Generator
+from contextlib import suppress
 
 from memvr_integrations.backend.jobs import Event, timed_out
 from memvr_integrations.errors import MemVRError
@@ -13,49 +14,80 @@ from memvr_integrations.types import Chunk, Request
 
 
 class Inbox:
-    """Where one blocking caller waits for the events of one request."""
+    """One caller of one request: its deadline, and whether it still waits.
+
+    The clock starts here, before a place in the queue or a picture is waited for.
+    """
 
     def __init__(self, request: Request) -> None:
         self.request = request
-        self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
-        self.put = self._events.put
-        self.deadline = deadline_of(request)
+        self.deadline = math.inf if request.timeout is None else time.monotonic() + request.timeout
         self.left = threading.Event()
 
-    def chunks(self) -> Generator[Chunk, None, None]:
-        """The chunks until every answer of the request is complete."""
-        left = self.request.sampling.n
-        while left:
-            try:
-                event = self._events.get(timeout=seconds_left(self.deadline))
-            except queue.Empty:
-                raise timed_out(self.request) from None
-            if isinstance(event, MemVRError):
-                raise event
-            left -= event.completion is not None
-            yield event
+    @property
+    def seconds_left(self) -> float | None:
+        """A time-out that waiting functions take; they overflow on years: those mean for ever."""
+        remaining = self.deadline - time.monotonic()
+        return max(remaining, 0) if remaining < 1e8 else None
+
+    def put(self, event: Event) -> None:
+        """Tell the caller what happened; called from the inference thread."""
+        raise NotImplementedError
 
     def cancel(self) -> None:
         """Nobody waits any more; does no harm when the answer is complete."""
         self.left.set()
 
 
-async def next_event(events: asyncio.Queue[Event], deadline: float, request: Request) -> Event:
-    """The next event of a request that an asyncio task waits for."""
-    # Not wait_for: before Python 3.12 it may swallow a cancelling that comes with an event.
-    try:
-        async with asyncio.timeout(seconds_left(deadline)):
-            return await events.get()
-    except TimeoutError:
-        raise timed_out(request) from None
+class BlockingInbox(Inbox):
+    """A thread waits here."""
+
+    def __init__(self, request: Request) -> None:
+        super().__init__(request)
+        self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+
+    def put(self, event: Event) -> None:
+        """Tell the waiting thread."""
+        self._events.put(event)
+
+    def chunks(self) -> Generator[Chunk, None, None]:
+        """The chunks until every answer of the request is complete."""
+        missing = self.request.sampling.n
+        while missing:
+            try:
+                event = self._events.get(timeout=self.seconds_left)
+            except queue.Empty:
+                raise timed_out(self.request) from None
+            if isinstance(event, MemVRError):
+                raise event
+            missing -= event.completion is not None
+            yield event
 
 
-def deadline_of(request: Request) -> float:
-    """When a request's time is over, by the monotonic clock."""
-    return math.inf if request.timeout is None else time.monotonic() + request.timeout
+class AsyncInbox(Inbox):
+    """An asyncio task waits here; made inside its event loop."""
 
+    def __init__(self, request: Request) -> None:
+        super().__init__(request)
+        self._loop = asyncio.get_running_loop()
+        self._events: asyncio.Queue[Event] = asyncio.Queue()
 
-def seconds_left(deadline: float) -> float | None:
-    """A time-out that waiting functions take; they overflow on years, so those mean for ever."""
-    remaining = deadline - time.monotonic()
-    return max(remaining, 0) if remaining < 1e8 else None
+    def put(self, event: Event) -> None:
+        """Tell the waiting task, from whatever thread."""
+        with suppress(RuntimeError):  # a loop that is closed has nobody to tell
+            self._loop.call_soon_threadsafe(self._events.put_nowait, event)
+
+    async def chunks(self) -> AsyncGenerator[Chunk, None]:
+        """The chunks until every answer of the request is complete."""
+        missing = self.request.sampling.n
+        while missing:
+            # Not wait_for: before Python 3.12 it may swallow a cancelling that comes with an event.
+            try:
+                async with asyncio.timeout(self.seconds_left):
+                    event = await self._events.get()
+            except TimeoutError:
+                raise timed_out(self.request) from None
+            if isinstance(event, MemVRError):
+                raise event
+            missing -= event.completion is not None
+            yield event

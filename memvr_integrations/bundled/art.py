@@ -1,8 +1,9 @@
 """Renders public icon sets into sprites: `python -m memvr_integrations.bundled.art`.
 
 The styles of `SHIPPED` may travel with the package (MIT and Apache-2.0); those of `HELD_OUT` are
-for evaluation on art that the model has never seen, and stay out of it. The command asks npm for
-the icon packages, so it needs npm, a registry and the extra `train`.
+for evaluation on art that the model has never seen, and stay out of it. `MORE` holds free styles
+(MIT and Apache-2.0) that only training reads. The command asks npm for the icon packages, so it
+needs npm, a registry and the extra `train`.
 """
 
 import argparse
@@ -16,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from memvr_integrations.bundled.words import CLASSES
+from memvr_integrations.bundled.words import CLASSES, PAINTABLE
 
 SIZE = 96
 SPRITES = Path(__file__).parent / "sprites.npz"
@@ -27,11 +28,17 @@ SHIPPED = {
     "noto": "@iconify-json/noto@1.2.9",
     "noto-v1": "@iconify-json/noto-v1@1.2.5",
 }
+MORE = {
+    "contrast": "@iconify-json/fluent-emoji-high-contrast@1.2.6",
+    "fxemoji": "@iconify-json/fxemoji@1.2.2",
+}
 HELD_OUT = {
     "twemoji": "@iconify-json/twemoji@1.2.5",
     "emojione": "@iconify-json/emojione@1.2.3",
     "openmoji": "@iconify-json/openmoji@1.2.29",
 }
+
+_INK_ONLY = ("contrast",)  # black lines alone cannot be painted in a colour
 
 # Class -> icons that show it, where the icon is not simply called like the class.
 _ICONS: dict[str, tuple[str, ...]] = {
@@ -63,6 +70,26 @@ _ICONS: dict[str, tuple[str, ...]] = {
     "gift": ("wrapped-gift",),
 }
 
+# Other drawings of a class, for training alone: what shows a class differs from set to set.
+_MORE_ICONS: dict[str, tuple[str, ...]] = {
+    "bottle": ("baby-bottle",),
+    "bread": ("baguette-bread", "french-bread"),
+    "cake": ("cupcake",),
+    "chicken": ("chicken",),
+    "cow": ("cow-face",),
+    "cup": ("teacup", "cup-with-straw"),
+    "dog": ("dog-face", "poodle", "guide-dog"),
+    "horse": ("horse-face",),
+    "house": ("house-with-garden", "house-building"),
+    "knife": ("dagger",),
+    "mouse": ("mouse-face", "rat"),
+    "pig": ("pig-face",),
+    "pizza": ("slice-of-pizza",),
+    "rabbit": ("rabbit-face",),
+    "sheep": ("ram",),
+    "tree": ("evergreen-tree",),
+}
+
 # No icon set draws a fork or an empty plate alone, so these two are ours: a shape in a style's
 # colours. (handle, tines, stroke) and (rim, well, stroke).
 _FORK = "M{x} 4h4v17h{g}V4h4v17h{g}V4h4v20q0 8-{r} 10l1 26q-4 4-8 0l1-26q-{r}-2-{r}-10z"
@@ -71,6 +98,8 @@ _FORK_STYLE = {
     "flat": (19, 5, 7, "#9b9b9b", "none"),
     "noto": (17, 7, 9, "#b0bec5", "#78909c"),
     "noto-v1": (20, 5, 6, "#78909c", "none"),
+    "contrast": (19, 6, 7, "#212121", "none"),
+    "fxemoji": (18, 7, 8, "#b7c2cb", "none"),
     "twemoji": (19, 6, 7, "#99aab5", "none"),
     "emojione": (18, 6, 8, "#c7d3d8", "none"),
     "openmoji": (18, 6, 8, "#d0cfce", "#000000"),
@@ -80,6 +109,7 @@ _PLATE_STYLE = {
     "flat": ("#f4f4f4", "#e1e1e1", "#d3d3d3"),
     "noto": ("#fafafa", "#eeeeee", "#b0bec5"),
     "noto-v1": ("#e0e7ea", "#f5f5f5", "#90a4ae"),
+    "fxemoji": ("#e3e8eb", "#ffffff", "#c4ccd1"),
     "twemoji": ("#ccd6dd", "#f5f8fa", "#b8c4cc"),
     "emojione": ("#e8e8e8", "#d0d0d0", "#bbbbbb"),
     "openmoji": ("#ffffff", "#ffffff", "#000000"),
@@ -111,6 +141,8 @@ class _IconSet:
         self._width, self._height = data.get("width", 16), data.get("height", 16)
 
     def svg(self, icon: str) -> str | None:
+        if icon not in self._icons and icon not in self._aliases:
+            icon = icon.replace("-", "")  # some sets write names without hyphens
         while icon in self._aliases:
             icon = self._aliases[icon]["parent"]
         found = self._icons.get(icon)
@@ -149,14 +181,19 @@ def _download(package: str, folder: Path) -> _IconSet:
         return _IconSet(member.read().decode())
 
 
-def render_styles(styles: dict[str, str]) -> dict[str, np.ndarray]:
-    """Sprites (96, 96, 4) of every class in the given styles, keyed "style|class|icon"."""
+def render_styles(styles: dict[str, str], *, more: bool = False) -> dict[str, np.ndarray]:
+    """Sprites (96, 96, 4) of every class in the given styles, keyed "style|class|icon".
+
+    With `more`, other drawings of a class are among them.
+    """
     sprites: dict[str, np.ndarray] = {}
     with tempfile.TemporaryDirectory() as folder:
         for style, package in styles.items():
             icons = _download(package, Path(folder))
             for name in CLASSES:
-                for icon in _ICONS.get(name, (name,)):
+                if style in _INK_ONLY and name in PAINTABLE:
+                    continue
+                for icon in _ICONS.get(name, (name,)) + (_MORE_ICONS.get(name, ()) if more else ()):
                     svg = _own_svg(name, style) or icons.svg(icon)
                     if svg is not None:
                         sprites[f"{style}|{name}|{icon}"] = _render(svg)
@@ -164,12 +201,17 @@ def render_styles(styles: dict[str, str]) -> dict[str, np.ndarray]:
 
 
 def main() -> None:
-    """Render the shipped styles, or with `--held-out FILE` the unseen ones."""
+    """Render the shipped styles, or another choice into a file."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--held-out", type=Path, help="render the unseen styles into this file")
+    choice = parser.add_mutually_exclusive_group()
+    choice.add_argument("--held-out", type=Path, metavar="FILE", help="render the unseen styles")
+    choice.add_argument("--more", type=Path, metavar="FILE", help="render what may be trained on")
     args = parser.parse_args()
-    out = args.held_out or SPRITES
-    sprites = render_styles(HELD_OUT if args.held_out else SHIPPED)
+    out = args.held_out or args.more or SPRITES
+    if args.more:
+        sprites = render_styles(SHIPPED | MORE, more=True)
+    else:
+        sprites = render_styles(HELD_OUT if args.held_out else SHIPPED)
     np.savez_compressed(out, **sprites)  # type: ignore[arg-type]
     print(f"{len(sprites)} sprites, {out.stat().st_size / 1e6:.1f} MB: {out}")
 

@@ -11,7 +11,7 @@ import argparse
 import json
 import random
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -24,25 +24,18 @@ from transformers import LlavaForConditionalGeneration
 
 from memvr_integrations.bundled import WEIGHTS
 from memvr_integrations.bundled.art import SPRITES
-from memvr_integrations.bundled.degrade import KINDS, degrade
 from memvr_integrations.bundled.model import (
-    BOS,
-    EOS,
-    IMAGE_TOKENS,
     VISION_WIDTH,
-    VOCABULARY,
     build_model,
-    open_tokenizer,
     save,
 )
-from memvr_integrations.bundled.questions import Turn, ask
-from memvr_integrations.bundled.scenes import FIRST_THEMES, Scene, Sprites, draw_scene
-from memvr_integrations.bundled.words import CLASSES, COLORS, NUMBERS, THEMES
+from memvr_integrations.bundled.packing import Packer, Row
+from memvr_integrations.bundled.questions import ask
+from memvr_integrations.bundled.scenes import FIRST_THEMES, Scene
+from memvr_integrations.bundled.supply import Scenes, TrainingArt, patch_labels, pixels
+from memvr_integrations.bundled.words import CLASSES, THEMES
 
 _BACKGROUND_WEIGHT = 0.3  # most patches are background; at full weight the tower learns only that
-_DEGRADED = 0.25
-_TELLING = 3.0  # weight of numbers and colours: one token of an answer, and the hardest
-_POOL = 2048
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,46 +58,8 @@ class TrainConfig:
     seed: int = 0
     save_minutes: float = 4.0
     init: Path | None = None
-
-
-class Scenes:
-    """An endless supply of scenes: a pool from which old ones leave as new ones are drawn."""
-
-    def __init__(self, config: TrainConfig) -> None:
-        self._sprites = Sprites(SPRITES)
-        self._themes = config.themes
-        self._pool: list[Scene] = []
-
-    def batch(self, rng: random.Random, size: int, fresh: float) -> list[Scene]:
-        """`size` scenes, a share of them (`fresh`, 0 to 1) never seen before."""
-        new = [draw_scene(rng, self._sprites, self._themes) for _ in range(round(size * fresh))]
-        new = [scene for scene in new if scene.things]
-        while len(self._pool) < size:
-            self._pool.append(draw_scene(rng, self._sprites, self._themes))
-        old = rng.sample(self._pool, size - len(new))
-        for scene in new:
-            if len(self._pool) < _POOL:
-                self._pool.append(scene)
-            else:
-                self._pool[rng.randrange(_POOL)] = scene
-        return new + old
-
-
-def pixels(scenes: list[Scene], noise: np.random.Generator) -> Tensor:
-    """Normalised pictures (batch, 3, side, side) in -1..1, a quarter of them degraded."""
-    pictures = []
-    for scene in scenes:
-        picture = scene.pixels
-        if noise.random() < _DEGRADED:
-            picture = degrade(picture, str(noise.choice(KINDS)), noise.random(), noise)
-        pictures.append(picture)
-    stacked = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2)
-    return stacked.float() / 127.5 - 1
-
-
-def patch_labels(scenes: list[Scene]) -> Tensor:
-    """Class indices (batch, patches), 0 for background."""
-    return torch.from_numpy(np.stack([scene.patches for scene in scenes])).long().flatten(1)
+    art: Path = SPRITES
+    restyled: float = 0.6
 
 
 def patch_loss(logits: Tensor, labels: Tensor) -> Tensor:
@@ -112,96 +67,6 @@ def patch_loss(logits: Tensor, labels: Tensor) -> Tensor:
     weight = torch.ones(len(CLASSES) + 1, device=logits.device)
     weight[0] = _BACKGROUND_WEIGHT
     return F.cross_entropy(logits.flatten(0, 1), labels.flatten(), weight=weight)
-
-
-@dataclass
-class Row:
-    """One packed training row; `segments` tells its conversations apart."""
-
-    ids: list[int] = field(default_factory=list)
-    labels: list[int] = field(default_factory=list)
-    positions: list[int] = field(default_factory=list)
-    segments: list[int] = field(default_factory=list)
-
-
-class Packer:
-    """Packs an image and many independent conversations about it into one training row.
-
-    Every conversation sees the shared prefix and itself (a block-diagonal mask); one asked
-    without the image sees only itself.
-    """
-
-    def __init__(self) -> None:
-        self._tokenizer = open_tokenizer()
-        self._known: dict[str, list[int]] = {}
-        self._bos, self._eos = (
-            int(str(self._tokenizer.convert_tokens_to_ids(token))) for token in (BOS, EOS)
-        )
-        self.before_image = [self._bos, *self.encode("USER: ")]
-        self.prefix = len(self.before_image) + IMAGE_TOKENS
-        names = [self.encode(" " + name)[0] for name in CLASSES]
-        assert len(set(names)) == len(CLASSES), "two classes share their first token"
-        self.class_tokens = torch.tensor([self.encode("\n")[0], *names])
-        self.token_weights = torch.ones(VOCABULARY)
-        telling = [self.encode(" " + word)[0] for word in (*NUMBERS[1:], *COLORS)]
-        self.token_weights[telling] = _TELLING
-
-    @property
-    def vocabulary(self) -> list[str]:
-        """All tokens in the order of their ids."""
-        known: dict[str, int] = self._tokenizer.get_vocab()
-        return sorted(known, key=lambda token: known[token])
-
-    def encode(self, text: str) -> list[int]:
-        """Token ids of a piece of text, without special tokens."""
-        if text not in self._known:
-            ids: list[int] = self._tokenizer(text, add_special_tokens=False).input_ids
-            self._known[text] = ids
-        return self._known[text]
-
-    def row(self, turns: list[Turn], rng: random.Random) -> Row:
-        """One row; now and then two turns make one conversation."""
-        row, segment, left = Row(), 0, list(turns)
-        while left:
-            turn, segment = left.pop(0), segment + 1
-            follow = left and not turn.blind and not left[0].blind and rng.random() < 0.2
-            opening = (
-                [self._bos, *self.encode("USER: " + turn.question + " ASSISTANT:")]
-                if turn.blind
-                else self.encode("\n" + turn.question + " ASSISTANT:")
-            )
-            spans = [(opening, turn)]
-            if follow:
-                second = left.pop(0)
-                spans.append((self.encode("USER: " + second.question + " ASSISTANT:"), second))
-            start = 0 if turn.blind else self.prefix
-            for prompt, said in spans:
-                answer = [*self.encode(" " + said.answer), self._eos]
-                row.ids += prompt + answer
-                row.labels += [-100] * len(prompt) + answer
-                size = len(prompt) + len(answer)
-                row.positions += range(start, start + size)
-                row.segments += [-segment if turn.blind else segment] * size
-                start += size
-        return row
-
-    def pack(self, rows: list[Row]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Ids, labels (batch, text), positions (batch, all), mask to add (batch, 1, all, all)."""
-        longest = max(len(row.ids) for row in rows)
-
-        def pad(values: list[int], fill: int) -> list[int]:
-            return values + [fill] * (longest - len(values))
-
-        ids = torch.tensor([pad(row.ids, 0) for row in rows])
-        labels = torch.tensor([pad(row.labels, -100) for row in rows])
-        after = torch.tensor([pad(row.positions, 0) for row in rows])
-        shared = torch.arange(self.prefix).expand(len(rows), -1)
-        segments = torch.tensor([[0] * self.prefix + pad(row.segments, 10_000) for row in rows])
-        query, key = segments[:, :, None], segments[:, None, :]
-        seen = (query == key) | ((key == 0) & (query > 0))
-        seen &= torch.ones(segments.shape[1], segments.shape[1]).tril().bool()
-        mask = torch.zeros(seen.shape).masked_fill(~seen, torch.finfo(torch.float32).min)
-        return ids, labels, torch.cat([shared, after], 1), mask[:, None]
 
 
 class Trainer:
@@ -219,7 +84,8 @@ class Trainer:
         )
         nn.Module.to(self.model, config.device)
         self.probe.to(config.device)
-        self.scenes, self.packer = Scenes(config), Packer()
+        art = TrainingArt(config.art, restyled=config.restyled)
+        self.scenes, self.packer = Scenes(art, config.themes), Packer()
         parameters = (
             [*self.tower.parameters(), *self.probe.parameters()]
             if config.stage == "vision"
@@ -421,6 +287,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="where the finished model goes: FOLDER/model")
     parser.add_argument("--themes", default=",".join(FIRST_THEMES), help=", ".join(THEMES))
     parser.add_argument("--init", type=Path, help="a finished model to train on, no vision stage")
+    parser.add_argument("--art", type=Path, default=SPRITES, help="sprites: see bundled.art --more")
+    parser.add_argument(
+        "--restyled", type=float, default=TrainConfig.restyled, help="share drawn anew, 0 to 1"
+    )
     parser.add_argument("--vision-steps", type=int, default=2500)
     parser.add_argument("--steps", type=int, default=TrainConfig.steps)
     parser.add_argument("--cooldown", type=int, default=TrainConfig.cooldown)
@@ -436,7 +306,9 @@ def main() -> None:
     args.folder.mkdir(parents=True, exist_ok=True)
     if dist.is_torchelastic_launched():
         dist.init_process_group("gloo")
-    shared = {"themes": themes, "device": args.device}
+    shared = {
+        "themes": themes, "device": args.device, "art": args.art, "restyled": args.restyled
+    }  # fmt: skip
     vision = TrainConfig(
         stage="vision", steps=args.vision_steps, cooldown=args.vision_steps // 3,
         batch=48, fresh=0.3, peak_lr=1.0e-3, **shared,

@@ -1,0 +1,69 @@
+"""What training looks at: scenes drawn as they are needed, as tensors."""
+
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from memvr_integrations.bundled.degrade import KINDS, degrade
+from memvr_integrations.bundled.restyle import restyle
+from memvr_integrations.bundled.scenes import Scene, Sprites, draw_scene
+
+_DEGRADED = 0.25
+_POOL = 2048
+
+
+class TrainingArt(Sprites):
+    """Sprites of which a share (0 to 1) is drawn anew each time, in a style of its own."""
+
+    def __init__(self, file: Path, *, restyled: float) -> None:
+        super().__init__(file)
+        self._restyled = restyled
+
+    def pick(self, name: str, rng: random.Random) -> Image.Image:
+        """A random piece of art that shows `name`."""
+        art = super().pick(name, rng)
+        return restyle(art, rng) if rng.random() < self._restyled else art
+
+
+class Scenes:
+    """An endless supply of scenes: a pool from which old ones leave as new ones are drawn."""
+
+    def __init__(self, art: TrainingArt, themes: Sequence[str]) -> None:
+        self._art, self._themes = art, themes
+        self._pool: list[Scene] = []
+
+    def batch(self, rng: random.Random, size: int, fresh: float) -> list[Scene]:
+        """`size` scenes, a share of them (`fresh`, 0 to 1) never seen before."""
+        new = [draw_scene(rng, self._art, self._themes) for _ in range(round(size * fresh))]
+        new = [scene for scene in new if scene.things]
+        while len(self._pool) < size:
+            self._pool.append(draw_scene(rng, self._art, self._themes))
+        old = rng.sample(self._pool, size - len(new))
+        for scene in new:
+            if len(self._pool) < _POOL:
+                self._pool.append(scene)
+            else:
+                self._pool[rng.randrange(_POOL)] = scene
+        return new + old
+
+
+def pixels(scenes: list[Scene], noise: np.random.Generator) -> Tensor:
+    """Normalised pictures (batch, 3, side, side) in -1..1, a quarter of them degraded."""
+    pictures = []
+    for scene in scenes:
+        picture = scene.pixels
+        if noise.random() < _DEGRADED:
+            picture = degrade(picture, str(noise.choice(KINDS)), noise.random(), noise)
+        pictures.append(picture)
+    stacked = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2)
+    return stacked.float() / 127.5 - 1
+
+
+def patch_labels(scenes: list[Scene]) -> Tensor:
+    """Class indices (batch, patches), 0 for background."""
+    return torch.from_numpy(np.stack([scene.patches for scene in scenes])).long().flatten(1)
