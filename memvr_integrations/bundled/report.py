@@ -13,7 +13,8 @@ import torch
 
 from memvr_integrations.bundled import PRESET
 from memvr_integrations.bundled.art import SPRITES
-from memvr_integrations.bundled.evidence import (
+from memvr_integrations.bundled.measure import held_out_scenes
+from memvr_integrations.bundled.trials import (
     Evidence,
     ability,
     caption_comparison,
@@ -21,11 +22,11 @@ from memvr_integrations.bundled.evidence import (
     entropy_auc,
     sweep,
 )
-from memvr_integrations.bundled.measure import held_out_scenes
 from memvr_integrations.bundled.words import classes_of
 from memvr_integrations.memvr import MemVRConfig
 
-_TEST_SEED, _DEV_SEED = 1, 2
+# Training was watched on the scenes of seeds 1 and 3, so the test has its own.
+_TEST_SEED, _DEV_SEED = 11, 2
 _DEGRADED = ("blur", "noise", "occlusion", "contrast")
 
 _INTRO = """\

@@ -1,0 +1,314 @@
+"""Tries the bundled model with MemVR off, on, and under the controls; tells lines of tables.
+
+Settings are chosen on a dev split and judged on a test split; every figure of MemVR stands beside
+its controls: another image's visual tokens (any, or one of the same theme), and plain damping of
+the FFN. What the controls can do as well is not sight.
+"""
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from memvr_integrations.bundled.degrade import KINDS, degrade
+from memvr_integrations.bundled.intervals import by_image, share
+from memvr_integrations.bundled.measure import (
+    NEGATIVES,
+    Attribute,
+    Examinee,
+    Question,
+    attributes,
+    auc,
+    caption_counts,
+    exam,
+    is_right,
+)
+from memvr_integrations.bundled.questions import CAPTION
+from memvr_integrations.bundled.scenes import Scene
+from memvr_integrations.bundled.words import NUMBERS
+from memvr_integrations.memvr import MemVRConfig
+
+_STRENGTH = 0.8
+_WINDOWS = ((1, 6), (4, 11), (-1, 11))
+_THRESHOLDS = (0.75, 0.3, 0.0)
+_RATIOS = (0.12, 0.6)
+_GOALS = {
+    "yes/no, random negatives: accuracy": "at least 93; unseen art 82",
+    "yes/no, popular negatives: accuracy": "at least 91; unseen art 80",
+    "yes/no, adversarial negatives: accuracy": "at least 84; unseen art 72",
+    "colour": "at least 75",
+    "counting, 1 to 4": "at least 60",
+    "captions: things named (recall)": "at least 75",
+    "captions: CHAIR_i": "at most 18",
+}
+CONTROLS = ("another image", "same theme", "damping")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Condition:
+    """Scenes as they are shown, their visual tokens and the questions about them."""
+
+    name: str
+    scenes: Sequence[Scene]
+    features: Tensor
+    questions: Sequence[Question]
+
+    @property
+    def truth(self) -> Tensor:
+        """Right answers, (questions,) bool."""
+        return torch.tensor([question.truth for question in self.questions])
+
+    @property
+    def owners(self) -> list[int]:
+        """The scene of each question."""
+        return [question.scene for question in self.questions]
+
+    def other_image(self) -> Tensor:
+        """Visual tokens of some other scene, for each scene."""
+        return self.features.roll(max(1, len(self.features) // 2), 0)
+
+    def same_theme(self) -> Tensor:
+        """Visual tokens of another scene of the same theme, for each scene."""
+        themes: dict[str, list[int]] = {}
+        for index, scene in enumerate(self.scenes):
+            themes.setdefault(scene.theme, []).append(index)
+        other = {
+            index: members[(at + 1) % len(members)]
+            for members in themes.values()
+            for at, index in enumerate(members)
+        }
+        return self.features[[other[index] for index in range(len(self.scenes))]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What one way of decoding answered under one condition."""
+
+    margins: Tensor
+    fired: Tensor
+
+    def right(self, condition: Condition) -> Tensor:
+        """Which answers are right, (questions,) bool."""
+        return (self.margins > 0) == condition.truth
+
+
+class Evidence:
+    """Runs the measurements and holds what they need."""
+
+    def __init__(self, examinee: Examinee, themes: Sequence[str]) -> None:
+        self.examinee, self.themes = examinee, themes
+
+    def condition(self, name: str, scenes: Sequence[Scene], kind: str | None = None) -> Condition:
+        """Show scenes, degraded where `kind` says so ("mixed" takes every kind in turn)."""
+        noise = np.random.default_rng(0)
+        pictures = []
+        for index, scene in enumerate(scenes):
+            how = KINDS[index % len(KINDS)] if kind == "mixed" else kind
+            shown = degrade(scene.pixels, how, _STRENGTH, noise) if how else scene.pixels
+            pictures.append(shown)
+        return Condition(
+            name=name,
+            scenes=scenes,
+            features=self.examinee.see(pictures),
+            questions=exam(scenes, themes=self.themes),
+        )
+
+    def ask(
+        self, condition: Condition, config: MemVRConfig | None, control: str | None = None
+    ) -> Outcome:
+        """All yes/no questions of a condition."""
+        config, instead = _controlled(condition, config, control)
+        margins, traces = self.examinee.margins(
+            condition.features, condition.questions, config=config, instead=instead
+        )
+        fired = [trace.trigger_layer is not None for trace in traces] or [False] * len(margins)
+        return Outcome(margins=margins, fired=torch.tensor(fired))
+
+    def captions(
+        self, condition: Condition, config: MemVRConfig | None, control: str | None = None
+    ) -> Tensor:
+        """Counts of `caption_counts` for every scene."""
+        config, instead = _controlled(condition, config, control)
+        asked = [(index, CAPTION) for index in range(len(condition.scenes))]
+        said = self.examinee.say(condition.features, asked, config=config, instead=instead)
+        return caption_counts(condition.scenes, said)
+
+
+def _controlled(
+    condition: Condition, config: MemVRConfig | None, control: str | None
+) -> tuple[MemVRConfig | None, Tensor | None]:
+    if config is None or control is None:
+        return config, None
+    if control == "damping":
+        return replace(config, control="damping"), None
+    return config, condition.other_image() if control == CONTROLS[0] else condition.same_theme()
+
+
+def ability(evidence: Evidence, conditions: Sequence[Condition]) -> Iterator[str]:
+    """What the model can do with MemVR off, a column a condition."""
+    rows: dict[str, list[str]] = {}
+    for condition in conditions:
+        for name, text in _abilities(evidence, condition):
+            rows.setdefault(name, []).append(text)
+    yield f"| | {' | '.join(c.name for c in conditions)} | goal |"
+    yield "|---|" + "---|" * (len(conditions) + 1)
+    for name, texts in rows.items():
+        yield f"| {name} | {' | '.join(texts)} | {_GOALS.get(name, '')} |"
+
+
+def _abilities(evidence: Evidence, condition: Condition) -> Iterator[tuple[str, str]]:
+    images, owners = len(condition.scenes), condition.owners
+    outcome = evidence.ask(condition, None)
+    right, kinds = outcome.right(condition), [q.kind for q in condition.questions]
+    for negative in NEGATIVES:
+        asked = torch.tensor([kind in ("positive", negative) for kind in kinds])
+        hits, total = by_image(right & asked, owners, images), by_image(asked, owners, images)
+        yield f"yes/no, {negative} negatives: accuracy", str(share(hits, total))
+    for negative in NEGATIVES:
+        asked = torch.tensor([kind == negative for kind in kinds])
+        wrong = by_image(~right & asked, owners, images)
+        yield f"false yes, {negative}", str(share(wrong, by_image(asked, owners, images)))
+    positive = condition.truth
+    found = by_image(right & positive, owners, images)
+    yield "yes where it is there", str(share(found, by_image(positive, owners, images)))
+    asked_about = attributes(condition.scenes)
+    yield from _attribute_rows(evidence, condition, asked_about)
+    mentions, wrong_ones, there, named = evidence.captions(condition, None).T
+    yield "captions: things named (recall)", str(share(named, there))
+    yield "captions: CHAIR_i", str(share(wrong_ones, mentions))
+    yield "captions: CHAIR_s", str(share(wrong_ones > 0))
+
+
+def _attribute_rows(
+    evidence: Evidence, condition: Condition, asked: Sequence[Attribute]
+) -> Iterator[tuple[str, str]]:
+    images, owners = len(condition.scenes), [a.scene for a in asked]
+    said = evidence.examinee.say(
+        condition.features, [(a.scene, a.question) for a in asked], tokens=12
+    )
+    right = torch.tensor([is_right(a, text) for a, text in zip(asked, said, strict=True)])
+    groups = {
+        "colour": [a.kind == "color" for a in asked],
+        "counting, 1 to 4": [a.kind == "count" for a in asked],
+    }
+    for number in NUMBERS[1:5]:
+        groups[f"counting, {number}"] = [a.kind == "count" and a.right == number for a in asked]
+    for name, members in groups.items():
+        chosen = torch.tensor(members)
+        hits = by_image(right & chosen, owners, images)
+        yield name, str(share(hits, by_image(chosen, owners, images)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep:
+    """Every setting's line, the strongest one, and whether its gain is beyond chance."""
+
+    lines: Sequence[str]
+    strongest: MemVRConfig
+    beyond_chance: bool
+
+
+def sweep(evidence: Evidence, dev: Sequence[Condition]) -> Sweep:
+    """Try every setting on the dev split."""
+    lines = [
+        "| window | threshold | ratio | looked again | " + " | ".join(c.name for c in dev) + " |",
+        "|---|---|---|---|" + "---|" * len(dev),
+    ]
+    plain = [evidence.ask(condition, None) for condition in dev]
+    tried: list[tuple[float, bool, MemVRConfig]] = []
+    for (start, end), threshold, ratio in itertools.product(_WINDOWS, _THRESHOLDS, _RATIOS):
+        config = MemVRConfig(
+            starting_layer=start,
+            ending_layer=end,
+            entropy_threshold=threshold,
+            retracing_ratio=ratio,
+        )
+        outcomes = [evidence.ask(condition, config) for condition in dev]
+        gains = [_gain(*parts) for parts in zip(dev, plain, outcomes, strict=True)]
+        fired = 100 * torch.cat([outcome.fired for outcome in outcomes]).float().mean()
+        cells = " | ".join(share(hits, total).signed() for hits, total in gains)
+        lines.append(f"| {start}-{end} | {threshold} | {ratio} | {fired:.0f} % | {cells} |")
+        hits, total = (torch.cat(parts) for parts in zip(*gains, strict=True))
+        joint = share(hits, total)
+        tried.append((joint.value, joint.low > 0, config))
+    _, beyond_chance, strongest = max(tried, key=lambda one: one[0])
+    return Sweep(lines=lines, strongest=strongest, beyond_chance=beyond_chance)
+
+
+def _gain(condition: Condition, off: Outcome, on: Outcome) -> tuple[Tensor, Tensor]:
+    """Per image: answers that became right minus those that became wrong, and questions."""
+    change = on.right(condition).double() - off.right(condition).double()
+    images, owners = len(condition.scenes), condition.owners
+    return (
+        by_image(change, owners, images),
+        by_image(torch.ones_like(change), owners, images),
+    )
+
+
+def comparison(
+    evidence: Evidence, conditions: Sequence[Condition], config: MemVRConfig
+) -> Iterator[str]:
+    """MemVR off, on and its controls under every condition: yes/no answers."""
+    yield (
+        "| scenes | decoding | looked again | accuracy | difference to off | fixed / broke "
+        "| yes-share | AUC |"
+    )
+    yield "|---|---|---|---|---|---|---|---|"
+    for condition in conditions:
+        images, owners = len(condition.scenes), condition.owners
+        off = evidence.ask(condition, None)
+        outcomes = {"off": off, "MemVR": evidence.ask(condition, config)}
+        outcomes |= {name: evidence.ask(condition, config, name) for name in CONTROLS}
+        before = off.right(condition)
+        for name, outcome in outcomes.items():
+            right = outcome.right(condition)
+            hits, total = _gain(condition, off, outcome)
+            fixed, broke = int((right & ~before).sum()), int((before & ~right).sum())
+            cells = [
+                condition.name,
+                name,
+                f"{100 * outcome.fired.float().mean():.0f} %",
+                str(share(by_image(right, owners, images), total)),
+                "" if name == "off" else share(hits, total).signed(),
+                "" if name == "off" else f"{fixed} / {broke}",
+                f"{100 * (outcome.margins > 0).float().mean():.1f}",
+                f"{100 * auc(outcome.margins, condition.truth):.2f}",
+            ]
+            yield "| " + " | ".join(cells) + " |"
+
+
+def caption_comparison(
+    evidence: Evidence, conditions: Sequence[Condition], config: MemVRConfig
+) -> Iterator[str]:
+    """MemVR off, on and its controls: captions."""
+    yield "| scenes | decoding | CHAIR_i | CHAIR_s | recall |"
+    yield "|---|---|---|---|---|"
+    for condition in conditions:
+        for name in ("off", "MemVR", *CONTROLS):
+            counts = (
+                evidence.captions(condition, None)
+                if name == "off"
+                else evidence.captions(condition, config, None if name == "MemVR" else name)
+            )
+            mentions, wrong, there, named = counts.T
+            cells = [share(wrong, mentions), share(wrong > 0), share(named, there)]
+            yield f"| {condition.name} | {name} | " + " | ".join(map(str, cells)) + " |"
+
+
+def entropy_auc(evidence: Evidence, condition: Condition, layers: int) -> Iterator[str]:
+    """How well each layer's entropy tells wrong answers from right ones."""
+    # A threshold out of reach: every layer is probed and nothing is changed.
+    probe = MemVRConfig(starting_layer=-1, ending_layer=layers, entropy_threshold=2.0)
+    margins, traces = evidence.examinee.margins(
+        condition.features, condition.questions, config=probe
+    )
+    wrong = (margins > 0) != condition.truth
+    yield '| layer | mean entropy | AUC for "this answer is wrong" |'
+    yield "|---|---|---|"
+    for layer in traces[0].entropies:
+        entropy = torch.tensor([trace.entropies[layer] for trace in traces])
+        value = 100 * auc(entropy, wrong) if wrong.any() and not wrong.all() else float("nan")
+        yield f"| {layer} | {entropy.mean():.3f} | {value:.1f} |"
