@@ -5,13 +5,14 @@ Plain frozen dataclasses; nothing here knows a model, a framework or a server.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from memvr_integrations.errors import RequestError
 from memvr_integrations.memvr.config import MemVRConfig
+from memvr_integrations.tools import JsonSchema, Tool, ToolCall, ToolCallDelta
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,10 +22,10 @@ if TYPE_CHECKING:
         Path | bytes | bytearray | memoryview | str | PIL.Image.Image | np.ndarray
     )
 
-Role: TypeAlias = Literal["system", "user", "assistant"]
+Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
 FinishReason: TypeAlias = Literal["stop", "length", "cancelled", "tool_calls"]
 
-_ROLES = ("system", "user", "assistant")
+_ROLES = ("system", "user", "assistant", "tool")
 _COLDEST = 1e-5  # below it logits / temperature leave the range of a float
 
 
@@ -49,17 +50,30 @@ class Image:
 
 @dataclass(frozen=True)
 class Message:
-    """What one side said; `content` may be given as a plain string, or as a single part."""
+    """What one side said; `content` may be given as a plain string, or as a single part.
+
+    `name` is who said it, where several speak in one role; in the role "tool" it is the tool's,
+    and the content is what the tool gave back. `tool_calls` are what an assistant asked for.
+    """
 
     role: Role
     content: tuple[Text | Image, ...]
+    name: str | None = None
+    tool_calls: tuple[ToolCall, ...] = ()
 
     def __init__(
-        self, role: Role, content: str | Text | Image | Sequence[Text | Image | str]
+        self,
+        role: Role,
+        content: str | Text | Image | Sequence[Text | Image | str],
+        *,
+        name: str | None = None,
+        tool_calls: Sequence[ToolCall] = (),
     ) -> None:
         """Check the role and wrap strings into `Text`."""
         if role not in _ROLES:
             raise RequestError(f"role={role!r} is unknown; use one of {', '.join(_ROLES)}.")
+        if tool_calls and role != "assistant":
+            raise RequestError(f"A message of role={role!r} has tool_calls; assistants call tools.")
         parts = [content] if isinstance(content, str | Text | Image) else list(content)
         wrapped = tuple(Text(part) if isinstance(part, str) else part for part in parts)
         for part in wrapped:
@@ -69,6 +83,8 @@ class Message:
                 )
         object.__setattr__(self, "role", role)
         object.__setattr__(self, "content", wrapped)
+        object.__setattr__(self, "name", name)
+        object.__setattr__(self, "tool_calls", tuple(tool_calls))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,15 +146,26 @@ class Request:
 
     `memvr=True` takes the model's preset, a `MemVRConfig` sets it, None or False decodes plainly.
     `timeout` is in seconds and counts the waiting in the queue.
+
+    With `tools`, `tool_choice` is "auto" (the model answers or calls), "none", "required" (at
+    least one call) or the name of the tool to call. `response_format` is the JSON schema that an
+    answer fits. Both hold while decoding, so no other answer can come out; such an answer ends
+    within `max_tokens` and is not cut by `stop`.
     """
 
     messages: tuple[Message, ...]
     sampling: SamplingParams = field(default_factory=SamplingParams)
     memvr: MemVRConfig | bool | None = True
     timeout: float | None = None
+    tools: tuple[Tool, ...] = ()
+    tool_choice: str = "auto"
+    parallel_tool_calls: bool = True
+    response_format: JsonSchema | None = None
 
     def __post_init__(self) -> None:
         """Refuse what no model could answer."""
+        object.__setattr__(self, "tools", tuple(self.tools))
+        self._check_tools()
         alone = isinstance(self.messages, Message)
         object.__setattr__(self, "messages", (self.messages,) if alone else tuple(self.messages))
         if not self.messages:
@@ -154,6 +181,32 @@ class Request:
             )
         if self.timeout is not None:
             _within("timeout", self.timeout, 0, 1e9, above=True)
+
+    def _check_tools(self) -> None:
+        names = [tool.name for tool in self.tools]
+        if len(set(names)) < len(names):
+            raise RequestError(f"Two tools have the same name: {', '.join(sorted(names))}.")
+        if self.tool_choice not in ("auto", "none", "required", *names):
+            known = ", ".join(names) or "no tools were given"
+            raise RequestError(
+                f"tool_choice={self.tool_choice!r} must be 'auto', 'none', 'required' or the name "
+                f"of a tool ({known})."
+            )
+        if self.tool_choice == "required" and not names:
+            raise RequestError("tool_choice='required' needs tools.")
+        if self.response_format is not None and not isinstance(self.response_format, Mapping):
+            raise RequestError(
+                f"response_format is a {type(self.response_format).__name__}; give a JSON schema "
+                "as a dict."
+            )
+
+    @property
+    def callable_tools(self) -> tuple[Tool, ...]:
+        """The tools that this request's answer may call."""
+        if self.tool_choice == "none":
+            return ()
+        named = tuple(tool for tool in self.tools if tool.name == self.tool_choice)
+        return self.tools if self.tool_choice in ("auto", "required") else named
 
     @property
     def images(self) -> tuple[Image, ...]:
@@ -198,7 +251,8 @@ class Usage:
 class TokenRecord:
     """One generated token.
 
-    `text` is what it added to the answer ("" for an end token or what a stop string trimmed);
+    `text` is what it added to the answer or to a tool call ("" for an end token or what a stop
+    string trimmed);
     `logprob` is the natural logarithm of the model's own probability, before temperature and
     filters. `entropy` (0 to 1) is that of the deciding layer: the one that triggered, else the
     most unsure one that was probed; None when nothing was probed. `trigger_layer` is None when
@@ -223,6 +277,7 @@ class Completion:
     model: str
     memvr: MemVRConfig | None
     alternatives: tuple[Completion, ...] = ()
+    tool_calls: tuple[ToolCall, ...] = ()
 
     @property
     def retraced(self) -> int:
@@ -238,3 +293,4 @@ class Chunk:
     tokens: tuple[TokenRecord, ...] = ()
     index: int = 0
     completion: Completion | None = None
+    tool_calls: tuple[ToolCallDelta, ...] = ()

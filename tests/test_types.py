@@ -58,8 +58,8 @@ def test_a_message_wraps_strings_and_single_parts():
 
 
 def test_a_message_refuses_other_roles_and_parts():
-    with pytest.raises(RequestError, match=r"'tool'.*system, user, assistant"):
-        Message("tool", "hi")
+    with pytest.raises(RequestError, match=r"'critic'.*system, user, assistant"):
+        Message("critic", "hi")
     with pytest.raises(RequestError, match="holds a bytes"):
         Message("user", [b"png"])
 

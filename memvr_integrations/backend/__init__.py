@@ -5,6 +5,7 @@ from memvr_integrations.backend.engine import Backend, Engine
 from memvr_integrations.backend.fetch import ImagePolicy
 from memvr_integrations.backend.loading import LoadConfig
 from memvr_integrations.backend.worker import QueueConfig
+from memvr_integrations.tools import Tool, ToolCall, ToolCallDelta
 from memvr_integrations.types import (
     Chunk,
     Completion,
@@ -33,5 +34,8 @@ __all__ = [
     "SamplingParams",
     "Text",
     "TokenRecord",
+    "Tool",
+    "ToolCall",
+    "ToolCallDelta",
     "Usage",
 ]

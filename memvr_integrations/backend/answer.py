@@ -26,8 +26,13 @@ class AnswerText:
         self.text = ""
         self.stopped = False
 
-    def add(self, token: TokenRecord) -> list[TokenRecord]:
-        """Take the next token; returns the tokens whose text is now certain, texts filled in."""
+    def add(self, token: TokenRecord, *, whole: bool = False) -> list[TokenRecord]:
+        """Take the next token; returns the tokens whose text is now certain, texts filled in.
+
+        With `whole` the answer is JSON or calls, which stop strings don't cut.
+        """
+        if whole:
+            self._stop = ()
         self._ids.append(token.id)
         decoded = self._next_piece()
         piece = decoded or ""

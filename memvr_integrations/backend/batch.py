@@ -25,7 +25,8 @@ def run_batch(host: Host, rows: Sequence[Row]) -> None:
     """Generate until every row is done; each tells its own tokens as they come."""
     for row in rows:
         row.begin(AnswerText(host.tokenizer, row.job.request.sampling.stop))
-        row.restart()
+        assert row.job.prompt is not None
+        row.restart(host.constraint(row.job, row.job.prompt))
     inputs = _pad(host, rows)
     pictures = [picture for row in rows for picture in row.job.pictures]
     if pictures:
@@ -101,12 +102,10 @@ class _Run:
 
     def __init__(self, host: Host, rows: Sequence[Row], trace: Trace | None) -> None:
         self._host, self._rows, self._trace = host, rows, trace
-        prompts = [row.job.prompt.length for row in rows if row.job.prompt is not None]
-        self._padding = [max(prompts) - length for length in prompts]
-        self.limits = [
-            min(row.job.request.sampling.max_tokens, host.context - length)
-            for row, length in zip(rows, prompts, strict=True)
-        ]
+        prompts = [row.job.prompt for row in rows if row.job.prompt is not None]
+        longest = max(prompt.length for prompt in prompts)
+        self._padding = [longest - prompt.length for prompt in prompts]
+        self.limits = [host.limit(row.job, at) for row, at in zip(rows, prompts, strict=True)]
 
     def choose(self, ids: Tensor, scores: Tensor) -> Tensor:
         """Every row's next token; scores that leave nothing else to choose."""
@@ -114,12 +113,15 @@ class _Run:
         for index, row in enumerate(self._rows):
             if row.done:
                 continue
-            if not row.sampler.plain:
+            allowed = row.constraint.allowed() if row.constraint else None
+            if allowed is not None or not row.sampler.plain:
                 chosen[index] = row.sampler.choose(
-                    ids[index, self._padding[index] :], scores[index]
+                    ids[index, self._padding[index] :], scores[index], allowed
                 )
             if (again := row.replay()) is not None:
                 chosen[index] = again
+            if row.constraint:
+                chosen[index] = row.constraint.take(int(chosen[index]), replayed=again is not None)
         self._logprobs = scores.gather(1, chosen[:, None])[:, 0] - scores.logsumexp(-1)
         return torch.full_like(scores, -torch.inf).scatter_(1, chosen[:, None], 0.0)
 

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from memvr_integrations.backend.fetch import ImagePolicy
+from memvr_integrations.backend.grammar import grammar_of
 from memvr_integrations.backend.host import Host
 from memvr_integrations.backend.images import load_image, pixel_hash
 from memvr_integrations.backend.inbox import AsyncInbox, BlockingInbox, Inbox
@@ -280,6 +281,9 @@ class Backend:
         config = asked if isinstance(asked, MemVRConfig) else self.preset if asked else None
         if config is not None:
             window(config, self._host.layers)  # refused here, it spoils nobody's batch
+        grammar = grammar_of(request)
+        if grammar is not None:
+            self._host.grammars.check(grammar)
         return Job(
             request=request,
             pictures=pictures,
@@ -287,6 +291,7 @@ class Backend:
             sink=inbox.put,
             deadline=inbox.deadline,
             left=inbox.left,
+            grammar=grammar,
         )
 
 

@@ -2,7 +2,7 @@
 
 import functools
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import PIL.Image
@@ -10,13 +10,15 @@ import torch
 from jinja2 import TemplateError
 from torch import Tensor
 
+from memvr_integrations.backend.constraint import Constraint, Grammars
+from memvr_integrations.backend.conversation import plain_messages, without_system
 from memvr_integrations.backend.jobs import Job, Prompt
 from memvr_integrations.backend.loading import LoadedModel
 from memvr_integrations.backend.vision import FeatureCache, VisionEncoder
 from memvr_integrations.bundled.photographs import looks_drawn
 from memvr_integrations.errors import MemVRWarning, RequestError, UnsupportedModelError
 from memvr_integrations.memvr import MemVRConfig
-from memvr_integrations.types import Image
+from memvr_integrations.types import Image, Message
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -45,6 +47,9 @@ class Host:
         self._placeholder = str(self.tokenizer.convert_ids_to_tokens(self.image_token))
         self.end_tokens = self._end_tokens()
         self.pad = self._pad()
+        self.grammars = Grammars(
+            self.tokenizer, vocabulary=int(text.vocab_size), ends=self.end_tokens
+        )
 
     def check_kind(self, image: PIL.Image.Image) -> None:
         """Warn when a model that knows drawings alone is shown a photograph."""
@@ -83,20 +88,7 @@ class Host:
         Raises:
             RequestError: An image got lost on the way, or the prompt is too long.
         """
-        known = iter(job.pictures)
-        conversation: list[dict[str, object]] = [
-            {
-                "role": message.role,
-                "content": [
-                    {"type": "image", "image": next(known).image}
-                    if isinstance(part, Image)
-                    else {"type": "text", "text": self._harmless(part.text)}
-                    for part in message.content
-                ],
-            }
-            for message in job.request.messages
-        ]
-        encoded = self._tokenise(conversation, len(job.pictures))
+        encoded = self._encoded(plain_messages(job.request), job)
         ids = encoded["input_ids"]
         image_tokens = int((ids == self.image_token).sum())
         if bool(image_tokens) != bool(job.pictures):
@@ -106,7 +98,47 @@ class Host:
                 f"The prompt has {ids.shape[1]} tokens ({image_tokens} of images), but {self.name} "
                 f"reads at most {self.context - 1}; send fewer images or a shorter conversation."
             )
-        return Prompt(inputs=_text_side(encoded, ids), image_tokens=image_tokens)
+        prompt = Prompt(inputs=_text_side(encoded, ids), image_tokens=image_tokens)
+        self.constraint(job, prompt)  # refuses here what could not end in time
+        return prompt
+
+    def limit(self, job: Job, prompt: Prompt) -> int:
+        """How many tokens an answer may have."""
+        return min(job.request.sampling.max_tokens, self.context - prompt.length)
+
+    def constraint(self, job: Job, prompt: Prompt) -> Constraint | None:
+        """What holds a new answer of this job to its grammar, if it has one."""
+        if job.grammar is None:
+            return None
+        return self.grammars.start(job.grammar, self.limit(job, prompt))
+
+    def _conversation(self, messages: Sequence[Message], job: Job) -> list[dict[str, object]]:
+        known = iter(job.pictures)
+        return [
+            {
+                "role": message.role,
+                "content": [
+                    {"type": "image", "image": next(known).image}
+                    if isinstance(part, Image)
+                    else {"type": "text", "text": self._harmless(part.text)}
+                    for part in message.content
+                ],
+            }
+            for message in messages
+        ]
+
+    def _encoded(self, messages: Sequence[Message], job: Job) -> Mapping[str, Tensor]:
+        pictures = len(job.pictures)
+        try:
+            return self._tokenise(self._conversation(messages, job), pictures)
+        except RequestError as error:
+            refused = isinstance(error.__cause__, TemplateError)
+            if not refused or all(message.role != "system" for message in messages):
+                raise
+            try:
+                return self._tokenise(self._conversation(without_system(messages), job), pictures)
+            except RequestError:
+                raise error from error.__cause__
 
     def _tokenise(
         self, conversation: list[dict[str, object]], pictures: int

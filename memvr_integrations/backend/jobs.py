@@ -11,6 +11,9 @@ import PIL.Image
 from torch import Tensor
 
 from memvr_integrations.backend.answer import AnswerText
+from memvr_integrations.backend.calls import CallReader
+from memvr_integrations.backend.constraint import Constraint
+from memvr_integrations.backend.grammar import Grammar
 from memvr_integrations.backend.sampling import RowSampler
 from memvr_integrations.errors import MemVRError, RequestTimeoutError
 from memvr_integrations.memvr import MemVRConfig
@@ -54,6 +57,7 @@ class Job:
     sink: Callable[[Event], None]
     deadline: float
     left: threading.Event = field(default_factory=threading.Event)
+    grammar: Grammar | None = None
     failed: bool = False
     prompt: Prompt | None = None
     rows: list["Row"] = field(default_factory=list)
@@ -81,16 +85,23 @@ class Row:
         self._seed = secrets.randbits(63) if seed is None else seed + index
         self.tokens: list[TokenRecord] = []
         self.finish_reason: FinishReason | None = None
+        self.calls = CallReader()
         self.restart()
 
-    def restart(self) -> None:
-        """Begin to compute again, after a batch that failed.
+    def restart(self, constraint: Constraint | None = None) -> None:
+        """Begin to compute, also again after a batch that failed.
 
         Tokens that were already generated are forced to come out the same (`replay`), so what a
         caller has seen stays true.
         """
         self.sampler = RowSampler(self.job.request.sampling, self._seed)
+        self.constraint = constraint
         self._replayed = 0
+
+    @property
+    def structured(self) -> bool:
+        """Whether the answer is JSON or calls, not text."""
+        return bool(self.constraint and self.constraint.structured)
 
     @property
     def done(self) -> bool:
@@ -114,7 +125,7 @@ class Row:
             return
         self.tokens.append(token)
         self._replayed += 1
-        ready = self.text.add(token)
+        ready = self.text.add(token, whole=self.structured)
         if end or self.text.stopped:
             self.finish_reason = "stop"
         elif len(self.tokens) >= limit:
@@ -122,22 +133,28 @@ class Row:
         if self.finish_reason:
             ready += self.text.finish()
         self._told += ready
-        completion = self._completion(model) if self.finish_reason else None
+        text = "".join(record.text for record in ready)
+        calling = self.structured and self.text.text.startswith("<")
+        deltas = self.calls.read(text) if calling else []
+        if calling and self.finish_reason == "stop":
+            self.finish_reason = "tool_calls"
+        completion = self._completion(model, calling) if self.finish_reason else None
         if ready or completion:
             self.job.sink(
                 Chunk(
-                    text="".join(record.text for record in ready),
+                    text="" if calling else text,
                     tokens=tuple(ready),
                     index=self.index,
                     completion=completion,
+                    tool_calls=tuple(deltas),
                 )
             )
 
-    def _completion(self, model: str) -> Completion:
+    def _completion(self, model: str, calling: bool) -> Completion:
         assert self.finish_reason is not None
         assert self.job.prompt is not None
         return Completion(
-            text=self.text.text,
+            text="" if calling else self.text.text,
             finish_reason=self.finish_reason,
             usage=Usage(
                 prompt_tokens=self.job.prompt.length,
@@ -147,6 +164,7 @@ class Row:
             tokens=tuple(self._told),
             model=model,
             memvr=self.job.config if self.job.pictures else None,
+            tool_calls=self.calls.calls,
         )
 
 

@@ -44,11 +44,14 @@ class RowSampler:
         """Whether the likeliest token is taken as it is."""
         return self._greedy and not self._filters
 
-    def choose(self, ids: Tensor, logits: Tensor) -> int:
-        """The next token.
+    def choose(self, ids: Tensor, logits: Tensor, allowed: Tensor | None = None) -> int:
+        """The next token, one of those `allowed` if given.
 
-        Shapes: `ids` (length,), the row's tokens so far without padding; `logits` (vocabulary,).
+        Shapes: `ids` (length,), the row's tokens so far without padding; `logits` (vocabulary,);
+        `allowed` (vocabulary,) bool.
         """
+        if allowed is not None:
+            logits = logits.masked_fill(~allowed.to(logits.device), -torch.inf)
         scores: Tensor = self._filters(
             ids[None],  # type: ignore[arg-type]  # annotated for LongTensor
             logits[None].clone(),

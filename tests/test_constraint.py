@@ -1,0 +1,206 @@
+import datetime
+import json
+import random
+import uuid
+
+import jsonschema
+import numpy as np
+import pytest
+
+from memvr_integrations.backend.constraint import Grammars
+from memvr_integrations.backend.grammar import grammar_of
+from memvr_integrations.bundled.model import open_tokenizer
+from memvr_integrations.errors import RequestError, UnsupportedModelError
+from memvr_integrations.types import Message, Request, Tool
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return open_tokenizer()
+
+
+@pytest.fixture(scope="module")
+def grammars(tokenizer):
+    return Grammars(tokenizer, vocabulary=896, ends=frozenset([tokenizer.eos_token_id]))
+
+
+def grammar(**options):
+    return grammar_of(Request(messages=[Message("user", "Hello")], **options))
+
+
+def shortest(grammars, grammar):
+    """The smallest limit under which an answer can be begun."""
+    return next(limit for limit in range(1, 400) if _fits(grammars, grammar, limit))
+
+
+def _fits(grammars, grammar, limit):
+    try:
+        grammars.start(grammar, limit)
+    except RequestError:
+        return False
+    return True
+
+
+def write(grammars, tokenizer, grammar, limit, seed):
+    """An answer of random tokens, as wild as the grammar lets it be."""
+    constraint, rng, ids = grammars.start(grammar, limit), random.Random(seed), []
+    while not ids or ids[-1] != tokenizer.eos_token_id:
+        allowed = constraint.allowed()
+        choices = list(range(896)) if allowed is None else np.nonzero(allowed.numpy())[0].tolist()
+        ids.append(constraint.take(rng.choice(choices)))
+        if len(ids) == limit:
+            break
+    return ids, tokenizer.decode(ids, skip_special_tokens=True)
+
+
+NODE = {
+    "$defs": {
+        "Node": {
+            "type": "object",
+            "properties": {
+                "value": {"type": "integer"},
+                "next": {"anyOf": [{"$ref": "#/$defs/Node"}, {"type": "null"}]},
+            },
+            "required": ["value", "next"],
+        }
+    },
+    "$ref": "#/$defs/Node",
+}
+SCHEMAS = [
+    {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]},
+    {
+        "type": "object",
+        "properties": {
+            "word": {"type": "string", "minLength": 30, "maxLength": 40},
+            "four": {"type": "integer", "exclusiveMinimum": 3, "exclusiveMaximum": 5},
+            "one of": {"enum": ["réd", "漢字", 3, None]},
+        },
+        "required": ["word", "four", "one of"],
+    },
+    NODE,
+    {"type": "array", "items": {"type": "number", "minimum": -1}, "minItems": 2, "maxItems": 4},
+    {},
+    {"type": "string", "pattern": "^(ab)*c$"},
+    {
+        "oneOf": [
+            {
+                "type": "object",
+                "properties": {"kind": {"const": "a"}, "x": {"type": "integer"}},
+                "required": ["kind", "x"],
+            },
+            {
+                "type": "object",
+                "properties": {"kind": {"const": "b"}},
+                "required": ["kind"],
+            },
+        ]
+    },
+    {
+        "type": "object",
+        "properties": {
+            f"part {i}": {
+                "type": "object",
+                "properties": {f"{j}": {"type": "string"} for j in range(4)},
+                "required": [f"{j}" for j in range(4)],
+            }
+            for i in range(3)
+        },
+    },
+]
+
+
+@pytest.mark.parametrize("schema", SCHEMAS, ids=range(len(SCHEMAS)))
+def test_any_answer_fits_and_ends_in_time(grammars, tokenizer, schema):
+    asked = grammar(response_format=schema)
+    least = shortest(grammars, asked)
+    for limit in (least, least + 1, least + 30, 200):
+        for seed in range(4):
+            ids, text = write(grammars, tokenizer, asked, limit, seed)
+            assert len(ids) <= limit
+            assert ids[-1] == tokenizer.eos_token_id
+            jsonschema.validate(json.loads(text), schema)
+
+
+@pytest.mark.parametrize(
+    ("form", "read"),
+    [
+        ("date", datetime.date.fromisoformat),
+        ("time", datetime.time.fromisoformat),
+        ("date-time", datetime.datetime.fromisoformat),
+        ("uuid4", lambda text: uuid.UUID(text).version == 4 or pytest.fail(text)),
+    ],
+)
+def test_formats_can_be_read(grammars, tokenizer, form, read):
+    asked = grammar(response_format={"type": "string", "format": form})
+    for seed in range(20):
+        _, text = write(grammars, tokenizer, asked, 60, seed)
+        read(json.loads(text))
+
+
+def test_a_call_is_always_whole(grammars, tokenizer):
+    tool = Tool(name="paint", parameters=SCHEMAS[1])
+    asked = grammar(tools=[tool, Tool(name="look")], tool_choice="required")
+    for seed in range(6):
+        _, text = write(grammars, tokenizer, asked, 150, seed)
+        text = text.strip()
+        assert text.startswith('<tool_call>{"name": ')
+        assert text.endswith("}</tool_call>")
+
+
+def test_text_is_free_after_its_first_character(grammars, tokenizer):
+    constraint = grammars.start(grammar(tools=[Tool(name="look")]), 10)
+    assert constraint.structured is None
+    constraint.take(tokenizer.convert_tokens_to_ids("Y"))
+    assert constraint.structured is False
+    assert constraint.allowed() is None
+    assert constraint.take(77) == 77  # not replaced, however near the limit is
+
+
+def test_a_call_shows_at_its_first_character(grammars, tokenizer):
+    constraint = grammars.start(grammar(tools=[Tool(name="look")]), 100)
+    constraint.take(tokenizer.convert_tokens_to_ids("Ġ"))
+    assert constraint.structured is None
+    constraint.take(tokenizer.convert_tokens_to_ids("<"))
+    assert constraint.structured is True
+
+
+def test_an_answer_that_cannot_end_in_time_is_refused(grammars):
+    asked = grammar(response_format=SCHEMAS[0])
+    least = shortest(grammars, asked)
+    with pytest.raises(RequestError, match=f"has {least} tokens, but only {least - 1} are left"):
+        grammars.start(asked, least - 1)
+
+
+def test_a_replayed_token_is_never_replaced(grammars, tokenizer):
+    asked = grammar(response_format={"type": "string"})
+    first = grammars.start(asked, 40)
+    told = [first.take(tokenizer.convert_tokens_to_ids(t)) for t in ('"', "a", "b", "c")]
+    again = grammars.start(asked, 40)
+    assert [again.take(token, replayed=True) for token in told] == told
+    assert again.allowed().equal(first.allowed())
+
+
+@pytest.mark.parametrize(
+    ("schema", "match"),
+    [
+        ({"type": "array", "uniqueItems": True}, "uniqueItems"),
+        ({"not": {"type": "string"}}, "not"),
+        ({"$ref": "https://example.org/schema"}, "example.org/schema"),
+        ({"type": "strin"}, "strin"),
+    ],
+)
+def test_what_cannot_be_enforced_is_named(grammars, schema, match):
+    with pytest.raises(RequestError, match=rf"can't be enforced while decoding: .*{match}"):
+        grammars.check(grammar(response_format=schema))
+
+
+def test_an_endless_schema_is_refused(grammars):
+    node = {"type": "object", "properties": {"next": {"$ref": "#/$defs/N"}}, "required": ["next"]}
+    with pytest.raises(RequestError, match=r"No answer fits|can't be enforced"):
+        grammars.check(grammar(response_format={"$defs": {"N": node}, "$ref": "#/$defs/N"}))
+
+
+def test_a_slow_tokenizer_is_told():
+    grammars = Grammars(object(), vocabulary=10, ends=frozenset([1]))
+    with pytest.raises(UnsupportedModelError, match="fast tokenizer"):
+        grammars.check(grammar(response_format={}))
