@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from memvr_integrations.errors import RequestError
 from memvr_integrations.memvr.config import MemVRConfig
+from memvr_integrations.policy import ImagePolicy
 from memvr_integrations.tools import JsonSchema, Tool, ToolCall, ToolCallDelta
 
 if TYPE_CHECKING:
@@ -151,6 +152,8 @@ class Request:
     least one call) or the name of the tool to call. `response_format` is the JSON schema that an
     answer fits. Both hold while decoding, so no other answer can come out; such an answer ends
     within `max_tokens` and is not cut by `stop`.
+
+    `image_policy` says which images may come in, None as the engine has it.
     """
 
     messages: tuple[Message, ...]
@@ -161,6 +164,7 @@ class Request:
     tool_choice: str = "auto"
     parallel_tool_calls: bool = True
     response_format: JsonSchema | None = None
+    image_policy: ImagePolicy | None = None
 
     def __post_init__(self) -> None:
         """Refuse what no model could answer."""
@@ -252,11 +256,12 @@ class TokenRecord:
     """One generated token.
 
     `text` is what it added to the answer or to a tool call ("" for an end token or what a stop
-    string trimmed);
-    `logprob` is the natural logarithm of the model's own probability, before temperature and
-    filters. `entropy` (0 to 1) is that of the deciding layer: the one that triggered, else the
-    most unsure one that was probed; None when nothing was probed. `trigger_layer` is None when
-    the model did not look again; the FFN of the layer after it was retraced.
+    string trimmed); `logprob` is the natural logarithm of the model's own probability, before
+    temperature, filters and grammars. `output_entropy` (0 to 1) is that of the same
+    probabilities, over the ten likeliest. `entropy` (0 to 1) is that of the deciding inner layer:
+    the one that triggered, else the most unsure one that was probed; None when nothing was
+    probed. `trigger_layer` is None when the model did not look again; the FFN of the layer after
+    it was retraced.
     """
 
     id: int
@@ -264,6 +269,7 @@ class TokenRecord:
     logprob: float
     entropy: float | None = None
     trigger_layer: int | None = None
+    output_entropy: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

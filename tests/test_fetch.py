@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from memvr_integrations.backend import fetch
-from memvr_integrations.backend.fetch import ImagePolicy, download, is_public, shown_url
+from memvr_integrations.backend.fetch import download, is_public, shown_url
 from memvr_integrations.errors import ConfigError, ImageError
+from memvr_integrations.policy import ImagePolicy
 
 PUBLIC = "93.184.216.34"
 HOSTS = ImagePolicy(allowed_hosts=("img.example.org", ".example.net"), timeout=5)
@@ -174,6 +175,15 @@ def test_allowed_entries(entry, url, dialled):
     assert web.dialled == [(PUBLIC, dialled[1], dialled[0])]
 
 
+def test_a_star_allows_every_public_host_and_no_other():
+    policy = ImagePolicy(allowed_hosts=("*",))
+    web = Web(reply(b"abc"), names={"anything.example": [PUBLIC]})
+    assert web.get("https://anything.example/a.png", policy) == b"abc"
+    inside = Web(names={"inside.example": ["10.0.0.1"]})
+    inside.refuses("https://inside.example/a.png", "10.0.0.1|public|private", policy)
+    Web().refuses("https://anything.example:8443/", "allowed_hosts", policy)
+
+
 def test_an_entry_with_a_port_allows_that_port_alone():
     policy = ImagePolicy(allowed_hosts=("img.example.org:8443",))
     Web().refuses("https://img.example.org/", "allowed_hosts", policy)
@@ -186,7 +196,6 @@ def test_an_entry_with_a_port_allows_that_port_alone():
         {"allowed_hosts": "localhost"},
         {"allowed_hosts": ("",)},
         {"allowed_hosts": (".",)},
-        {"allowed_hosts": ("*",)},
         {"allowed_hosts": ("*.example.org",)},
         {"allowed_hosts": ("https://example.org",)},
         {"allowed_hosts": ("example.org/path",)},

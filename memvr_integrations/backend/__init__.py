@@ -2,9 +2,9 @@
 
 from memvr_integrations.backend.catalog import CATALOG, CatalogRow
 from memvr_integrations.backend.engine import Backend, Engine
-from memvr_integrations.backend.fetch import ImagePolicy
 from memvr_integrations.backend.loading import LoadConfig
 from memvr_integrations.backend.worker import QueueConfig
+from memvr_integrations.policy import ImagePolicy
 from memvr_integrations.tools import Tool, ToolCall, ToolCallDelta
 from memvr_integrations.types import (
     Chunk,

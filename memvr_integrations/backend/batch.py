@@ -16,7 +16,7 @@ from transformers import (
 from memvr_integrations.backend.answer import AnswerText
 from memvr_integrations.backend.host import Host
 from memvr_integrations.backend.jobs import Row
-from memvr_integrations.memvr import Trace, retracing
+from memvr_integrations.memvr import Trace, layer_entropy, retracing
 from memvr_integrations.types import TokenRecord
 
 
@@ -123,12 +123,14 @@ class _Run:
             if row.constraint:
                 chosen[index] = row.constraint.take(int(chosen[index]), replayed=again is not None)
         self._logprobs = scores.gather(1, chosen[:, None])[:, 0] - scores.logsumexp(-1)
+        self._entropies = layer_entropy(scores)
         return torch.full_like(scores, -torch.inf).scatter_(1, chosen[:, None], 0.0)
 
     def watch(self, ids: Tensor) -> Tensor:
         """Tell each row its token; says which rows are done."""
         step = self._trace.latest() if self._trace is not None else None
         tokens, logprobs = ids[:, -1].tolist(), self._logprobs.tolist()
+        entropies = self._entropies.tolist()
         for index, row in enumerate(self._rows):
             if row.done:
                 continue
@@ -139,6 +141,7 @@ class _Run:
                 logprob=logprobs[index],
                 entropy=looked.entropy if looked else None,
                 trigger_layer=looked.trigger_layer if looked else None,
+                output_entropy=entropies[index],
             )
             row.take(
                 record,

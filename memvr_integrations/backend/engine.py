@@ -12,7 +12,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
-from memvr_integrations.backend.fetch import ImagePolicy
 from memvr_integrations.backend.grammar import grammar_of
 from memvr_integrations.backend.host import Host
 from memvr_integrations.backend.images import load_image, pixel_hash
@@ -31,7 +30,8 @@ from memvr_integrations.backend.worker import QueueConfig, Worker
 from memvr_integrations.errors import BackendClosedError
 from memvr_integrations.memvr import MemVRConfig
 from memvr_integrations.memvr.plan import window
-from memvr_integrations.types import Chunk, Completion, Request
+from memvr_integrations.policy import ImagePolicy
+from memvr_integrations.types import Chunk, Completion, Request, Usage
 
 
 class Engine(Protocol):
@@ -41,11 +41,20 @@ class Engine(Protocol):
     def name(self) -> str:
         """The model's name."""
 
-    def astream(self, request: Request) -> AsyncGenerator[Chunk, None]:
+    def generate(self, requests: Request | Sequence[Request]) -> list[Completion]:
+        """The answers, in the order of the requests."""
+
+    def stream(self, request: Request) -> Generator[Chunk, None, None]:
         """The answer's chunks as they come; closing the generator stops the computing."""
 
-    async def agenerate(self, requests: Sequence[Request]) -> list[Completion]:
-        """The answers, in the order of the requests."""
+    async def agenerate(self, requests: Request | Sequence[Request]) -> list[Completion]:
+        """`generate` for asyncio; cancelling the task stops the computing."""
+
+    def astream(self, request: Request) -> AsyncGenerator[Chunk, None]:
+        """`stream` for asyncio; closing the generator stops the computing."""
+
+    def count(self, request: Request) -> Usage:
+        """How many tokens the request's prompt has, with nothing computed."""
 
 
 class Backend:
@@ -185,6 +194,18 @@ class Backend:
             async for chunk in chunks:
                 yield chunk
 
+    def count(self, request: Request) -> Usage:
+        """How many tokens the request's prompt has, images included; nothing is computed.
+
+        Raises:
+            RequestError: The prompt can't be written, or is too long.
+            ImageError: An image can't be used.
+        """
+        prompt = self._host.prompt(self._job(BlockingInbox(request)))
+        return Usage(
+            prompt_tokens=prompt.length, image_tokens=prompt.image_tokens, completion_tokens=0
+        )
+
     def close(self) -> None:
         """Stop after the current token and let the model go; closing twice does no harm."""
         if self._finalizer() is not None:
@@ -274,7 +295,7 @@ class Backend:
         request = inbox.request
         pictures = []
         for part in request.images:
-            image = load_image(part.source, self._images)
+            image = load_image(part.source, request.image_policy or self._images)
             self._host.check_kind(image)
             pictures.append(Picture(image=image, hash=pixel_hash(image)))
         asked = request.memvr

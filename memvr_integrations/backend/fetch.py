@@ -21,51 +21,16 @@ from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Protocol
 from urllib.parse import quote, urljoin, urlsplit
 
-from memvr_integrations.errors import ConfigError, ImageError
+from memvr_integrations.errors import ImageError
+from memvr_integrations.policy import ImagePolicy, host_and_port
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _REDIRECTS = (301, 302, 303, 307, 308)
 _BLOCK = 2**16
 _NAT64 = IPv6Network("64:ff9b::/96")
-_HOST_NAME = re.compile(r"\.?[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 # urlsplit drops some of these and browsers read a backslash as a slash: two readers of one
 # URL must not see two hosts.
 _AMBIGUOUS = re.compile(r"[\x00-\x20\x7f\\]")
-
-
-@dataclass(frozen=True, kw_only=True)
-class ImagePolicy:
-    """What may come in as an image, and how large; the defaults download nothing.
-
-    `allowed_hosts` holds "img.example.org" (that host) or ".example.org" (its subdomains, not
-    itself), on ports 80 and 443; with ":8443" behind it, on that port alone. `max_bytes` counts
-    the encoded image, `max_pixels` is width times height, `max_aspect` the longer side over the
-    shorter, `timeout` the seconds of a whole download with its redirects. ConfigError for a
-    host that is no host, or a limit that lets nothing in.
-    """
-
-    allowed_hosts: tuple[str, ...] = ()
-    allow_http: bool = False
-    max_bytes: int = 20 * 2**20
-    max_pixels: int = 50_000_000
-    max_aspect: int = 200
-    timeout: float = 10.0
-    max_redirects: int = 3
-
-    def __post_init__(self) -> None:
-        """Refuse what could only surprise later: ("a.org") is a string, and "" allows all."""
-        if not isinstance(self.allowed_hosts, tuple):
-            raise ConfigError(
-                f"allowed_hosts is {self.allowed_hosts!r}, not a tuple; "
-                "write allowed_hosts=('img.example.org',)"
-            )
-        for entry in self.allowed_hosts:
-            _host_and_port(entry)
-        for field in ("max_bytes", "max_pixels", "max_aspect", "timeout"):
-            if not getattr(self, field) > 0:
-                raise ConfigError(f"{field} is {getattr(self, field)!r}; it must be above 0")
-        if self.max_redirects < 0:
-            raise ConfigError(f"max_redirects is {self.max_redirects!r}; 0 follows none")
 
 
 class Resolve(Protocol):
@@ -200,27 +165,11 @@ def _seconds_left(deadline: float) -> float:
     return left
 
 
-def _host_and_port(entry: str) -> tuple[str, int | None]:
-    try:
-        parts = urlsplit(f"//{entry}")
-        name, port = parts.hostname or "", parts.port
-        if not _HOST_NAME.fullmatch(name):
-            ip_address(name)
-        if entry.lower() not in (name, f"{name}:{port}", f"[{name}]", f"[{name}]:{port}"):
-            raise ValueError
-    except ValueError as problem:
-        raise ConfigError(
-            f"allowed_hosts holds {entry!r}; write a host as 'img.example.org', "
-            "its subdomains as '.example.org', a port as 'img.example.org:8443'"
-        ) from problem
-    return name, port
-
-
 def _is_allowed(host: str, port: int, policy: ImagePolicy) -> bool:
     for entry in policy.allowed_hosts:
-        name, only_port = _host_and_port(entry)
+        name, only_port = host_and_port(entry)
         ports = _DEFAULT_PORTS.values() if only_port is None else (only_port,)
-        same = host.endswith(name) if name.startswith(".") else host == name
+        same = name == "*" or (host.endswith(name) if name.startswith(".") else host == name)
         if same and port in ports:
             return True
     return False

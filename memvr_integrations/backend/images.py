@@ -20,14 +20,15 @@ import stat
 import warnings
 from pathlib import Path
 from typing import TypeAlias
-from urllib.parse import unquote_to_bytes
+from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
 
-from memvr_integrations.backend.fetch import ImagePolicy, download, shown_url
+from memvr_integrations.backend.fetch import download, shown_url
 from memvr_integrations.errors import ImageError, MemVRWarning
+from memvr_integrations.policy import ImagePolicy
 
 __all__ = ["DEFAULT_POLICY", "ImagePolicy", "ImageSource", "load_image", "pixel_hash"]
 
@@ -120,6 +121,8 @@ def _name(source: object) -> str:
             return f"{source.dtype} array of shape {source.shape}"
         case str() if _scheme(source) in ("http", "https"):
             return f"URL {shown_url(source.strip())}"
+        case str() if _scheme(source) == "file":
+            return f"URL {source.strip()[:200]!r}"
         case str() if _scheme(source) == "data":
             return f"data URL {source.strip()[:40]!r}"
         case str():
@@ -194,9 +197,34 @@ def _read_text(text: str, name: str, policy: ImagePolicy) -> bytes:
     _check_bytes(max(1, len(text) // 3), name, policy)
     if scheme == "data":
         return _read_data_url(text, name)
+    if scheme == "file":
+        return _read_file(_allowed_file(text, name, policy), name, policy)
     if scheme:
-        raise ImageError(f"{name} has the scheme {scheme!r}; only data: and https URLs are read")
+        raise ImageError(
+            f"{name} has the scheme {scheme!r}; only data:, https: and file: URLs are read"
+        )
     return _read_base64(text, name)
+
+
+def _allowed_file(url: str, name: str, policy: ImagePolicy) -> Path:
+    """The file of a file:// URL, links resolved, if it lies in a folder that the policy names."""
+    parts = urlsplit(url)
+    if parts.netloc not in ("", "localhost"):
+        raise ImageError(
+            f"{name} names the host {parts.netloc!r}; write file:///path, or pass a pathlib.Path"
+        )
+    try:
+        path = Path(unquote(parts.path)).resolve()
+        folders = [folder.resolve() for folder in policy.image_dirs]
+    except (OSError, ValueError) as problem:
+        raise ImageError(f"{name} cannot be read: {problem}; check the path") from problem
+    if not any(path.is_relative_to(folder) for folder in folders):
+        raise ImageError(
+            f"{name} is not read: it lies in no folder of "
+            f"image_dirs={tuple(map(str, policy.image_dirs))}; allow its folder, or pass a "
+            "pathlib.Path or the bytes of the image"
+        )
+    return path
 
 
 def _read_data_url(url: str, name: str) -> bytes:

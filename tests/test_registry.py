@@ -1,0 +1,112 @@
+import copy
+import gc
+import pickle
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from memvr_integrations.backend.loading import LoadConfig
+from memvr_integrations.backend.registry import Leases, Registry
+from memvr_integrations.errors import ModelLoadError
+
+CPU = LoadConfig(device="cpu")
+
+
+class Fake:
+    def __init__(self, name):
+        self.name, self.closed = name, False
+
+    def close(self):
+        self.closed = True
+
+
+@pytest.fixture
+def loaded():
+    return []
+
+
+@pytest.fixture
+def registry(loaded):
+    def load(name, config):
+        loaded.append(Fake(name))
+        return loaded[-1]
+
+    return Registry(load)
+
+
+def test_one_model_is_loaded_once_for_all(registry, loaded):
+    first, second = Leases(registry), Leases(registry)
+    assert first.get("a", CPU) is second.get("a", CPU) is first.get("a", CPU)
+    assert len(loaded) == 1
+    assert registry.users("a") == 2
+
+
+def test_other_options_are_another_model(registry, loaded):
+    leases = Leases(registry)
+    leases.get("a", CPU)
+    leases.get("a", LoadConfig(device="cpu", dtype="float16"))
+    leases.get("b", CPU)
+    leases.get("a", LoadConfig(device="cpu", progress=False))  # shows only otherwise
+    assert len(loaded) == 3
+
+
+def test_the_last_one_closes(registry, loaded):
+    first, second = Leases(registry), Leases(registry)
+    first.get("a", CPU)
+    second.get("a", CPU)
+    first.release()
+    assert not loaded[0].closed
+    second.release()
+    second.release()
+    assert loaded[0].closed
+    assert not first.holds("a", CPU)
+    assert not first.get("a", CPU).closed
+    assert len(loaded) == 2
+
+
+def test_what_is_dropped_gives_back(registry, loaded):
+    leases = Leases(registry)
+    leases.get("a", CPU)
+    del leases
+    gc.collect()
+    assert loaded[0].closed
+
+
+@pytest.mark.parametrize("remake", [copy.copy, copy.deepcopy])
+def test_copies_hold_nothing(registry, remake):
+    leases = Leases(registry)
+    leases.get("a", CPU)
+    again = remake(leases)
+    assert not again.holds("a", CPU)
+    leases.release()
+    assert registry.users("a") == 0
+
+
+def test_a_pickle_holds_nothing():
+    assert not pickle.loads(pickle.dumps(Leases())).holds("bundled", CPU)
+
+
+def test_many_threads_load_once(registry, loaded):
+    start = threading.Barrier(8)
+
+    def use(_):
+        leases = Leases(registry)
+        start.wait()
+        leases.get("a", CPU)
+        return leases
+
+    with ThreadPoolExecutor(8) as pool:
+        held = list(pool.map(use, range(8)))
+    assert len(loaded) == 1
+    assert registry.users("a") == len(held)
+
+
+def test_a_failure_is_told_and_leaves_nothing(loaded):
+    def load(name, config):
+        raise ModelLoadError("broken")
+
+    registry = Registry(load)
+    with pytest.raises(ModelLoadError):
+        Leases(registry).get("a", CPU)
+    assert registry.users("a") == 0
