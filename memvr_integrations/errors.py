@@ -16,6 +16,10 @@ class RequestError(MemVRError, ValueError):
     """A request cannot be answered as it stands: no message, too long a prompt, a wrong role."""
 
 
+class ContextLengthError(RequestError):
+    """The prompt is longer than the model can read."""
+
+
 class ImageError(MemVRError, ValueError):
     """An image cannot be used; the message says which one and why."""
 

@@ -112,6 +112,15 @@ def test_numbers_stay_where_every_reader_is_exact():
     assert bounded["maximum"] == 5
 
 
+def test_different_values_of_a_short_enum_are_listed():
+    values = {"type": "array", "uniqueItems": True, "items": {"enum": ["a", "b", 3]}}
+    assert schema_of(values | {"minItems": 2}) == {
+        "enum": [["a", "b"], ["a", 3], ["b", 3], ["a", "b", 3]]
+    }
+    assert len(schema_of(values)["enum"]) == 8
+    assert "uniqueItems" not in schema_of({"type": "array", "uniqueItems": False})
+
+
 def test_what_repeated_keys_could_break_is_refused():
     with pytest.raises(RequestError, match="minProperties=2 can't be enforced"):
         grammar_of(request(response_format={"type": "object", "minProperties": 2}))

@@ -21,7 +21,8 @@ class CatalogRow:
 
     `parameters` counts weights. `revision` is None where nobody has pinned one; the hub's newest
     is taken then. `calibrated` says that `preset` was measured on this very model, `photographs`
-    that it was trained on them.
+    that it was trained on them. `abstention` is the output entropy (0 to 1) above which an answer
+    is better withheld, None where nobody has measured it.
     """
 
     name: str
@@ -32,6 +33,7 @@ class CatalogRow:
     preset: MemVRConfig | None = None
     calibrated: bool = False
     photographs: bool = True
+    abstention: float | None = None
     note: str = ""
 
     def gigabytes(self, bytes_per_weight: float = 2) -> float:

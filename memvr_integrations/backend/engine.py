@@ -56,6 +56,9 @@ class Engine(Protocol):
     def count(self, request: Request) -> Usage:
         """How many tokens the request's prompt has, with nothing computed."""
 
+    def tokenize(self, text: str) -> list[int]:
+        """The model's tokens of a text."""
+
 
 class Backend:
     """Hosts one model and serves any number of threads and tasks.
@@ -205,6 +208,12 @@ class Backend:
         return Usage(
             prompt_tokens=prompt.length, image_tokens=prompt.image_tokens, completion_tokens=0
         )
+
+    def tokenize(self, text: str) -> list[int]:
+        """The model's tokens of a text, without special ones."""
+        self._check_open()
+        ids: list[int] = self._host.tokenizer(text, add_special_tokens=False).input_ids
+        return ids
 
     def close(self) -> None:
         """Stop after the current token and let the model go; closing twice does no harm."""

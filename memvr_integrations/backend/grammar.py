@@ -4,6 +4,7 @@ A call is written `<tool_call>{"name": ..., "arguments": {...}}</tool_call>`, th
 open model families are trained on; the grammar makes any other model write it too.
 """
 
+import itertools
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -49,6 +50,7 @@ _PATTERNS = {
     **{f"uuid{version or ''}": _uuid(version) for version in range(9)},
 }
 _FORMATS = ("hostname", "ipv4", "ipv6")  # others are remarks, says the standard
+_SHORT = 6  # values of an enum whose every subset can be listed
 _SAFE = 2**53 - 1  # the largest whole number that every JSON reader keeps exact
 _MANY = ("properties", "$defs", "definitions", "patternProperties", "dependentSchemas")
 _LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")
@@ -120,11 +122,29 @@ def _settle(node: dict[str, object]) -> None:
             node["minimum"] = -_SAFE
         if not node.keys() & {"maximum", "exclusiveMaximum"}:
             node["maximum"] = _SAFE
+    if node.get("uniqueItems") is False:
+        del node["uniqueItems"]
+    if node.get("uniqueItems") and (choices := _choices(node)) is not None:
+        node.clear()
+        node["enum"] = choices
     if isinstance(least := node.get("minProperties"), int) and least > 1:
         raise RequestError(
             f"minProperties={least} can't be enforced while decoding, because a model may repeat "
             "a key; name the properties and list them in 'required'."
         )
+
+
+def _choices(node: Mapping[str, object]) -> list[list[object]] | None:
+    """All arrays of different values of a short enum, in its order; None for other arrays."""
+    items = node.get("items")
+    values = items.get("enum") if isinstance(items, dict) else None
+    if not isinstance(values, list) or len(values) > _SHORT:
+        return None
+    least, most = node.get("minItems", 0), node.get("maxItems", len(values))
+    assert isinstance(least, int)
+    assert isinstance(most, int)
+    sizes = range(least, min(most, len(values)) + 1)
+    return [list(some) for size in sizes for some in itertools.combinations(values, size)]
 
 
 def _is_plain_object(node: Mapping[str, object]) -> bool:

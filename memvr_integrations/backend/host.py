@@ -16,7 +16,12 @@ from memvr_integrations.backend.jobs import Job, Prompt
 from memvr_integrations.backend.loading import LoadedModel
 from memvr_integrations.backend.vision import FeatureCache, VisionEncoder
 from memvr_integrations.bundled.photographs import looks_drawn
-from memvr_integrations.errors import MemVRWarning, RequestError, UnsupportedModelError
+from memvr_integrations.errors import (
+    ContextLengthError,
+    MemVRWarning,
+    RequestError,
+    UnsupportedModelError,
+)
 from memvr_integrations.memvr import MemVRConfig
 from memvr_integrations.types import Image, Message
 
@@ -94,7 +99,7 @@ class Host:
         if bool(image_tokens) != bool(job.pictures):
             raise self._lost(len(job.pictures), f"{image_tokens} image tokens")
         if ids.shape[1] >= self.context:
-            raise RequestError(
+            raise ContextLengthError(
                 f"The prompt has {ids.shape[1]} tokens ({image_tokens} of images), but {self.name} "
                 f"reads at most {self.context - 1}; send fewer images or a shorter conversation."
             )

@@ -107,6 +107,14 @@ class Leases:
         with self._lock:
             _release(self._registry, self._held)
 
+    def __eq__(self, other: object) -> bool:
+        """What is in memory makes no difference between two models."""
+        return isinstance(other, Leases)
+
+    def __hash__(self) -> int:
+        """The same for all."""
+        return hash(Leases)
+
     def __copy__(self) -> Self:
         """A fresh one."""
         return type(self)(self._registry)

@@ -1,0 +1,7 @@
+"""LangChain: `ChatMemVR(model="llava-1.5-7b")`, a local vision chat model that looks twice."""
+
+from memvr_integrations.langchain.abstention import Abstention, AbstentionError
+from memvr_integrations.langchain.blocks import image_block
+from memvr_integrations.langchain.chat import ChatMemVR
+
+__all__ = ["Abstention", "AbstentionError", "ChatMemVR", "image_block"]

@@ -1,0 +1,133 @@
+"""Answers that are withheld when the model was too unsure of them."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
+
+from langchain_core.language_models import LanguageModelInput
+from langchain_core.messages import AIMessage
+from langchain_core.runnables import Runnable, RunnableConfig, RunnableSerializable
+from pydantic import ConfigDict, InstanceOf
+
+from memvr_integrations.errors import ConfigError, MemVRError
+from memvr_integrations.memvr import MemVRConfig
+
+if TYPE_CHECKING:
+    from memvr_integrations.langchain.chat import ChatMemVR
+
+Action: TypeAlias = Literal["answer", "raise", "retry"]
+
+
+class AbstentionError(MemVRError):
+    """The model was too unsure of its answer; `message` is what it would have said."""
+
+    def __init__(self, message: AIMessage, unsureness: float, threshold: float) -> None:
+        super().__init__(
+            f"The model was unsure of its answer {message.text!r}: {unsureness:.2f}, above "
+            f"threshold={threshold}. Ask another way, show a clearer image, or raise the threshold."
+        )
+        self.message = message
+
+
+class Abstention(RunnableSerializable[LanguageModelInput, AIMessage]):
+    """Asks a model, and withholds an answer that it was too unsure of.
+
+    How unsure is the highest entropy of the model's output (0 to 1) over the answer's tokens that
+    hold a letter or a digit. Above `threshold` the answer becomes `answer`; with `action="raise"`
+    an `AbstentionError`; with `action="retry"` the question is asked once more under `stronger`
+    retracing before that. `response_metadata["memvr"]` says what was withheld and why.
+    """
+
+    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+
+    model: Runnable[LanguageModelInput, AIMessage]
+    threshold: float
+    action: Action = "answer"
+    answer: str = "I can't tell from this image."
+    stronger: InstanceOf[MemVRConfig] | None = None
+
+    @classmethod
+    def around(
+        cls,
+        model: "ChatMemVR",
+        *,
+        threshold: float | None,
+        action: Action,
+        answer: str,
+        stronger: MemVRConfig | None,
+    ) -> Self:
+        """An abstaining model, its options checked.
+
+        Raises:
+            ConfigError: There is no threshold, or it is outside 0 to 1.
+        """
+        if threshold is None:
+            raise ConfigError(
+                f"No threshold was measured for {model.model!r}; pass with_abstention(threshold), "
+                "0 to 1, chosen on answers of which you know whether they are right."
+            )
+        if not 0 <= threshold <= 1:
+            raise ConfigError(f"threshold={threshold!r} must be from 0 to 1.")
+        return cls(
+            model=model, threshold=threshold, action=action, answer=answer, stronger=stronger
+        )
+
+    def invoke(
+        self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> AIMessage:
+        """The answer, or what stands for it."""
+        kwargs["logprobs"] = True
+        message = self.model.invoke(input, config, **kwargs)
+        if self.action == "retry" and unsureness(message) > self.threshold:
+            message = self.model.invoke(input, config, **kwargs | self._stronger(message))
+        return self._judged(message)
+
+    async def ainvoke(
+        self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> AIMessage:
+        """The answer, or what stands for it."""
+        kwargs["logprobs"] = True
+        message = await self.model.ainvoke(input, config, **kwargs)
+        if self.action == "retry" and unsureness(message) > self.threshold:
+            message = await self.model.ainvoke(input, config, **kwargs | self._stronger(message))
+        return self._judged(message)
+
+    def _stronger(self, message: AIMessage) -> dict[str, MemVRConfig]:
+        if self.stronger is not None:
+            return {"memvr": self.stronger}
+        used = message.response_metadata["memvr"]["config"]
+        config = MemVRConfig(**used) if used else MemVRConfig()
+        ratio = min(1.0, 2 * config.retracing_ratio)
+        threshold = config.entropy_threshold / 2
+        return {"memvr": replace(config, entropy_threshold=threshold, retracing_ratio=ratio)}
+
+    def _judged(self, message: AIMessage) -> AIMessage:
+        found = unsureness(message)
+        record = message.response_metadata["memvr"] | {
+            "unsureness": found,
+            "threshold": self.threshold,
+            "abstained": found > self.threshold,
+        }
+        if found <= self.threshold:
+            metadata = message.response_metadata | {"memvr": record}
+            return message.model_copy(update={"response_metadata": metadata})
+        if self.action == "raise":
+            raise AbstentionError(message, found, self.threshold)
+        record["withheld"] = message.text
+        metadata = message.response_metadata | {"memvr": record}
+        return message.model_copy(
+            update={"content": self.answer, "tool_calls": [], "response_metadata": metadata}
+        )
+
+
+def unsureness(message: AIMessage) -> float:
+    """The highest output entropy over the tokens that say something; 0 where none does."""
+    tokens: list[Mapping[str, Any]] = message.response_metadata["logprobs"]["content"]
+    return max(
+        (
+            float(token["output_entropy"])
+            for token in tokens
+            if any(char.isalnum() for char in token["token"])
+        ),
+        default=0.0,
+    )

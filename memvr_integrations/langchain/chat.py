@@ -1,0 +1,226 @@
+"""`ChatMemVR`: LangChain's chat model over the shared backend."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import aclosing, closing
+from typing import Any
+
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.language_models import LanguageModelInput
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.runnables import Runnable
+from pydantic import (
+    BaseModel,
+)
+
+from memvr_integrations.backend.catalog import find
+from memvr_integrations.langchain.abstention import Abstention, Action
+from memvr_integrations.langchain.answers import to_chunk, to_generation
+from memvr_integrations.langchain.blocks import inlined, refers
+from memvr_integrations.langchain.failures import aretrying, retrying, told_to_langchain
+from memvr_integrations.langchain.options import (
+    ToolChoice,
+    openai_tool,
+    to_choice,
+)
+from memvr_integrations.langchain.settings import ChatSettings
+from memvr_integrations.langchain.structured import Method, structured
+from memvr_integrations.memvr import MemVRConfig
+from memvr_integrations.types import Chunk, Completion
+
+
+class ChatMemVR(ChatSettings):
+    """A local vision chat model that looks at the image again where it is unsure.
+
+    Making one costs nothing: the weights come into memory at the first call, once for all
+    objects that ask for the same model, and leave it with the last of them or with `unload()`.
+
+    `model` is a catalog name, a folder or a hub id. `memvr=True` takes the model's preset, a
+    `MemVRConfig` sets it, None decodes plainly. `temperature=0`, the default, is greedy.
+    `allow_image_urls` is False, True (any public host) or the hosts from which pictures may be
+    downloaded; `image_dirs` are the folders below which `file://` URLs may point. `engine` takes
+    a backend of your own instead of `model`.
+
+    Every answer says in `response_metadata["memvr"]` how unsure the model was and where it looked
+    again, and in `response_metadata["logprobs"]` the same for each token.
+    """
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        with told_to_langchain():
+            request, engine = self._request(messages, stop, kwargs), self._engine(kwargs)
+            for attempt in retrying(self.max_retries):
+                with attempt:
+                    [done] = engine.generate(request)
+        return self._result(done, kwargs)
+
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        with told_to_langchain():
+            request, engine = self._request(messages, stop, kwargs), await self._aengine(kwargs)
+            async for attempt in aretrying(self.max_retries):
+                with attempt:
+                    [done] = await engine.agenerate(request)
+        return self._result(done, kwargs)
+
+    def _generate_with_cache(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        with told_to_langchain():
+            messages = inlined(messages, self._policy())
+        return super()._generate_with_cache(messages, stop, run_manager, **kwargs)
+
+    async def _agenerate_with_cache(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        with told_to_langchain():
+            if refers(messages):
+                messages = await asyncio.to_thread(inlined, messages, self._policy())
+        return await super()._agenerate_with_cache(messages, stop, run_manager, **kwargs)
+
+    def _stream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> Iterator[ChatGenerationChunk]:
+        with told_to_langchain():
+            request = self._one(self._request(messages, stop, kwargs))
+            with closing(self._engine(kwargs).stream(request)) as chunks:
+                for chunk in chunks:
+                    yield self._chunk(chunk, kwargs)
+
+    async def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        with told_to_langchain():
+            request = self._one(self._request(messages, stop, kwargs))
+            engine = await self._aengine(kwargs)
+            async with aclosing(engine.astream(request)) as chunks:
+                async for chunk in chunks:
+                    yield self._chunk(chunk, kwargs)
+
+    def bind_tools(
+        self,
+        tools: Sequence[Any],
+        *,
+        tool_choice: ToolChoice = None,
+        parallel_tool_calls: bool = True,
+        response_format: object = None,
+        strict: bool | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, AIMessage]:
+        """Give the model tools; what it calls always fits their schemas.
+
+        `tools` are functions, pydantic or TypedDict classes, schemas or LangChain tools.
+        `tool_choice` is "auto" (None), "none", "any", "required" or a tool's name. With
+        `response_format` an answer that is no call is JSON. `strict` changes nothing: decoding
+        always is.
+
+        Raises:
+            RequestError: A tool or the choice can't be used.
+        """
+        forms = [openai_tool(tool) for tool in tools]
+        bound: dict[str, Any] = {"tools": forms, "tool_choice": to_choice(tool_choice, forms)}
+        if not parallel_tool_calls:
+            bound["parallel_tool_calls"] = False
+        if response_format is not None:
+            bound["response_format"] = response_format
+        return self.bind(**bound, **kwargs)
+
+    def with_structured_output(
+        self,
+        schema: dict[str, Any] | type,
+        *,
+        method: Method = "json_schema",
+        include_raw: bool = False,
+        strict: bool | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, dict[str, Any] | BaseModel]:
+        """Answers as JSON that fits a schema, parsed: the grammar leaves no other answer.
+
+        `schema` is a pydantic class, a TypedDict or a JSON schema. `method` says by which way the
+        answer comes: as the message's text ("json_schema", "json_mode") or as a tool call
+        ("function_calling"). `strict` changes nothing: decoding always is.
+
+        Raises:
+            ConfigError: There is no such method.
+        """
+        return structured(self, schema, method=method, include_raw=include_raw, options=kwargs)
+
+    def with_abstention(
+        self,
+        threshold: float | None = None,
+        *,
+        action: Action = "answer",
+        answer: str = "I can't tell from this image.",
+        stronger: MemVRConfig | None = None,
+    ) -> Abstention:
+        """A model that says so when it is too unsure, instead of guessing: see `Abstention`.
+
+        Raises:
+            ConfigError: The model has no measured threshold, and none was given.
+        """
+        row = find(self.model)
+        measured = row.abstention if row else None
+        return Abstention.around(
+            self,
+            threshold=measured if threshold is None else threshold,
+            action=action,
+            answer=answer,
+            stronger=stronger,
+        )
+
+    def unload(self) -> None:
+        """Give the model back; when nobody else uses it, its memory is freed."""
+        self._leases.release()
+
+    # Counting.
+
+    def get_token_ids(self, text: str) -> list[int]:
+        """The model's own tokens of a text."""
+        return self._engine({}).tokenize(text)
+
+    def get_num_tokens_from_messages(
+        self, messages: list[BaseMessage], tools: Sequence[Any] | None = None
+    ) -> int:
+        """Exact tokens of a prompt: images, tools and the chat template's own included."""
+        forms = {"tools": [openai_tool(tool) for tool in tools]} if tools else {}
+        with told_to_langchain():
+            return self._engine({}).count(self._request(messages, None, forms)).prompt_tokens
+
+    def _result(self, done: Completion, options: Mapping[str, Any]) -> ChatResult:
+        logprobs = self._option(options, "logprobs")
+        answers = [done, *done.alternatives]
+        return ChatResult(generations=[to_generation(one, logprobs=logprobs) for one in answers])
+
+    def _chunk(self, chunk: Chunk, options: Mapping[str, Any]) -> ChatGenerationChunk:
+        return to_chunk(
+            chunk,
+            logprobs=self._option(options, "logprobs"),
+            usage=self._option(options, "stream_usage"),
+        )

@@ -1,0 +1,92 @@
+"""Tools, schemas and options of a call, as LangChain's users write them."""
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeAlias
+
+from langchain_core.utils.function_calling import convert_to_json_schema, convert_to_openai_tool
+
+from memvr_integrations.errors import RequestError
+from memvr_integrations.tools import JsonSchema, Tool
+
+ToolChoice: TypeAlias = str | bool | Mapping[str, object] | None
+
+
+def openai_tool(tool: object) -> dict[str, object]:
+    """A function, class, schema or LangChain tool in OpenAI's form.
+
+    Raises:
+        RequestError: It is a tool that only a provider's own servers could run.
+    """
+    form: dict[str, object] = convert_to_openai_tool(tool)  # type: ignore[arg-type]
+    if form.get("type") != "function":
+        raise RequestError(
+            f"The tool {form!r} would run on a provider's servers; give a function, a pydantic "
+            "class or a tool of your own."
+        )
+    return form
+
+
+def to_tools(forms: Iterable[Mapping[str, object]]) -> tuple[Tool, ...]:
+    """Tools in OpenAI's form as the backend's."""
+    tools = []
+    for form in forms:
+        function = form.get("function", form)
+        assert isinstance(function, Mapping)
+        given = {key: function[key] for key in ("description", "parameters") if function.get(key)}
+        tools.append(Tool(name=str(function["name"]), **given))
+    return tuple(tools)
+
+
+def to_choice(choice: ToolChoice, tools: Sequence[Mapping[str, object]]) -> str:
+    """What LangChain's users write for `tool_choice`, in the backend's words.
+
+    Raises:
+        RequestError: It names no tool.
+    """
+    if choice is None or choice is False:
+        return "auto"
+    if choice is True or choice == "any":
+        return "required"
+    if isinstance(choice, Mapping):
+        inner = choice.get("function", choice)
+        assert isinstance(inner, Mapping)
+        kind = str(choice.get("type", ""))
+        return to_choice(str(inner["name"]) if "name" in inner else kind, tools)
+    names = [tool.name for tool in to_tools(tools)]
+    if choice not in ("auto", "none", "required", *names):
+        raise RequestError(
+            f"tool_choice={choice!r} is none of 'auto', 'none', 'any', 'required' and the bound "
+            f"tools ({', '.join(names)})." + did_you_mean(str(choice), names)
+        )
+    return str(choice)
+
+
+def to_schema(form: object) -> JsonSchema | None:
+    """The JSON schema of a `response_format`; None where any text will do.
+
+    It is OpenAI's (`{"type": "json_schema", ...}`, `{"type": "json_object"}`), a JSON schema, or
+    a class.
+    """
+    if form is None:
+        return None
+    if isinstance(form, Mapping):
+        kind = form.get("type")
+        if kind == "text":
+            return None
+        if kind == "json_object":
+            return {"type": "object"}
+        if kind == "json_schema" and isinstance(inner := form.get("json_schema"), Mapping):
+            schema = inner.get("schema", inner)
+            assert isinstance(schema, Mapping)
+            return schema
+        if not form.keys() & {"title", "name"}:
+            return form
+    schema = convert_to_json_schema(form)  # type: ignore[arg-type]
+    return schema
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A hint for the end of an error message; empty when nothing is near."""
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f" Did you mean {near[0]!r}?" if near else ""

@@ -1,0 +1,245 @@
+"""What a chat model is made of: its options, and how they and a call become a request."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Self, cast
+
+from langchain_core.language_models import BaseChatModel, ModelProfile
+from langchain_core.language_models.base import LangSmithParams
+from langchain_core.messages import BaseMessage
+from pydantic import (
+    ConfigDict,
+    Field,
+    InstanceOf,
+    PrivateAttr,
+    SecretStr,
+    StrictBool,
+    field_validator,
+    model_validator,
+)
+
+from memvr_integrations import __version__
+from memvr_integrations.backend.catalog import find
+from memvr_integrations.backend.engine import Engine
+from memvr_integrations.backend.loading import Dtype, LoadConfig, Quantization
+from memvr_integrations.backend.registry import Leases
+from memvr_integrations.errors import ConfigError, RequestError
+from memvr_integrations.langchain.answers import PROVIDER
+from memvr_integrations.langchain.messages import to_messages
+from memvr_integrations.langchain.options import (
+    did_you_mean,
+    to_choice,
+    to_schema,
+    to_tools,
+)
+from memvr_integrations.memvr import MemVRConfig
+from memvr_integrations.policy import ImagePolicy
+from memvr_integrations.types import Request, SamplingParams
+
+_SAMPLING = (
+    "max_tokens",
+    "temperature",
+    "top_p",
+    "top_k",
+    "min_p",
+    "repetition_penalty",
+    "seed",
+    "n",
+)
+_PER_CALL = (*_SAMPLING, "model", "memvr", "timeout", "logprobs", "stream_usage")
+_BOUND = ("tools", "tool_choice", "parallel_tool_calls", "response_format", "strict")
+
+
+class ChatSettings(BaseChatModel):
+    """The options of `ChatMemVR`, checked; nothing here computes an answer."""
+
+    model_config = ConfigDict(
+        extra="forbid", populate_by_name=True, arbitrary_types_allowed=True, protected_namespaces=()
+    )
+
+    model: str = "bundled"
+    memvr: InstanceOf[MemVRConfig] | StrictBool | None = True
+    max_tokens: int = 256
+    temperature: float = 0.0
+    top_p: float = 1.0
+    top_k: int = 0
+    min_p: float = 0.0
+    repetition_penalty: float = 1.0
+    stop: list[str] | None = Field(default=None, alias="stop_sequences")
+    seed: int | None = None
+    n: int = 1
+    timeout: float | None = None
+    max_retries: int = Field(default=2, ge=0)
+    api_key: SecretStr | None = Field(default=None, exclude=True)  # a local model needs none
+    logprobs: bool = True
+    streaming: bool = False
+    stream_usage: bool = True
+    device: str = "auto"
+    dtype: Dtype = "auto"
+    quantization: Quantization | None = None
+    attention: str | None = None
+    revision: str | None = None
+    allow_image_urls: bool | tuple[str, ...] = False
+    image_dirs: tuple[Path, ...] = ()
+    engine: Any = Field(default=None, exclude=True, repr=False)
+
+    _leases: Leases = PrivateAttr(default_factory=Leases)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _know_every_option(cls, values: Any) -> Any:
+        fields = cls.model_fields
+        known = {*fields, *(field.alias for field in fields.values() if field.alias)}
+        for name in values if isinstance(values, dict) else ():
+            if name not in known:
+                raise ValueError(f"ChatMemVR has no option {name!r}." + did_you_mean(name, known))
+        return values
+
+    @field_validator("model", mode="before")
+    @classmethod
+    def _path_as_text(cls, value: object) -> object:
+        return str(value) if isinstance(value, Path) else value
+
+    @field_validator("memvr", mode="before")
+    @classmethod
+    def _settings_as_config(cls, value: object) -> object:
+        if isinstance(value, dict):
+            return MemVRConfig(**value)
+        if not isinstance(value, MemVRConfig | bool | None):
+            raise ValueError(f"memvr={value!r} must be True, False, None or a MemVRConfig(...).")
+        return value
+
+    @model_validator(mode="after")
+    def _check_memvr_options(self) -> Self:
+        self._sampling(self.stop, {})
+        self._policy()
+        self._add_version("memvr-integrations", __version__)
+        return self
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """Set an option; the cache key of the next call follows it."""
+        super().__setattr__(name, value)
+        self.__dict__.pop("_serialized", None)
+
+    # What LangChain asks about a model.
+
+    @property
+    def _llm_type(self) -> str:
+        return "memvr"
+
+    @property
+    def _identifying_params(self) -> dict[str, Any]:
+        shown = {*_PER_CALL, "device", "dtype", "quantization", "attention", "revision"}
+        options = {name: getattr(self, name) for name in sorted(shown)}
+        return options | {"stop": self.stop, "memvr": self._memvr_as_data()}
+
+    @property
+    def lc_attributes(self) -> dict[str, Any]:
+        """What a serialised model needs and plain fields don't say."""
+        return {
+            "memvr": self._memvr_as_data(),
+            "image_dirs": [str(path) for path in self.image_dirs],
+        }
+
+    @classmethod
+    def is_lc_serializable(cls) -> bool:
+        """Whether `dumps` writes it."""
+        return True
+
+    def _memvr_as_data(self) -> dict[str, Any] | bool | None:
+        return asdict(self.memvr) if isinstance(self.memvr, MemVRConfig) else self.memvr
+
+    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
+        params = super()._get_ls_params(stop=stop, **kwargs)
+        params["ls_provider"] = PROVIDER
+        if stop or self.stop:
+            params["ls_stop"] = stop or self.stop
+        return params
+
+    def _resolve_model_profile(self) -> ModelProfile | None:
+        row = find(self.model)
+        return ModelProfile(
+            name=row.name if row else self.model,
+            open_weights=True,
+            text_inputs=True,
+            image_inputs=True,
+            image_url_inputs=bool(self.allow_image_urls),
+            image_tool_message=True,
+            pdf_inputs=False,
+            audio_inputs=False,
+            video_inputs=False,
+            text_outputs=True,
+            image_outputs=False,
+            tool_calling=True,
+            tool_choice=True,
+            structured_output=True,
+            reasoning_output=False,
+        )
+
+    # From LangChain's words to the backend's.
+
+    def _request(
+        self, messages: Sequence[BaseMessage], stop: list[str] | None, options: Mapping[str, Any]
+    ) -> Request:
+        for name in options:
+            if name not in (*_PER_CALL, *_BOUND):
+                hint = did_you_mean(name, (*_PER_CALL, *_BOUND))
+                raise ConfigError(f"A call of ChatMemVR has no option {name!r}." + hint)
+        tools = options.get("tools") or ()
+        memvr = self._option(options, "memvr")
+        return Request(
+            messages=to_messages(messages),
+            sampling=self._sampling(stop or self.stop, options),
+            memvr=MemVRConfig(**memvr) if isinstance(memvr, dict) else memvr,
+            timeout=self._option(options, "timeout"),
+            tools=to_tools(tools),
+            tool_choice=to_choice(options.get("tool_choice"), tools),
+            parallel_tool_calls=options.get("parallel_tool_calls") is not False,
+            response_format=to_schema(options.get("response_format")),
+            image_policy=self._policy(),
+        )
+
+    def _option(self, options: Mapping[str, Any], name: str) -> Any:
+        return options[name] if name in options else getattr(self, name)
+
+    def _sampling(self, stop: list[str] | None, options: Mapping[str, Any]) -> SamplingParams:
+        chosen = {name: self._option(options, name) for name in _SAMPLING}
+        return SamplingParams(stop=tuple(stop or ()), **chosen)
+
+    def _policy(self) -> ImagePolicy:
+        hosts = self.allow_image_urls
+        allowed = hosts if isinstance(hosts, tuple) else ("*",) if hosts else ()
+        return ImagePolicy(allowed_hosts=allowed, image_dirs=self.image_dirs)
+
+    @staticmethod
+    def _one(request: Request) -> Request:
+        if request.sampling.n > 1:
+            raise RequestError(
+                f"n={request.sampling.n} answers can't be streamed into one; use n=1 or generate()."
+            )
+        return request
+
+    def _load_config(self) -> LoadConfig:
+        return LoadConfig(
+            device=self.device,
+            dtype=self.dtype,
+            quantization=self.quantization,
+            attention=self.attention,
+            revision=self.revision,
+        )
+
+    def _engine(self, options: Mapping[str, Any]) -> Engine:
+        name = options.get("model", self.model)
+        if self.engine is not None and name == self.model:
+            return cast(Engine, self.engine)
+        return self._leases.get(name, self._load_config())
+
+    async def _aengine(self, options: Mapping[str, Any]) -> Engine:
+        ready = self.engine or self._leases.holds(
+            options.get("model", self.model), self._load_config()
+        )
+        if ready:
+            return self._engine(options)
+        return await asyncio.to_thread(self._engine, options)  # loading must not hold up the loop

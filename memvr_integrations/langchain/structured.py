@@ -1,0 +1,73 @@
+"""`with_structured_output`: answers under a schema, parsed."""
+
+from collections.abc import Mapping
+from operator import itemgetter
+from typing import Any, Literal, TypeAlias, get_args
+
+from langchain_core.language_models import BaseChatModel, LanguageModelInput
+from langchain_core.output_parsers import JsonOutputParser, PydanticOutputParser
+from langchain_core.output_parsers.base import OutputParserLike
+from langchain_core.output_parsers.openai_tools import (
+    JsonOutputKeyToolsParser,
+    PydanticToolsParser,
+)
+from langchain_core.runnables import Runnable, RunnableMap, RunnablePassthrough
+from langchain_core.utils.function_calling import convert_to_json_schema
+from langchain_core.utils.pydantic import is_basemodel_subclass
+from pydantic import BaseModel
+
+from memvr_integrations.errors import ConfigError
+from memvr_integrations.langchain.options import openai_tool
+
+Method: TypeAlias = Literal["json_schema", "function_calling", "json_mode"]
+
+_Structured: TypeAlias = Runnable[LanguageModelInput, dict[str, Any] | BaseModel]
+
+
+def structured(
+    model: BaseChatModel,
+    schema: dict[str, Any] | type,
+    *,
+    method: Method,
+    include_raw: bool,
+    options: Mapping[str, Any],
+) -> _Structured:
+    """A chain of a model that is held to `schema`, and the parser of its answers.
+
+    Raises:
+        ConfigError: There is no such method.
+    """
+    if method not in get_args(Method):
+        raise ConfigError(f"method={method!r} must be one of {', '.join(get_args(Method))}.")
+    traced = {"kwargs": {"method": method}, "schema": schema}
+    if method == "function_calling":
+        name = str(openai_tool(schema)["function"]["name"])  # type: ignore[index]
+        llm = model.bind_tools(
+            [schema],
+            tool_choice=name,
+            ls_structured_output_format=traced,
+            **options,
+        )
+    else:
+        plain = convert_to_json_schema(schema)
+        form = {"type": "json_schema", "json_schema": {"schema": plain}}
+        llm = model.bind(response_format=form, ls_structured_output_format=traced, **options)
+    parser = _parser(schema, method)
+    if not include_raw:
+        return llm | parser
+    parsed = RunnablePassthrough.assign(
+        parsed=itemgetter("raw") | parser, parsing_error=lambda _: None
+    )
+    failed = RunnablePassthrough.assign(parsed=lambda _: None)
+    return RunnableMap(raw=llm) | parsed.with_fallbacks([failed], exception_key="parsing_error")
+
+
+def _parser(schema: dict[str, Any] | type, method: Method) -> OutputParserLike[Any]:
+    if isinstance(schema, type) and is_basemodel_subclass(schema):
+        if method == "function_calling":
+            return PydanticToolsParser(tools=[schema], first_tool_only=True)
+        return PydanticOutputParser[Any](pydantic_object=schema)
+    if method != "function_calling":
+        return JsonOutputParser()
+    name = str(openai_tool(schema)["function"]["name"])  # type: ignore[index]
+    return JsonOutputKeyToolsParser(key_name=name, first_tool_only=True)

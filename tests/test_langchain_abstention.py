@@ -1,0 +1,71 @@
+import pytest
+from langchain_core.messages import AIMessage
+from scripted_engine import ScriptedEngine
+
+from memvr_integrations.errors import ConfigError
+from memvr_integrations.langchain import AbstentionError, ChatMemVR
+from memvr_integrations.langchain.abstention import unsureness
+from memvr_integrations.memvr import MemVRConfig
+
+
+def model(script=lambda request: "Yes, a cow."):
+    return ChatMemVR(model="scripted", engine=ScriptedEngine(script))
+
+
+def message(*tokens):
+    content = [{"token": text, "output_entropy": entropy} for text, entropy in tokens]
+    return AIMessage("x", response_metadata={"logprobs": {"content": content}})
+
+
+def test_unsureness_looks_at_what_is_said():
+    assert unsureness(message(("Yes", 0.1), (",", 0.9), (" cow", 0.4), ("", 0.8))) == 0.4
+    assert unsureness(message((".", 0.9))) == 0
+
+
+def test_a_sure_answer_is_given():
+    answer = model().with_abstention(0.5).invoke("Is there a cow?")
+    assert answer.content == "Yes, a cow."
+    assert answer.response_metadata["memvr"]["abstained"] is False
+    assert answer.response_metadata["memvr"]["unsureness"] == 0.2
+
+
+async def test_an_unsure_answer_is_withheld_and_told():
+    abstaining = model().with_abstention(0.1)
+    for answer in (abstaining.invoke("Is there?"), await abstaining.ainvoke("Is there?")):
+        assert answer.content == "I can't tell from this image."
+        assert answer.response_metadata["memvr"]["withheld"] == "Yes, a cow."
+    assert model().with_abstention(0.1, answer="Pass.").invoke("?").content == "Pass."
+
+
+async def test_an_unsure_answer_may_be_an_error():
+    abstaining = model().with_abstention(0.1, action="raise")
+    with pytest.raises(AbstentionError, match=r"unsure of its answer 'Yes, a cow.': 0.20") as told:
+        abstaining.invoke("Is there?")
+    assert told.value.message.content == "Yes, a cow."
+    with pytest.raises(AbstentionError):
+        await abstaining.ainvoke("Is there?")
+
+
+@pytest.mark.parametrize("stronger", [None, MemVRConfig(retracing_ratio=0.9)])
+async def test_an_unsure_answer_may_be_asked_again(stronger):
+    one = model()
+    abstaining = one.with_abstention(0.1, action="retry", stronger=stronger)
+    assert abstaining.invoke("?").content == "I can't tell from this image."
+    await abstaining.ainvoke("?")
+    first, second, *_ = one.engine.requests
+    assert first.memvr is True
+    used = MemVRConfig(entropy_threshold=0.375, retracing_ratio=0.24)
+    assert second.memvr == (stronger or used)
+    assert len(one.engine.requests) == 4
+
+
+def test_it_can_stand_in_a_chain():
+    chain = model().with_abstention(0.1) | (lambda answer: answer.content)
+    assert chain.batch(["?", "?"]) == ["I can't tell from this image."] * 2
+
+
+def test_a_threshold_is_needed_and_has_limits():
+    with pytest.raises(ConfigError, match="No threshold was measured for 'scripted'"):
+        model().with_abstention()
+    with pytest.raises(ConfigError, match="threshold=2"):
+        model().with_abstention(2)

@@ -1,0 +1,107 @@
+import pytest
+from langchain_core.tools import tool
+from pydantic import BaseModel, Field
+from typing_extensions import TypedDict
+
+from memvr_integrations.errors import RequestError
+from memvr_integrations.langchain.options import openai_tool, to_choice, to_schema, to_tools
+
+
+class Zoom(BaseModel):
+    """Shows a part of the picture, larger."""
+
+    x: int = Field(ge=0)
+
+
+class Typed(TypedDict):
+    """Shows a part of the picture, larger."""
+
+    x: int
+
+
+@tool
+def zoom(x: int) -> str:
+    """Shows a part of the picture, larger."""
+    return str(x)
+
+
+def plain(x: int) -> str:
+    """Shows a part of the picture, larger.
+
+    Args:
+        x: Where.
+    """
+    return str(x)
+
+
+SCHEMA = {
+    "title": "zoom",
+    "description": "Shows a part of the picture, larger.",
+    "type": "object",
+    "properties": {"x": {"type": "integer"}},
+    "required": ["x"],
+}
+TOOLS = [openai_tool(zoom), openai_tool({**SCHEMA, "title": "look"})]
+
+
+@pytest.mark.parametrize("given", [Zoom, Typed, zoom, plain, SCHEMA, openai_tool(Zoom)])
+def test_every_form_of_tool_is_understood(given):
+    [made] = to_tools([openai_tool(given)])
+    assert made.description == "Shows a part of the picture, larger."
+    assert made.parameters["properties"]["x"]["type"] == "integer"
+
+
+def test_a_tool_without_arguments_takes_none():
+    [made] = to_tools([{"type": "function", "function": {"name": "look"}}])
+    assert made.parameters["additionalProperties"] is False
+
+
+def test_tools_of_a_provider_are_refused():
+    with pytest.raises(RequestError, match="provider's servers"):
+        openai_tool({"type": "web_search_preview"})
+
+
+@pytest.mark.parametrize(
+    ("choice", "ours"),
+    [
+        (None, "auto"),
+        (False, "auto"),
+        ("auto", "auto"),
+        ("none", "none"),
+        (True, "required"),
+        ("any", "required"),
+        ("required", "required"),
+        ("zoom", "zoom"),
+        ({"type": "function", "function": {"name": "zoom"}}, "zoom"),
+        ({"type": "tool", "name": "zoom"}, "zoom"),
+        ({"type": "any"}, "required"),
+    ],
+)
+def test_every_form_of_choice_is_understood(choice, ours):
+    assert to_choice(choice, TOOLS) == ours
+
+
+def test_a_choice_of_no_tool_is_told():
+    with pytest.raises(RequestError, match=r"tool_choice='zom'.*Did you mean 'zoom'\?"):
+        to_choice("zom", TOOLS)
+
+
+@pytest.mark.parametrize(
+    ("form", "title"),
+    [
+        ({"type": "json_schema", "json_schema": {"name": "a", "schema": SCHEMA}}, "zoom"),
+        (SCHEMA, "zoom"),
+        (Zoom, "Zoom"),
+        (Typed, "Typed"),
+    ],
+)
+def test_every_form_of_schema_is_understood(form, title):
+    schema = to_schema(form)
+    assert schema["properties"]["x"]["type"] == "integer"
+    assert schema["title"] == title
+
+
+def test_forms_without_a_schema():
+    assert to_schema(None) is to_schema({"type": "text"}) is None
+    assert to_schema({"type": "json_object"}) == {"type": "object"}
+    assert to_schema({"type": "array"}) == {"type": "array"}
