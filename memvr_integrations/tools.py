@@ -11,6 +11,9 @@ from memvr_integrations.errors import RequestError
 JsonSchema: TypeAlias = Mapping[str, object]
 """A JSON schema as Python data."""
 
+ANSWER_IN_JSON = "Answer with JSON that fits this schema:"
+"""What a model is told before the schema; the bundled model was trained on these words."""
+
 
 _CHOICES = ("auto", "none", "required")
 

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 from memvr_integrations.backend.calls import written
 from memvr_integrations.backend.grammar import CALL_BEGIN, CALL_END, CALL_MIDDLE
+from memvr_integrations.tools import ANSWER_IN_JSON
 from memvr_integrations.types import Image, Message, Request, Text
 
 _TOOLS = "You can call these tools, each given by the JSON schema of its arguments:"
 _HOW = f'To call one, answer with {CALL_BEGIN}"its name"{CALL_MIDDLE}{{...}}{CALL_END}.'
-_FORMAT = "Answer with JSON that fits this schema:"
 
 
 def plain_messages(request: Request) -> list[Message]:
@@ -31,7 +31,7 @@ def plain_messages(request: Request) -> list[Message]:
         messages.insert(0, Message("system", "\n".join([*lines, _HOW])))
     if request.response_format is not None:
         schema = json.dumps(dict(request.response_format), ensure_ascii=False)
-        messages.append(Message("user", f"{_FORMAT} {schema}"))
+        messages.append(Message("user", f"{ANSWER_IN_JSON} {schema}"))
     return _merged(messages)
 
 

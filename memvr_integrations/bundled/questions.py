@@ -56,9 +56,9 @@ _UNKNOWABLE = (
 NO_IMAGE = "I don't see an image."
 
 _MIX = {
-    "yes": 0.23,
-    "no": 0.26,
-    "count": 0.25,
+    "yes": 0.27,
+    "no": 0.23,
+    "count": 0.24,
     "color": 0.09,
     "where": 0.05,
     "theme": 0.02,

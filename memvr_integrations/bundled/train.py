@@ -24,17 +24,19 @@ from transformers import LlavaForConditionalGeneration
 
 from memvr_integrations.bundled import WEIGHTS
 from memvr_integrations.bundled.art import SPRITES
+from memvr_integrations.bundled.forms import form
 from memvr_integrations.bundled.model import (
     VISION_WIDTH,
     build_model,
     save,
 )
 from memvr_integrations.bundled.packing import Packer, Row
-from memvr_integrations.bundled.questions import ask
+from memvr_integrations.bundled.questions import Turn, ask
 from memvr_integrations.bundled.scenes import FIRST_THEMES, Scene
 from memvr_integrations.bundled.supply import Scenes, TrainingArt, patch_labels, pixels
 from memvr_integrations.bundled.words import CLASSES, THEMES
 
+_FORMS = 0.3  # share of pictures about which a schema is filled in, too
 _BACKGROUND_WEIGHT = 0.3  # most patches are background; at full weight the tower learns only that
 
 
@@ -211,8 +213,8 @@ class Trainer:
     def _joint_loss(
         self, scenes: list[Scene], images: Tensor, labels: Tensor, rng: random.Random
     ) -> dict[str, Tensor]:
-        config, packer = self.config, self.packer
-        rows = [packer.row(ask(scene, rng, config.turns, config.themes), rng) for scene in scenes]
+        packer = self.packer
+        rows = [packer.row(self._turns(scene, rng), rng) for scene in scenes]
         features = self.see(images)
         logits, targets = self.answer_logits(features, rows)
         weight = packer.token_weights.to(images.device)
@@ -226,6 +228,13 @@ class Trainer:
             "patches": _patch_accuracy(read, labels),
             "yes/no": self._yes_no_accuracy(logits, targets),
         }
+
+    def _turns(self, scene: Scene, rng: random.Random) -> list[Turn]:
+        turns = ask(scene, rng, self.config.turns, self.config.themes)
+        if rng.random() < _FORMS:  # a schema is long: it takes the place of several questions
+            del turns[3:]
+            turns.append(form(scene, rng, self.config.themes))
+        return turns
 
     def answer_logits(self, features: Tensor, rows: list[Row]) -> tuple[Tensor, Tensor]:
         """Logits (tokens, vocabulary) and targets (tokens,) of all answer tokens of packed rows.

@@ -1,0 +1,27 @@
+"""LangChain: a model that says when it can't tell.
+
+What is written down is how unsure the model was of the words that matter; above the threshold the
+answer is withheld. Choose the threshold on pictures of which you know the truth.
+"""
+
+from pathlib import Path
+
+from langchain_core.messages import HumanMessage
+
+from memvr_integrations.langchain import ChatMemVR, image_block
+
+IMAGES = Path(__file__).parent / "images"
+QUESTIONS = (
+    ("farm.png", "Is there a tree in the picture?"),
+    ("farm.png", "How many houses are there?"),
+    ("three-sheep.png", "How many sheep are there?"),
+    ("fork-no-knife.png", "Is there a knife in the picture?"),
+)
+
+careful = ChatMemVR(model="bundled").with_abstention(threshold=0.3)
+asked = [[HumanMessage([image_block(IMAGES / name), text])] for name, text in QUESTIONS]
+for (name, text), answer in zip(QUESTIONS, careful.batch(asked), strict=True):
+    record = answer.response_metadata["memvr"]
+    print(f"{name}: {text} {answer.text} (unsure: {record['unsureness']:.2f})")
+    if record["abstained"]:
+        print(f"  withheld: {record['withheld']}")

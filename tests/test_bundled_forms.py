@@ -1,0 +1,56 @@
+import json
+import random
+
+import jsonschema
+import pytest
+
+from memvr_integrations.bundled.forms import form
+from memvr_integrations.bundled.scenes import FIRST_THEMES
+from memvr_integrations.bundled.words import CLASSES, NUMBERS, plural
+from memvr_integrations.tools import ANSWER_IN_JSON
+
+
+@pytest.fixture(scope="module")
+def filled(scenes):
+    """Many forms: the scene, the question, the schema and the answer."""
+    made = []
+    for seed in range(300):
+        scene = scenes[seed % len(scenes)]
+        turn = form(scene, random.Random(seed), FIRST_THEMES)
+        question, _, schema = turn.question.partition(f" {ANSWER_IN_JSON} ")
+        made.append((scene, question, json.loads(schema), json.loads(turn.answer)))
+    return made
+
+
+def test_answers_fit_their_schemas(filled):
+    for _, _, schema, answer in filled:
+        jsonschema.validate(answer, schema)
+        assert list(answer) == list(schema["properties"])
+
+
+def test_answers_are_true(filled):
+    checked = 0
+    for scene, question, _, answer in filled:
+        there = {thing.name: thing.count for thing in scene.things}
+        if isinstance(answer.get("things"), list):
+            assert set(answer["things"]) == set(there)
+        for name in CLASSES:
+            for key in (f"number_of_{plural(name)}", f"{name}_count"):
+                if key in answer:
+                    assert answer[key] == there.get(name, 0)
+                    checked += 1
+            if f"has_{name}" in answer:
+                assert answer[f"has_{name}"] in (("yes", True) if name in there else ("no", False))
+                checked += 1
+        if question.startswith("How many") and isinstance(answer.get("answer"), int):
+            asked = next(name for name in CLASSES if f" {plural(name)} " in f"{question} ")
+            assert answer["answer"] == there.get(asked, 0)
+            assert answer["answer"] < len(NUMBERS)
+            checked += 1
+    assert checked > 60
+
+
+def test_both_answers_are_common(filled):
+    truths = [value for *_, answer in filled for value in answer.values() if value in (True, False)]
+    yes = sum(value is True for value in truths) / len(truths)
+    assert 0.2 < yes < 0.8
