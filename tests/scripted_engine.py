@@ -99,6 +99,7 @@ class ScriptedEngine:
     def __init__(self, script: Callable[[Request], Answer] = obey) -> None:
         self._script = script
         self.requests: list[Request] = []
+        self.scores: dict[str, float] = {}
         self.closed = 0
 
     def generate(self, requests: Request | Sequence[Request]) -> list[Completion]:
@@ -132,6 +133,14 @@ class ScriptedEngine:
                 yield chunk
         finally:
             stream.close()
+
+    def score(self, request: Request, answers: Sequence[str]) -> list[float]:
+        self.requests.append(request)
+        return [self.scores.get(answer, -1.0) for answer in answers]
+
+    async def ascore(self, request: Request, answers: Sequence[str]) -> list[float]:
+        await asyncio.sleep(0)
+        return self.score(request, answers)
 
     def count(self, request: Request) -> Usage:
         words = sum(len(text_of(message).split()) for message in request.messages)

@@ -1,8 +1,9 @@
 """The shared backend: `Backend.load("bundled")` hosts a model, `generate` and `stream` ask it."""
 
 from memvr_integrations.backend.catalog import CATALOG, CatalogRow
-from memvr_integrations.backend.engine import Backend, Engine
+from memvr_integrations.backend.engine import Backend
 from memvr_integrations.backend.loading import LoadConfig
+from memvr_integrations.backend.protocol import Engine
 from memvr_integrations.backend.worker import QueueConfig
 from memvr_integrations.policy import ImagePolicy
 from memvr_integrations.tools import Tool, ToolCall, ToolCallDelta

@@ -165,6 +165,26 @@ class Constraint:
             self.structured = begun.startswith(b"<")
 
 
+class Dictation:
+    """An answer that is fixed beforehand, so that its probability can be read off.
+
+    It has the shape of a `Constraint`.
+    """
+
+    structured = False
+
+    def __init__(self, tokens: Sequence[int]) -> None:
+        self._tokens = iter(tokens)
+
+    def allowed(self) -> Tensor | None:
+        """Any token: the choice is replaced anyway, and probabilities stay the model's own."""
+        return None
+
+    def take(self, token: int, *, replayed: bool = False) -> int:
+        """The next token of the answer."""
+        return next(self._tokens, token)
+
+
 class _Vocabulary:
     """A model's tokens as bytes."""
 

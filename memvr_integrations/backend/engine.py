@@ -1,16 +1,16 @@
-"""The backend: one model in memory, many callers.
-
-`Engine` is what the integrations talk to; `Backend` is the one that hosts a model here.
-"""
+"""The backend: one model in memory, many callers."""
 
 import asyncio
 import weakref
 from collections.abc import AsyncGenerator, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
+
+import torch
 
 from memvr_integrations.backend.grammar import grammar_of
 from memvr_integrations.backend.host import Host
@@ -27,37 +27,11 @@ from memvr_integrations.backend.loading import (
 )
 from memvr_integrations.backend.vision import DEFAULT_CACHE_BYTES, FeatureCache
 from memvr_integrations.backend.worker import QueueConfig, Worker
-from memvr_integrations.errors import BackendClosedError
+from memvr_integrations.errors import BackendClosedError, RequestError
 from memvr_integrations.memvr import MemVRConfig
 from memvr_integrations.memvr.plan import window
 from memvr_integrations.policy import ImagePolicy
-from memvr_integrations.types import Chunk, Completion, Request, Usage
-
-
-class Engine(Protocol):
-    """Answers requests, here or elsewhere."""
-
-    @property
-    def name(self) -> str:
-        """The model's name."""
-
-    def generate(self, requests: Request | Sequence[Request]) -> list[Completion]:
-        """The answers, in the order of the requests."""
-
-    def stream(self, request: Request) -> Generator[Chunk, None, None]:
-        """The answer's chunks as they come; closing the generator stops the computing."""
-
-    async def agenerate(self, requests: Request | Sequence[Request]) -> list[Completion]:
-        """`generate` for asyncio; cancelling the task stops the computing."""
-
-    def astream(self, request: Request) -> AsyncGenerator[Chunk, None]:
-        """`stream` for asyncio; closing the generator stops the computing."""
-
-    def count(self, request: Request) -> Usage:
-        """How many tokens the request's prompt has, with nothing computed."""
-
-    def tokenize(self, text: str) -> list[int]:
-        """The model's tokens of a text."""
+from memvr_integrations.types import Chunk, Completion, Request, SamplingParams, Usage
 
 
 class Backend:
@@ -180,11 +154,11 @@ class Backend:
 
     async def agenerate(self, requests: Request | Sequence[Request]) -> list[Completion]:
         """`generate` for asyncio; cancelling the task stops the computing."""
+        return await self._agenerate([AsyncInbox(request) for request in _as_list(requests)])
+
+    async def _agenerate(self, inboxes: Sequence[AsyncInbox]) -> list[Completion]:
         room = asyncio.Semaphore(self._worker.config.max_waiting)
-        tasks = [
-            asyncio.ensure_future(self._collect(AsyncInbox(request), room))
-            for request in _as_list(requests)
-        ]
+        tasks = [asyncio.ensure_future(self._collect(inbox, room)) for inbox in inboxes]
         try:
             return await asyncio.gather(*tasks)
         finally:
@@ -196,6 +170,26 @@ class Backend:
         async with aclosing(self._chunks(AsyncInbox(request))) as chunks:
             async for chunk in chunks:
                 yield chunk
+
+    def score(self, request: Request, answers: Sequence[str]) -> list[float]:
+        """How likely the model is to begin its answer with each text: natural logarithms.
+
+        Nothing is sampled; MemVR acts as it would in an answer. For the share of one answer among
+        several take the softmax.
+
+        Raises:
+            RequestError: There is no answer, or one has no tokens.
+            MemVRError: As `generate` does.
+        """
+        plan = self._dictations(request, answers)
+        done = self._generate([BlockingInbox(*one) for _, one in plan])
+        return _summed(len(answers), [index for index, _ in plan], done)
+
+    async def ascore(self, request: Request, answers: Sequence[str]) -> list[float]:
+        """`score` for asyncio; cancelling the task stops the computing."""
+        plan = self._dictations(request, answers)
+        done = await self._agenerate([AsyncInbox(*one) for _, one in plan])
+        return _summed(len(answers), [index for index, _ in plan], done)
 
     def count(self, request: Request) -> Usage:
         """How many tokens the request's prompt has, images included; nothing is computed.
@@ -266,6 +260,20 @@ class Backend:
             room.release()
         return gather(completions)
 
+    def _dictations(
+        self, request: Request, answers: Sequence[str]
+    ) -> list[tuple[int, tuple[Request, tuple[int, ...]]]]:
+        """Every way to write every answer: the answer's index, a request for it, its tokens."""
+        self._check_open()
+        if not answers or not all(answers):
+            raise RequestError(f"answers={list(answers)!r} must hold texts, none of them empty.")
+        plain = replace(request, tools=(), tool_choice="auto", response_format=None)
+        return [
+            (index, (replace(plain, sampling=SamplingParams(max_tokens=len(ids))), ids))
+            for index, answer in enumerate(answers)
+            for ids in self._host.spellings(answer)
+        ]
+
     def _check_open(self) -> None:
         if not self._finalizer.alive:
             raise BackendClosedError("This backend was closed; load a new one.")
@@ -322,11 +330,20 @@ class Backend:
             deadline=inbox.deadline,
             left=inbox.left,
             grammar=grammar,
+            dictated=inbox.dictated,
         )
 
 
 def _as_list(requests: Request | Sequence[Request]) -> list[Request]:
     return [requests] if isinstance(requests, Request) else list(requests)
+
+
+def _summed(answers: int, indices: Sequence[int], done: Sequence[Completion]) -> list[float]:
+    """The logarithm of each answer's probability, over all the ways to write it."""
+    ways: list[list[float]] = [[] for _ in range(answers)]
+    for index, completion in zip(indices, done, strict=True):
+        ways[index].append(sum(token.logprob for token in completion.tokens))
+    return [float(torch.tensor(logs).logsumexp(0)) for logs in ways]
 
 
 def _completions(chunks: Iterable[Chunk]) -> Iterator[tuple[int, Completion]]:

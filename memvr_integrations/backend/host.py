@@ -10,7 +10,7 @@ import torch
 from jinja2 import TemplateError
 from torch import Tensor
 
-from memvr_integrations.backend.constraint import Constraint, Grammars
+from memvr_integrations.backend.constraint import Constraint, Dictation, Grammars
 from memvr_integrations.backend.conversation import plain_messages, without_system
 from memvr_integrations.backend.jobs import Job, Prompt
 from memvr_integrations.backend.loading import LoadedModel
@@ -107,12 +107,22 @@ class Host:
         self.constraint(job, prompt)  # refuses here what could not end in time
         return prompt
 
+    def spellings(self, text: str) -> list[tuple[int, ...]]:
+        """The ways in which an answer may begin with a text: with and without a blank before it."""
+        found = {
+            tuple(self.tokenizer(start + text, add_special_tokens=False).input_ids): None
+            for start in ("", " ")
+        }
+        return list(found)
+
     def limit(self, job: Job, prompt: Prompt) -> int:
         """How many tokens an answer may have."""
         return min(job.request.sampling.max_tokens, self.context - prompt.length)
 
-    def constraint(self, job: Job, prompt: Prompt) -> Constraint | None:
-        """What holds a new answer of this job to its grammar, if it has one."""
+    def constraint(self, job: Job, prompt: Prompt) -> Constraint | Dictation | None:
+        """What holds a new answer of this job to its grammar or its text, if it has one."""
+        if job.dictated:
+            return Dictation(job.dictated)
         if job.grammar is None:
             return None
         return self.grammars.start(job.grammar, self.limit(job, prompt))

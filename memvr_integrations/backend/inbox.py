@@ -16,11 +16,12 @@ from memvr_integrations.types import Chunk, Request
 class Inbox:
     """One caller of one request: its deadline, and whether it still waits.
 
-    The clock starts here, before a place in the queue or a picture is waited for.
+    The clock starts here, before a place in the queue or a picture is waited for. `dictated` are
+    the tokens of an answer of which only the probability is wanted.
     """
 
-    def __init__(self, request: Request) -> None:
-        self.request = request
+    def __init__(self, request: Request, dictated: tuple[int, ...] = ()) -> None:
+        self.request, self.dictated = request, dictated
         self.deadline = math.inf if request.timeout is None else time.monotonic() + request.timeout
         self.left = threading.Event()
 
@@ -42,8 +43,8 @@ class Inbox:
 class BlockingInbox(Inbox):
     """A thread waits here."""
 
-    def __init__(self, request: Request) -> None:
-        super().__init__(request)
+    def __init__(self, request: Request, dictated: tuple[int, ...] = ()) -> None:
+        super().__init__(request, dictated)
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
 
     def put(self, event: Event) -> None:
@@ -67,8 +68,8 @@ class BlockingInbox(Inbox):
 class AsyncInbox(Inbox):
     """An asyncio task waits here; made inside its event loop."""
 
-    def __init__(self, request: Request) -> None:
-        super().__init__(request)
+    def __init__(self, request: Request, dictated: tuple[int, ...] = ()) -> None:
+        super().__init__(request, dictated)
         self._loop = asyncio.get_running_loop()
         self._events: asyncio.Queue[Event] = asyncio.Queue()
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from memvr_integrations.backend.answer import AnswerText
 from memvr_integrations.backend.calls import CallReader
-from memvr_integrations.backend.constraint import Constraint
+from memvr_integrations.backend.constraint import Constraint, Dictation
 from memvr_integrations.backend.grammar import Grammar
 from memvr_integrations.backend.sampling import RowSampler
 from memvr_integrations.errors import MemVRError, RequestTimeoutError
@@ -58,6 +58,7 @@ class Job:
     deadline: float
     left: threading.Event = field(default_factory=threading.Event)
     grammar: Grammar | None = None
+    dictated: tuple[int, ...] = ()
     failed: bool = False
     prompt: Prompt | None = None
     rows: list["Row"] = field(default_factory=list)
@@ -88,7 +89,7 @@ class Row:
         self.calls = CallReader()
         self.restart()
 
-    def restart(self, constraint: Constraint | None = None) -> None:
+    def restart(self, constraint: Constraint | Dictation | None = None) -> None:
         """Begin to compute, also again after a batch that failed.
 
         Tokens that were already generated are forced to come out the same (`replay`), so what a

@@ -1,4 +1,7 @@
-"""LangChain: `ChatMemVR(model="llava-1.5-7b")`, a local vision chat model that looks twice."""
+"""LangChain: `ChatMemVR(model="llava-1.5-7b")`, a local vision chat model that looks twice.
+
+`memvr_integrations.langchain.decisions` holds `MemVRDecision`, where langchain-core has decisions.
+"""
 
 from memvr_integrations.langchain.abstention import Abstention, AbstentionError
 from memvr_integrations.langchain.blocks import image_block

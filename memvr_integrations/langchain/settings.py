@@ -22,8 +22,8 @@ from pydantic import (
 
 from memvr_integrations import __version__
 from memvr_integrations.backend.catalog import find
-from memvr_integrations.backend.engine import Engine
 from memvr_integrations.backend.loading import Dtype, LoadConfig, Quantization
+from memvr_integrations.backend.protocol import Engine
 from memvr_integrations.backend.registry import Leases
 from memvr_integrations.errors import ConfigError, RequestError
 from memvr_integrations.langchain.answers import PROVIDER

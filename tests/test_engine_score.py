@@ -1,0 +1,80 @@
+"""How likely an answer is, without sampling one."""
+
+import math
+
+import pytest
+import torch
+
+from memvr_integrations.backend import Backend
+from memvr_integrations.errors import RequestError
+from memvr_integrations.memvr import MemVRConfig
+
+ALWAYS = MemVRConfig(starting_layer=2, ending_layer=9, entropy_threshold=0.0, retracing_ratio=0.2)
+
+
+def by_hand(backend: Backend, request, text: str) -> float:
+    """The same from one forward pass of the plain model."""
+    host = backend._host
+    messages = [
+        {
+            "role": "user",
+            "content": [
+                {"type": "image", "image": request.images[0].source},
+                {"type": "text", "text": request.messages[0].content[-1].text},
+            ],
+        }
+    ]
+    inputs = host.processor.apply_chat_template(
+        messages,
+        tokenize=True,
+        return_dict=True,
+        return_tensors="pt",
+        add_generation_prompt=True,
+    )
+    total = []
+    for spelling in host.spellings(text):
+        ids = torch.cat([inputs["input_ids"], torch.tensor([spelling])], 1)
+        with torch.inference_mode():
+            out = host.model(
+                input_ids=ids,
+                attention_mask=torch.ones_like(ids),
+                pixel_values=inputs["pixel_values"],
+            )
+        logs = out.logits[0, -len(spelling) - 1 : -1].log_softmax(-1)
+        total.append(sum(logs[at, token].item() for at, token in enumerate(spelling)))
+    return float(torch.tensor(total).logsumexp(0))
+
+
+def test_scores_are_those_of_the_model(backend, ask):
+    request = ask("Is there a cow?", 0, memvr=None)
+    answers = ["Yes", "No", "A farm scene with two cows."]
+    for answer, score in zip(answers, backend.score(request, answers), strict=True):
+        assert score == pytest.approx(by_hand(backend, request, answer), abs=1e-3)
+
+
+async def test_both_ways_to_ask_agree(backend, ask):
+    request = ask("Is there a cow?", 0)
+    assert await backend.ascore(request, ["Yes", "No"]) == pytest.approx(
+        backend.score(request, ["Yes", "No"]), abs=1e-4
+    )
+
+
+def test_the_likelier_answer_is_the_one_that_is_given(backend, ask):
+    request = ask("Is there a cow? Answer yes or no.", 0, max_tokens=1)
+    [done] = backend.generate(request)
+    scores = dict(zip(("Yes", "No"), backend.score(request, ["Yes", "No"]), strict=True))
+    assert max(scores, key=scores.get) == done.text
+    assert sum(math.exp(score) for score in scores.values()) <= 1 + 1e-4
+
+
+def test_memvr_acts_on_scores(backend, ask):
+    plain, armed = (
+        backend.score(ask("Is there a cow?", 0, memvr=memvr), ["Yes"]) for memvr in (None, ALWAYS)
+    )
+    assert plain != armed
+
+
+@pytest.mark.parametrize("answers", [[], [""], ["Yes", ""]])
+def test_nothing_has_no_score(backend, ask, answers):
+    with pytest.raises(RequestError, match="must hold texts"):
+        backend.score(ask("Is there a cow?", 0), answers)
