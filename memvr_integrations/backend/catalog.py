@@ -11,7 +11,7 @@ from pathlib import Path
 
 from huggingface_hub import try_to_load_from_cache
 
-from memvr_integrations.bundled import PRESET, WEIGHTS
+from memvr_integrations.bundled import ABSTENTION, PRESET, WEIGHTS
 from memvr_integrations.memvr import MemVRConfig
 
 
@@ -58,6 +58,7 @@ CATALOG: tuple[CatalogRow, ...] = (
         preset=PRESET,
         calibrated=True,
         photographs=False,
+        abstention=ABSTENTION,
         note="In the package. Knows drawn scenes only; for trying things and for tests.",
     ),
     CatalogRow(

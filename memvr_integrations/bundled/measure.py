@@ -22,7 +22,13 @@ from memvr_integrations.bundled.questions import SHORT
 from memvr_integrations.bundled.scenes import Scene, Sprites, draw_scene, sample_names
 from memvr_integrations.bundled.words import CLASSES, COLORS, NUMBERS, classes_of, plural
 from memvr_integrations.bundled.words import with_article as a
-from memvr_integrations.memvr import MemVRConfig, RowTrace, VisualMemory, retracing
+from memvr_integrations.memvr import (
+    MemVRConfig,
+    RowTrace,
+    VisualMemory,
+    layer_entropy,
+    retracing,
+)
 
 NEGATIVES = ("random", "popular", "adversarial")
 _BATCH = 64
@@ -180,6 +186,40 @@ class Examinee:
             new = ids[:, inputs["input_ids"].shape[1] :]
             answers += self.processor.tokenizer.batch_decode(new, skip_special_tokens=True)
         return [answer.strip() for answer in answers]
+
+    @torch.inference_mode()
+    def say_and_doubt(
+        self, features: Tensor, asked: Sequence[tuple[int, str]], *, tokens: int = 24
+    ) -> tuple[list[str], Tensor]:
+        """Greedy answers to (scene, question) pairs, MemVR off, and how unsure each is.
+
+        That is the highest entropy of the output (0 to 1) over the tokens of an answer that hold
+        a letter or a digit; (questions,).
+        """
+        answers, doubts = list[str](), list[Tensor]()
+        tokenizer = self.processor.tokenizer
+        speaks = torch.tensor(
+            [
+                any(map(str.isalnum, tokenizer.decode([token], skip_special_tokens=True)))
+                for token in range(self.model.config.get_text_config().vocab_size)
+            ]
+        )
+        for batch in _batches(len(asked)):
+            owners = [asked[i][0] for i in batch]
+            inputs = self._inputs([asked[i][1] for i in batch], features.shape[1])
+            output = self._generate(
+                **inputs,
+                **_seen(owners, features),
+                max_new_tokens=tokens,
+                do_sample=False,
+                return_dict_in_generate=True,
+                output_logits=True,
+            )
+            new = output.sequences[:, inputs["input_ids"].shape[1] :]  # type: ignore[attr-defined]
+            answers += tokenizer.batch_decode(new, skip_special_tokens=True)
+            entropy = layer_entropy(torch.stack(output.logits, 1))  # type: ignore[attr-defined]
+            doubts.append((entropy * speaks[new]).max(1).values)
+        return [answer.strip() for answer in answers], torch.cat(doubts)
 
     def _inputs(self, texts: Sequence[str], tokens: int) -> dict[str, Tensor]:
         tokenizer = self.processor.tokenizer

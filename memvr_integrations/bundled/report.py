@@ -22,6 +22,7 @@ from memvr_integrations.bundled.trials import (
     entropy_auc,
     sweep,
 )
+from memvr_integrations.bundled.withholding import Answers, best_threshold, withheld
 from memvr_integrations.bundled.words import classes_of
 from memvr_integrations.memvr import MemVRConfig
 
@@ -71,6 +72,19 @@ fires on it late in the decoder.
 """
 
 
+_WITHHOLDING = """\
+## When to withhold an answer
+
+MemVR off. Yes/no, counting and colour questions, answered in a sentence; an answer is withheld when
+the entropy of the model's output was above a threshold at any token that says something. The
+threshold, {threshold}, was chosen on dev scenes of both kinds of art: there it catches the most
+wrong answers beyond the share of right ones that it costs. It is the default of `with_abstention`
+on this model. The AUC (50 is chance) says how well that entropy tells wrong answers from right
+ones, whatever the threshold.
+
+"""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Sizes:
     """Scenes a condition: to test abilities, to compare MemVR with its controls, to tune."""
@@ -97,6 +111,7 @@ def write_page(evidence: Evidence, *, unseen: Path, sizes: Sizes, out: Path) -> 
     scenes = held_out_scenes(sizes.test, themes=themes, seed=_TEST_SEED, files=[SPRITES])
     foreign = held_out_scenes(sizes.test, themes=themes, seed=_TEST_SEED, files=[unseen])
     tuning = held_out_scenes(sizes.dev, themes=themes, seed=_DEV_SEED, files=[SPRITES])
+    tuning_foreign = held_out_scenes(sizes.dev, themes=themes, seed=_DEV_SEED, files=[unseen])
     tell("what the model can do")
     full = [
         evidence.condition("same art, new scenes", scenes),
@@ -125,6 +140,14 @@ def write_page(evidence: Evidence, *, unseen: Path, sizes: Sizes, out: Path) -> 
     tell("entropy")
     layers = evidence.examinee.model.config.get_text_config().num_hidden_layers
     sections.append(_ENTROPY + "\n" + _lines(entropy_auc(evidence, clean, layers)))
+    tell("withholding")
+    tuned = [
+        Answers(evidence, evidence.condition("same art", tuning)),
+        Answers(evidence, evidence.condition("unseen art", tuning_foreign)),
+    ]
+    threshold = best_threshold(tuned)
+    judged = [Answers(evidence, one) for one in (clean, *degraded, new_art)]
+    sections.append(_WITHHOLDING.format(threshold=threshold) + _lines(withheld(judged, threshold)))
     sections.append(_sweep_section(found.lines, found.beyond_chance, sizes.dev))
     out.write_text("\n\n".join(section.strip() for section in sections) + "\n")
     tell(f"wrote {out}")
