@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any, Self
 
 from langchain_core.language_models import BaseChatModel, ModelProfile
 from langchain_core.language_models.base import LangSmithParams
@@ -15,6 +15,7 @@ from pydantic import (
     InstanceOf,
     PrivateAttr,
     SecretStr,
+    SkipValidation,
     StrictBool,
     field_validator,
     model_validator,
@@ -83,7 +84,7 @@ class ChatSettings(BaseChatModel):
     revision: str | None = None
     allow_image_urls: bool | tuple[str, ...] = False
     image_dirs: tuple[Path, ...] = ()
-    engine: Any = Field(default=None, exclude=True, repr=False)
+    engine: SkipValidation[Engine | None] = Field(default=None, exclude=True, repr=False)
 
     _leases: Leases = PrivateAttr(default_factory=Leases)
 
@@ -233,13 +234,12 @@ class ChatSettings(BaseChatModel):
     def _engine(self, options: Mapping[str, Any]) -> Engine:
         name = options.get("model", self.model)
         if self.engine is not None and name == self.model:
-            return cast(Engine, self.engine)
+            return self.engine
         return self._leases.get(name, self._load_config())
 
     async def _aengine(self, options: Mapping[str, Any]) -> Engine:
-        ready = self.engine or self._leases.holds(
-            options.get("model", self.model), self._load_config()
-        )
-        if ready:
+        name = options.get("model", self.model)
+        given = self.engine is not None and name == self.model
+        if given or self._leases.holds(name, self._load_config()):
             return self._engine(options)
         return await asyncio.to_thread(self._engine, options)  # loading must not hold up the loop
