@@ -8,7 +8,19 @@ import warnings
 
 import numpy as np
 import pytest
-from pictures import ENCODED, PICTURE, PIXELS, PNG, encode, png_claiming, refused, same
+from pictures import (
+    BLACK,
+    ENCODED,
+    PICTURE,
+    PIXELS,
+    PNG,
+    RED,
+    WHITE,
+    encode,
+    png_claiming,
+    refused,
+    same,
+)
 from PIL import Image, ImageCms
 
 from memvr_integrations.backend.images import ImagePolicy, load_image, pixel_hash
