@@ -1,7 +1,8 @@
 """LangChain: a model that says when it can't tell.
 
-What is written down is how unsure the model was of the words that matter; above the threshold the
-answer is withheld. Choose the threshold on pictures of which you know the truth.
+How unsure the model was of the words that matter is known; above a threshold the answer is
+withheld. For the model in the box the threshold was measured. For others choose one, on pictures
+of which you know the truth: `with_abstention(threshold=0.3)`.
 """
 
 from pathlib import Path
@@ -18,7 +19,7 @@ QUESTIONS = (
     ("fork-no-knife.png", "Is there a knife in the picture?"),
 )
 
-careful = ChatMemVR(model="bundled").with_abstention(threshold=0.3)
+careful = ChatMemVR(model="bundled").with_abstention()
 asked = [[HumanMessage([image_block(IMAGES / name), text])] for name, text in QUESTIONS]
 for (name, text), answer in zip(QUESTIONS, careful.batch(asked), strict=True):
     record = answer.response_metadata["memvr"]

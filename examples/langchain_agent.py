@@ -1,7 +1,8 @@
 """LangChain: an agent with a tool that gives it a picture.
 
-The model in the box was never trained for tools, so left to itself it answers at once. Here the
-first step has to be a look; the picture comes back in the tool's message, and the model sees it.
+The model in the box was never trained to be an agent: left to itself it answers at once, and a
+conversation with calls in it confuses it. So its first step here has to be a look, and its second
+is asked as if the picture had come with the question. A larger model needs no such middleware.
 """
 
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from typing import Literal
 
 from langchain.agents import create_agent
 from langchain.agents.middleware import ModelRequest, ModelResponse, wrap_model_call
-from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
 from memvr_integrations.langchain import ChatMemVR, image_block
 
@@ -26,8 +27,12 @@ def look(camera: Literal["kitchen", "farm"]) -> list[object]:
 def look_first(
     request: ModelRequest, handler: Callable[[ModelRequest], ModelResponse]
 ) -> ModelResponse:
-    answered = any(isinstance(message, AIMessage) for message in request.messages)
-    return handler(request.override(tool_choice="none" if answered else "look"))
+    *_, last = request.messages
+    if not isinstance(last, ToolMessage):
+        return handler(request.override(tool_choice="look"))
+    question = request.messages[0]
+    shown = HumanMessage([*last.content, *question.content_blocks])
+    return handler(request.override(messages=[shown], tools=[]))
 
 
 agent = create_agent(ChatMemVR(model="bundled"), [look], middleware=[look_first])

@@ -10,5 +10,5 @@ WEIGHTS = Path(__file__).parent / "weights"
 PRESET = MemVRConfig.preset("llava").for_depth(12)
 """What MemVR does on this model by default; `docs/evidence.md` says what it brings."""
 
-ABSTENTION: float | None = None
+ABSTENTION = 0.17
 """Output entropy above which an answer is better withheld, as `docs/evidence.md` found it."""

@@ -1,0 +1,29 @@
+"""LangChain: answers as data that always fits a schema.
+
+The grammar keeps the form; what is filled in comes from the model. The model in the box is not
+good at that, and this shows it: valid every time, true by luck.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+from langchain_core.messages import HumanMessage
+from pydantic import BaseModel, Field
+
+from memvr_integrations.langchain import ChatMemVR, image_block
+
+IMAGES = Path(__file__).parent / "images"
+
+
+class Found(BaseModel):
+    """What the picture shows."""
+
+    place: Literal["farm", "kitchen"]
+    sheep: int = Field(ge=0, le=4)
+    has_dog: bool
+
+
+finding = ChatMemVR(model="bundled").with_structured_output(Found)
+for name in ("farm.png", "kitchen.png", "three-sheep.png"):
+    picture = HumanMessage([image_block(IMAGES / name), "What is in the picture?"])
+    print(f"{name}: {finding.invoke([picture])!r}")
