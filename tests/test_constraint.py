@@ -80,6 +80,15 @@ SCHEMAS = [
     NODE,
     {"type": "array", "items": {"type": "number", "minimum": -1}, "minItems": 2, "maxItems": 4},
     {},
+    {"type": "number", "exclusiveMinimum": 0},
+    {"type": "number", "exclusiveMaximum": 0.05, "minimum": 0.01},
+    {"type": "integer", "multipleOf": 7, "minimum": 100},
+    {"type": "object", "patternProperties": {"^[a-z]{1,4}$": {"type": "integer"}}},
+    {
+        "type": "object",
+        "propertyNames": {"enum": ["a", "b"]},
+        "additionalProperties": {"type": "boolean"},
+    },
     {"type": "string", "pattern": "^(ab)*c$"},
     {
         "oneOf": [

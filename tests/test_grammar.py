@@ -75,7 +75,6 @@ def test_listed_properties_are_all_there_are():
     "schema",
     [
         COLOR | {"additionalProperties": {"type": "integer"}},
-        COLOR | {"patternProperties": {"^x": {}}},
         {"allOf": [COLOR, {"type": "object", "properties": {"n": {"type": "integer"}}}]},
         {"type": "object"},
     ],
@@ -119,6 +118,36 @@ def test_different_values_of_a_short_enum_are_listed():
     }
     assert len(schema_of(values)["enum"]) == 8
     assert "uniqueItems" not in schema_of({"type": "array", "uniqueItems": False})
+
+
+def test_keys_that_must_match_are_properties():
+    number = {"type": "object", "additionalProperties": {"type": "boolean"}}
+    listed = schema_of(number | {"propertyNames": {"enum": ["a", "b"]}})
+    assert listed["properties"] == {"a": {"type": "boolean"}, "b": {"type": "boolean"}}
+    matched = schema_of(number | {"propertyNames": {"pattern": "^[a-z]+$"}})
+    assert matched["patternProperties"] == {"^([a-z]+)$": {"type": "boolean"}}
+    assert listed["additionalProperties"] is matched["additionalProperties"] is False
+
+
+def test_keys_with_a_pattern_are_all_there_are():
+    schema = {"type": "object", "patternProperties": {"^x": {"type": "integer"}}}
+    assert schema_of(schema)["additionalProperties"] is False
+
+
+def test_of_two_bounds_the_tighter_holds():
+    assert schema_of({"type": "integer", "minimum": 5, "exclusiveMinimum": 5}) == {
+        "type": "integer",
+        "exclusiveMinimum": 5,
+        "maximum": 2**53 - 1,
+    }
+    assert "exclusiveMaximum" not in schema_of(
+        {"type": "number", "maximum": 3, "exclusiveMaximum": 5}
+    )
+
+
+def test_constants_are_always_written():
+    schema = {"type": "object", "properties": {"kind": {"const": "cat"}, "age": {}}}
+    assert schema_of(schema)["required"] == ["kind"]
 
 
 def test_what_repeated_keys_could_break_is_refused():

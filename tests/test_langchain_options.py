@@ -34,6 +34,26 @@ def plain(x: int) -> str:
     return str(x)
 
 
+class Tree(BaseModel):
+    """A tree."""
+
+    kids: list["Tree"] = []
+
+
+@tool
+def plant(tree: Tree) -> str:
+    """Plants a tree."""
+    return ""
+
+
+@pytest.mark.parametrize("given", [Tree, plant])
+def test_a_class_that_contains_itself_stays_whole(given):
+    [made] = to_tools([openai_tool(given)])
+    kids = made.parameters["$defs"]["Tree"]["properties"]["kids"]
+    assert kids["items"] == {"$ref": "#/$defs/Tree"}
+    assert to_schema(Tree)["$defs"]["Tree"]["properties"]["kids"] == kids
+
+
 SCHEMA = {
     "title": "zoom",
     "description": "Shows a part of the picture, larger.",

@@ -2,6 +2,7 @@ import copy
 import gc
 import pickle
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -70,7 +71,10 @@ def test_what_is_dropped_gives_back(registry, loaded):
     leases.get("a", CPU)
     del leases
     gc.collect()
-    assert loaded[0].closed
+    end = time.monotonic() + 10
+    while not loaded[0].closed:  # another thread closes it
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 @pytest.mark.parametrize("remake", [copy.copy, copy.deepcopy])
@@ -110,3 +114,33 @@ def test_a_failure_is_told_and_leaves_nothing(loaded):
     with pytest.raises(ModelLoadError):
         Leases(registry).get("a", CPU)
     assert registry.users("a") == 0
+
+
+def test_garbage_collected_in_the_middle_of_anything_locks_nothing_up(registry):
+    """Finalizers may run in any thread, at any line: also inside the registry."""
+
+    class Owner:
+        pass
+
+    def leave_garbage():
+        owner = Owner()
+        owner.itself, owner.leases = owner, Leases(registry)
+        owner.leases.get("a", CPU)
+
+    def churn():
+        keep = Leases(registry)
+        for round_ in range(300):
+            leave_garbage()
+            keep.get(f"b{round_ % 5}", CPU)
+            if round_ % 20 == 0:
+                keep.release()
+
+    before = gc.get_threshold()
+    gc.set_threshold(20)
+    try:
+        worker = threading.Thread(target=churn, daemon=True)
+        worker.start()
+        worker.join(20)
+    finally:
+        gc.set_threshold(*before)
+    assert not worker.is_alive()

@@ -24,9 +24,11 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 _LONGEST_END = 4096  # tokens; a grammar whose answers can't end sooner is taken for endless
-_WALKS = 24
+_WALKS, _WALK = 8, 128
 _STRING_LIKE = 48  # where more tokens than this may follow, they are a string's content
-_ENDS = ('"', "}", "]", "</", ">", "n", "t", "f", *"0123456789", "[", "{", ",", ":", " ")
+_ENDS = ('"', "}", "]", "</", ">", "n", "t", "f")
+_DIGITS = "0123456789"
+_OPENERS = ("[", "{", ",", ":", " ")
 
 
 class Grammars:
@@ -196,7 +198,10 @@ class _Vocabulary:
         by_text: dict[bytes, int] = {}
         for token, text in enumerate(texts):
             by_text.setdefault(text, token)
-        self._closers = [by_text[end.encode()] for end in _ENDS if end.encode() in by_text]
+        self._ends, self._digits, self._openers = (
+            [by_text[text.encode()] for text in texts if text.encode() in by_text]
+            for texts in (_ENDS, _DIGITS, _OPENERS)
+        )
 
     def mask(self, matcher: LLMatcher) -> np.ndarray:
         """The tokens that may come next, (vocabulary,) bool."""
@@ -212,7 +217,7 @@ class _Vocabulary:
         straight = self._walk(matcher, most, None)
         if straight is not None:
             return straight
-        walks = [self._walk(matcher, min(most, 256), random.Random(i)) for i in range(_WALKS)]
+        walks = [self._walk(matcher, min(most, _WALK), random.Random(i)) for i in range(_WALKS)]
         return min((walk for walk in walks if walk is not None), key=len, default=None)
 
     def _walk(self, matcher: LLMatcher, most: int, rng: random.Random | None) -> list[int] | None:
@@ -220,19 +225,22 @@ class _Vocabulary:
         while not probe.is_accepting():
             if len(path) >= most or probe.is_error():
                 return None
-            forced = probe.compute_ff_tokens() or [self._next(probe, rng)]
+            forced = probe.compute_ff_tokens() or [self._next(probe, rng, len(path))]
             if not probe.consume_tokens(forced):
                 return None
             path += forced
         return path
 
-    def _next(self, matcher: LLMatcher, rng: random.Random | None) -> int:
+    def _next(self, matcher: LLMatcher, rng: random.Random | None, at: int) -> int:
         mask = self.mask(matcher)
-        closing = [token for token in self._closers if mask[token]]
+        # Another digit at each step: 0.000... would never come to be above 0.
+        turn = at % 10
+        digits = [*self._digits[turn:], *self._digits[:turn]]
+        closing = [token for token in (*self._ends, *digits, *self._openers) if mask[token]]
         choices = np.nonzero(mask)[0]
         if rng is not None:
             few = closing[:2] or choices.tolist()
             return int(rng.choice(few if rng.random() < 0.5 else choices.tolist()))
-        if closing and (len(choices) <= _STRING_LIKE or closing[0] == self._closers[0]):
+        if closing and (len(choices) <= _STRING_LIKE or closing[0] == self._ends[0]):
             return closing[0]
         return int(choices[self._length[choices].argmax()])

@@ -103,19 +103,29 @@ def _embedded(schema: JsonSchema, *, as_object: bool = False) -> str:
     # Parts that apply together may each list a share of the properties.
     closed = not any(_several(node.get("allOf")) for node in _nodes(plain))
     for node in _nodes(plain):
-        _settle(node)
+        _settle(node, plain)
         if closed and _is_plain_object(node):
             node["additionalProperties"] = False
+        _require_constants(node)
     return json.dumps(plain | {"x-guidance": _LAYOUT})
 
 
-def _settle(node: dict[str, object]) -> None:
+def _settle(node: dict[str, object], root: Mapping[str, object]) -> None:
     """Narrow what a schema leaves open to what every reader understands."""
     form = node.get("format")
     if form not in _FORMATS:
         node.pop("format", None)
     if form in _PATTERNS:
         node.setdefault("pattern", f"^({_PATTERNS[str(form)]})$")
+    _name_keys(node, root)
+    for inclusive, exclusive, tighter in (
+        ("minimum", "exclusiveMinimum", max),
+        ("maximum", "exclusiveMaximum", min),
+    ):
+        # Of two bounds on one side the tighter holds; llguidance takes one.
+        if isinstance(edge := node.get(exclusive), int | float) and inclusive in node:
+            open_end = tighter(edge, node[inclusive]) == edge  # type: ignore[call-overload]
+            del node[inclusive if open_end else exclusive]
     kinds = node.get("type")
     if kinds in ("integer", "number") or _several(kinds):
         if not node.keys() & {"minimum", "exclusiveMinimum"}:
@@ -132,6 +142,37 @@ def _settle(node: dict[str, object]) -> None:
             f"minProperties={least} can't be enforced while decoding, because a model may repeat "
             "a key; name the properties and list them in 'required'."
         )
+
+
+def _require_constants(node: dict[str, object]) -> None:
+    """Write properties that have one value only, for that value may tell which class is meant."""
+    properties, required = node.get("properties"), node.get("required", [])
+    if isinstance(properties, dict) and isinstance(required, list):
+        fixed = [key for key, one in properties.items() if isinstance(one, dict) and "const" in one]
+        if fixed:
+            node["required"] = [*required, *(key for key in fixed if key not in required)]
+
+
+def _name_keys(node: dict[str, object], root: Mapping[str, object]) -> None:
+    """Say by properties what `propertyNames` says of keys; llguidance knows only those."""
+    names = node.get("propertyNames")
+    definitions = root.get("$defs")
+    if isinstance(names, dict) and isinstance(definitions, dict) and "$ref" in names:
+        names = definitions.get(str(names["$ref"]).removeprefix("#/$defs/"))
+    if not isinstance(names, dict) or "properties" in node:
+        return
+    value = node.get("additionalProperties", {})
+    pattern = names.get("pattern") or _PATTERNS.get(str(names.get("format")))
+    if isinstance(enum := names.get("enum"), list):
+        node["properties"] = dict.fromkeys(map(str, enum), value)
+    elif pattern:
+        node["patternProperties"] = {
+            f"^({str(pattern).removeprefix('^').removesuffix('$')})$": value
+        }
+    else:
+        return
+    del node["propertyNames"]
+    node["additionalProperties"] = False
 
 
 def _choices(node: Mapping[str, object]) -> list[list[object]] | None:
@@ -152,9 +193,9 @@ def _is_plain_object(node: Mapping[str, object]) -> bool:
 
     Others are then left out: they would be valid, but nobody asked for them.
     """
-    open_ended = ("additionalProperties", "patternProperties", "unevaluatedProperties")
-    combined = ("$ref", *_LISTS)
-    return "properties" in node and not any(key in node for key in (*open_ended, *combined))
+    others = ("additionalProperties", "unevaluatedProperties", "$ref", *_LISTS)
+    listed = "properties" in node or "patternProperties" in node
+    return listed and not any(key in node for key in others)
 
 
 def _several(parts: object) -> bool:

@@ -4,6 +4,7 @@ Integrations make many small model objects (a copy for every binding, one for ea
 They share what is in memory through here.
 """
 
+import queue
 import threading
 import weakref
 from collections.abc import Callable
@@ -31,10 +32,24 @@ class Registry:
         self._load = load
         self._entries: dict[_Key, _Entry] = {}
         self._lock = threading.Lock()
+        self._dropped: queue.SimpleQueue[_Key] = queue.SimpleQueue()
+        self._reaper: threading.Thread | None = None
+
+    def drop(self, key: _Key) -> None:
+        """`release` at some later time, in another thread.
+
+        For the garbage collector, which may run in any thread at any line, under any lock.
+        """
+        self._dropped.put(key)
 
     def acquire(self, key: _Key) -> Backend:
         """The backend of a model, loaded if nobody has it yet; give it back with `release`."""
         with self._lock:
+            if self._reaper is None:
+                self._reaper = threading.Thread(
+                    target=self._reap, name="memvr-registry", daemon=True
+                )
+                self._reaper.start()
             entry = self._entries.setdefault(key, _Entry())
             entry.users += 1
         try:
@@ -56,6 +71,10 @@ class Registry:
             del self._entries[key]
         if entry.backend is not None:
             entry.backend.close()
+
+    def _reap(self) -> None:
+        while True:
+            self.release(self._dropped.get())
 
     def users(self, name: str) -> int:
         """How many hold a backend of a model."""
@@ -88,7 +107,7 @@ class Leases:
         self._registry = registry
         self._held: dict[_Key, Backend] = {}
         self._lock = threading.Lock()
-        self._finalizer = weakref.finalize(self, _release, registry, self._held)
+        self._finalizer = weakref.finalize(self, _give_back, registry.drop, self._held)
 
     def get(self, name: str, config: LoadConfig) -> Backend:
         """The backend of a model; loads it where nobody has."""
@@ -105,7 +124,7 @@ class Leases:
     def release(self) -> None:
         """Give everything back; the next `get` takes it anew."""
         with self._lock:
-            _release(self._registry, self._held)
+            _give_back(self._registry.release, self._held)
 
     def __eq__(self, other: object) -> bool:
         """What is in memory makes no difference between two models."""
@@ -128,7 +147,7 @@ class Leases:
         return type(self), ()
 
 
-def _release(registry: Registry, held: dict[_Key, Backend]) -> None:
+def _give_back(give: Callable[[_Key], None], held: dict[_Key, Backend]) -> None:
     while held:
         key, _ = held.popitem()
-        registry.release(key)
+        give(key)

@@ -4,7 +4,10 @@ import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeAlias
 
+from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_json_schema, convert_to_openai_tool
+from langchain_core.utils.pydantic import is_basemodel_subclass
+from pydantic import BaseModel
 
 from memvr_integrations.errors import RequestError
 from memvr_integrations.tools import JsonSchema, Tool
@@ -24,7 +27,13 @@ def openai_tool(tool: object) -> dict[str, object]:
             f"The tool {form!r} would run on a provider's servers; give a function, a pydantic "
             "class or a tool of your own."
         )
-    return form
+    model = tool.tool_call_schema if isinstance(tool, BaseTool) else tool
+    whole = _whole_schema(model)
+    if whole is None:
+        return form
+    function = form["function"]
+    assert isinstance(function, dict)
+    return {**form, "function": {**function, "parameters": whole}}
 
 
 def to_tools(forms: Iterable[Mapping[str, object]]) -> tuple[Tool, ...]:
@@ -82,8 +91,28 @@ def to_schema(form: object) -> JsonSchema | None:
             return schema
         if not form.keys() & {"title", "name"}:
             return form
-    schema = convert_to_json_schema(form)  # type: ignore[arg-type]
-    return schema
+    return json_schema_of(form)
+
+
+def json_schema_of(form: object) -> dict[str, object]:
+    """The JSON schema of a class, a TypedDict or a schema in OpenAI's form."""
+    whole = _whole_schema(form)
+    converted: dict[str, object] = convert_to_json_schema(form) if whole is None else whole  # type: ignore[arg-type]
+    return converted
+
+
+def _whole_schema(model: object) -> dict[str, object] | None:
+    """The schema of a pydantic class with its references.
+
+    LangChain's own conversion writes them out, and where a class contains itself it leaves
+    nothing of it.
+    """
+    if not isinstance(model, type) or not is_basemodel_subclass(model):
+        return None
+    if issubclass(model, BaseModel):
+        return model.model_json_schema()
+    older: dict[str, object] = model.schema()  # type: ignore[attr-defined]  # pydantic v1
+    return older
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

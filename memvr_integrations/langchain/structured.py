@@ -12,12 +12,11 @@ from langchain_core.output_parsers.openai_tools import (
     PydanticToolsParser,
 )
 from langchain_core.runnables import Runnable, RunnableMap, RunnablePassthrough
-from langchain_core.utils.function_calling import convert_to_json_schema
 from langchain_core.utils.pydantic import is_basemodel_subclass
 from pydantic import BaseModel
 
 from memvr_integrations.errors import ConfigError
-from memvr_integrations.langchain.options import openai_tool
+from memvr_integrations.langchain.options import json_schema_of, openai_tool
 
 Method: TypeAlias = Literal["json_schema", "function_calling", "json_mode"]
 
@@ -49,7 +48,7 @@ def structured(
             **options,
         )
     else:
-        plain = convert_to_json_schema(schema)
+        plain = json_schema_of(schema)
         form = {"type": "json_schema", "json_schema": {"schema": plain}}
         llm = model.bind(response_format=form, ls_structured_output_format=traced, **options)
     parser = _parser(schema, method)
