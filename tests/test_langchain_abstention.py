@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from langchain_core.messages import AIMessage
 from scripted_engine import ScriptedEngine
@@ -46,17 +48,34 @@ async def test_an_unsure_answer_may_be_an_error():
         await abstaining.ainvoke("Is there?")
 
 
+USED = MemVRConfig(retracing_ratio=0.2)
+
+
+def looking(script=lambda request: "Yes, a cow."):
+    """A scripted model whose answers say that MemVR was on."""
+    engine = ScriptedEngine(script)
+    plain = engine._completion
+    engine._completion = lambda request: replace(plain(request), memvr=USED)
+    return ChatMemVR(model="scripted", engine=engine)
+
+
 @pytest.mark.parametrize("stronger", [None, MemVRConfig(retracing_ratio=0.9)])
 async def test_an_unsure_answer_may_be_asked_again(stronger):
-    one = model()
+    one = looking()
     abstaining = one.with_abstention(0.1, action="retry", stronger=stronger)
     assert abstaining.invoke("?").content == "I can't tell from this image."
     await abstaining.ainvoke("?")
     first, second, *_ = one.engine.requests
     assert first.memvr is True
-    used = MemVRConfig(entropy_threshold=0.375, retracing_ratio=0.24)
-    assert second.memvr == (stronger or used)
+    assert second.memvr == (stronger or replace(USED, entropy_threshold=0.375, retracing_ratio=0.4))
     assert len(one.engine.requests) == 4
+
+
+def test_where_nothing_was_retraced_there_is_no_second_try():
+    one = model()
+    answer = one.with_abstention(0.1, action="retry").invoke("?")
+    assert answer.content == "I can't tell from this image."
+    assert len(one.engine.requests) == 1
 
 
 def test_it_can_stand_in_a_chain():

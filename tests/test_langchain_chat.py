@@ -111,9 +111,20 @@ def test_a_call_may_have_other_options(scripted, engine):
 
 
 def test_every_public_host_only_when_told(engine):
-    ChatMemVR(model="scripted", engine=engine, allow_image_urls=True).invoke("Hi")
+    model = ChatMemVR(model="scripted", engine=engine, allow_image_urls=True)
+    model.invoke("Hi")
+    model.allow_image_urls = ["img.example.org"]
+    model.invoke("Hi")
+    hosts = [request.image_policy.allowed_hosts for request in engine.requests]
+    assert hosts == [("*",), ("img.example.org",)]
+    model.allow_image_urls = "img.example.org"
+    with pytest.raises(errors.ConfigError, match="tuple of hosts"):
+        model.invoke("Hi")
+
+
+def test_an_engine_keeps_its_own_limits_for_pictures(engine):
     ChatMemVR(model="scripted", engine=engine).invoke("Hi")
-    assert [request.image_policy.allowed_hosts for request in engine.requests] == [("*",), ()]
+    assert engine.requests[0].image_policy is None
 
 
 # -- copies, pickles, keys

@@ -125,3 +125,22 @@ def test_forms_without_a_schema():
     assert to_schema(None) is to_schema({"type": "text"}) is None
     assert to_schema({"type": "json_object"}) == {"type": "object"}
     assert to_schema({"type": "array"}) == {"type": "array"}
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"title": "L", "type": "array", "items": {"type": "integer"}},
+        {"title": "L", "enum": ["yes", "no"]},
+        {"title": "L", "anyOf": [{"type": "integer"}, {"type": "null"}]},
+        {"title": "R", "$ref": "#/$defs/A", "$defs": {"A": {"type": "integer"}}},
+    ],
+)
+def test_a_schema_with_a_title_stays_what_it_is(schema):
+    assert to_schema(schema) == schema
+    assert to_schema({"type": "json_schema", "name": "x", "schema": schema}) == schema
+
+
+def test_a_form_without_a_schema_is_told():
+    with pytest.raises(RequestError, match="holds no 'schema'"):
+        to_schema({"type": "json_schema", "json_schema": {"name": "x"}})

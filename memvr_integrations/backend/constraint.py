@@ -24,11 +24,12 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 _LONGEST_END = 4096  # tokens; a grammar whose answers can't end sooner is taken for endless
-_WALKS, _WALK = 8, 128
+_WALKS, _WALK = 24, 256
 _STRING_LIKE = 48  # where more tokens than this may follow, they are a string's content
-_ENDS = ('"', "}", "]", "</", ">", "n", "t", "f")
+# A comma before digits: behind "0." it ends the number, where digits would go on for ever.
+_ENDS = ('"', "}", "]", "</", ">", "n", "t", "f", ",")
 _DIGITS = "0123456789"
-_OPENERS = ("[", "{", ",", ":", " ")
+_OPENERS = ("[", "{", ":", " ")
 
 
 class Grammars:

@@ -134,7 +134,7 @@ def _settle(node: dict[str, object], root: Mapping[str, object]) -> None:
             node["maximum"] = _SAFE
     if node.get("uniqueItems") is False:
         del node["uniqueItems"]
-    if node.get("uniqueItems") and (choices := _choices(node)) is not None:
+    if node.get("uniqueItems") and (choices := _choices(node, root)) is not None:
         node.clear()
         node["enum"] = choices
     if isinstance(least := node.get("minProperties"), int) and least > 1:
@@ -153,12 +153,18 @@ def _require_constants(node: dict[str, object]) -> None:
             node["required"] = [*required, *(key for key in fixed if key not in required)]
 
 
+def _followed(schema: object, root: Mapping[str, object]) -> object:
+    """What a reference to a definition stands for; anything else as it is."""
+    definitions = root.get("$defs")
+    if isinstance(schema, dict) and isinstance(definitions, dict) and "$ref" in schema:
+        return definitions.get(str(schema["$ref"]).removeprefix("#/$defs/"))
+    return schema
+
+
 def _name_keys(node: dict[str, object], root: Mapping[str, object]) -> None:
     """Say by properties what `propertyNames` says of keys; llguidance knows only those."""
     names = node.get("propertyNames")
-    definitions = root.get("$defs")
-    if isinstance(names, dict) and isinstance(definitions, dict) and "$ref" in names:
-        names = definitions.get(str(names["$ref"]).removeprefix("#/$defs/"))
+    names = _followed(names, root)
     if not isinstance(names, dict) or "properties" in node:
         return
     value = node.get("additionalProperties", {})
@@ -175,9 +181,9 @@ def _name_keys(node: dict[str, object], root: Mapping[str, object]) -> None:
     node["additionalProperties"] = False
 
 
-def _choices(node: Mapping[str, object]) -> list[list[object]] | None:
+def _choices(node: Mapping[str, object], root: Mapping[str, object]) -> list[list[object]] | None:
     """All arrays of different values of a short enum, in its order; None for other arrays."""
-    items = node.get("items")
+    items = _followed(node.get("items"), root)
     values = items.get("enum") if isinstance(items, dict) else None
     if not isinstance(values, list) or len(values) > _SHORT:
         return None

@@ -78,8 +78,8 @@ class Abstention(RunnableSerializable[LanguageModelInput, AIMessage]):
         """The answer, or what stands for it."""
         kwargs["logprobs"] = True
         message = self.model.invoke(input, config, **kwargs)
-        if self.action == "retry" and unsureness(message) > self.threshold:
-            message = self.model.invoke(input, config, **kwargs | self._stronger(message))
+        if again := self._stronger(message):
+            message = self.model.invoke(input, config, **kwargs | again)
         return self._judged(message)
 
     async def ainvoke(
@@ -88,15 +88,20 @@ class Abstention(RunnableSerializable[LanguageModelInput, AIMessage]):
         """The answer, or what stands for it."""
         kwargs["logprobs"] = True
         message = await self.model.ainvoke(input, config, **kwargs)
-        if self.action == "retry" and unsureness(message) > self.threshold:
-            message = await self.model.ainvoke(input, config, **kwargs | self._stronger(message))
+        if again := self._stronger(message):
+            message = await self.model.ainvoke(input, config, **kwargs | again)
         return self._judged(message)
 
     def _stronger(self, message: AIMessage) -> dict[str, MemVRConfig]:
+        """The settings of a second try; none where there is no reason or no way to look harder."""
+        if self.action != "retry" or unsureness(message) <= self.threshold:
+            return {}
         if self.stronger is not None:
             return {"memvr": self.stronger}
         used = message.response_metadata["memvr"]["config"]
-        config = MemVRConfig(**used) if used else MemVRConfig()
+        if not used:  # MemVR was off, or there was no picture
+            return {}
+        config = MemVRConfig(**used)
         ratio = min(1.0, 2 * config.retracing_ratio)
         threshold = config.entropy_threshold / 2
         return {"memvr": replace(config, entropy_threshold=threshold, retracing_ratio=ratio)}

@@ -12,6 +12,8 @@ from pydantic import BaseModel
 from memvr_integrations.errors import RequestError
 from memvr_integrations.tools import JsonSchema, Tool
 
+_FUNCTION_WORDS = frozenset({"function", "parameters", "input_schema"})
+
 ToolChoice: TypeAlias = str | bool | Mapping[str, object] | None
 
 
@@ -85,17 +87,19 @@ def to_schema(form: object) -> JsonSchema | None:
             return None
         if kind == "json_object":
             return {"type": "object"}
-        if kind == "json_schema" and isinstance(inner := form.get("json_schema"), Mapping):
-            schema = inner.get("schema", inner)
-            assert isinstance(schema, Mapping)
+        if kind == "json_schema":
+            inner = form.get("json_schema", form)
+            schema = inner.get("schema") if isinstance(inner, Mapping) else None
+            if not isinstance(schema, Mapping):
+                raise RequestError(f"response_format={form!r} holds no 'schema'.")
             return schema
-        if not form.keys() & {"title", "name"}:
-            return form
     return json_schema_of(form)
 
 
 def json_schema_of(form: object) -> dict[str, object]:
     """The JSON schema of a class, a TypedDict or a schema in OpenAI's form."""
+    if isinstance(form, dict) and not form.keys() & _FUNCTION_WORDS:
+        return form
     whole = _whole_schema(form)
     converted: dict[str, object] = convert_to_json_schema(form) if whole is None else whole  # type: ignore[arg-type]
     return converted

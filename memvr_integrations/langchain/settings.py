@@ -199,7 +199,8 @@ class ChatSettings(BaseChatModel):
             tool_choice=to_choice(options.get("tool_choice"), tools),
             parallel_tool_calls=options.get("parallel_tool_calls") is not False,
             response_format=to_schema(options.get("response_format")),
-            image_policy=self._policy(),
+            # Without hosts or folders of its own it leaves the engine's limits as they are.
+            image_policy=self._policy() if self.allow_image_urls or self.image_dirs else None,
         )
 
     def _option(self, options: Mapping[str, Any], name: str) -> Any:
@@ -211,7 +212,11 @@ class ChatSettings(BaseChatModel):
 
     def _policy(self) -> ImagePolicy:
         hosts = self.allow_image_urls
-        allowed = hosts if isinstance(hosts, tuple) else ("*",) if hosts else ()
+        if isinstance(hosts, str):
+            raise ConfigError(
+                f"allow_image_urls={hosts!r} must be True, False or a tuple of hosts."
+            )
+        allowed = ("*",) if hosts is True else tuple(hosts or ())
         return ImagePolicy(allowed_hosts=allowed, image_dirs=self.image_dirs)
 
     @staticmethod
