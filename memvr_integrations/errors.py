@@ -3,6 +3,9 @@
 `except MemVRError` catches all of it. Each message names the value, the limit and the next step.
 """
 
+import difflib
+from collections.abc import Iterable
+
 
 class MemVRError(Exception):
     """Base of every error that this package raises on purpose."""
@@ -58,6 +61,12 @@ class MemoryExhaustedError(MemVRError, MemoryError):
 
 class GenerationError(MemVRError, RuntimeError):
     """The model failed in the middle of an answer; the cause is chained."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A hint for the end of an error message; empty when nothing that is known is near."""
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f" Did you mean {near[0]!r}?" if near else ""
 
 
 class MemVRWarning(UserWarning):

@@ -290,6 +290,12 @@ class Completion:
         """At how many tokens the model looked again."""
         return sum(token.trigger_layer is not None for token in self.tokens)
 
+    @property
+    def unsureness(self) -> float:
+        """The highest output entropy (0 to 1) over the tokens that hold a letter or a digit."""
+        said = (token for token in self.tokens if any(map(str.isalnum, token.text)))
+        return max((token.output_entropy or 0.0 for token in said), default=0.0)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Chunk:

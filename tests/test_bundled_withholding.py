@@ -7,6 +7,7 @@ from memvr_integrations.bundled.measure import Examinee, held_out_scenes
 from memvr_integrations.bundled.scenes import FIRST_THEMES
 from memvr_integrations.bundled.trials import Evidence
 from memvr_integrations.bundled.withholding import Answers, best_threshold, withheld
+from memvr_integrations.types import Request, SamplingParams
 
 
 class Made(Answers):
@@ -43,22 +44,17 @@ def test_every_answer_has_its_doubt(answers):
     assert 0 < answers.right.double().mean() <= 1
 
 
-def test_doubt_is_what_with_abstention_calls_unsureness(backend):
+def test_doubt_is_what_an_answer_calls_its_unsureness(backend):
     """One definition, in two places that may not import each other."""
-    pytest.importorskip("langchain_core")
-    from langchain_core.messages import HumanMessage
-
-    from memvr_integrations.langchain import ChatMemVR, image_block
-    from memvr_integrations.langchain.abstention import unsureness
-
     scenes = held_out_scenes(2, themes=FIRST_THEMES, seed=4, files=[SPRITES])
     examinee = Examinee(WEIGHTS)
     question = "How many things are there?"
     said, doubt = examinee.say_and_doubt(
         examinee.see([scene.pixels for scene in scenes]), [(0, question), (1, question)]
     )
-    model = ChatMemVR(engine=backend, memvr=None, max_tokens=24)
+    sampling = SamplingParams(max_tokens=24)
     for scene, text, found in zip(scenes, said, doubt, strict=True):
-        answer = model.invoke([HumanMessage([image_block(scene.pixels), question])])
-        assert answer.text == text
-        assert unsureness(answer) == pytest.approx(float(found), abs=1e-4)
+        request = Request.ask(question, scene.pixels, memvr=None, sampling=sampling)
+        [done] = backend.generate(request)
+        assert done.text == text
+        assert done.unsureness == pytest.approx(float(found), abs=1e-4)

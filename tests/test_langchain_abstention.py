@@ -1,27 +1,15 @@
 from dataclasses import replace
 
 import pytest
-from langchain_core.messages import AIMessage
 from scripted_engine import ScriptedEngine
 
 from memvr_integrations.errors import ConfigError
 from memvr_integrations.langchain import AbstentionError, ChatMemVR
-from memvr_integrations.langchain.abstention import unsureness
 from memvr_integrations.memvr import MemVRConfig
 
 
 def model(script=lambda request: "Yes, a cow."):
     return ChatMemVR(model="scripted", engine=ScriptedEngine(script))
-
-
-def message(*tokens):
-    content = [{"token": text, "output_entropy": entropy} for text, entropy in tokens]
-    return AIMessage("x", response_metadata={"logprobs": {"content": content}})
-
-
-def test_unsureness_looks_at_what_is_said():
-    assert unsureness(message(("Yes", 0.1), (",", 0.9), (" cow", 0.4), ("", 0.8))) == 0.4
-    assert unsureness(message((".", 0.9))) == 0
 
 
 def test_a_sure_answer_is_given():

@@ -13,7 +13,7 @@ import pytest
 from langchain_core import exceptions
 from langchain_core.caches import InMemoryCache
 from langchain_core.load import dumps, loads
-from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.messages import AIMessage, HumanMessage, trim_messages
 from pydantic import BaseModel, ValidationError
 from scripted_engine import ScriptedEngine
 
@@ -147,7 +147,7 @@ def test_it_can_be_written_and_read():
 def test_copies_are_equal_and_work(remake):
     model = ChatMemVR(memvr=ALWAYS, device="cpu", max_tokens=2)
     assert remake(model) == model
-    assert remake(model).invoke("Hello").content is not None
+    assert remake(model).invoke("Hello").content == model.invoke("Hello").content
 
 
 def test_a_cache_tells_options_and_pixels_apart(engine, scenes, tmp_path):
@@ -358,6 +358,14 @@ def test_tokens_are_counted_exactly(model, seen):
     used = model.bind_tools([zoom], tool_choice="auto").invoke([seen]).usage_metadata
     assert model.get_num_tokens_from_messages([seen], tools=[zoom]) == used["input_tokens"]
     assert model.get_num_tokens(" a cow") == 2
+
+
+def test_a_long_history_can_be_counted_and_trimmed(model):
+    history = [HumanMessage(f"Is there a cow in picture {i}?") for i in range(300)]
+    assert model.get_num_tokens_from_messages(history) > 2048
+    kept = trim_messages(history, max_tokens=500, strategy="last", token_counter=model)
+    assert 0 < len(kept) < 300
+    assert model.get_num_tokens_from_messages(kept) <= 500
 
 
 def test_the_profile_says_what_it_can():

@@ -6,7 +6,16 @@ import pytest
 
 from memvr_integrations.errors import MemVRError, RequestError
 from memvr_integrations.memvr import MemVRConfig
-from memvr_integrations.types import Image, Message, Request, SamplingParams, Text, Usage
+from memvr_integrations.types import (
+    Completion,
+    Image,
+    Message,
+    Request,
+    SamplingParams,
+    Text,
+    TokenRecord,
+    Usage,
+)
 
 
 @pytest.mark.parametrize(
@@ -96,3 +105,18 @@ def test_ask_puts_images_before_the_question_and_images_keep_their_order():
 
 def test_total_tokens():
     assert Usage(prompt_tokens=70, image_tokens=64, completion_tokens=5).total_tokens == 75
+
+
+def test_unsureness_looks_at_what_is_said():
+    def unsureness(*tokens):
+        records = tuple(
+            TokenRecord(id=0, text=text, logprob=0.0, output_entropy=entropy)
+            for text, entropy in tokens
+        )
+        usage = Usage(prompt_tokens=1, image_tokens=0, completion_tokens=len(records))
+        return Completion(
+            text="", finish_reason="stop", usage=usage, tokens=records, model="", memvr=None
+        ).unsureness
+
+    assert unsureness(("Yes", 0.1), (",", 0.9), (" cow", 0.4), ("", 0.8)) == 0.4
+    assert unsureness((".", 0.9)) == 0

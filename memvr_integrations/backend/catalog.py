@@ -4,7 +4,6 @@ A field holds only what was seen: a revision stays None until somebody has pinne
 preset MemVR runs with LLaVA's settings, its window moved to the model's depth, uncalibrated.
 """
 
-import difflib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 from huggingface_hub import try_to_load_from_cache
 
 from memvr_integrations.bundled import ABSTENTION, PRESET, WEIGHTS
+from memvr_integrations.errors import did_you_mean
 from memvr_integrations.memvr import MemVRConfig
 
 
@@ -111,6 +111,4 @@ def find(name: str) -> CatalogRow | None:
 
 def similar(name: str) -> str:
     """A hint for the end of an error message; empty when no catalog name is near."""
-    names = [row.name for row in CATALOG]
-    near = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.5)
-    return f" Did you mean {near[0]!r}?" if near else ""
+    return did_you_mean(name.lower(), (row.name for row in CATALOG))

@@ -27,7 +27,7 @@ _LONGEST_END = 4096  # tokens; a grammar whose answers can't end sooner is taken
 _WALKS, _WALK = 24, 256
 _STRING_LIKE = 48  # where more tokens than this may follow, they are a string's content
 # A comma before digits: behind "0." it ends the number, where digits would go on for ever.
-_ENDS = ('"', "}", "]", "</", ">", "n", "t", "f", ",")
+_CLOSERS = ('"', "}", "]", "</", ">", "n", "t", "f", ",")
 _DIGITS = "0123456789"
 _OPENERS = ("[", "{", ":", " ")
 
@@ -199,9 +199,9 @@ class _Vocabulary:
         by_text: dict[bytes, int] = {}
         for token, text in enumerate(texts):
             by_text.setdefault(text, token)
-        self._ends, self._digits, self._openers = (
-            [by_text[text.encode()] for text in texts if text.encode() in by_text]
-            for texts in (_ENDS, _DIGITS, _OPENERS)
+        self._closers, self._digits, self._openers = (
+            [by_text[char.encode()] for char in chars if char.encode() in by_text]
+            for chars in (_CLOSERS, _DIGITS, _OPENERS)
         )
 
     def mask(self, matcher: LLMatcher) -> np.ndarray:
@@ -237,11 +237,11 @@ class _Vocabulary:
         # Another digit at each step: 0.000... would never come to be above 0.
         turn = at % 10
         digits = [*self._digits[turn:], *self._digits[:turn]]
-        closing = [token for token in (*self._ends, *digits, *self._openers) if mask[token]]
+        closing = [token for token in (*self._closers, *digits, *self._openers) if mask[token]]
         choices = np.nonzero(mask)[0]
         if rng is not None:
             few = closing[:2] or choices.tolist()
             return int(rng.choice(few if rng.random() < 0.5 else choices.tolist()))
-        if closing and (len(choices) <= _STRING_LIKE or closing[0] == self._ends[0]):
+        if closing and (len(choices) <= _STRING_LIKE or closing[0] == self._closers[0]):
             return closing[0]
         return int(choices[self._length[choices].argmax()])

@@ -194,11 +194,13 @@ class Backend:
     def count(self, request: Request) -> Usage:
         """How many tokens the request's prompt has, images included; nothing is computed.
 
+        It may have more than the model can read: that is often why one counts.
+
         Raises:
-            RequestError: The prompt can't be written, or is too long.
+            RequestError: The prompt can't be written.
             ImageError: An image can't be used.
         """
-        prompt = self._host.prompt(self._job(BlockingInbox(request)))
+        prompt = self._host.write(self._job(BlockingInbox(request)))
         return Usage(
             prompt_tokens=prompt.length, image_tokens=prompt.image_tokens, completion_tokens=0
         )

@@ -88,24 +88,34 @@ class Host:
         return self.row is not None and self.row.calibrated
 
     def prompt(self, job: Job) -> Prompt:
-        """Tokenise a job's conversation.
+        """Tokenise a job's conversation, if it leaves room for an answer.
 
         Raises:
-            RequestError: An image got lost on the way, or the prompt is too long.
+            RequestError: An image got lost on the way, or what is asked for can't end in time.
+            ContextLengthError: The prompt is too long.
+        """
+        prompt = self.write(job)
+        if prompt.length >= self.context:
+            raise ContextLengthError(
+                f"The prompt has {prompt.length} tokens ({prompt.image_tokens} of images), but "
+                f"{self.name} reads at most {self.context - 1}; send fewer images or a shorter "
+                "conversation."
+            )
+        self.constraint(job, prompt)
+        return prompt
+
+    def write(self, job: Job) -> Prompt:
+        """Tokenise a job's conversation, however long.
+
+        Raises:
+            RequestError: An image got lost on the way.
         """
         encoded = self._encoded(plain_messages(job.request), job)
         ids = encoded["input_ids"]
         image_tokens = int((ids == self.image_token).sum())
         if bool(image_tokens) != bool(job.pictures):
             raise self._lost(len(job.pictures), f"{image_tokens} image tokens")
-        if ids.shape[1] >= self.context:
-            raise ContextLengthError(
-                f"The prompt has {ids.shape[1]} tokens ({image_tokens} of images), but {self.name} "
-                f"reads at most {self.context - 1}; send fewer images or a shorter conversation."
-            )
-        prompt = Prompt(inputs=_text_side(encoded, ids), image_tokens=image_tokens)
-        self.constraint(job, prompt)  # refuses here what could not end in time
-        return prompt
+        return Prompt(inputs=_text_side(encoded, ids), image_tokens=image_tokens)
 
     def spellings(self, text: str) -> list[tuple[int, ...]]:
         """The ways in which an answer may begin with a text: with and without a blank before it."""

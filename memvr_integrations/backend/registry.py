@@ -8,7 +8,7 @@ import queue
 import threading
 import weakref
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self, TypeAlias
 
@@ -111,7 +111,7 @@ class Leases:
 
     def get(self, name: str, config: LoadConfig) -> Backend:
         """The backend of a model; loads it where nobody has."""
-        key = (name, replace(config, progress=True))
+        key = (name, config)
         with self._lock:
             if key not in self._held:
                 self._held[key] = self._registry.acquire(key)
@@ -119,7 +119,7 @@ class Leases:
 
     def holds(self, name: str, config: LoadConfig) -> bool:
         """Whether `get` would return at once."""
-        return (name, replace(config, progress=True)) in self._held
+        return (name, config) in self._held
 
     def release(self) -> None:
         """Give everything back; the next `get` takes it anew."""

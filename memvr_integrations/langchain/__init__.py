@@ -3,6 +3,14 @@
 `memvr_integrations.langchain.decisions` holds `MemVRDecision`, where langchain-core has decisions.
 """
 
+try:
+    import langchain_core  # noqa: F401
+except ModuleNotFoundError as missing:
+    raise ModuleNotFoundError(
+        "memvr_integrations.langchain needs LangChain: pip install 'memvr-integrations[langchain]' "
+        "(in a checkout: pip install -e '.[langchain]')."
+    ) from missing
+
 from memvr_integrations.langchain.abstention import Abstention, AbstentionError
 from memvr_integrations.langchain.blocks import image_block
 from memvr_integrations.langchain.chat import ChatMemVR

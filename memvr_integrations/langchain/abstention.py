@@ -1,6 +1,5 @@
 """Answers that are withheld when the model was too unsure of them."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
@@ -32,10 +31,10 @@ class AbstentionError(MemVRError):
 class Abstention(RunnableSerializable[LanguageModelInput, AIMessage]):
     """Asks a model, and withholds an answer that it was too unsure of.
 
-    How unsure is the highest entropy of the model's output (0 to 1) over the answer's tokens that
-    hold a letter or a digit. Above `threshold` the answer becomes `answer`; with `action="raise"`
-    an `AbstentionError`; with `action="retry"` the question is asked once more under `stronger`
-    retracing before that. `response_metadata["memvr"]` says what was withheld and why.
+    How unsure is `Completion.unsureness`, 0 to 1. Above `threshold` the answer becomes `answer`;
+    with `action="raise"` an `AbstentionError`; with `action="retry"` the question is asked once
+    more under `stronger` retracing before that. `response_metadata["memvr"]` says what was
+    withheld and why.
     """
 
     model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
@@ -76,7 +75,6 @@ class Abstention(RunnableSerializable[LanguageModelInput, AIMessage]):
         self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any
     ) -> AIMessage:
         """The answer, or what stands for it."""
-        kwargs["logprobs"] = True
         message = self.model.invoke(input, config, **kwargs)
         if again := self._stronger(message):
             message = self.model.invoke(input, config, **kwargs | again)
@@ -86,7 +84,6 @@ class Abstention(RunnableSerializable[LanguageModelInput, AIMessage]):
         self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any
     ) -> AIMessage:
         """The answer, or what stands for it."""
-        kwargs["logprobs"] = True
         message = await self.model.ainvoke(input, config, **kwargs)
         if again := self._stronger(message):
             message = await self.model.ainvoke(input, config, **kwargs | again)
@@ -94,25 +91,22 @@ class Abstention(RunnableSerializable[LanguageModelInput, AIMessage]):
 
     def _stronger(self, message: AIMessage) -> dict[str, MemVRConfig]:
         """The settings of a second try; none where there is no reason or no way to look harder."""
-        if self.action != "retry" or unsureness(message) <= self.threshold:
+        record = message.response_metadata["memvr"]
+        if self.action != "retry" or record["unsureness"] <= self.threshold:
             return {}
         if self.stronger is not None:
             return {"memvr": self.stronger}
-        used = message.response_metadata["memvr"]["config"]
-        if not used:  # MemVR was off, or there was no picture
+        if not record["config"]:  # MemVR was off, or there was no picture
             return {}
-        config = MemVRConfig(**used)
+        config = MemVRConfig(**record["config"])
         ratio = min(1.0, 2 * config.retracing_ratio)
         threshold = config.entropy_threshold / 2
         return {"memvr": replace(config, entropy_threshold=threshold, retracing_ratio=ratio)}
 
     def _judged(self, message: AIMessage) -> AIMessage:
-        found = unsureness(message)
-        record = message.response_metadata["memvr"] | {
-            "unsureness": found,
-            "threshold": self.threshold,
-            "abstained": found > self.threshold,
-        }
+        record = message.response_metadata["memvr"]
+        found = record["unsureness"]
+        record = record | {"threshold": self.threshold, "abstained": found > self.threshold}
         if found <= self.threshold:
             metadata = message.response_metadata | {"memvr": record}
             return message.model_copy(update={"response_metadata": metadata})
@@ -123,16 +117,3 @@ class Abstention(RunnableSerializable[LanguageModelInput, AIMessage]):
         return message.model_copy(
             update={"content": self.answer, "tool_calls": [], "response_metadata": metadata}
         )
-
-
-def unsureness(message: AIMessage) -> float:
-    """The highest output entropy over the tokens that say something; 0 where none does."""
-    tokens: list[Mapping[str, Any]] = message.response_metadata["logprobs"]["content"]
-    return max(
-        (
-            float(token["output_entropy"])
-            for token in tokens
-            if any(char.isalnum() for char in token["token"])
-        ),
-        default=0.0,
-    )

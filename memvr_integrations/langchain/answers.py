@@ -79,6 +79,7 @@ def _record(completion: Completion) -> dict[str, object]:
         "retraced_tokens": completion.retraced,
         "layers": {str(layer): layers[layer] for layer in sorted(layers)},
         "image_tokens": completion.usage.image_tokens,
+        "unsureness": completion.unsureness,
         **_spread("entropy", (token.entropy for token in completion.tokens)),
         **_spread("output_entropy", (token.output_entropy for token in completion.tokens)),
     }

@@ -61,7 +61,7 @@ class MemVRDecision(BaseDecisionModel):
             found = {}
             for name, request, answers, question in _asked(chat, state, questions):
                 found[name] = _answer(question, answers, engine.score(request, answers))
-        return ClassifierResponse(model=self.model, answers=found)
+        return ClassifierResponse(model=chat.model, answers=found)
 
     async def _aclassify(self, state: State, questions: dict[str, Question]) -> ClassifierResponse:
         chat = self._model()
@@ -70,7 +70,7 @@ class MemVRDecision(BaseDecisionModel):
             found = {}
             for name, request, answers, question in _asked(chat, state, questions):
                 found[name] = _answer(question, answers, await engine.ascore(request, answers))
-        return ClassifierResponse(model=self.model, answers=found)
+        return ClassifierResponse(model=chat.model, answers=found)
 
     def _model(self) -> ChatMemVR:
         if self._chat is None:

@@ -1,6 +1,5 @@
 """Tools, schemas and options of a call, as LangChain's users write them."""
 
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeAlias
 
@@ -9,7 +8,7 @@ from langchain_core.utils.function_calling import convert_to_json_schema, conver
 from langchain_core.utils.pydantic import is_basemodel_subclass
 from pydantic import BaseModel
 
-from memvr_integrations.errors import RequestError
+from memvr_integrations.errors import RequestError, did_you_mean
 from memvr_integrations.tools import JsonSchema, Tool
 
 _FUNCTION_WORDS = frozenset({"function", "parameters", "input_schema"})
@@ -117,9 +116,3 @@ def _whole_schema(model: object) -> dict[str, object] | None:
         return model.model_json_schema()
     older: dict[str, object] = model.schema()  # type: ignore[attr-defined]  # pydantic v1
     return older
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """A hint for the end of an error message; empty when nothing is near."""
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f" Did you mean {near[0]!r}?" if near else ""

@@ -26,11 +26,10 @@ from memvr_integrations.backend.catalog import find
 from memvr_integrations.backend.loading import Dtype, LoadConfig, Quantization
 from memvr_integrations.backend.protocol import Engine
 from memvr_integrations.backend.registry import Leases
-from memvr_integrations.errors import ConfigError, RequestError
+from memvr_integrations.errors import ConfigError, RequestError, did_you_mean
 from memvr_integrations.langchain.answers import PROVIDER
 from memvr_integrations.langchain.messages import to_messages
 from memvr_integrations.langchain.options import (
-    did_you_mean,
     to_choice,
     to_schema,
     to_tools,
@@ -62,15 +61,15 @@ class ChatSettings(BaseChatModel):
 
     model: str = "bundled"
     memvr: InstanceOf[MemVRConfig] | StrictBool | None = True
-    max_tokens: int = 256
-    temperature: float = 0.0
-    top_p: float = 1.0
-    top_k: int = 0
-    min_p: float = 0.0
-    repetition_penalty: float = 1.0
+    max_tokens: int = SamplingParams.max_tokens
+    temperature: float = SamplingParams.temperature
+    top_p: float = SamplingParams.top_p
+    top_k: int = SamplingParams.top_k
+    min_p: float = SamplingParams.min_p
+    repetition_penalty: float = SamplingParams.repetition_penalty
     stop: list[str] | None = Field(default=None, alias="stop_sequences")
     seed: int | None = None
-    n: int = 1
+    n: int = SamplingParams.n
     timeout: float | None = None
     max_retries: int = Field(default=2, ge=0)
     api_key: SecretStr | None = Field(default=None, exclude=True)  # a local model needs none

@@ -1,12 +1,11 @@
 """The settings of MemVR: validated when made, never changed afterwards."""
 
 import dataclasses
-import difflib
 import math
 from collections.abc import Mapping
 from typing import Literal, Self, get_args
 
-from memvr_integrations.errors import ConfigError
+from memvr_integrations.errors import ConfigError, did_you_mean
 
 Uncertainty = Literal["top10", "vocabulary"]
 Activation = Literal["silu", "gelu", "relu"]
@@ -55,9 +54,8 @@ class MemVRConfig:
         known = [field.name for field in dataclasses.fields(cls)]
         for name in settings:
             if name not in known:
-                close = difflib.get_close_matches(name, known, n=1)
-                hint = f"Did you mean {close[0]!r}?" if close else f"Choose from {known}."
-                raise ConfigError(f"MemVRConfig has no field {name!r}. {hint}")
+                hint = did_you_mean(name, known) or f" Choose from {known}."
+                raise ConfigError(f"MemVRConfig has no field {name!r}.{hint}")
         return super().__new__(cls)
 
     def __post_init__(self) -> None:
