@@ -9,6 +9,7 @@ import re
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from dataclasses import replace
 
+from memvr_integrations.policy import ImagePolicy
 from memvr_integrations.tools import ToolCall, ToolCallDelta
 from memvr_integrations.types import (
     Chunk,
@@ -95,6 +96,7 @@ class ScriptedEngine:
     """Answers by a script, a word a token; `requests` keeps what it was asked."""
 
     name = "scripted"
+    image_policy = ImagePolicy()
 
     def __init__(self, script: Callable[[Request], Answer] = obey) -> None:
         self._script = script

@@ -90,6 +90,31 @@ SCHEMAS = [
         "additionalProperties": {"type": "boolean"},
     },
     {"type": "string", "pattern": "^(ab)*c$"},
+    {"type": "string", "pattern": "^.+@.+$"},
+    {"type": "string", "pattern": r"^.*\.(png|jpeg)$"},
+    {"type": "string", "pattern": "^foo|bar$"},
+    {"type": "string", "pattern": r"^\S+@\S+\.\S+$", "minLength": 20},
+    {"type": "string", "pattern": "^[^,]+, [^,]+$"},
+    {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 0.5},
+    {"type": "number", "exclusiveMinimum": 1, "maximum": 1.5},
+    {"type": "number", "exclusiveMinimum": -0.25, "exclusiveMaximum": 0},
+    {"type": "integer", "minimum": 10**17},
+    {"type": "array", "uniqueItems": True},
+    {"type": "array", "uniqueItems": True, "minItems": 4, "items": {"type": "string"}},
+    {"type": "array", "uniqueItems": True, "minItems": 3, "items": {"enum": ["réd", 2, None]}},
+    {
+        "type": "object",
+        "properties": {
+            "digits": {
+                "type": "array",
+                "uniqueItems": True,
+                "items": {"type": "integer", "minimum": 0, "maximum": 9},
+            },
+            "box": {"type": "array", "items": {"const": 0}, "minItems": 4, "maxItems": 4},
+        },
+        "required": ["digits", "box"],
+    },
+    {"type": "object", "additionalProperties": True, "required": ["a"]},
     {
         "oneOf": [
             {
@@ -192,7 +217,6 @@ def test_a_replayed_token_is_never_replaced(grammars, tokenizer):
 @pytest.mark.parametrize(
     ("schema", "match"),
     [
-        ({"type": "array", "uniqueItems": True}, "uniqueItems"),
         ({"not": {"type": "string"}}, "not"),
         ({"$ref": "https://example.org/schema"}, "example.org/schema"),
         ({"type": "strin"}, "strin"),
@@ -203,14 +227,60 @@ def test_what_cannot_be_enforced_is_named(grammars, schema, match):
         grammars.check(grammar(response_format=schema))
 
 
+def test_more_different_values_than_there_are_are_refused(grammars):
+    schema = {"type": "array", "uniqueItems": True, "minItems": 3, "items": {"type": "boolean"}}
+    with pytest.raises(RequestError, match="more different values than there are"):
+        grammars.check(grammar(response_format=schema))
+
+
+def test_open_values_are_no_infinite_numbers(grammars, tokenizer):
+    constraint = grammars.start(grammar(response_format={"type": "object"}), 60)
+    written = [
+        constraint.take(token)
+        for token in tokenizer('{"a": 9e999', add_special_tokens=False).input_ids
+    ]
+    assert "9e" not in tokenizer.decode(written)
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 5, 8])
+def test_auto_never_begins_a_call_that_does_not_fit(grammars, tokenizer, limit):
+    constraint = grammars.start(grammar(tools=[Tool(name="look")]), limit)
+    allowed = np.nonzero(constraint.allowed().numpy())[0]
+    assert "<" not in {tokenizer.decode([token]).strip()[:1] for token in allowed}
+    [token] = tokenizer("Yes", add_special_tokens=False).input_ids[:1]
+    assert constraint.take(token) == token
+    assert constraint.allowed() is None
+
+
+def test_a_call_that_just_fits_is_whole(grammars, tokenizer):
+    asked = grammar(tools=[Tool(name="look")])
+    [less] = tokenizer("<", add_special_tokens=False).input_ids[-1:]
+    limit = next(n for n in range(200) if grammars.start(asked, n).allowed()[less])
+    for seed in range(5):
+        constraint, rng = grammars.start(asked, limit), random.Random(seed)
+        ids = [constraint.take(less)]
+        while ids[-1] != tokenizer.eos_token_id:
+            ids.append(
+                constraint.take(rng.choice(constraint.allowed().nonzero().flatten().tolist()))
+            )
+        assert len(ids) <= limit
+        assert tokenizer.decode(ids[:-1]).endswith("}</tool_call>")
+
+
+def test_a_tokenizer_may_know_more_than_the_model_has_rows_for(tokenizer):
+    rows = len(tokenizer) - 20
+    small = Grammars(tokenizer, vocabulary=rows, ends=frozenset([tokenizer.eos_token_id]))
+    assert small.start(grammar(response_format={}), 50).allowed().shape == (rows,)
+
+
 def test_an_endless_schema_is_refused(grammars):
     node = {"type": "object", "properties": {"next": {"$ref": "#/$defs/N"}}, "required": ["next"]}
-    with pytest.raises(RequestError, match=r"No answer fits|can't be enforced"):
+    with pytest.raises(RequestError, match=r"No answer of at most|can't be enforced"):
         grammars.check(grammar(response_format={"$defs": {"N": node}, "$ref": "#/$defs/N"}))
 
 
 def test_a_slow_tokenizer_is_told():
-    grammars = Grammars(object(), vocabulary=10, ends=frozenset([1]))
+    grammars = Grammars([], vocabulary=10, ends=frozenset([1]))
     with pytest.raises(UnsupportedModelError, match="fast tokenizer"):
         grammars.check(grammar(response_format={}))
 

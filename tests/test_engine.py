@@ -549,3 +549,10 @@ def test_half_precision_on_a_gpu_retraces(ask):
         [done] = there.generate(ask("Describe the picture.", 0, memvr=ALWAYS))
     assert done.retraced == len(done.tokens)
     assert all(0 <= token.entropy <= 1 for token in done.tokens)
+
+
+def test_a_fork_is_told_that_threads_stay_behind(backend, monkeypatch, ask):
+    monkeypatch.setattr("os.getpid", lambda: -1)
+    assert backend.closed
+    with pytest.raises(BackendClosedError, match="forked"):
+        backend.generate(ask())

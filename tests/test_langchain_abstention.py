@@ -1,3 +1,4 @@
+import pickle
 from dataclasses import replace
 
 import pytest
@@ -32,6 +33,9 @@ async def test_an_unsure_answer_may_be_an_error():
     with pytest.raises(AbstentionError, match=r"unsure of its answer 'Yes, a cow.': 0.20") as told:
         abstaining.invoke("Is there?")
     assert told.value.message.content == "Yes, a cow."
+    again = pickle.loads(pickle.dumps(told.value))
+    assert (type(again), str(again)) == (AbstentionError, str(told.value))
+    assert again.message == told.value.message
     with pytest.raises(AbstentionError):
         await abstaining.ainvoke("Is there?")
 

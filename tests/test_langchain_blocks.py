@@ -3,7 +3,7 @@ import io
 
 import numpy as np
 import pytest
-from langchain_core.messages import HumanMessage
+from langchain_core.messages import HumanMessage, ToolMessage
 from PIL import Image as Pillow
 
 from memvr_integrations.backend.images import load_image
@@ -19,6 +19,7 @@ Pillow.fromarray(PIXELS).save(_buffer, "PNG")
 PNG = _buffer.getvalue()
 BASE64 = base64.b64encode(PNG).decode()
 DATA_URL = f"data:image/png;base64,{BASE64}"
+GREETING = base64.b64encode("Grüße".encode()).decode()
 
 
 def pixels_of(part):
@@ -45,10 +46,30 @@ FORMS = {
     "Google media": {"type": "media", "mime_type": "image/png", "data": BASE64},
     "Google media bytes": {"type": "media", "mime_type": "image/png", "data": PNG},
     "file with an image": {"type": "file", "mime_type": "image/png", "base64": BASE64},
+    "file in capitals": {"type": "file", "mime_type": "IMAGE/PNG", "base64": BASE64},
+    "file with a loud URL": {"type": "file", "url": " DATA:IMAGE/PNG;BASE64," + BASE64},
+    "Anthropic file": {"type": "file", "source": {"media_type": "image/png", "data": BASE64}},
+    "wrapped base64": {
+        "type": "image",
+        "base64": "\n".join(BASE64[i : i + 76] for i in range(0, len(BASE64), 76)),
+    },
+    "URL-safe base64": {
+        "type": "image",
+        "base64": base64.urlsafe_b64encode(PNG).decode().rstrip("="),
+    },
     "OpenAI file": {"type": "file", "file": {"file_data": DATA_URL, "filename": "a.png"}},
     "non-standard": {
         "type": "non_standard",
         "value": {"type": "image_url", "image_url": DATA_URL},
+    },
+    "non-standard twice": {
+        "type": "non_standard",
+        "value": {"type": "non_standard", "value": {"image_url": DATA_URL}},
+    },
+    "tool's result": {"type": "tool_result", "content": [{"image_url": DATA_URL}]},
+    "server's result": {
+        "type": "server_tool_result",
+        "output": [{"type": "image", "url": DATA_URL}],
     },
     "image_block": dict(image_block(PNG)),
 }
@@ -71,6 +92,17 @@ def test_every_form_of_picture_is_seen(form):
         [{"type": "input_text", "text": "Hello"}],
         [{"type": "text-plain", "text": "Hello", "mime_type": "text/plain"}],
         [{"type": "non_standard", "value": {"type": "text", "text": "Hello"}}],
+        [{"type": "text-plain", "mime_type": "text/plain", "base64": "SGVs\nbG8"}],
+        [{"type": "text-plain", "base64": b"Hello"}],
+        [{"type": "text-plain", "url": "data:text/plain;charset=utf-8;base64,SGVsbG8="}],
+        [{"type": "text-plain", "url": " DATA:,%48ello"}],
+        [{"type": "refusal", "refusal": "Hello"}],
+        [{"type": "server_tool_result", "tool_call_id": "1", "output": "Hello"}],
+        [
+            {"type": "server_tool_call", "id": "1", "name": "f", "args": {}},
+            {"type": "server_tool_call_chunk", "args": "{}"},
+            {"type": "server_tool_result", "output": [{"type": "text", "text": "Hello"}]},
+        ],
         [{"type": "reasoning", "reasoning": "Hm."}, {"type": "text", "text": "Hello"}],
         [{"type": "text", "text": "Hello"}, {"type": "tool_use", "id": "1", "name": "f"}],
     ],
@@ -80,8 +112,38 @@ def test_every_form_of_text_is_read(content):
 
 
 @pytest.mark.parametrize(
+    ("block", "texts"),
+    [
+        ({"type": "text", "text": None}, [""]),
+        ({"type": "text-plain", "text": "", "base64": "SGVsbG8"}, [""]),
+        ({"type": "text-plain", "base64": ""}, [""]),
+        ({"type": "text-plain", "base64": GREETING}, ["Grüße"]),
+        ({"type": "server_tool_result", "status": "success"}, []),
+        ({"type": "server_tool_result", "status": "error"}, ["error:"]),
+        ({"type": "tool_result", "is_error": True, "content": "No."}, ["error:", "No."]),
+        ({"type": "tool_result", "content": None}, []),
+        (
+            {"type": "server_tool_result", "output": ["A", {"type": "logs", "logs": "ü"}]},
+            ["A", '{"type": "logs", "logs": "ü"}'],
+        ),
+    ],
+)
+def test_nothing_is_added_to_a_text_or_left_out(block, texts):
+    assert list(parts_of([block])) == [Text(text) for text in texts]
+
+
+@pytest.mark.parametrize(
     ("block", "match"),
     [
+        ({"type": "text-plain", "url": "https://example.org/a.txt"}, "org/a.txt.*'text'"),
+        ({"type": "text-plain", "file_id": "file-1"}, "file-1.*'text'"),
+        ({"type": "text-plain", "url": "data:text/plain"}, "holds no text"),
+        ({"type": "text-plain", "base64": "/w=="}, "can't be read.*UTF-8"),
+        ({"type": "text-plain", "base64": "a!"}, "can't be read.*base64"),
+        ({"type": "tool_result", "content": [{"type": "document"}]}, "'document'"),
+        ({"type": "tool_result", "content": [{"type": "smell"}]}, "'smell'"),
+        ({"type": "server_tool_result", "output": {"type": "audio"}}, "'audio'"),
+        ({"type": "image", "source": {"media_type": "Application/PDF", "data": "A"}}, "pdf"),
         ({"type": "audio", "base64": "AAAA", "mime_type": "audio/wav"}, "'audio'"),
         ({"type": "input_audio", "input_audio": {"data": "AAAA"}}, "'input_audio'"),
         ({"type": "video", "url": "https://example.org/a.mp4"}, "'video'"),
@@ -140,3 +202,49 @@ def test_pictures_elsewhere_are_brought_in(tmp_path):
     assert said.content[0]["type"] == "image_url"
     with pytest.raises(ImageError, match="image_dirs"):
         inlined([said], ImagePolicy())
+
+
+WRAPS = {
+    "no type": lambda url: {"image_url": url},
+    "blanks": lambda url: {"type": "image", "url": f" \n{url}"},
+    "capitals": lambda url: {"type": "image", "url": url.replace("file", "FILE")},
+    "non-standard": lambda url: {"type": "non_standard", "value": {"image_url": url}},
+    "result": lambda url: {"type": "tool_result", "content": [{"image_url": url}]},
+    "result of one": lambda url: {"type": "tool_result", "content": {"image_url": url}},
+    "non-standard result": lambda url: {
+        "type": "non_standard",
+        "value": {"type": "tool_result", "content": [{"image_url": url}]},
+    },
+    "server's result": lambda url: {
+        "type": "server_tool_result",
+        "output": [{"type": "image", "url": url}],
+    },
+}
+
+
+@pytest.mark.parametrize("wrap", WRAPS.values(), ids=WRAPS)
+@pytest.mark.parametrize("as_tool", [False, True])
+def test_a_cache_sees_every_picture_that_is_read(tmp_path, wrap, as_tool):
+    file = tmp_path / "a.png"
+    file.write_bytes(PNG)
+    content = ["Here:", wrap(file.as_uri())]
+    said = ToolMessage(content, tool_call_id="1") if as_tool else HumanMessage(content)
+    assert refers([said])
+    changed = inlined([said], ImagePolicy(image_dirs=(tmp_path,)))
+    assert not refers(changed)
+    file.unlink()
+    text, part = parts_of(changed[0].content)
+    assert text == Text("Here:")
+    assert np.array_equal(pixels_of(part), PIXELS)
+
+
+def test_a_result_with_a_picture_brought_in_is_still_one(tmp_path):
+    file = tmp_path / "a.png"
+    file.write_bytes(PNG)
+    shown = [{"type": "text", "text": "Here:"}, {"type": "image", "url": file.as_uri()}]
+    failed = {"type": "tool_result", "tool_use_id": "7", "is_error": True, "content": shown}
+    [changed] = inlined([HumanMessage([failed])], ImagePolicy(image_dirs=(tmp_path,)))
+    [result] = changed.content
+    assert (result["type"], result["tool_use_id"]) == ("tool_result", "7")
+    error, text, _ = parts_of(changed.content)
+    assert (error, text) == (Text("error:"), Text("Here:"))

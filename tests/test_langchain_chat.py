@@ -9,11 +9,14 @@ import threading
 import time
 import warnings
 
+import PIL.Image
 import pytest
 from langchain_core import exceptions
 from langchain_core.caches import InMemoryCache
 from langchain_core.load import dumps, loads
 from langchain_core.messages import AIMessage, HumanMessage, trim_messages
+from langchain_core.runnables import RunnableLambda
+from langgraph.graph import START, MessagesState, StateGraph
 from pydantic import BaseModel, ValidationError
 from scripted_engine import ScriptedEngine
 
@@ -21,6 +24,7 @@ from memvr_integrations import errors
 from memvr_integrations.backend.registry import SHARED
 from memvr_integrations.langchain import ChatMemVR, image_block
 from memvr_integrations.memvr import MemVRConfig
+from memvr_integrations.policy import ImagePolicy
 
 ALWAYS = MemVRConfig(starting_layer=2, ending_layer=9, entropy_threshold=0.0, retracing_ratio=0.2)
 
@@ -122,9 +126,18 @@ def test_every_public_host_only_when_told(engine):
         model.invoke("Hi")
 
 
-def test_an_engine_keeps_its_own_limits_for_pictures(engine):
-    ChatMemVR(model="scripted", engine=engine).invoke("Hi")
-    assert engine.requests[0].image_policy is None
+def test_an_engine_keeps_its_own_limits_for_pictures(engine, tmp_path, scenes):
+    engine.image_policy = ImagePolicy(image_dirs=(tmp_path,))
+    PIL.Image.fromarray(scenes[0].pixels).save(tmp_path / "scene.png")
+    block = {"type": "image", "url": (tmp_path / "scene.png").as_uri()}
+    model = ChatMemVR(model="scripted", engine=engine)
+    model.invoke([HumanMessage([block])])
+    list(model.stream([HumanMessage([block])]))
+    assert {request.image_policy for request in engine.requests} == {engine.image_policy}
+    with pytest.raises(errors.ImageError, match="image_dirs"):
+        ChatMemVR(model="scripted", engine=engine, allow_image_urls=True).invoke(
+            [HumanMessage([block])]
+        )
 
 
 # -- copies, pickles, keys
@@ -164,14 +177,12 @@ def test_a_cache_tells_options_and_pixels_apart(engine, scenes, tmp_path):
 
 
 async def test_a_cache_sees_what_lies_behind_a_url(engine, scenes, tmp_path):
-    from PIL import Image
-
     cache = InMemoryCache()
     model = ChatMemVR(model="scripted", engine=engine, cache=cache, image_dirs=(tmp_path,))
     file = tmp_path / "a.png"
     message = HumanMessage([{"type": "image_url", "image_url": {"url": file.as_uri()}}, "What?"])
     for scene in scenes[:2]:
-        Image.fromarray(scene.pixels).save(file)
+        PIL.Image.fromarray(scene.pixels).save(file)
         model.invoke([message])
         await model.ainvoke([message])
     assert len(engine.requests) == 2
@@ -229,6 +240,37 @@ def test_several_answers(model, seen):
     assert len(result.generations[0]) == 3
     with pytest.raises(errors.RequestError, match="n=3 answers can't be streamed"):
         list(model.stream([seen], n=3))
+
+
+@pytest.mark.parametrize("options", [{"n": 2, "streaming": True}, {"streaming": True}])
+async def test_several_answers_are_never_streamed_unasked(engine, options):
+    model = ChatMemVR(model="scripted", engine=engine, **options)
+    assert model.invoke("Hi", n=2).content == (await model.ainvoke("Hi", n=2)).content
+    assert [request.sampling.n for request in engine.requests] == [2, 2]
+    assert engine.closed == 0  # no stream was opened
+    with pytest.raises(errors.RequestError, match="n=2 answers can't be streamed"):
+        [chunk async for chunk in model.astream("Hi", n=2)]
+    model.invoke("Hi", n=1)
+    assert engine.closed == 1
+
+
+async def test_several_answers_in_a_watched_chain(engine):
+    model = ChatMemVR(model="scripted", engine=engine, n=2)
+    chain = RunnableLambda(lambda text: model.invoke(text).content)
+    assert [event async for event in chain.astream_events("Hi", version="v2")]
+    assert engine.requests[0].sampling.n == 2
+
+
+@pytest.mark.filterwarnings("ignore:The v3 streaming protocol")  # a beta of LangGraph's
+async def test_several_answers_in_a_watched_graph(engine):
+    model = ChatMemVR(model="scripted", engine=engine, n=2)
+    graph = StateGraph(MessagesState)
+    graph.add_node("ask", lambda state: {"messages": [model.invoke(state["messages"])]})
+    graph.add_edge(START, "ask")
+    asked = {"messages": [HumanMessage("Hi")]}
+    run = await graph.compile().astream_events(asked, version="v3")
+    assert [event async for event in run]
+    assert engine.requests[0].sampling.n == 2
 
 
 def test_calls_are_streamed(model, seen):

@@ -1,7 +1,12 @@
+import copy
+import pickle
+
 import pytest
 from langchain_core import exceptions
+from scripted_engine import ScriptedEngine
 
 from memvr_integrations import errors
+from memvr_integrations.langchain import ChatMemVR
 from memvr_integrations.langchain.failures import aretrying, retrying, told_to_langchain
 
 
@@ -39,6 +44,16 @@ def test_an_error_told_twice_is_the_same():
         errors.RequestError,
         exceptions.ModelInvalidRequestError,
     )
+
+
+@pytest.mark.parametrize("remake", [copy.copy, lambda error: pickle.loads(pickle.dumps(error))])
+def test_an_error_can_be_sent_to_another_process(remake):
+    with pytest.raises(errors.QueueFullError) as caught, told_to_langchain():
+        raise errors.QueueFullError("why")
+    caught.value.add_note("on Monday")
+    again = remake(caught.value)
+    assert type(again) is type(caught.value)
+    assert (str(again), again.__notes__) == ("why", ["on Monday"])
 
 
 def test_other_errors_are_left_alone():
@@ -93,3 +108,43 @@ def test_in_the_end_the_error_is_told(busy, calls):
     with pytest.raises(busy.error):
         ask()
     assert busy.calls == calls
+
+
+class FullEngine(ScriptedEngine):
+    """Its streams end in a full queue: the first ones before a chunk, or all after one."""
+
+    def __init__(self, times, *, late=False):
+        super().__init__()
+        self.late, self.busy = late, Busy(times)
+
+    def stream(self, request):
+        if self.late:
+            yield from list(super().stream(request))[:1]
+        self.busy()
+        yield from super().stream(request)
+
+
+async def streamed(model, asynchronous):
+    if asynchronous:
+        return [chunk.content async for chunk in model.astream("Hi")]
+    return [chunk.content for chunk in model.stream("Hi")]
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+async def test_a_stream_is_tried_again_while_the_queue_is_full(asynchronous):
+    engine = FullEngine(2)
+    model = ChatMemVR(model="scripted", engine=engine)
+    assert "".join(await streamed(model, asynchronous)) == "This is what I was told to say."
+    assert engine.busy.calls == 3
+    with pytest.raises(errors.QueueFullError):
+        await streamed(
+            ChatMemVR(model="scripted", engine=FullEngine(2), max_retries=1), asynchronous
+        )
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+async def test_a_stream_that_has_begun_is_not_tried_again(asynchronous):
+    engine = FullEngine(1, late=True)
+    with pytest.raises(errors.QueueFullError):
+        await streamed(ChatMemVR(model="scripted", engine=engine), asynchronous)
+    assert engine.busy.calls == 1

@@ -9,9 +9,11 @@ from langchain_core.messages import (
     ToolMessage,
 )
 
+from memvr_integrations.backend.calls import written
+from memvr_integrations.backend.conversation import plain_messages
 from memvr_integrations.errors import RequestError
 from memvr_integrations.langchain.messages import to_messages
-from memvr_integrations.types import Image, Message, Text, ToolCall
+from memvr_integrations.types import Image, Message, Request, Text, ToolCall
 
 PICTURE = {"type": "image", "base64": "AAAA"}
 CALL = {"name": "zoom", "args": {"x": 1}, "id": "1", "type": "tool_call"}
@@ -68,6 +70,32 @@ def test_calls_and_results_belong_together():
     assert isinstance(result.content[1], Image)
 
 
+def test_a_call_that_was_not_understood_is_kept_as_it_was_written():
+    broken = {"name": "zoom", "args": '{"x": ', "id": "2", "error": "Not JSON."}
+    asked, result = to_messages(
+        [
+            AIMessage("", tool_calls=[CALL], invalid_tool_calls=[broken]),
+            ToolMessage("Write JSON.", tool_call_id="2", status="error"),
+        ]
+    )
+    assert asked.tool_calls[1] == ToolCall(id="2", name="zoom", arguments='{"x": ')
+    assert result.name == "zoom"
+    [said] = plain_messages(Request(messages=(asked,)))
+    assert said.content[-1].text.endswith(written(asked.tool_calls[1:]))
+
+
+def test_a_nameless_call_is_kept_too():
+    broken = {"name": None, "args": None, "id": None, "error": None}
+    [asked] = to_messages([AIMessage("", invalid_tool_calls=[broken])])
+    assert asked.tool_calls == (ToolCall(id="None", name="", arguments=""),)
+
+
+def test_arguments_that_are_no_json_are_told():
+    call = {"name": "zoom", "args": {"when": object()}, "id": "1"}
+    with pytest.raises(RequestError, match="call 'zoom' can't be written as JSON"):
+        to_messages([AIMessage("", tool_calls=[call])])
+
+
 def test_a_failed_tool_says_so():
     assert told(ToolMessage("No.", tool_call_id="1", status="error")) == [
         ("tool", ["error:", "No."])
@@ -100,6 +128,8 @@ def test_results_in_a_users_message_become_results():
 def test_a_bare_result_is_no_second_message():
     result = {"type": "tool_result", "tool_use_id": "1", "content": "7"}
     assert told(HumanMessage([result])) == [("tool", ["7"])]
+    failed = {"type": "non_standard", "value": {**result, "is_error": True}}
+    assert told(HumanMessage([failed])) == [("tool", ["error:", "7"])]
 
 
 def test_any_message_may_be_last():

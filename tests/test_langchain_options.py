@@ -1,3 +1,6 @@
+import typing
+from typing import Annotated, NotRequired, Required
+
 import pytest
 from langchain_core.tools import tool
 from pydantic import BaseModel, Field
@@ -69,6 +72,33 @@ def test_every_form_of_tool_is_understood(given):
     [made] = to_tools([openai_tool(given)])
     assert made.description == "Shows a part of the picture, larger."
     assert made.parameters["properties"]["x"]["type"] == "integer"
+
+
+@pytest.mark.parametrize("make", [typing.TypedDict, TypedDict], ids=["standard", "extensions"])
+def test_keys_of_a_typed_dict_may_be_left_out(make):
+    class Seen(make):
+        """What is seen."""
+
+        name: Annotated[str, ..., "The thing"]
+        count: NotRequired[int]
+
+    class Loose(make, total=False):
+        """What is seen."""
+
+        name: Required[Annotated[str, ..., "The thing"]]
+        count: int
+
+    for form in (Seen, Loose):
+        for schema in (to_schema(form), to_tools([openai_tool(form)])[0].parameters):
+            assert schema["required"] == ["name"]
+            assert schema["properties"]["name"]["description"] == "The thing"
+            assert schema["properties"]["count"]["type"] == "integer"
+
+
+@pytest.mark.parametrize("form", [3, object(), {"function": {}}])
+def test_what_is_no_tool_is_named(form):
+    with pytest.raises(RequestError, match="give a function, a pydantic"):
+        openai_tool(form)
 
 
 def test_a_tool_without_arguments_takes_none():

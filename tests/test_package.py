@@ -24,7 +24,8 @@ TEXT_SUFFIXES = {".py", ".md", ".toml", ".yml", ".yaml", ".json", ".jinja", ".cf
 
 
 def raised_on_purpose():
-    return [kind for _, kind in inspect.getmembers(errors, inspect.isclass)]
+    kinds = [kind for _, kind in inspect.getmembers(errors, inspect.isclass)]
+    return [kind for kind in kinds if kind.__module__ == errors.__name__]
 
 
 def exports(module):

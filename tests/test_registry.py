@@ -33,7 +33,19 @@ def registry(loaded):
         loaded.append(Fake(name))
         return loaded[-1]
 
-    return Registry(load)
+    return Registry(load, linger=0.2)
+
+
+def wait_until(true):
+    end = time.monotonic() + 10
+    while not true():  # another thread does it
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def drop(leases):
+    """What the garbage collector does."""
+    leases._finalizer()
 
 
 def test_one_model_is_loaded_once_for_all(registry, loaded):
@@ -70,10 +82,55 @@ def test_what_is_dropped_gives_back(registry, loaded):
     leases.get("a", CPU)
     del leases
     gc.collect()
-    end = time.monotonic() + 10
-    while not loaded[0].closed:  # another thread closes it
-        assert time.monotonic() < end
-        time.sleep(0.01)
+    assert not loaded[0].closed
+    wait_until(lambda: loaded[0].closed)
+
+
+def test_what_was_dropped_is_taken_up_again(registry, loaded):
+    for _ in range(5):
+        leases = Leases(registry)
+        leases.get("a", CPU)
+        drop(leases)
+    assert len(loaded) == 1
+    assert registry.users("a") == 0
+    wait_until(lambda: loaded[0].closed)
+    assert not Leases(registry).get("a", CPU).closed
+
+
+def test_loading_another_model_ends_the_lingering(loaded):
+    def load(name, config):
+        assert all(fake.closed for fake in loaded)  # its memory is needed
+        loaded.append(Fake(name))
+        return loaded[-1]
+
+    registry = Registry(load, linger=1000)
+    first, second = Leases(registry), Leases(registry)
+    first.get("a", CPU)
+    drop(first)
+    second.get("b", CPU)
+    assert [fake.closed for fake in loaded] == [True, False]
+
+
+def test_giving_back_frees_at_once(loaded):
+    registry = Registry(lambda name, config: loaded.append(Fake(name)) or loaded[-1], linger=1000)
+    first, second = Leases(registry), Leases(registry)
+    first.get("a", CPU)
+    second.get("a", CPU)
+    drop(first)
+    second.release()
+    assert loaded[0].closed
+
+
+def test_a_forked_process_loads_its_own(registry, loaded):
+    before = Leases(registry)
+    before.get("a", CPU)
+    registry.forget()
+    loaded[0].closed = True  # what the child sees of it
+    after = Leases(registry)
+    after.get("a", CPU)
+    drop(before)  # counts for the parent's registry, not for this one
+    assert registry.users("a") == 1
+    assert not loaded[1].closed
 
 
 @pytest.mark.parametrize("remake", [copy.copy, copy.deepcopy])

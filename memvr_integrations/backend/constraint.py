@@ -6,30 +6,23 @@ by the next token of a short way out.
 """
 
 import functools
-import random
 import threading
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import llguidance.hf
-import numpy as np
 import torch
 from llguidance import LLMatcher
 from torch import Tensor
 
+from memvr_integrations.backend.draft import LONGEST_END, Draft, Vocabulary
 from memvr_integrations.backend.grammar import Grammar
+from memvr_integrations.backend.repeats import Repeats
 from memvr_integrations.errors import RequestError, UnsupportedModelError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
-
-_LONGEST_END = 4096  # tokens; a grammar whose answers can't end sooner is taken for endless
-_WALKS, _WALK = 24, 256
-_STRING_LIKE = 48  # where more tokens than this may follow, they are a string's content
-# A comma before digits: behind "0." it ends the number, where digits would go on for ever.
-_CLOSERS = ('"', "}", "]", "</", ">", "n", "t", "f", ",")
-_DIGITS = "0123456789"
-_OPENERS = ("[", "{", ":", " ")
 
 
 class Grammars:
@@ -40,7 +33,7 @@ class Grammars:
     ) -> None:
         self._hf, self._size, self._ends = tokenizer, vocabulary, ends
         self._lock = threading.Lock()
-        self._known: _Vocabulary | None = None
+        self._known: Vocabulary | None = None
         self._compiled = functools.lru_cache(64)(self._compile)
 
     def check(self, grammar: Grammar) -> None:
@@ -56,20 +49,21 @@ class Grammars:
         """A new answer of at most `limit` tokens.
 
         Raises:
-            RequestError: The shortest valid answer is longer than that.
+            RequestError: No valid answer is so short.
         """
-        matcher, end = self._compiled(grammar)
-        if len(end) + 1 > limit:
+        compiled = self._compiled(grammar)
+        end: Sequence[int] | None = compiled.end
+        if len(compiled.end) >= limit and not compiled.call:
+            end = compiled.draft.shortest_end(most=limit - 1)
+        if end is None:
             raise RequestError(
-                f"The shortest answer that fits the schema has {len(end) + 1} tokens, but only "
-                f"{limit} are left (max_tokens and the model's context); raise max_tokens or ask "
-                "for less."
+                f"The shortest answer that fits the schema has {len(compiled.end) + 1} tokens, but "
+                f"only {limit} are left (max_tokens and the model's context); raise max_tokens or "
+                "ask for less."
             )
-        return Constraint(
-            matcher.deep_copy(), end, self._vocabulary(), limit, free_text=grammar.free_text
-        )
+        return Constraint(compiled, end, limit)
 
-    def _compile(self, grammar: Grammar) -> tuple[LLMatcher, tuple[int, ...]]:
+    def _compile(self, grammar: Grammar) -> "_Compiled":
         vocabulary = self._vocabulary()
         text = LLMatcher.grammar_from_lark(grammar.lark)
         failed, problems = LLMatcher.validate_grammar_with_warnings(text, vocabulary.tokenizer)
@@ -80,25 +74,28 @@ class Grammars:
                 f"{_reason(problems[0] if problems else matcher.get_error())}. Take that part out "
                 "of the schema, and check it after the answer."
             )
-        end = vocabulary.shortest_end(matcher)
-        if end is None:
+        repeats = Repeats(grammar.unique) if grammar.unique else None
+        draft = Draft(matcher, vocabulary, repeats, vocabulary.spelling(grammar.spelled))
+        end, call = draft.shortest_end(), _shortest_call(draft) if grammar.free_text else ()
+        if end is None or call is None:
             raise RequestError(
-                "No answer fits this schema within "
-                f"{_LONGEST_END} tokens; look for required parts that contain themselves."
+                f"No answer of at most {LONGEST_END} tokens was found for this schema; look for "
+                "required parts that contain themselves, for more different values than there "
+                "are, and for patterns that are hard to meet."
             )
-        return matcher, tuple(end)
+        return _Compiled(draft=draft, end=tuple(end), call=tuple(call))
 
-    def _vocabulary(self) -> "_Vocabulary":
+    def _vocabulary(self) -> Vocabulary:
         with self._lock:
             if self._known is None:
-                self._known = _Vocabulary(self._tokenizer(), self._size)
+                self._known = Vocabulary(self._tokenizer(), self._size)
             return self._known
 
     def _tokenizer(self) -> llguidance.LLTokenizer:
         try:
             return llguidance.hf.from_tokenizer(
                 self._hf,  # type: ignore[arg-type]  # the base class; checked inside
-                n_vocab=self._size,
+                n_vocab=max(self._size, len(self._hf)),
                 eos_token=sorted(self._ends),
             )
         except ValueError as error:
@@ -106,6 +103,26 @@ class Grammars:
                 f"This model's tokenizer can't be held to a grammar ({error}); ask without tools "
                 "and without response_format, or load a model with a fast tokenizer."
             ) from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Compiled:
+    """A grammar as an empty draft, with a way to its end; `call` is the way of a call.
+
+    There is such a way where an answer may be a call or words, which is open at first.
+    """
+
+    draft: Draft
+    end: tuple[int, ...]
+    call: tuple[int, ...]
+
+
+def _shortest_call(draft: Draft) -> list[int] | None:
+    begun, begin = draft.copy(), draft.vocabulary.find(["<"])
+    if not begin or not begun.take(begin):
+        return None
+    end = begun.shortest_end()
+    return None if end is None else begin + end
 
 
 def _reason(problem: str) -> str:
@@ -120,24 +137,19 @@ class Constraint:
     `structured` tells whether the answer is JSON or calls, not text; None while that is open.
     """
 
-    def __init__(
-        self,
-        matcher: LLMatcher,
-        end: Sequence[int],
-        vocabulary: "_Vocabulary",
-        limit: int,
-        *,
-        free_text: bool,
-    ) -> None:
-        self._matcher, self._vocabulary, self._left = matcher, vocabulary, limit
-        self._end = list(end)
-        self.structured: bool | None = None if free_text else True
+    def __init__(self, compiled: _Compiled, end: Sequence[int], limit: int) -> None:
+        self._draft, self._end, self._left = compiled.draft.copy(), list(end), limit
+        self._call, self._vocabulary = compiled.call, compiled.draft.vocabulary
+        self.structured: bool | None = None if self._call else True
 
     def allowed(self) -> Tensor | None:
         """Which tokens may come next, (vocabulary,) bool on the CPU; None for any."""
         if self.structured is False:
             return None
-        return torch.from_numpy(self._vocabulary.mask(self._matcher))
+        mask = self._draft.mask()
+        if self.structured is None and len(self._call) >= self._left:
+            mask[self._vocabulary.calls] = False  # no call would end in time
+        return torch.from_numpy(mask)
 
     def take(self, token: int, *, replayed: bool = False) -> int:
         """Go on with `token`, or with another one where the answer would not end in time."""
@@ -146,26 +158,27 @@ class Constraint:
         self._left -= 1
         if token in self._vocabulary.ends:
             return token
-        trial = self._matcher.deep_copy()
-        trial.consume_token(token)
+        if self.structured is None:
+            begun = self._vocabulary.texts[token].strip()
+            self.structured = begun.startswith(b"<") if begun else None
+            if not self.structured:  # words may be cut anywhere
+                self._draft.take([token])
+                return token
+            self._end = list(self._call)
+        trial, end = self._draft.copy(), None
+        fits = trial.take([token])
         if self._end and token == self._end[0]:
-            end: list[int] | None = self._end[1:]
-        else:
-            end = self._vocabulary.shortest_end(trial, most=self._left)
-        if not replayed and (end is None or len(end) + 1 > self._left):
+            end = self._end[1:]
+        elif fits:
+            end = trial.shortest_end(most=self._left - 1)
+        if end is None and not replayed:
             if not self._end:
                 return self._vocabulary.ends[0]
             token, *end = self._end
-            trial = self._matcher.deep_copy()
-            trial.consume_token(token)
-        self._matcher, self._end = trial, end or []
-        self._decide(token)
+            trial = self._draft.copy()
+            trial.take([token])
+        self._draft, self._end = trial, end or []
         return token
-
-    def _decide(self, token: int) -> None:
-        begun = self._vocabulary.tokenizer.decode_bytes([token]).strip()
-        if self.structured is None and begun:
-            self.structured = begun.startswith(b"<")
 
 
 class Dictation:
@@ -186,62 +199,3 @@ class Dictation:
     def take(self, token: int, *, replayed: bool = False) -> int:
         """The next token of the answer."""
         return next(self._tokens, token)
-
-
-class _Vocabulary:
-    """A model's tokens as bytes."""
-
-    def __init__(self, tokenizer: llguidance.LLTokenizer, size: int) -> None:
-        self.tokenizer, self._size = tokenizer, size
-        self.ends: list[int] = list(tokenizer.eos_tokens)
-        texts = [tokenizer.decode_bytes([token]) for token in range(size)]
-        self._length = np.array([len(text) for text in texts])
-        by_text: dict[bytes, int] = {}
-        for token, text in enumerate(texts):
-            by_text.setdefault(text, token)
-        self._closers, self._digits, self._openers = (
-            [by_text[char.encode()] for char in chars if char.encode() in by_text]
-            for chars in (_CLOSERS, _DIGITS, _OPENERS)
-        )
-
-    def mask(self, matcher: LLMatcher) -> np.ndarray:
-        """The tokens that may come next, (vocabulary,) bool."""
-        bits = np.frombuffer(matcher.compute_bitmask(), np.uint8)
-        return np.unpackbits(bits, count=self._size, bitorder="little").astype(bool)
-
-    def shortest_end(self, matcher: LLMatcher, *, most: int = _LONGEST_END) -> list[int] | None:
-        """A short way from here to a complete answer, its end token left out.
-
-        Not always the very shortest: brackets and quotes are closed as soon as they may be, and
-        where that leads nowhere some walks at random are tried.
-        """
-        straight = self._walk(matcher, most, None)
-        if straight is not None:
-            return straight
-        walks = [self._walk(matcher, min(most, _WALK), random.Random(i)) for i in range(_WALKS)]
-        return min((walk for walk in walks if walk is not None), key=len, default=None)
-
-    def _walk(self, matcher: LLMatcher, most: int, rng: random.Random | None) -> list[int] | None:
-        probe, path = matcher.deep_copy(), list[int]()
-        while not probe.is_accepting():
-            if len(path) >= most or probe.is_error():
-                return None
-            forced = probe.compute_ff_tokens() or [self._next(probe, rng, len(path))]
-            if not probe.consume_tokens(forced):
-                return None
-            path += forced
-        return path
-
-    def _next(self, matcher: LLMatcher, rng: random.Random | None, at: int) -> int:
-        mask = self.mask(matcher)
-        # Another digit at each step: 0.000... would never come to be above 0.
-        turn = at % 10
-        digits = [*self._digits[turn:], *self._digits[:turn]]
-        closing = [token for token in (*self._closers, *digits, *self._openers) if mask[token]]
-        choices = np.nonzero(mask)[0]
-        if rng is not None:
-            few = closing[:2] or choices.tolist()
-            return int(rng.choice(few if rng.random() < 0.5 else choices.tolist()))
-        if closing and (len(choices) <= _STRING_LIKE or closing[0] == self._closers[0]):
-            return closing[0]
-        return int(choices[self._length[choices].argmax()])

@@ -1,6 +1,7 @@
 """The backend: one model in memory, many callers."""
 
 import asyncio
+import os
 import weakref
 from collections.abc import AsyncGenerator, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -56,6 +57,7 @@ class Backend:
         # Wide, because a slow download must not keep others waiting.
         self._intake = ThreadPoolExecutor(16, thread_name_prefix="memvr-intake")
         self._finalizer = weakref.finalize(self, _shut, self._worker, self._intake)
+        self._process = os.getpid()
 
     @classmethod
     def load(
@@ -108,6 +110,16 @@ class Backend:
     def calibrated(self) -> bool:
         """Whether the preset was measured on this model, not only moved to its depth."""
         return self._host.calibrated
+
+    @property
+    def image_policy(self) -> ImagePolicy:
+        """Which pictures may come in, where a request doesn't say."""
+        return self._images
+
+    @property
+    def closed(self) -> bool:
+        """Whether it can't answer any more: closed, or left behind in the parent by a fork."""
+        return not self._finalizer.alive or self._process != os.getpid()
 
     @property
     def batches(self) -> int:
@@ -277,12 +289,16 @@ class Backend:
         ]
 
     def _check_open(self) -> None:
-        if not self._finalizer.alive:
-            raise BackendClosedError("This backend was closed; load a new one.")
+        if self.closed:
+            raise BackendClosedError(
+                "This backend was closed, or belongs to the process that this one was forked "
+                "from; load a new one."
+            )
 
     async def _asubmit(self, inbox: AsyncInbox) -> None:
-        """`_submit`, in a thread of its own where pictures would hold up the loop."""
-        if not inbox.request.images:
+        """`_submit`, in a thread of its own where pictures or schemas would hold up the loop."""
+        request = inbox.request
+        if not request.images and not request.tools and request.response_format is None:
             self._submit(inbox)
             return
         self._check_open()

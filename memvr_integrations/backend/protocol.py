@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, Generator, Sequence
 from typing import Protocol
 
+from memvr_integrations.policy import ImagePolicy
 from memvr_integrations.types import Chunk, Completion, Request, Usage
 
 
@@ -12,6 +13,10 @@ class Engine(Protocol):
     @property
     def name(self) -> str:
         """The model's name."""
+
+    @property
+    def image_policy(self) -> ImagePolicy:
+        """Which pictures may come in, where a request doesn't say."""
 
     def generate(self, requests: Request | Sequence[Request]) -> list[Completion]:
         """The answers, in the order of the requests."""

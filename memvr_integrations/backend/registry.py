@@ -4,10 +4,13 @@ Integrations make many small model objects (a copy for every binding, one for ea
 They share what is in memory through here.
 """
 
+import contextlib
+import os
 import queue
 import threading
+import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self, TypeAlias
@@ -16,6 +19,7 @@ from memvr_integrations.backend.engine import Backend
 from memvr_integrations.backend.loading import LoadConfig
 
 _Key: TypeAlias = tuple[str, LoadConfig]
+_Lease: TypeAlias = tuple[_Key, Backend | None]
 
 
 @dataclass
@@ -23,24 +27,37 @@ class _Entry:
     loading: threading.Lock = field(default_factory=threading.Lock)
     backend: Backend | None = None
     users: int = 0
+    idle_since: float = 0.0
 
 
 class Registry:
-    """Backends in use, counted."""
+    """Backends in use, counted.
 
-    def __init__(self, load: Callable[[str, LoadConfig], Backend]) -> None:
-        self._load = load
+    What the garbage collector gives back stays for `linger` seconds more: chains that make a new
+    model object for every call would load the weights each time. Loading another model, and
+    `release`, make an end of that at once.
+    """
+
+    def __init__(self, load: Callable[[str, LoadConfig], Backend], *, linger: float = 30.0) -> None:
+        self._load, self._linger = load, linger
+        self._begin()
+
+    def _begin(self) -> None:
         self._entries: dict[_Key, _Entry] = {}
         self._lock = threading.Lock()
-        self._dropped: queue.SimpleQueue[_Key] = queue.SimpleQueue()
+        self._dropped: queue.SimpleQueue[_Lease] = queue.SimpleQueue()
         self._reaper: threading.Thread | None = None
 
-    def drop(self, key: _Key) -> None:
+    def forget(self) -> None:
+        """Start anew in a forked process: threads, and with them backends, don't come along."""
+        self._begin()
+
+    def drop(self, lease: _Lease) -> None:
         """`release` at some later time, in another thread.
 
         For the garbage collector, which may run in any thread at any line, under any lock.
         """
-        self._dropped.put(key)
+        self._dropped.put(lease)
 
     def acquire(self, key: _Key) -> Backend:
         """The backend of a model, loaded if nobody has it yet; give it back with `release`."""
@@ -50,36 +67,75 @@ class Registry:
                     target=self._reap, name="memvr-registry", daemon=True
                 )
                 self._reaper.start()
+            self._count_dropped()
+            unused = [] if key in self._entries else self._unused(time.monotonic())
             entry = self._entries.setdefault(key, _Entry())
             entry.users += 1
+        _close(unused)
         try:
             with entry.loading:  # others wait for the first one's loading
                 if entry.backend is None:
                     entry.backend = self._load(*key)
                 return entry.backend
         except BaseException:
-            self.release(key)
+            self.release((key, None))
             raise
 
-    def release(self, key: _Key) -> None:
+    def release(self, lease: _Lease) -> None:
         """One user less; the last one closes the backend."""
         with self._lock:
-            entry = self._entries[key]
-            entry.users -= 1
-            if entry.users:
-                return
-            del self._entries[key]
-        if entry.backend is not None:
-            entry.backend.close()
-
-    def _reap(self) -> None:
-        while True:
-            self.release(self._dropped.get())
+            self._count_dropped()
+            self._count_less(lease)
+            entry = self._entries.get(lease[0])
+            unused = [] if entry is None or entry.users else [self._entries.pop(lease[0])]
+        _close(unused)
 
     def users(self, name: str) -> int:
         """How many hold a backend of a model."""
         with self._lock:
+            self._count_dropped()
             return sum(entry.users for key, entry in self._entries.items() if key[0] == name)
+
+    def _count_dropped(self) -> None:
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._count_less(self._dropped.get_nowait())
+
+    def _count_less(self, lease: _Lease) -> None:
+        key, backend = lease
+        entry = self._entries.get(key)
+        if entry is not None and entry.backend is backend:  # no lease from before a fork
+            entry.users -= 1
+            entry.idle_since = time.monotonic()
+
+    def _unused(self, since: float) -> list[_Entry]:
+        """Take out all entries that nobody has used since some time."""
+        keys = [key for key, one in self._entries.items() if not one.users]
+        return [self._entries.pop(key) for key in keys if self._entries[key].idle_since <= since]
+
+    def _reap(self) -> None:
+        while True:
+            with contextlib.suppress(queue.Empty):
+                lease = self._dropped.get(timeout=self._until_next())
+                with self._lock:
+                    self._count_less(lease)
+                del lease
+            with self._lock:
+                unused = self._unused(time.monotonic() - self._linger)
+            _close(unused)
+            del unused
+
+    def _until_next(self) -> float | None:
+        """Seconds until a backend has lingered long enough; None while none does."""
+        with self._lock:
+            idle = [entry.idle_since for entry in self._entries.values() if not entry.users]
+        return max(0.0, min(idle) + self._linger - time.monotonic()) if idle else None
+
+
+def _close(entries: Iterable[_Entry]) -> None:
+    for entry in entries:
+        if entry.backend is not None:
+            entry.backend.close()
 
 
 def _load(name: str, config: LoadConfig) -> Backend:
@@ -95,6 +151,7 @@ def _load(name: str, config: LoadConfig) -> Backend:
 
 
 SHARED = Registry(_load)
+os.register_at_fork(after_in_child=SHARED.forget)
 
 
 class Leases:
@@ -113,13 +170,14 @@ class Leases:
         """The backend of a model; loads it where nobody has."""
         key = (name, config)
         with self._lock:
-            if key not in self._held:
+            if not self.holds(name, config):
                 self._held[key] = self._registry.acquire(key)
             return self._held[key]
 
     def holds(self, name: str, config: LoadConfig) -> bool:
         """Whether `get` would return at once."""
-        return (name, config) in self._held
+        backend = self._held.get((name, config))
+        return backend is not None and not backend.closed
 
     def release(self) -> None:
         """Give everything back; the next `get` takes it anew."""
@@ -147,7 +205,6 @@ class Leases:
         return type(self), ()
 
 
-def _give_back(give: Callable[[_Key], None], held: dict[_Key, Backend]) -> None:
+def _give_back(give: Callable[[_Lease], None], held: dict[_Key, Backend]) -> None:
     while held:
-        key, _ = held.popitem()
-        give(key)
+        give(held.popitem())

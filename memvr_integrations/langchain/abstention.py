@@ -25,7 +25,11 @@ class AbstentionError(MemVRError):
             f"The model was unsure of its answer {message.text!r}: {unsureness:.2f}, above "
             f"threshold={threshold}. Ask another way, show a clearer image, or raise the threshold."
         )
-        self.message = message
+        self.message, self.unsureness, self.threshold = message, unsureness, threshold
+
+    def __reduce__(self) -> tuple[type[Self], tuple[AIMessage, float, float]]:
+        """Pickle by what it was made of; an exception's default is its text."""
+        return type(self), (self.message, self.unsureness, self.threshold)
 
 
 class Abstention(RunnableSerializable[LanguageModelInput, AIMessage]):

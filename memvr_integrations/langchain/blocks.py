@@ -2,9 +2,11 @@
 
 import base64
 import io
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
+from urllib.parse import unquote_to_bytes
 
 from langchain_core.messages import BaseMessage
 
@@ -20,8 +22,10 @@ if TYPE_CHECKING:
 
 Part = Text | Image
 
-_TEXTS = ("text", "input_text", "output_text", "text-plain")
+_TEXTS = ("text", "input_text", "output_text", "text-plain", "refusal")
 _IMAGES = ("image", "image_url", "input_image", "media", "file")
+_RESULTS = ("tool_result", "server_tool_result")
+_UNREADABLE = ("audio", "input_audio", "video", "document")
 # What other models add to their messages for themselves, and calls that a message holds twice.
 _PASSED_OVER = (
     "reasoning",
@@ -32,7 +36,10 @@ _PASSED_OVER = (
     "tool_call_chunk",
     "function_call",
     "invalid_tool_call",
+    "server_tool_call",
+    "server_tool_call_chunk",
 )
+_BLOCKS = (*_TEXTS, *_IMAGES, *_RESULTS, *_UNREADABLE, "non_standard")
 _DATA = ("base64", "data", "url", "image_url", "file_data", "source", "file")
 
 
@@ -64,58 +71,83 @@ def inlined(messages: Sequence[BaseMessage], policy: ImagePolicy) -> list[BaseMe
         ImageError: A picture can't be used, or the policy does not let it in.
     """
     return [
-        message.model_copy(update={"content": [_inlined(one, policy) for one in message.content]})
-        if isinstance(message.content, list) and any(map(_refers, message.content))
+        message.model_copy(
+            update={"content": [new for one in message.content for new in _inlined(one, policy)]}
+        )
+        if refers([message])
         else message
         for message in messages
     ]
 
 
 def refers(messages: Sequence[BaseMessage]) -> bool:
-    """Whether any picture is elsewhere: on a server, or in a file."""
-    return any(
-        isinstance(message.content, list) and any(map(_refers, message.content))
-        for message in messages
-    )
+    """Whether any picture is elsewhere: on a server, or in a file.
+
+    Raises:
+        MemVRError: As `parts_of` does.
+    """
+    return any(_elsewhere(part) for message in messages for part in parts_of(message.content))
 
 
-def _inlined(block: str | dict[str, object], policy: ImagePolicy) -> str | dict[str, object]:
-    if isinstance(block, str) or not _refers(block):
-        return block
-    [part] = _part(block)
-    assert isinstance(part, Image)
+def _elsewhere(part: Part) -> bool:
+    source = part.source if isinstance(part, Image) else None
+    begins = source.lstrip()[:6].lower() if isinstance(source, str) else ""
+    return begins.startswith(("http:", "https:", "file:"))
+
+
+def _inlined(block: str | dict[str, object], policy: ImagePolicy) -> list[str | dict[str, object]]:
+    parts = list(parts_of(block))
+    if isinstance(block, str) or not any(map(_elsewhere, parts)):
+        return [block]
+    found: list[str | dict[str, object]] = [_part_as_block(part, policy) for part in parts]
+    inner = unwrapped(block)
+    if inner.get("type") == "tool_result":  # which has to name its call
+        return [{"type": "tool_result", "tool_use_id": inner.get("tool_use_id"), "content": found}]
+    return found
+
+
+def _part_as_block(part: Part, policy: ImagePolicy) -> dict[str, object]:
+    if isinstance(part, Text):
+        return {"type": "text", "text": part.text}
     return dict(_as_block(load_image(part.source, policy)))
 
 
-def _refers(block: str | dict[str, object]) -> bool:
-    if isinstance(block, str) or block.get("type") not in _IMAGES:
-        return False
-    source = _source(block, str(block["type"]))
-    return isinstance(source, str) and source.lower().startswith(("http:", "https:", "file:"))
+def is_block(value: object) -> TypeGuard[Mapping[str, object]]:
+    """Whether data is a content block that a model should see; other mappings are data."""
+    return isinstance(value, Mapping) and value.get("type") in _BLOCKS
 
 
-def parts_of(content: str | Sequence[str | Mapping[str, object]]) -> Iterator[Part]:
-    """The texts and pictures of a message's content, in order.
+def unwrapped(block: Mapping[str, object]) -> Mapping[str, object]:
+    """The block that a `non_standard` one holds, or the block itself."""
+    while block.get("type") == "non_standard" and isinstance(value := block.get("value"), Mapping):
+        block = value
+    return block
+
+
+def parts_of(
+    content: str | Mapping[str, object] | Sequence[str | Mapping[str, object]],
+) -> Iterator[Part]:
+    """The texts and pictures of a message's content, in order; a single block is content too.
 
     Raises:
         RequestError: A block can't be used; the message says which.
         ImageError: A block that should hold a picture holds none.
     """
-    for block in [content] if isinstance(content, str) else content:
+    for block in [content] if isinstance(content, str | Mapping) else content:
         if isinstance(block, str):
             yield Text(block)
         else:
-            yield from _part(block)
+            yield from _part(unwrapped(block))
 
 
 def _part(block: Mapping[str, object]) -> Iterator[Part]:
     kind = block.get("type")
-    if kind == "non_standard" and isinstance(value := block.get("value"), Mapping):
-        yield from _part(value)
-    elif kind in _TEXTS or (kind is None and "text" in block):
-        yield Text(str(block.get("text", "")))
+    if kind in _TEXTS or (kind is None and "text" in block):
+        yield Text(_text(block))
     elif kind in _IMAGES or (kind is None and "image_url" in block):
         yield Image(_source(block, str(kind)))
+    elif kind in _RESULTS:
+        yield from _result(block)
     elif kind not in _PASSED_OVER:
         raise RequestError(
             f"A message holds a block of type {kind!r}; ChatMemVR reads text and images. Leave it "
@@ -123,9 +155,55 @@ def _part(block: Mapping[str, object]) -> Iterator[Part]:
         )
 
 
-def _source(block: Mapping[str, object], kind: str) -> str | bytes:
+def _result(block: Mapping[str, object]) -> Iterator[Part]:
+    """What a tool gave back; one that ran on a provider's servers may give any data."""
+    if block.get("is_error") or block.get("status") == "error":
+        yield Text("error:")
+    ours = block["type"] == "tool_result"
+    told = block.get("content" if ours else "output")
+    for one in told if isinstance(told, list) else [told]:
+        if isinstance(one, str) or is_block(one) or (ours and isinstance(one, Mapping)):
+            yield from parts_of(one)
+        elif one is not None:
+            yield Text(json.dumps(one, ensure_ascii=False, default=str))
+
+
+def _text(block: Mapping[str, object]) -> str:
+    text = block.get("refusal" if block.get("type") == "refusal" else "text")
+    if text is None and block.get("type") == "text-plain":
+        return _plain_text(block)
+    return "" if text is None else str(text)
+
+
+def _plain_text(block: Mapping[str, object]) -> str:
+    """The text of a file that a block holds encoded."""
+    data, url = block.get("base64"), str(block.get("url") or "").strip()
+    head, comma, body = url.partition(",")
+    try:
+        if data is None and comma and head[:5].lower() == "data:":
+            data = unquote_to_bytes(body)
+            if "base64" in [word.strip() for word in head.lower().split(";")]:
+                data = data.decode("latin-1")
+        if isinstance(data, str):
+            compact = "".join(data.split()).replace("-", "+").replace("_", "/")
+            data = base64.b64decode(compact + "=" * (-len(compact) % 4), validate=True)
+        if isinstance(data, bytes):
+            return data.decode()
+    except ValueError as problem:
+        raise RequestError(
+            f"A block of type 'text-plain' can't be read: {problem}. Encode its text as UTF-8 "
+            "before base64, or give it as 'text'."
+        ) from problem
+    place = url or block.get("file_id")
+    raise RequestError(
+        f"A block of type 'text-plain' holds no text (url or file_id: {place!r}); ChatMemVR "
+        "downloads pictures only. Give the text itself as 'text'."
+    )
+
+
+def _source(block: Mapping[str, object], kind: str, media: str = "image") -> str | bytes:
     """Where a block keeps its picture: base64, bytes or a URL."""
-    media = str(block.get("mime_type") or block.get("media_type") or "image")
+    media = str(block.get("mime_type") or block.get("media_type") or media).lower()
     if not media.startswith("image"):
         raise RequestError(
             f"A message holds a {media} file; ChatMemVR reads text and images. Turn its pages or "
@@ -134,11 +212,12 @@ def _source(block: Mapping[str, object], kind: str) -> str | bytes:
     for key in _DATA:
         value = block.get(key)
         if isinstance(value, Mapping):
-            return _source({"mime_type": media, **value}, kind)
+            return _source(value, kind, media)
         if isinstance(value, bytes | bytearray | memoryview):
             return bytes(value)
         if isinstance(value, str) and value:
-            if kind == "file" and media == "image" and not value.startswith("data:image/"):
+            said = value.lstrip()[:11].lower() == "data:image/"
+            if kind == "file" and media == "image" and not said:
                 break
             return value
     if kind == "file":

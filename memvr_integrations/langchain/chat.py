@@ -105,8 +105,13 @@ class ChatMemVR(ChatSettings):
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
         with told_to_langchain():
-            request = self._one(self._request(messages, stop, kwargs))
-            with closing(self._engine(kwargs).stream(request)) as chunks:
+            request, engine = self._one(self._request(messages, stop, kwargs)), self._engine(kwargs)
+            for attempt in retrying(self.max_retries):
+                with attempt:
+                    chunks = engine.stream(request)
+                    first = next(chunks)  # what was given out can't be taken back: no try after it
+            with closing(chunks):
+                yield self._chunk(first, kwargs)
                 for chunk in chunks:
                     yield self._chunk(chunk, kwargs)
 
@@ -120,9 +125,20 @@ class ChatMemVR(ChatSettings):
         with told_to_langchain():
             request = self._one(self._request(messages, stop, kwargs))
             engine = await self._aengine(kwargs)
-            async with aclosing(engine.astream(request)) as chunks:
+            async for attempt in aretrying(self.max_retries):
+                with attempt:
+                    chunks = engine.astream(request)
+                    first = await anext(chunks)
+            async with aclosing(chunks):
+                yield self._chunk(first, kwargs)
                 async for chunk in chunks:
                     yield self._chunk(chunk, kwargs)
+
+    def _streaming_disabled(self, **kwargs: Any) -> bool:
+        # Several answers don't fit into one stream. `stream()`, which gives stream=True, says so;
+        # whatever else would stream on its own account generates them.
+        several = self._option(kwargs, "n") != 1 and not kwargs.get("stream")
+        return several or super()._streaming_disabled(**kwargs)
 
     def bind_tools(
         self,

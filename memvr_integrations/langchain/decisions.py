@@ -24,8 +24,9 @@ from langchain_core.decisions import (
 from langchain_core.messages import BaseMessage, HumanMessage
 from pydantic import ConfigDict, PrivateAttr
 
+from memvr_integrations.backend.protocol import Engine
 from memvr_integrations.errors import RequestError
-from memvr_integrations.langchain.blocks import parts_of
+from memvr_integrations.langchain.blocks import is_block, parts_of
 from memvr_integrations.langchain.chat import ChatMemVR
 from memvr_integrations.langchain.failures import told_to_langchain
 from memvr_integrations.langchain.messages import to_messages
@@ -33,14 +34,16 @@ from memvr_integrations.types import Image, Message, Request, Text
 
 _SHORT = "Answer yes or no."
 _YES_NO = ("Yes", "No")
+_STARTS = ("", " ")  # a score adds up both ways to begin an answer
 
 
 class MemVRDecision(BaseDecisionModel):
     """Answers typed questions about a state that may hold pictures, by the model's probabilities.
 
     A `Noul` is P(yes) of yes and no, a `Choice` the share of each label, a `Score` that of each
-    level; nothing is sampled. `memvr` and the options of loading are those of `chat`. A `Box`
-    can't be answered: it is refused.
+    level; nothing is sampled. Where one label begins another ("1" and "10") each counts alone.
+    `memvr` and the options of loading are those of `chat`. A `Box` can't be answered: it is
+    refused.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
@@ -60,7 +63,8 @@ class MemVRDecision(BaseDecisionModel):
             engine = chat._engine({})
             found = {}
             for name, request, answers, question in _asked(chat, state, questions):
-                found[name] = _answer(question, answers, engine.score(request, answers))
+                logs = engine.score(request, answers)
+                found[name] = _answer(question, answers, _weights(engine, answers, logs))
         return ClassifierResponse(model=chat.model, answers=found)
 
     async def _aclassify(self, state: State, questions: dict[str, Question]) -> ClassifierResponse:
@@ -69,7 +73,8 @@ class MemVRDecision(BaseDecisionModel):
             engine = await chat._aengine({})
             found = {}
             for name, request, answers, question in _asked(chat, state, questions):
-                found[name] = _answer(question, answers, await engine.ascore(request, answers))
+                logs = await engine.ascore(request, answers)
+                found[name] = _answer(question, answers, _weights(engine, answers, logs))
         return ClassifierResponse(model=chat.model, answers=found)
 
     def _model(self) -> ChatMemVR:
@@ -104,9 +109,28 @@ def _asked(
         yield name, request, answers, question
 
 
-def _answer(question: Question, answers: Sequence[str], logs: Sequence[float]) -> Any:
+def _weights(engine: Engine, answers: Sequence[str], logs: Sequence[float]) -> list[float]:
+    """How likely each answer is beside the others, without the longer ones that begin with it."""
     most = max(logs)
     weights = [math.exp(log - most) for log in logs]
+    # A score is that of beginning with an answer, so what "10" has is in that of "1" as well. The
+    # longest come first: nothing has to be taken from them.
+    order = sorted(range(len(answers)), key=lambda index: -len(answers[index]))
+    for at, short in enumerate(order):
+        longer = (i for i in order[:at] if _continues(engine, answers[i], answers[short]))
+        weights[short] = max(0.0, weights[short] - sum(weights[i] for i in longer))
+    return weights
+
+
+def _continues(engine: Engine, longer: str, shorter: str) -> bool:
+    """Whether the tokens of the longer text begin with those of the shorter one."""
+    if not longer.startswith(shorter):
+        return False
+    spelled = [[engine.tokenize(start + text) for text in (longer, shorter)] for start in _STARTS]
+    return all(whole[: len(begun)] == begun != whole for whole, begun in spelled)
+
+
+def _answer(question: Question, answers: Sequence[str], weights: Sequence[float]) -> Any:
     shares = [weight / sum(weights) for weight in weights]
     if isinstance(question, Noul):
         return NoulAnswer(type="noul", noul=shares[0])
@@ -143,8 +167,8 @@ def _parts(state: object) -> Iterator[Text | Image]:
     elif isinstance(state, BaseMessage):
         for message in to_messages([state]):
             yield from message.content
-    elif isinstance(state, Mapping) and isinstance(state.get("type"), str):
-        yield from parts_of([state])
+    elif is_block(state):
+        yield from parts_of(state)
     elif isinstance(state, Mapping):
         for key, value in state.items():
             yield Text(f"{key}:")

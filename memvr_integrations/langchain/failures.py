@@ -52,9 +52,8 @@ def told_to_langchain() -> Iterator[None]:
         theirs = getattr(exceptions, name, exceptions.LangChainException)
         if isinstance(error, theirs):
             raise
-        raise _both(type(error), theirs)(  # type: ignore[arg-type]  # mypy: a type has no hash
-            *error.args
-        ).with_traceback(error.__traceback__) from error.__cause__
+        both = _as_both(type(error), theirs, error.args)
+        raise both.with_traceback(error.__traceback__) from error.__cause__
 
 
 def retrying(times: int) -> Retrying:
@@ -67,7 +66,17 @@ def aretrying(times: int) -> AsyncRetrying:
     return AsyncRetrying(stop=stop_after_attempt(times + 1), wait=_LATER, retry=_FULL, reraise=True)
 
 
+def _as_both(
+    ours: type[MemVRError], theirs: type[Exception], args: tuple[object, ...]
+) -> Exception:
+    return _both(ours, theirs)(*args)  # type: ignore[arg-type]  # mypy: a type has no hash
+
+
 @functools.cache
 def _both(ours: type[MemVRError], theirs: type[Exception]) -> type[Exception]:
-    described = {"__module__": ours.__module__, "__doc__": ours.__doc__}
+    def reduce(error: Exception) -> tuple[object, ...]:
+        # Under its name pickle would find the class of ours alone.
+        return _as_both, (ours, theirs, error.args), error.__dict__
+
+    described = {"__module__": ours.__module__, "__doc__": ours.__doc__, "__reduce__": reduce}
     return type(ours.__name__, (ours, theirs), described)

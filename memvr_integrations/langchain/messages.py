@@ -14,7 +14,7 @@ from langchain_core.messages import (
 )
 
 from memvr_integrations.errors import RequestError
-from memvr_integrations.langchain.blocks import parts_of
+from memvr_integrations.langchain.blocks import parts_of, unwrapped
 from memvr_integrations.tools import ToolCall
 from memvr_integrations.types import Message, Role, Text
 
@@ -33,15 +33,17 @@ _ROLES: dict[str, Role] = {
 def to_messages(messages: Sequence[BaseMessage]) -> tuple[Message, ...]:
     """Translate a conversation; every text, picture, call and result of it is kept.
 
+    A call that could not be parsed keeps its arguments as the model wrote them.
+
     Raises:
-        RequestError: A message or a block in it can't be used.
+        RequestError: A message, a block or a call in it can't be used.
         ImageError: A block that should hold a picture holds none.
     """
     names: dict[str, str] = {}  # of tools, by the id of their call
     translated: list[Message] = []
     for message in messages:
         if isinstance(message, AIMessage):
-            names |= {str(call["id"]): call["name"] for call in message.tool_calls}
+            names |= {call.id: call.name for call in _calls(message)}
         translated += _translated(message, names)
     return tuple(translated)
 
@@ -55,15 +57,11 @@ def _translated(message: BaseMessage, names: Mapping[str, str]) -> Iterator[Mess
             parts.insert(0, Text("error:"))
         yield Message("tool", parts, name=name)
         return
-    calls = _calls(message) if isinstance(message, AIMessage) else []
+    calls = list(_calls(message)) if isinstance(message, AIMessage) else []
     results, others = _split_results(message.content)
     for result in results:  # Anthropic tells results in a user's message
-        content = result.get("content") or ""
-        yield Message(
-            "tool",
-            list(parts_of(content)),  # type: ignore[arg-type]  # a string or blocks
-            name=names.get(str(result.get("tool_use_id"))),
-        )
+        name = names.get(str(result.get("tool_use_id")))
+        yield Message("tool", list(parts_of(result)), name=name)
     if others or calls or not results:
         yield Message(role, list(parts_of(others)), name=message.name, tool_calls=calls)
 
@@ -87,11 +85,20 @@ def _role(message: BaseMessage) -> Role:
     )
 
 
-def _calls(message: AIMessage) -> list[ToolCall]:
-    return [
-        ToolCall(id=str(call["id"]), name=call["name"], arguments=json.dumps(call["args"]))
-        for call in message.tool_calls
-    ]
+def _calls(message: AIMessage) -> Iterator[ToolCall]:
+    for call in message.tool_calls:
+        try:
+            arguments = json.dumps(call["args"])
+        except (TypeError, ValueError) as problem:
+            raise RequestError(
+                f"The arguments of the call {call['name']!r} can't be written as JSON: {problem}. "
+                "Give them as texts, numbers, booleans, lists and dicts."
+            ) from problem
+        yield ToolCall(id=str(call["id"]), name=call["name"], arguments=arguments)
+    for broken in message.invalid_tool_calls:
+        yield ToolCall(
+            id=str(broken["id"]), name=broken["name"] or "", arguments=broken["args"] or ""
+        )
 
 
 def _split_results(
@@ -100,9 +107,9 @@ def _split_results(
     results: list[Mapping[str, object]] = []
     others: list[str | Mapping[str, object]] = []
     for block in [content] if isinstance(content, str) else content:
-        value = block.get("value", block) if isinstance(block, Mapping) else block
-        if isinstance(value, Mapping) and value.get("type") == "tool_result":
-            results.append(value)
+        inner = unwrapped(block) if isinstance(block, Mapping) else {}
+        if inner.get("type") == "tool_result":
+            results.append(inner)
         else:
             others.append(block)
     return results, others

@@ -1,13 +1,19 @@
 """Tools, schemas and options of a call, as LangChain's users write them."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TypeAlias
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NotRequired, Required, TypeAlias, get_args, get_origin
 
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_json_schema, convert_to_openai_tool
 from langchain_core.utils.pydantic import is_basemodel_subclass
 from pydantic import BaseModel
+from typing_extensions import (
+    TypedDict,
+    get_type_hints,
+    is_typeddict,
+)
 
+from memvr_integrations.backend.classes import schema_of_class
 from memvr_integrations.errors import RequestError, did_you_mean
 from memvr_integrations.tools import JsonSchema, Tool
 
@@ -22,7 +28,7 @@ def openai_tool(tool: object) -> dict[str, object]:
     Raises:
         RequestError: It is a tool that only a provider's own servers could run.
     """
-    form: dict[str, object] = convert_to_openai_tool(tool)  # type: ignore[arg-type]
+    form = _converted(convert_to_openai_tool, tool)
     if form.get("type") != "function":
         raise RequestError(
             f"The tool {form!r} would run on a provider's servers; give a function, a pydantic "
@@ -95,16 +101,19 @@ def to_schema(form: object) -> JsonSchema | None:
     return json_schema_of(form)
 
 
-def json_schema_of(form: object) -> dict[str, object]:
-    """The JSON schema of a class, a TypedDict or a schema in OpenAI's form."""
+def json_schema_of(form: object) -> JsonSchema:
+    """The JSON schema of a class, a TypedDict or a schema in OpenAI's form.
+
+    Raises:
+        RequestError: It is none of these.
+    """
     if isinstance(form, dict) and not form.keys() & _FUNCTION_WORDS:
         return form
     whole = _whole_schema(form)
-    converted: dict[str, object] = convert_to_json_schema(form) if whole is None else whole  # type: ignore[arg-type]
-    return converted
+    return _converted(convert_to_json_schema, form) if whole is None else whole
 
 
-def _whole_schema(model: object) -> dict[str, object] | None:
+def _whole_schema(model: object) -> JsonSchema | None:
     """The schema of a pydantic class with its references.
 
     LangChain's own conversion writes them out, and where a class contains itself it leaves
@@ -113,6 +122,38 @@ def _whole_schema(model: object) -> dict[str, object] | None:
     if not isinstance(model, type) or not is_basemodel_subclass(model):
         return None
     if issubclass(model, BaseModel):
-        return model.model_json_schema()
+        return schema_of_class(model)
     older: dict[str, object] = model.schema()  # type: ignore[attr-defined]  # pydantic v1
     return older
+
+
+def _converted(convert: Callable[[Any], dict[str, Any]], form: object) -> dict[str, Any]:
+    """LangChain's form of a tool or schema; it does not know that a key may be left out."""
+    optional: list[str] = []
+    if is_typeddict(form):
+        form, optional = _without_marks(form)
+    try:
+        converted = convert(form)
+    except (TypeError, ValueError) as error:
+        raise RequestError(
+            f"{form!r} can't be read as a tool or schema ({error}); give a function, a pydantic "
+            "class, a TypedDict, a LangChain tool or a JSON schema with a title."
+        ) from error
+    schema = converted.get("function", {}).get("parameters", converted)
+    if optional:
+        schema["required"] = [name for name in schema["required"] if name not in optional]
+    return converted
+
+
+def _without_marks(form: Any) -> tuple[object, list[str]]:
+    """A TypedDict without Required and NotRequired, and the keys that may be left out."""
+    hints, plain, optional = get_type_hints(form, include_extras=True), {}, []
+    for name, hint in hints.items():
+        mark: object = get_origin(hint)
+        plain[name] = get_args(hint)[0] if mark in (Required, NotRequired) else hint
+        if mark is NotRequired or (name in form.__optional_keys__ and mark is not Required):
+            optional.append(name)
+    make: Callable[[str, dict[str, object]], type] = TypedDict  # type: ignore[assignment]
+    same = make(form.__name__, plain)
+    same.__doc__ = form.__doc__
+    return same, optional

@@ -198,8 +198,7 @@ class ChatSettings(BaseChatModel):
             tool_choice=to_choice(options.get("tool_choice"), tools),
             parallel_tool_calls=options.get("parallel_tool_calls") is not False,
             response_format=to_schema(options.get("response_format")),
-            # Without hosts or folders of its own it leaves the engine's limits as they are.
-            image_policy=self._policy() if self.allow_image_urls or self.image_dirs else None,
+            image_policy=self._policy(),
         )
 
     def _option(self, options: Mapping[str, Any], name: str) -> Any:
@@ -215,6 +214,9 @@ class ChatSettings(BaseChatModel):
             raise ConfigError(
                 f"allow_image_urls={hosts!r} must be True, False or a tuple of hosts."
             )
+        # Without hosts or folders of its own it leaves an engine's limits as they are.
+        if self.engine is not None and not hosts and not self.image_dirs:
+            return self.engine.image_policy
         allowed = ("*",) if hosts is True else tuple(hosts or ())
         return ImagePolicy(allowed_hosts=allowed, image_dirs=self.image_dirs)
 

@@ -1,5 +1,6 @@
 """`with_structured_output`: answers under a schema, parsed."""
 
+import json
 from collections.abc import Mapping
 from operator import itemgetter
 from typing import Any, Literal, TypeAlias, get_args
@@ -13,7 +14,7 @@ from langchain_core.output_parsers.openai_tools import (
 )
 from langchain_core.runnables import Runnable, RunnableMap, RunnablePassthrough
 from langchain_core.utils.pydantic import is_basemodel_subclass
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from memvr_integrations.errors import ConfigError
 from memvr_integrations.langchain.options import json_schema_of, openai_tool
@@ -65,8 +66,20 @@ def _parser(schema: dict[str, Any] | type, method: Method) -> OutputParserLike[A
     if isinstance(schema, type) and is_basemodel_subclass(schema):
         if method == "function_calling":
             return PydanticToolsParser(tools=[schema], first_tool_only=True)
-        return PydanticOutputParser[Any](pydantic_object=schema)
+        return _Json(pydantic_object=schema)
     if method != "function_calling":
         return JsonOutputParser()
     name = str(openai_tool(schema)["function"]["name"])  # type: ignore[index]
     return JsonOutputKeyToolsParser(key_name=name, first_tool_only=True)
+
+
+class _Json(PydanticOutputParser[Any]):
+    """Reads JSON as JSON, so that strict classes take a date from a string, as they should."""
+
+    def _parse_obj(self, obj: dict[str, Any]) -> Any:
+        if issubclass(self.pydantic_object, BaseModel):
+            try:
+                return self.pydantic_object.model_validate_json(json.dumps(obj))
+            except ValidationError as error:
+                raise self._parser_exception(error, obj) from error
+        return super()._parse_obj(obj)

@@ -1,0 +1,271 @@
+"""Narrows a JSON schema to what can be kept token by token, and what every reader understands."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+
+from memvr_integrations.errors import RequestError
+from memvr_integrations.tools import JsonSchema
+
+_DAY = (
+    "(19|20)[0-9]{2}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])"
+    "|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))"
+)
+_CLOCK = r"([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?"
+_TIME = rf"{_CLOCK}(Z|[+-](0[0-9]|1[0-3]):[0-5][0-9])"
+_HOST = r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?(\.[a-z]{2,10}){1,2}"
+
+
+def _uuid(version: int) -> str:
+    """The pattern of a UUID, of one version unless that is 0."""
+    hexes = "[0-9a-f]{%d}"
+    third = (str(version) if version else "[1-8]") + hexes % 3
+    return "-".join([hexes % 8, hexes % 4, third, "[89ab]" + hexes % 3, hexes % 12])
+
+
+# Formats in a form that every reader takes: no year 0, no 31st of February, no odd mailbox.
+_PATTERNS = {
+    "date": _DAY,
+    "time": _TIME,
+    "date-time": f"{_DAY}T{_TIME}",
+    "local-date-time": f"{_DAY}T{_CLOCK}",
+    "email": rf"[a-z0-9]([a-z0-9._-]{{0,30}}[a-z0-9])?@{_HOST}",
+    "uri": rf"https?://{_HOST}(/[a-zA-Z0-9._~-]{{0,40}}){{0,4}}",
+    "duration": "P[0-9]{1,3}D(T[0-9]{1,2}H([0-9]{1,2}M)?)?|PT[0-9]{1,2}[HMS]",
+    **{f"uuid{version or ''}": _uuid(version) for version in range(9)},
+}
+_FORMATS = ("hostname", "ipv4", "ipv6")  # others are remarks, says the standard
+_SAFE = 2**53 - 1  # the largest whole number that every JSON reader keeps exact
+_MANY = ("properties", "$defs", "definitions", "patternProperties", "dependentSchemas")
+_LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")
+_ONES = ("items", "additionalProperties", "not", "if", "then", "else", "contains")
+_REMARKS = ("title", "description", "default", "examples", "deprecated", "readOnly", "writeOnly")
+EVERYWHERE = "*"
+
+# A value of any type, its numbers within bounds: 1e999 is valid JSON that Python reads as infinity.
+_ANYTHING = "any-value-of-JSON"
+_ANY = {"$ref": f"#/$defs/{_ANYTHING}"}
+_ANY_MEANS = {
+    "anyOf": [
+        {"type": "string"},
+        {"type": "number"},
+        {"type": "boolean"},
+        {"type": "null"},
+        {"type": "array", "items": _ANY},
+        {"type": "object", "additionalProperties": _ANY},
+    ]
+}
+
+
+def narrowed(schema: JsonSchema, *, as_object: bool = False) -> dict[str, object]:
+    """A copy of a schema, no wider than the schema, that can be written as a grammar.
+
+    Raises:
+        RequestError: It is no JSON, or a part of it can't be kept while decoding.
+    """
+    try:
+        # allow_nan=False would mind infinite defaults, which are only remarks.
+        plain: dict[str, object] = json.loads(json.dumps(schema))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise RequestError(
+            f"The schema {schema!r:.200} can't be written as JSON ({error}); give strings, "
+            "numbers, lists and dicts only."
+        ) from error
+    if as_object:
+        plain.setdefault("type", "object")
+    # Parts that apply together may each list a share of the properties.
+    closed = not any(_several(node.get("allOf")) for node in _nodes(plain))
+    for node in _nodes(plain):
+        _settle(node, plain)
+        if closed and _is_plain_object(node):
+            node["additionalProperties"] = False
+        _require_constants(node)
+        if closed:
+            _name_what_is_open(node)
+    if any(node == _ANY for node in _nodes(plain)):
+        definitions = plain.setdefault("$defs", {})
+        assert isinstance(definitions, dict)
+        definitions[_ANYTHING] = json.loads(json.dumps(_ANY_MEANS))
+        for node in _nodes(definitions[_ANYTHING]):
+            _bound(node)
+    return plain
+
+
+def unique_keys(schema: object, key: str = EVERYWHERE) -> Iterator[str]:
+    """The properties below which an array's values must differ; `EVERYWHERE` where none is named.
+
+    It may name too many: an array that keeps its values different is valid either way.
+    """
+    if not isinstance(schema, Mapping):
+        return
+    if schema.get("uniqueItems") is True:
+        yield key
+    for name, inner in schema.items():
+        if name == "properties" and isinstance(inner, Mapping):
+            for one, value in inner.items():
+                yield from unique_keys(value, str(one))
+        elif name in _MANY and isinstance(inner, Mapping):
+            for value in inner.values():
+                yield from unique_keys(value)
+        elif name in _LISTS and isinstance(inner, list):
+            for value in inner:
+                yield from unique_keys(value, key)
+        elif name in _ONES:
+            yield from unique_keys(inner, EVERYWHERE if name == "additionalProperties" else key)
+
+
+def patterns(schema: object) -> list[str]:
+    """Every pattern in a schema."""
+    found = [node["pattern"] for node in _nodes(schema) if "pattern" in node]
+    for node in _nodes(schema):
+        keys = node.get("patternProperties")
+        found += keys if isinstance(keys, dict) else ()
+    return [str(pattern) for pattern in found]
+
+
+def _settle(node: dict[str, object], root: Mapping[str, object]) -> None:
+    for remark in _REMARKS:
+        node.pop(remark, None)
+    form = node.get("format")
+    if form not in _FORMATS:
+        node.pop("format", None)
+    if form in _PATTERNS:
+        node.setdefault("pattern", f"^({_PATTERNS[str(form)]})$")
+    if isinstance(node.get("items"), list):  # as drafts before 2020 write tuples
+        node["prefixItems"] = node.pop("items")
+        node["items"] = node.pop("additionalItems", True)
+    _name_keys(node, root)
+    _bound(node)
+    node.pop("uniqueItems", None)  # kept by `Repeats`
+    if isinstance(least := node.get("minProperties"), int) and least > 1:
+        raise RequestError(
+            f"minProperties={least} can't be enforced while decoding, because a model may repeat "
+            "a key; name the properties and list them in 'required'."
+        )
+
+
+def _bound(node: dict[str, object]) -> None:
+    """Keep numbers where every reader is exact, and open bounds open."""
+    sides = (
+        ("minimum", "exclusiveMinimum", max, -_SAFE),
+        ("maximum", "exclusiveMaximum", min, _SAFE),
+    )
+    for inclusive, exclusive, tighter, _ in sides:
+        # Of two bounds on one side the tighter holds; llguidance takes one.
+        if isinstance(edge := node.get(exclusive), int | float) and inclusive in node:
+            open_end = tighter(edge, node[inclusive]) == edge  # type: ignore[call-overload]
+            del node[inclusive if open_end else exclusive]
+    kinds = node.get("type")
+    if kinds not in ("integer", "number") and not _several(kinds):
+        return
+    given = [_number(node, inclusive, exclusive) for inclusive, exclusive, *_ in sides]
+    largest = max(abs(edge) for edge in (*given, 0) if edge is not None)
+    for (inclusive, *_, usual), edge in zip(sides, given, strict=True):
+        if edge is None and largest <= _SAFE:
+            node[inclusive] = usual
+    low, high = given
+    if low is None or high is None or not 0 < high - low < 1 or kinds == "integer":
+        return
+    # llguidance lets a whole number pass as its own open bound where the other one is near.
+    step = min(1e-6, (high - low) / 1000)
+    if float(low).is_integer() and node.pop("exclusiveMinimum", None) is not None:
+        node["minimum"] = low + step
+    if float(high).is_integer() and node.pop("exclusiveMaximum", None) is not None:
+        node["maximum"] = high - step
+
+
+def _number(node: Mapping[str, object], *names: str) -> float | None:
+    values = (node.get(name) for name in names)
+    return next((value for value in values if isinstance(value, int | float)), None)
+
+
+def _require_constants(node: dict[str, object]) -> None:
+    """Write properties that have one value only, for that value may tell which class is meant."""
+    properties, required = node.get("properties"), node.get("required", [])
+    if isinstance(properties, dict) and isinstance(required, list):
+        fixed = [key for key, one in properties.items() if isinstance(one, dict) and "const" in one]
+        if fixed:
+            node["required"] = [*required, *(key for key in fixed if key not in required)]
+
+
+def _followed(schema: object, root: Mapping[str, object]) -> object:
+    """What a reference inside the schema stands for; anything else as it is."""
+    if not isinstance(schema, dict) or not str(schema.get("$ref", "")).startswith("#/"):
+        return schema
+    found: object = root
+    for step in str(schema["$ref"])[2:].split("/"):
+        found = found.get(step) if isinstance(found, Mapping) else None
+    return found
+
+
+def _name_keys(node: dict[str, object], root: Mapping[str, object]) -> None:
+    """Say by properties what `propertyNames` says of keys; llguidance knows only those."""
+    names = _followed(node.get("propertyNames"), root)
+    if not isinstance(names, dict) or "properties" in node:
+        return
+    value = node.get("additionalProperties", {})
+    pattern = names.get("pattern") or _PATTERNS.get(str(names.get("format")))
+    if isinstance(enum := names.get("enum", [names["const"]] if "const" in names else None), list):
+        node["properties"] = dict.fromkeys(map(str, enum), value)
+    elif pattern:
+        bare = str(pattern).removeprefix("^").removesuffix("$")
+        node["patternProperties"] = {f"^({bare})$": value}
+    elif names.keys() <= {"type", "minLength", "maxLength"}:
+        size = f"{names.get('minLength', 0)},{names.get('maxLength', '')}"
+        node["patternProperties"] = {f"^.{{{size}}}$": value}
+    else:
+        return
+    del node["propertyNames"]
+    node["additionalProperties"] = False
+
+
+def _name_what_is_open(node: dict[str, object]) -> None:
+    """Spell out "any value" where a schema says nothing."""
+    for key in _MANY[:1] + _MANY[3:4]:
+        if isinstance(inner := node.get(key), dict):
+            inner.update({name: _ANY for name, one in inner.items() if _says_nothing(one)})
+    for key in _LISTS:
+        if isinstance(several := node.get(key), list):
+            node[key] = [_ANY if _says_nothing(one) else one for one in several]
+    kind = node.get("type")
+    if kind == "object" and "additionalProperties" not in node and "$ref" not in node:
+        node["additionalProperties"] = True
+    if kind == "array":
+        node.setdefault("items", True)
+    for key in ("items", "additionalProperties"):
+        if key in node and _says_nothing(node[key]):
+            node[key] = _ANY
+
+
+def _says_nothing(schema: object) -> bool:
+    return schema is True or (isinstance(schema, dict) and schema.keys() <= set(_REMARKS))
+
+
+def _is_plain_object(node: Mapping[str, object]) -> bool:
+    """Whether a schema lists an object's properties and says nothing of others.
+
+    Others are then left out: they would be valid, but nobody asked for them.
+    """
+    others = ("additionalProperties", "unevaluatedProperties", "$ref", *_LISTS)
+    listed = "properties" in node or "patternProperties" in node
+    return listed and not any(key in node for key in others)
+
+
+def _several(parts: object) -> bool:
+    return isinstance(parts, list) and len(parts) > 1
+
+
+def _nodes(schema: object) -> Iterable[dict[str, object]]:
+    """Every schema inside a schema; data such as constants and enums are not looked into."""
+    if not isinstance(schema, dict):
+        return
+    yield schema
+    inner: list[object] = []
+    for key in _MANY:
+        if isinstance(schema.get(key), dict):
+            inner += schema[key].values()
+    for key in _LISTS:
+        if isinstance(schema.get(key), list):
+            inner += schema[key]
+    inner += [schema[key] for key in _ONES if key in schema]
+    for one in inner:
+        yield from _nodes(one)

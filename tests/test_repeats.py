@@ -1,0 +1,47 @@
+import pytest
+
+from memvr_integrations.backend.repeats import Repeats
+from memvr_integrations.backend.schemas import EVERYWHERE
+
+
+def differ(text, *keys):
+    """Whether all values differ, read byte by byte; copies must not read for each other."""
+    repeats = Repeats(frozenset(keys))
+    for at in range(len(data := text.encode())):
+        repeats.copy().read(b"[1, 1")
+        if not repeats.read(data[at : at + 1]):
+            return False
+    return True
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[1, 1]",
+        "[1, 1.0]",
+        '["a", "b", "a"]',
+        '["é", "\\u00e9"]',
+        '[{"x": 1, "y": 2}, {"y": 2, "x": 1}]',
+        "[[1, 2], [1, 2]]",
+        '["a]", "a]"]',
+        '["\\"", "\\""]',
+        '<tool_call>{"name": "f", "arguments": {"s": [null, null]}}</tool_call>',
+    ],
+)
+def test_a_value_twice_is_noticed(text):
+    assert not differ(text, EVERYWHERE)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[]", "[1, 2]", '[1, "1", true, "true"]', "[[1, 2], [2, 1]]", '["a, a", "a"]', "[1, 11]"],
+)
+def test_different_values_pass(text):
+    assert differ(text, EVERYWHERE)
+
+
+def test_only_the_named_properties_count():
+    text = '{"box": [0, 0], "tags": ["a"], "deep": {"tags": [["a", "b"], ["c"]]}}'
+    assert differ(text, "tags")
+    assert not differ(text, "box")
+    assert not differ(text.replace('"b"', '"a"'), "tags")
