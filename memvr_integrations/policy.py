@@ -1,9 +1,11 @@
 """Which images may come in: hosts, folders, sizes."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Self
 from urllib.parse import urlsplit
 
 from memvr_integrations.errors import ConfigError
@@ -31,6 +33,20 @@ class ImagePolicy:
     max_aspect: int = 200
     timeout: float = 10.0
     max_redirects: int = 3
+
+    @classmethod
+    def of(cls, hosts: bool | Iterable[str], dirs: Iterable[Path] = ()) -> Self:
+        """What integrations call `allow_image_urls` (True is any public host) and `image_dirs`.
+
+        Raises:
+            ConfigError: As the constructor does, or `hosts` is text.
+        """
+        if isinstance(hosts, str):
+            raise ConfigError(
+                f"allow_image_urls={hosts!r} must be True, False or a tuple of hosts."
+            )
+        allowed = (("*",) if hosts else ()) if isinstance(hosts, bool) else tuple(hosts)
+        return cls(allowed_hosts=allowed, image_dirs=tuple(dirs))
 
     def __post_init__(self) -> None:
         """Refuse what could only surprise later: ("a.org") is a string, and "" allows all."""

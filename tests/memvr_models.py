@@ -1,4 +1,4 @@
-"""Tiny models and prompts that the tests of the algorithm share."""
+"""Tiny models, prompts and settings that the tests of the algorithm share."""
 
 import functools
 import json
@@ -8,12 +8,18 @@ import torch
 import transformers
 from safetensors.torch import load_file
 
+from memvr_integrations.memvr import MemVRConfig
+
 # Tiny matrices lose more by sharing them out than they gain.
 torch.set_num_threads(1)
 
 GOLDEN = Path(__file__).parent / "golden"
 IMAGE_TOKEN = 511
 IMAGE_TOKENS = 16
+
+ALWAYS = MemVRConfig(entropy_threshold=0.0, retracing_ratio=0.3)
+NEVER = MemVRConfig(entropy_threshold=1.5, retracing_ratio=0.3)
+SOMETIMES = MemVRConfig(entropy_threshold=0.75, retracing_ratio=0.3)
 
 
 def load_json(name):

@@ -96,6 +96,7 @@ class ScriptedEngine:
     """Answers by a script, a word a token; `requests` keeps what it was asked."""
 
     name = "scripted"
+    context = 4096
     image_policy = ImagePolicy()
 
     def __init__(self, script: Callable[[Request], Answer] = obey) -> None:

@@ -115,6 +115,8 @@ SCHEMAS = [
         "required": ["digits", "box"],
     },
     {"type": "object", "additionalProperties": True, "required": ["a"]},
+    {"type": "object", "additionalProperties": {"type": "integer"}, "minProperties": 3},
+    {"type": "object", "patternProperties": {"^[ab]{1,2}$": {}}, "minProperties": 4},
     {
         "oneOf": [
             {

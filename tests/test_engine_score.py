@@ -4,12 +4,10 @@ import math
 
 import pytest
 import torch
+from bundled_settings import ALWAYS
 
 from memvr_integrations.backend import Backend
 from memvr_integrations.errors import RequestError
-from memvr_integrations.memvr import MemVRConfig
-
-ALWAYS = MemVRConfig(starting_layer=2, ending_layer=9, entropy_threshold=0.0, retracing_ratio=0.2)
 
 
 def by_hand(backend: Backend, request, text: str) -> float:

@@ -248,3 +248,14 @@ def test_a_result_with_a_picture_brought_in_is_still_one(tmp_path):
     assert (result["type"], result["tool_use_id"]) == ("tool_result", "7")
     error, text, _ = parts_of(changed.content)
     assert (error, text) == (Text("error:"), Text("Here:"))
+
+
+def test_a_string_is_a_file_or_data_but_no_url(tmp_path):
+    buffer = io.BytesIO()
+    Pillow.new("RGB", (4, 3), (9, 8, 7)).save(buffer, "PNG")
+    encoded = buffer.getvalue()
+    url = "data:image/png;base64," + base64.b64encode(encoded).decode()
+    (tmp_path / "a.png").write_bytes(encoded)
+    assert image_block(url) == image_block(str(tmp_path / "a.png")) == image_block(encoded)
+    with pytest.raises(ImageError, match=r"is a URL; put it into a message"):
+        image_block("https://img.example.org/a.png")

@@ -2,12 +2,15 @@ import copy
 import pickle
 
 import pytest
+from busy import Busy, at_once  # noqa: F401  # a fixture
 from langchain_core import exceptions
 from scripted_engine import ScriptedEngine
 
 from memvr_integrations import errors
 from memvr_integrations.langchain import ChatMemVR
-from memvr_integrations.langchain.failures import aretrying, retrying, told_to_langchain
+from memvr_integrations.langchain.failures import told_to_langchain
+
+pytestmark = pytest.mark.usefixtures("at_once")
 
 
 @pytest.mark.parametrize(
@@ -61,55 +64,6 @@ def test_other_errors_are_left_alone():
         _ = 1 / 0
 
 
-class Busy:
-    def __init__(self, times, error=errors.QueueFullError):
-        self.times, self.error, self.calls = times, error, 0
-
-    def __call__(self):
-        self.calls += 1
-        if self.calls <= self.times:
-            raise self.error("busy")
-        return self.calls
-
-
-@pytest.fixture(autouse=True)
-def _no_waiting(monkeypatch):
-    monkeypatch.setattr("tenacity.nap.time.sleep", lambda seconds: None)
-
-    async def at_once(seconds):
-        return None
-
-    monkeypatch.setattr("asyncio.sleep", at_once)
-
-
-def test_a_full_queue_is_tried_again():
-    busy = Busy(2)
-    for attempt in retrying(2):
-        with attempt:
-            assert busy() == 3
-
-
-async def test_a_full_queue_is_tried_again_in_asyncio():
-    busy = Busy(2)
-    async for attempt in aretrying(2):
-        with attempt:
-            assert busy() == 3
-
-
-@pytest.mark.parametrize(
-    ("busy", "calls"), [(Busy(9), 3), (Busy(9, errors.RequestError), 1)], ids=["full", "wrong"]
-)
-def test_in_the_end_the_error_is_told(busy, calls):
-    def ask():
-        for attempt in retrying(2):
-            with attempt:
-                busy()
-
-    with pytest.raises(busy.error):
-        ask()
-    assert busy.calls == calls
-
-
 class FullEngine(ScriptedEngine):
     """Its streams end in a full queue: the first ones before a chunk, or all after one."""
 
@@ -138,7 +92,7 @@ async def test_a_stream_is_tried_again_while_the_queue_is_full(asynchronous):
     assert engine.busy.calls == 3
     with pytest.raises(errors.QueueFullError):
         await streamed(
-            ChatMemVR(model="scripted", engine=FullEngine(2), max_retries=1), asynchronous
+            ChatMemVR(model="scripted", engine=FullEngine(2), max_retries=0), asynchronous
         )
 
 

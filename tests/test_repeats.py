@@ -25,6 +25,7 @@ def differ(text, *keys):
         "[[1, 2], [1, 2]]",
         '["a]", "a]"]',
         '["\\"", "\\""]',
+        '{"x": {"y": [1]}, "z": [[{"a": [1]}, {"a": [1]}]]}',
         '<tool_call>{"name": "f", "arguments": {"s": [null, null]}}</tool_call>',
     ],
 )
@@ -38,6 +39,12 @@ def test_a_value_twice_is_noticed(text):
 )
 def test_different_values_pass(text):
     assert differ(text, EVERYWHERE)
+
+
+def test_a_key_twice_is_noticed():
+    assert differ('{"a": 1, "b": {"a": 1}, "c": [{"a": 1}, {"a": 1}]}')
+    assert not differ('{"a": 1, "b": 2, "a": 3}')
+    assert not differ('{"a": {"é": 1, "\\u00e9": 2}}')
 
 
 def test_only_the_named_properties_count():

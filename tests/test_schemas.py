@@ -2,7 +2,13 @@ import json
 
 import pytest
 
-from memvr_integrations.backend.schemas import EVERYWHERE, narrowed, patterns, unique_keys
+from memvr_integrations.backend.schemas import (
+    EVERYWHERE,
+    has_free_keys,
+    narrowed,
+    patterns,
+    unique_keys,
+)
 from memvr_integrations.errors import RequestError
 
 COLOR = {"type": "object", "properties": {"color": {"type": "string"}}, "required": ["color"]}
@@ -182,6 +188,14 @@ def test_constants_are_always_written():
     assert narrowed(schema)["required"] == ["kind"]
 
 
-def test_what_repeated_keys_could_break_is_refused():
-    with pytest.raises(RequestError, match="minProperties=2 can't be enforced"):
-        narrowed({"type": "object", "minProperties": 2})
+@pytest.mark.parametrize("value", [2**53, "a\x01", ["\x7f"], {"\ud800": 1}])
+def test_constants_that_would_be_changed_are_refused(value):
+    with pytest.raises(RequestError, match="can't be written while decoding"):
+        narrowed({"enum": [value]})
+    narrowed({"enum": [2**53 - 1, "tab\tline\n", True]})
+
+
+def test_free_keys_are_noticed():
+    assert not has_free_keys(narrowed(COLOR))
+    for free in ({}, {"type": "object"}, {"patternProperties": {"^a": COLOR}}):
+        assert has_free_keys(narrowed({"type": "array", "items": free}))

@@ -74,7 +74,7 @@ class Grammars:
                 f"{_reason(problems[0] if problems else matcher.get_error())}. Take that part out "
                 "of the schema, and check it after the answer."
             )
-        repeats = Repeats(grammar.unique) if grammar.unique else None
+        repeats = Repeats(grammar.unique) if grammar.unique or grammar.free_keys else None
         draft = Draft(matcher, vocabulary, repeats, vocabulary.spelling(grammar.spelled))
         end, call = draft.shortest_end(), _shortest_call(draft) if grammar.free_text else ()
         if end is None or call is None:

@@ -112,6 +112,11 @@ class Backend:
         return self._host.calibrated
 
     @property
+    def context(self) -> int:
+        """How many tokens the model reads, prompt and answer together."""
+        return self._host.context
+
+    @property
     def image_policy(self) -> ImagePolicy:
         """Which pictures may come in, where a request doesn't say."""
         return self._images
@@ -243,6 +248,8 @@ class Backend:
 
     def _generate(self, inboxes: Sequence[BlockingInbox]) -> list[Completion]:
         try:
+            self._check_open()
+            self._worker.check_room(len(inboxes))
             self._worker.submit(*(self._job(inbox) for inbox in inboxes))
             return [gather(dict(_completions(inbox.chunks()))) for inbox in inboxes]
         finally:
@@ -320,6 +327,8 @@ class Backend:
 
     def _submit(self, inbox: Inbox) -> None:
         """Make a job and queue it, unless its caller has left meanwhile."""
+        self._check_open()
+        self._worker.check_room(1)
         job = self._job(inbox)
         if not inbox.left.is_set():
             self._worker.submit(job)

@@ -202,7 +202,8 @@ def _checked_target(url: str, policy: ImagePolicy) -> _Target:
         entry = host if port in _DEFAULT_PORTS.values() else f"{host}:{port}"
         raise ImageError(
             f"{shown} is not downloaded: allowed_hosts={policy.allowed_hosts!r} lacks {entry!r}; "
-            f"pass ImagePolicy(allowed_hosts=({entry!r},)), or pass the bytes of the image"
+            f"pass ImagePolicy(allowed_hosts=({entry!r},)) (in LangChain and LlamaIndex: "
+            f"allow_image_urls=({entry!r},)), or pass the bytes of the image"
         )
     path = f"{path}?{query}" if query else path
     return _Target(scheme=parts.scheme, host=host, port=port, path=path, shown=shown)

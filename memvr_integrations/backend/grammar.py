@@ -8,7 +8,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from memvr_integrations.backend.schemas import narrowed, patterns, unique_keys
+from memvr_integrations.backend.schemas import has_free_keys, narrowed, patterns, unique_keys
 from memvr_integrations.errors import RequestError
 from memvr_integrations.tools import JsonSchema
 from memvr_integrations.types import Request
@@ -32,12 +32,14 @@ class Grammar:
 
     `free_text` says that plain text is an answer too; such text never begins with `<`, so the
     first character tells which it is. Below the properties `unique` no array may hold a value
-    twice. `spelled` are the patterns that strings have to match.
+    twice; with `free_keys` an object might hold a key twice, which it may not. `spelled` are the
+    patterns that strings have to match.
     """
 
     lark: str
     free_text: bool
     unique: frozenset[str] = frozenset()
+    free_keys: bool = False
     spelled: tuple[str, ...] = ()
 
 
@@ -68,6 +70,7 @@ def grammar_of(request: Request) -> Grammar | None:
         lark="\n".join([start, *rules, ""]),
         free_text="TEXT" in branches,
         unique=frozenset(key for schema in given for key in unique_keys(schema)),
+        free_keys=any(map(has_free_keys, schemas)),
         spelled=tuple(pattern for schema in schemas for pattern in patterns(schema)),
     )
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from memvr_integrations.backend.constraint import Constraint, Dictation, Grammars
 from memvr_integrations.backend.conversation import plain_messages, without_system
 from memvr_integrations.backend.jobs import Job, Prompt
-from memvr_integrations.backend.loading import LoadedModel
+from memvr_integrations.backend.loading import LoadedModel, context_window
 from memvr_integrations.backend.vision import FeatureCache, VisionEncoder
 from memvr_integrations.bundled.photographs import looks_drawn
 from memvr_integrations.errors import (
@@ -46,7 +46,7 @@ class Host:
             )
         self.vision = VisionEncoder(self.model, self.processor, cache)
         text = self.model.config.get_text_config()
-        self.context = int(getattr(text, "max_position_embeddings", 0) or 2**31)
+        self.context = context_window(self.model.config)
         self.layers = int(text.num_hidden_layers)
         self.image_token = self._image_token()
         self._placeholder = str(self.tokenizer.convert_ids_to_tokens(self.image_token))

@@ -70,6 +70,23 @@ def load_image(source: ImageSource, policy: ImagePolicy = DEFAULT_POLICY) -> Ima
     return pixels
 
 
+def path_or_data(source: ImageSource) -> ImageSource:
+    """What a program, not a message, means by a string: a file, unless it is a data URL.
+
+    Raises:
+        ImageError: It is the URL of a server.
+    """
+    if not isinstance(source, str):
+        return source
+    begin = source.lstrip()[:8].lower()
+    if begin.startswith(("http:", "https:")):
+        raise ImageError(
+            f"{source[:200]!r} is a URL; put it into a message as it is, with its host allowed "
+            "(allow_image_urls=...), or download it and pass the bytes."
+        )
+    return source if begin.startswith("data:") else Path(source)
+
+
 def pixel_hash(image: Image.Image) -> str:
     """Give the SHA-256 of an image's size and RGB values, in hex; ImageError if it is not RGB."""
     if image.mode != "RGB":

@@ -1,5 +1,6 @@
 """From a name to a model in memory: where it comes from, on what device, in what precision."""
 
+import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from transformers import (
     AutoModelForImageTextToText,
     AutoProcessor,
     BitsAndBytesConfig,
+    PretrainedConfig,
     PreTrainedModel,
     ProcessorMixin,
 )
@@ -134,6 +136,26 @@ def load_model(name: str | Path, config: LoadConfig) -> LoadedModel:
     return LoadedModel(
         name=row.name if row else str(name), model=model.eval(), processor=processor, row=row
     )
+
+
+@functools.cache
+def context_of(name: str, revision: str | None = None) -> int:
+    """How many tokens a model reads, by its settings alone: no weights are loaded.
+
+    Raises:
+        ModelNotFoundError: Nothing is called so, or the hub can't be reached.
+        ModelLoadError: Its settings can't be read.
+    """
+    path = Path(name)
+    source, revision = _locate(path if path.is_dir() else name, find(name), revision)
+    with _told(name):
+        return context_window(AutoConfig.from_pretrained(source, revision=revision))
+
+
+def context_window(settings: PretrainedConfig) -> int:
+    """How many tokens a model with these settings reads."""
+    text = settings.get_text_config()
+    return int(getattr(text, "max_position_embeddings", 0) or 2**31)
 
 
 def _locate(

@@ -15,6 +15,10 @@ class Engine(Protocol):
         """The model's name."""
 
     @property
+    def context(self) -> int:
+        """How many tokens the model reads, prompt and answer together."""
+
+    @property
     def image_policy(self) -> ImagePolicy:
         """Which pictures may come in, where a request doesn't say."""
 

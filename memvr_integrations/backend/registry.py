@@ -4,6 +4,7 @@ Integrations make many small model objects (a copy for every binding, one for ea
 They share what is in memory through here.
 """
 
+import asyncio
 import contextlib
 import os
 import queue
@@ -17,6 +18,7 @@ from typing import Self, TypeAlias
 
 from memvr_integrations.backend.engine import Backend
 from memvr_integrations.backend.loading import LoadConfig
+from memvr_integrations.errors import BackendClosedError
 
 _Key: TypeAlias = tuple[str, LoadConfig]
 _Lease: TypeAlias = tuple[_Key, Backend | None]
@@ -41,6 +43,7 @@ class Registry:
     def __init__(self, load: Callable[[str, LoadConfig], Backend], *, linger: float = 30.0) -> None:
         self._load, self._linger = load, linger
         self._begin()
+        self._forked = False
 
     def _begin(self) -> None:
         self._entries: dict[_Key, _Entry] = {}
@@ -49,7 +52,11 @@ class Registry:
         self._reaper: threading.Thread | None = None
 
     def forget(self) -> None:
-        """Start anew in a forked process: threads, and with them backends, don't come along."""
+        """Start anew in a forked process: threads, and with them backends, don't come along.
+
+        Nor do those of torch, which would then wait for them for ever.
+        """
+        self._forked = self._forked or bool(self._entries)
         self._begin()
 
     def drop(self, lease: _Lease) -> None:
@@ -60,7 +67,16 @@ class Registry:
         self._dropped.put(lease)
 
     def acquire(self, key: _Key) -> Backend:
-        """The backend of a model, loaded if nobody has it yet; give it back with `release`."""
+        """The backend of a model, loaded if nobody has it yet; give it back with `release`.
+
+        Raises:
+            BackendClosedError: This process was forked from one that had loaded a model.
+        """
+        if self._forked:
+            raise BackendClosedError(
+                "This process was forked from one that had loaded a model, and torch can't "
+                "compute in it; start processes with multiprocessing's 'spawn' or 'forkserver'."
+            )
         with self._lock:
             if self._reaper is None:
                 self._reaper = threading.Thread(
@@ -173,6 +189,12 @@ class Leases:
             if not self.holds(name, config):
                 self._held[key] = self._registry.acquire(key)
             return self._held[key]
+
+    async def aget(self, name: str, config: LoadConfig) -> Backend:
+        """`get` for asyncio: loading does not hold up the loop."""
+        if self.holds(name, config):
+            return self.get(name, config)
+        return await asyncio.to_thread(self.get, name, config)
 
     def holds(self, name: str, config: LoadConfig) -> bool:
         """Whether `get` would return at once."""

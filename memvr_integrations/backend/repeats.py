@@ -1,7 +1,8 @@
-"""Keeps the values of an array different while the array is being written."""
+"""Keeps an array's values and an object's keys different while they are being written."""
 
 import copy
 import json
+from dataclasses import dataclass, replace
 from typing import Self
 
 from memvr_integrations.backend.schemas import EVERYWHERE
@@ -9,16 +10,29 @@ from memvr_integrations.backend.schemas import EVERYWHERE
 _QUOTE, _ESCAPE = ord('"'), ord("\\")
 
 
-class Repeats:
-    """Reads growing JSON, and notices when an array holds a value twice.
+@dataclass(frozen=True)
+class _Open:
+    """An array or object that is not closed yet.
 
-    Only arrays below the properties `keys` count, or all with `EVERYWHERE`.
+    `key` is the property that an array belongs to, None for an object; `begins` is where an
+    array's last item does; `seen` are the items before that, or an object's keys.
+    """
+
+    key: str | None
+    begins: int = 0
+    seen: frozenset[str] = frozenset()
+
+
+class Repeats:
+    """Reads growing JSON, and notices a key that an object has already, or an array's value.
+
+    Of arrays only those below the properties `keys` count, or all with `EVERYWHERE`.
     """
 
     def __init__(self, keys: frozenset[str]) -> None:
         self._keys = keys
         self._text = bytearray()
-        self._open: list[_Array | None] = []  # None for an object
+        self._open: list[_Open] = []
         self._quoted = self._escaped = False
         self._string = (0, 0)  # where the last one is
         self._key = ""
@@ -31,7 +45,7 @@ class Repeats:
         return twin
 
     def read(self, piece: bytes) -> bool:
-        """Take more text; whether all values still differ."""
+        """Take more text; whether nothing was there before."""
         for byte in piece:
             at = len(self._text)
             self._text.append(byte)
@@ -53,41 +67,39 @@ class Repeats:
 
     def _outside(self, char: str, at: int) -> bool:
         inside = self._open[-1] if self._open else None
-        if char == ":":
+        if char == ":" and inside:
             start, end = self._string
             self._key = json.loads(self._text[start:end])
-        elif char == "{":
-            self._open.append(None)
+            return self._is_new(inside, self._key)
+        if char == "{":
+            self._open.append(_Open(None))
         elif char == "[":
             # An array in an array belongs to the same property.
-            key = inside.key if inside else self._key
-            self._open.append(_Array(key, at + 1, frozenset()))
-        elif char in ",]" and inside is not None:
+            key = inside.key if inside and inside.key is not None else self._key
+            self._open.append(_Open(key, at + 1))
+        elif char in ",]" and inside and inside.key is not None:
             return self._item_ends(inside, char, at)
         elif char == "}":
             self._open.pop()
         return True
 
-    def _item_ends(self, array: "_Array", char: str, at: int) -> bool:
-        value = bytes(self._text[array.item :]).removesuffix(char.encode()).strip()
-        seen = array.seen
-        if value and not self._keys.isdisjoint((array.key, EVERYWHERE)):
+    def _item_ends(self, array: _Open, char: str, at: int) -> bool:
+        value = bytes(self._text[array.begins :]).removesuffix(char.encode()).strip()
+        if value and not self._keys.isdisjoint((str(array.key), EVERYWHERE)):
             told = json.dumps(_alike(json.loads(value)), sort_keys=True)
-            if told in seen:
+            if not self._is_new(array, told):
                 return False
-            seen |= {told}
         if char == "]":
             self._open.pop()
         else:
-            self._open[-1] = _Array(array.key, at + 1, seen)
+            self._open[-1] = replace(self._open[-1], begins=at + 1)
         return True
 
-
-class _Array:
-    """An open array: its property, where its last item begins, and the items before that."""
-
-    def __init__(self, key: str, item: int, seen: frozenset[str]) -> None:
-        self.key, self.item, self.seen = key, item, seen
+    def _is_new(self, inside: _Open, told: str) -> bool:
+        if told in inside.seen:
+            return False
+        self._open[-1] = replace(inside, seen=inside.seen | {told})
+        return True
 
 
 def _alike(value: object) -> object:

@@ -1,6 +1,7 @@
 """Narrows a JSON schema to what can be kept token by token, and what every reader understands."""
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from memvr_integrations.errors import RequestError
@@ -39,6 +40,7 @@ _MANY = ("properties", "$defs", "definitions", "patternProperties", "dependentSc
 _LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")
 _ONES = ("items", "additionalProperties", "not", "if", "then", "else", "contains")
 _REMARKS = ("title", "description", "default", "examples", "deprecated", "readOnly", "writeOnly")
+_CONTROLS = re.compile("[\x00-\x07\x0b\x0e-\x1f\x7f\ud800-\udfff]")
 EVERYWHERE = "*"
 
 # A value of any type, its numbers within bounds: 1e999 is valid JSON that Python reads as infinity.
@@ -113,6 +115,14 @@ def unique_keys(schema: object, key: str = EVERYWHERE) -> Iterator[str]:
             yield from unique_keys(inner, EVERYWHERE if name == "additionalProperties" else key)
 
 
+def has_free_keys(schema: object) -> bool:
+    """Whether a model may choose keys anywhere, and so might choose one twice."""
+    return any(
+        node.get("additionalProperties", False) is not False or "patternProperties" in node
+        for node in _nodes(schema)
+    )
+
+
 def patterns(schema: object) -> list[str]:
     """Every pattern in a schema."""
     found = [node["pattern"] for node in _nodes(schema) if "pattern" in node]
@@ -136,10 +146,20 @@ def _settle(node: dict[str, object], root: Mapping[str, object]) -> None:
     _name_keys(node, root)
     _bound(node)
     node.pop("uniqueItems", None)  # kept by `Repeats`
-    if isinstance(least := node.get("minProperties"), int) and least > 1:
+    for fixed in ("const", "enum"):
+        _check_constants(node.get(fixed))
+
+
+def _check_constants(value: object) -> None:
+    """Refuse what llguidance would round, or leave characters out of."""
+    if isinstance(value, list | dict):
+        for inner in value if isinstance(value, list) else [*value, *value.values()]:
+            _check_constants(inner)
+    large = isinstance(value, int) and abs(value) > _SAFE
+    if large or (isinstance(value, str) and _CONTROLS.search(value)):
         raise RequestError(
-            f"minProperties={least} can't be enforced while decoding, because a model may repeat "
-            "a key; name the properties and list them in 'required'."
+            f"The constant {value!r} can't be written while decoding; whole numbers go up to "
+            f"{_SAFE}, and text is without control characters."
         )
 
 
@@ -204,7 +224,8 @@ def _name_keys(node: dict[str, object], root: Mapping[str, object]) -> None:
         return
     value = node.get("additionalProperties", {})
     pattern = names.get("pattern") or _PATTERNS.get(str(names.get("format")))
-    if isinstance(enum := names.get("enum", [names["const"]] if "const" in names else None), list):
+    enum = names.get("enum", [names["const"]] if "const" in names else None)
+    if isinstance(enum, list) and names.keys() <= {"enum", "const", "type", *_REMARKS}:
         node["properties"] = dict.fromkeys(map(str, enum), value)
     elif pattern:
         bare = str(pattern).removeprefix("^").removesuffix("$")

@@ -68,6 +68,29 @@ class Worker:
         with self._changed:
             return bool(self._waiting or self._running)
 
+    def check_room(self, jobs: int) -> None:
+        """Refuse what `submit` would refuse now, before anything was done for it.
+
+        Raises:
+            QueueFullError: Too many wait already.
+            BackendClosedError: The backend was closed.
+        """
+        with self._changed:
+            self._check_room(jobs)
+
+    def _check_room(self, jobs: int) -> None:
+        if self._closed:
+            raise BackendClosedError("This backend was closed; load a new one.")
+        # Who left does not keep a place.
+        self._waiting = deque(row for row in self._waiting if not row.job.left.is_set())
+        waiting = len({id(row.job) for row in self._waiting})
+        if waiting + jobs > self.config.max_waiting:
+            raise QueueFullError(
+                f"{waiting} requests wait already and {jobs} more came "
+                f"(max_waiting={self.config.max_waiting}); try again later, send fewer at "
+                "once, or raise the limit when loading the backend."
+            )
+
     def submit(self, *jobs: Job) -> None:
         """Queue jobs at once, so that they share batches; all of them or none.
 
@@ -76,17 +99,7 @@ class Worker:
             BackendClosedError: The backend was closed.
         """
         with self._changed:
-            if self._closed:
-                raise BackendClosedError("This backend was closed; load a new one.")
-            # Who left does not keep a place.
-            self._waiting = deque(row for row in self._waiting if not row.job.left.is_set())
-            waiting = len({id(row.job) for row in self._waiting})
-            if waiting + len(jobs) > self.config.max_waiting:
-                raise QueueFullError(
-                    f"{waiting} requests wait already and {len(jobs)} more came "
-                    f"(max_waiting={self.config.max_waiting}); try again later, send fewer at "
-                    "once, or raise the limit when loading the backend."
-                )
+            self._check_room(len(jobs))
             for job in jobs:
                 job.rows = [Row(job, index) for index in range(job.request.sampling.n)]
                 self._waiting.extend(job.rows)

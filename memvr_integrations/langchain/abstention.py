@@ -69,7 +69,7 @@ class Abstention(RunnableSerializable[LanguageModelInput, AIMessage]):
                 f"No threshold was measured for {model.model!r}; pass with_abstention(threshold), "
                 "0 to 1, chosen on answers of which you know whether they are right."
             )
-        if not 0 <= threshold <= 1:
+        if not isinstance(threshold, int | float) or not 0 <= threshold <= 1:
             raise ConfigError(f"threshold={threshold!r} must be from 0 to 1.")
         return cls(
             model=model, threshold=threshold, action=action, answer=answer, stronger=stronger

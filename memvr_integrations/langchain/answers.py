@@ -1,9 +1,6 @@
 """The backend's answers as LangChain's messages."""
 
 import json
-from collections import Counter
-from collections.abc import Iterable
-from dataclasses import asdict
 
 from langchain_core.messages import (
     AIMessage,
@@ -13,7 +10,8 @@ from langchain_core.messages.ai import UsageMetadata
 from langchain_core.messages.tool import tool_call, tool_call_chunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk
 
-from memvr_integrations.types import Chunk, Completion, TokenRecord
+from memvr_integrations.backend import report
+from memvr_integrations.types import Chunk, Completion
 
 PROVIDER = "memvr"
 
@@ -62,45 +60,8 @@ def _metadata(completion: Completion, *, logprobs: bool) -> dict[str, object]:
         "model_name": completion.model,
         "model_provider": PROVIDER,
         "finish_reason": completion.finish_reason,
-        "memvr": _record(completion),
+        "memvr": report.record(completion),
     }
     if logprobs:
-        metadata["logprobs"] = {"content": [_logprob(token) for token in completion.tokens]}
+        metadata["logprobs"] = {"content": report.logprobs(completion.tokens)}
     return metadata
-
-
-def _record(completion: Completion) -> dict[str, object]:
-    """What MemVR did: JSON-safe, and the same keys always."""
-    layers = Counter(
-        token.trigger_layer for token in completion.tokens if token.trigger_layer is not None
-    )
-    return {
-        "config": asdict(completion.memvr) if completion.memvr else None,
-        "retraced_tokens": completion.retraced,
-        "layers": {str(layer): layers[layer] for layer in sorted(layers)},
-        "image_tokens": completion.usage.image_tokens,
-        "unsureness": completion.unsureness,
-        **_spread("entropy", (token.entropy for token in completion.tokens)),
-        **_spread("output_entropy", (token.output_entropy for token in completion.tokens)),
-    }
-
-
-def _spread(name: str, values: Iterable[float | None]) -> dict[str, float | None]:
-    known = [value for value in values if value is not None]
-    return {
-        f"mean_{name}": sum(known) / len(known) if known else None,
-        f"max_{name}": max(known, default=None),
-    }
-
-
-def _logprob(token: TokenRecord) -> dict[str, object]:
-    """One token in OpenAI's shape, with what MemVR adds."""
-    return {
-        "token": token.text,
-        "logprob": token.logprob,
-        "bytes": list(token.text.encode()),
-        "top_logprobs": [],
-        "entropy": token.entropy,
-        "output_entropy": token.output_entropy,
-        "trigger_layer": token.trigger_layer,
-    }

@@ -10,7 +10,7 @@ from urllib.parse import unquote_to_bytes
 
 from langchain_core.messages import BaseMessage
 
-from memvr_integrations.backend.images import load_image
+from memvr_integrations.backend.images import load_image, path_or_data
 from memvr_integrations.errors import ImageError, RequestError
 from memvr_integrations.policy import ImagePolicy
 from memvr_integrations.types import Image, Text
@@ -48,13 +48,14 @@ def image_block(
 ) -> "ImageContentBlock":
     """A content block that holds a picture, for `HumanMessage(content=[...])`.
 
-    `source` is a path (also as a string: here it is you who names the file), encoded bytes, a
-    Pillow image or a numpy array. The pixels travel in the block as PNG, so a cache sees them.
+    `source` is a path (also as a string: here it is you who names the file), a data URL,
+    encoded bytes, a Pillow image or a numpy array. The pixels travel in the block as PNG,
+    so a cache sees them.
 
     Raises:
         ImageError: The picture can't be used.
     """
-    return _as_block(load_image(Path(source) if isinstance(source, str) else source))
+    return _as_block(load_image(path_or_data(source)))
 
 
 def _as_block(image: "PIL.Image.Image") -> "ImageContentBlock":

@@ -3,22 +3,21 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing, closing
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
-from pydantic import (
-    BaseModel,
-)
+from pydantic import BaseModel
 
 from memvr_integrations.backend.catalog import find
+from memvr_integrations.backend.retries import aretrying, retrying
 from memvr_integrations.langchain.abstention import Abstention, Action
 from memvr_integrations.langchain.answers import to_chunk, to_generation
 from memvr_integrations.langchain.blocks import inlined, refers
-from memvr_integrations.langchain.failures import aretrying, retrying, told_to_langchain
+from memvr_integrations.langchain.failures import told_to_langchain
 from memvr_integrations.langchain.options import (
     ToolChoice,
     openai_tool,
@@ -28,6 +27,9 @@ from memvr_integrations.langchain.settings import ChatSettings
 from memvr_integrations.langchain.structured import Method, structured
 from memvr_integrations.memvr import MemVRConfig
 from memvr_integrations.types import Chunk, Completion
+
+if TYPE_CHECKING:
+    from memvr_integrations.langchain.bound import BoundMemVR
 
 
 class ChatMemVR(ChatSettings):
@@ -55,7 +57,7 @@ class ChatMemVR(ChatSettings):
     ) -> ChatResult:
         with told_to_langchain():
             request, engine = self._request(messages, stop, kwargs), self._engine(kwargs)
-            for attempt in retrying(self.max_retries):
+            for attempt in retrying(self.max_retries, request.timeout):
                 with attempt:
                     [done] = engine.generate(request)
         return self._result(done, kwargs)
@@ -69,7 +71,7 @@ class ChatMemVR(ChatSettings):
     ) -> ChatResult:
         with told_to_langchain():
             request, engine = self._request(messages, stop, kwargs), await self._aengine(kwargs)
-            async for attempt in aretrying(self.max_retries):
+            async for attempt in aretrying(self.max_retries, request.timeout):
                 with attempt:
                     [done] = await engine.agenerate(request)
         return self._result(done, kwargs)
@@ -106,7 +108,7 @@ class ChatMemVR(ChatSettings):
     ) -> Iterator[ChatGenerationChunk]:
         with told_to_langchain():
             request, engine = self._one(self._request(messages, stop, kwargs)), self._engine(kwargs)
-            for attempt in retrying(self.max_retries):
+            for attempt in retrying(self.max_retries, request.timeout):
                 with attempt:
                     chunks = engine.stream(request)
                     first = next(chunks)  # what was given out can't be taken back: no try after it
@@ -125,7 +127,7 @@ class ChatMemVR(ChatSettings):
         with told_to_langchain():
             request = self._one(self._request(messages, stop, kwargs))
             engine = await self._aengine(kwargs)
-            async for attempt in aretrying(self.max_retries):
+            async for attempt in aretrying(self.max_retries, request.timeout):
                 with attempt:
                     chunks = engine.astream(request)
                     first = await anext(chunks)
@@ -160,8 +162,10 @@ class ChatMemVR(ChatSettings):
         Raises:
             RequestError: A tool or the choice can't be used.
         """
-        forms = [openai_tool(tool) for tool in tools]
-        bound: dict[str, Any] = {"tools": forms, "tool_choice": to_choice(tool_choice, forms)}
+        with told_to_langchain():
+            forms = [openai_tool(tool) for tool in tools]
+            bound: dict[str, Any] = {"tools": forms, "tool_choice": to_choice(tool_choice, forms)}
+            self._check_names(kwargs)
         if not parallel_tool_calls:
             bound["parallel_tool_calls"] = False
         if response_format is not None:
@@ -186,7 +190,9 @@ class ChatMemVR(ChatSettings):
         Raises:
             ConfigError: There is no such method.
         """
-        return structured(self, schema, method=method, include_raw=include_raw, options=kwargs)
+        with told_to_langchain():
+            self._check_names(kwargs)
+            return structured(self, schema, method=method, include_raw=include_raw, options=kwargs)
 
     def with_abstention(
         self,
@@ -203,13 +209,20 @@ class ChatMemVR(ChatSettings):
         """
         row = find(self.model)
         measured = row.abstention if row else None
-        return Abstention.around(
-            self,
-            threshold=measured if threshold is None else threshold,
-            action=action,
-            answer=answer,
-            stronger=stronger,
-        )
+        with told_to_langchain():
+            return Abstention.around(
+                self,
+                threshold=measured if threshold is None else threshold,
+                action=action,
+                answer=answer,
+                stronger=stronger,
+            )
+
+    def bind(self, **kwargs: Any) -> "BoundMemVR":  # type: ignore[override]  # theirs is private
+        """The model with options for every call; what is made of it keeps them."""
+        from memvr_integrations.langchain.bound import BoundMemVR
+
+        return BoundMemVR(bound=self, kwargs=kwargs, config={})
 
     def unload(self) -> None:
         """Give the model back; when nobody else uses it, its memory is freed."""
@@ -225,6 +238,8 @@ class ChatMemVR(ChatSettings):
         self, messages: list[BaseMessage], tools: Sequence[Any] | None = None
     ) -> int:
         """Exact tokens of a prompt: images, tools and the chat template's own included."""
+        if not messages:
+            return 0
         forms = {"tools": [openai_tool(tool) for tool in tools]} if tools else {}
         with told_to_langchain():
             return self._engine({}).count(self._request(messages, None, forms)).prompt_tokens

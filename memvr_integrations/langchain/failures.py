@@ -1,17 +1,10 @@
-"""The backend's errors as LangChain's too, and retries of those that may pass."""
+"""The backend's errors as LangChain's too."""
 
 import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from langchain_core import exceptions
-from tenacity import (
-    AsyncRetrying,
-    Retrying,
-    retry_if_exception_type,
-    stop_after_attempt,
-    wait_random_exponential,
-)
 
 from memvr_integrations.errors import (
     BackendClosedError,
@@ -38,9 +31,6 @@ _NAMES: tuple[tuple[type[MemVRError], str], ...] = (
     (MemVRError, "ModelError"),
 )
 
-_FULL = retry_if_exception_type(QueueFullError)
-_LATER = wait_random_exponential(multiplier=0.2, max=5)
-
 
 @contextmanager
 def told_to_langchain() -> Iterator[None]:
@@ -54,16 +44,6 @@ def told_to_langchain() -> Iterator[None]:
             raise
         both = _as_both(type(error), theirs, error.args)
         raise both.with_traceback(error.__traceback__) from error.__cause__
-
-
-def retrying(times: int) -> Retrying:
-    """Tries again, a little later, while the queue is full."""
-    return Retrying(stop=stop_after_attempt(times + 1), wait=_LATER, retry=_FULL, reraise=True)
-
-
-def aretrying(times: int) -> AsyncRetrying:
-    """`retrying` for `async for`."""
-    return AsyncRetrying(stop=stop_after_attempt(times + 1), wait=_LATER, retry=_FULL, reraise=True)
 
 
 def _as_both(

@@ -48,7 +48,8 @@ def to_tools(forms: Iterable[Mapping[str, object]]) -> tuple[Tool, ...]:
     tools = []
     for form in forms:
         function = form.get("function", form)
-        assert isinstance(function, Mapping)
+        if not isinstance(function, Mapping) or "name" not in function:
+            raise RequestError(f"The tool {form!r} has no name; give it with bind_tools([...]).")
         given = {key: function[key] for key in ("description", "parameters") if function.get(key)}
         tools.append(Tool(name=str(function["name"]), **given))
     return tuple(tools)

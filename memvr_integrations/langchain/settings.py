@@ -1,14 +1,13 @@
 """What a chat model is made of: its options, and how they and a call become a request."""
 
-import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
 
 from langchain_core.language_models import BaseChatModel, ModelProfile
 from langchain_core.language_models.base import LangSmithParams
-from langchain_core.messages import BaseMessage
+from langchain_core.messages import BaseMessage, HumanMessage
 from pydantic import (
     ConfigDict,
     Field,
@@ -17,13 +16,14 @@ from pydantic import (
     SecretStr,
     SkipValidation,
     StrictBool,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
 
 from memvr_integrations import __version__
 from memvr_integrations.backend.catalog import find
-from memvr_integrations.backend.loading import Dtype, LoadConfig, Quantization
+from memvr_integrations.backend.loading import Dtype, LoadConfig, Quantization, context_of
 from memvr_integrations.backend.protocol import Engine
 from memvr_integrations.backend.registry import Leases
 from memvr_integrations.errors import ConfigError, RequestError, did_you_mean
@@ -97,6 +97,13 @@ class ChatSettings(BaseChatModel):
                 raise ValueError(f"ChatMemVR has no option {name!r}." + did_you_mean(name, known))
         return values
 
+    @field_validator("allow_image_urls", "image_dirs", mode="before")
+    @classmethod
+    def _a_tuple(cls, value: object, info: ValidationInfo) -> object:
+        if isinstance(value, str | Path):
+            raise ValueError(f"{info.field_name}={str(value)!r} must be a tuple: ({str(value)!r},)")
+        return value
+
     @field_validator("model", mode="before")
     @classmethod
     def _path_as_text(cls, value: object) -> object:
@@ -105,16 +112,14 @@ class ChatSettings(BaseChatModel):
     @field_validator("memvr", mode="before")
     @classmethod
     def _settings_as_config(cls, value: object) -> object:
-        if isinstance(value, dict):
-            return MemVRConfig(**value)
-        if not isinstance(value, MemVRConfig | bool | None):
-            raise ValueError(f"memvr={value!r} must be True, False, None or a MemVRConfig(...).")
-        return value
+        return MemVRConfig.read(value)
 
     @model_validator(mode="after")
     def _check_memvr_options(self) -> Self:
-        self._sampling(self.stop, {})
-        self._policy()
+        if not (self.engine is None or hasattr(self.engine, "astream")):
+            raise ConfigError(f"engine={self.engine!r} is no backend; give Backend.load(...).")
+        self._request([HumanMessage("")], None, {})
+        self._load_config()
         self._add_version("memvr-integrations", __version__)
         return self
 
@@ -160,7 +165,12 @@ class ChatSettings(BaseChatModel):
 
     def _resolve_model_profile(self) -> ModelProfile | None:
         row = find(self.model)
-        return ModelProfile(
+        source = row.checkpoint if row else self.model
+        # Not asked of the hub: making a model costs nothing.
+        limit = ModelProfile()
+        if Path(source).is_dir():
+            limit["max_input_tokens"] = context_of(self.model)
+        told = ModelProfile(
             name=row.name if row else self.model,
             open_weights=True,
             text_inputs=True,
@@ -177,22 +187,21 @@ class ChatSettings(BaseChatModel):
             structured_output=True,
             reasoning_output=False,
         )
+        told.update(limit)
+        return told
 
     # From LangChain's words to the backend's.
 
     def _request(
         self, messages: Sequence[BaseMessage], stop: list[str] | None, options: Mapping[str, Any]
     ) -> Request:
-        for name in options:
-            if name not in (*_PER_CALL, *_BOUND):
-                hint = did_you_mean(name, (*_PER_CALL, *_BOUND))
-                raise ConfigError(f"A call of ChatMemVR has no option {name!r}." + hint)
+        self._check_names(options)
         tools = options.get("tools") or ()
         memvr = self._option(options, "memvr")
         return Request(
             messages=to_messages(messages),
             sampling=self._sampling(stop or self.stop, options),
-            memvr=MemVRConfig(**memvr) if isinstance(memvr, dict) else memvr,
+            memvr=MemVRConfig.read(memvr),
             timeout=self._option(options, "timeout"),
             tools=to_tools(tools),
             tool_choice=to_choice(options.get("tool_choice"), tools),
@@ -200,6 +209,13 @@ class ChatSettings(BaseChatModel):
             response_format=to_schema(options.get("response_format")),
             image_policy=self._policy(),
         )
+
+    @staticmethod
+    def _check_names(options: Iterable[str]) -> None:
+        for name in options:
+            if name not in (*_PER_CALL, *_BOUND, "ls_structured_output_format"):
+                hint = did_you_mean(name, (*_PER_CALL, *_BOUND))
+                raise ConfigError(f"A call of ChatMemVR has no option {name!r}." + hint)
 
     def _option(self, options: Mapping[str, Any], name: str) -> Any:
         return options[name] if name in options else getattr(self, name)
@@ -209,16 +225,10 @@ class ChatSettings(BaseChatModel):
         return SamplingParams(stop=tuple(stop or ()), **chosen)
 
     def _policy(self) -> ImagePolicy:
-        hosts = self.allow_image_urls
-        if isinstance(hosts, str):
-            raise ConfigError(
-                f"allow_image_urls={hosts!r} must be True, False or a tuple of hosts."
-            )
         # Without hosts or folders of its own it leaves an engine's limits as they are.
-        if self.engine is not None and not hosts and not self.image_dirs:
+        if self.engine is not None and not self.allow_image_urls and not self.image_dirs:
             return self.engine.image_policy
-        allowed = ("*",) if hosts is True else tuple(hosts or ())
-        return ImagePolicy(allowed_hosts=allowed, image_dirs=self.image_dirs)
+        return ImagePolicy.of(self.allow_image_urls, self.image_dirs)
 
     @staticmethod
     def _one(request: Request) -> Request:
@@ -245,7 +255,6 @@ class ChatSettings(BaseChatModel):
 
     async def _aengine(self, options: Mapping[str, Any]) -> Engine:
         name = options.get("model", self.model)
-        given = self.engine is not None and name == self.model
-        if given or self._leases.holds(name, self._load_config()):
-            return self._engine(options)
-        return await asyncio.to_thread(self._engine, options)  # loading must not hold up the loop
+        if self.engine is not None and name == self.model:
+            return self.engine
+        return await self._leases.aget(name, self._load_config())

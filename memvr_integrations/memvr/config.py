@@ -87,6 +87,19 @@ class MemVRConfig:
         return cls(**dict(settings))  # type: ignore[arg-type]  # the constructor checks the types
 
     @classmethod
+    def read(cls, value: object) -> Self | bool | None:
+        """What a `memvr=` option may hold: True, False, None, a config, or its fields.
+
+        Raises:
+            ConfigError: It is something else.
+        """
+        if isinstance(value, Mapping):
+            return cls.from_dict(value)
+        if value is None or isinstance(value, cls | bool):
+            return value
+        raise ConfigError(f"memvr={value!r} must be True, False, None or a MemVRConfig(...).")
+
+    @classmethod
     def preset(cls, name: str) -> Self:
         """Return published settings: "llava", "qwen_vl", "glm_4v", or "paper" for the paper's text.
 

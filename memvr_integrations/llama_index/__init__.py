@@ -1,0 +1,24 @@
+"""LlamaIndex over the shared backend: `MemVRMultiModalLLM` and its friends."""
+
+try:
+    import llama_index.core  # noqa: F401
+except ModuleNotFoundError as missing:
+    raise ModuleNotFoundError(
+        "memvr_integrations.llama_index needs LlamaIndex: "
+        "pip install 'memvr-integrations[llama-index]' "
+        "(in a checkout: pip install -e '.[llama-index]')."
+    ) from missing
+
+from memvr_integrations.llama_index.blocks import image_block
+from memvr_integrations.llama_index.captions import CaptionImages
+from memvr_integrations.llama_index.collection import ImageCollectionIndex
+from memvr_integrations.llama_index.embedding import WordEmbedding
+from memvr_integrations.llama_index.llm import MemVRMultiModalLLM
+
+__all__ = [
+    "CaptionImages",
+    "ImageCollectionIndex",
+    "MemVRMultiModalLLM",
+    "WordEmbedding",
+    "image_block",
+]

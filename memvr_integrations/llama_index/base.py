@@ -1,0 +1,314 @@
+"""The eight ways to ask an LLM in LlamaIndex, and tools; `MemVRMultiModalLLM` adds only a name."""
+
+import json
+from collections.abc import AsyncGenerator, Generator, Sequence
+from contextlib import aclosing, closing
+from typing import Any
+
+from llama_index.core.base.llms.types import (
+    ChatMessage,
+    ChatResponse,
+    ChatResponseAsyncGen,
+    ChatResponseGen,
+    CompletionResponse,
+    CompletionResponseAsyncGen,
+    CompletionResponseGen,
+    ToolCallBlock,
+)
+from llama_index.core.chat_engine.types import AgentChatResponse
+from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_callback
+from llama_index.core.llms.llm import ToolSelection
+from llama_index.core.llms.utils import parse_partial_json
+from llama_index.core.tools.types import BaseTool
+
+from memvr_integrations.backend.classes import schema_of_class
+from memvr_integrations.backend.retries import aretrying, retrying
+from memvr_integrations.errors import RequestError
+from memvr_integrations.llama_index.answers import Growing, to_chat, to_completion
+from memvr_integrations.llama_index.blocks import ImageDocument
+from memvr_integrations.llama_index.messages import question, to_messages
+from memvr_integrations.llama_index.settings import LLMSettings
+from memvr_integrations.types import Message
+
+
+class AnsweringLLM(LLMSettings):
+    """Chat, completion, streams, asyncio and tools over the backend's queue."""
+
+    @llm_chat_callback()
+    def chat(
+        self,
+        messages: Sequence[ChatMessage],
+        image_documents: Sequence[ImageDocument] | None = None,
+        **kwargs: Any,
+    ) -> ChatResponse:
+        """Answer a conversation; `image_documents` are shown before its last user message.
+
+        Raises:
+            MemVRError: As `Backend.generate` does.
+        """
+        return self._answer(to_messages(messages, image_documents or ()), kwargs)
+
+    @llm_chat_callback()
+    def stream_chat(
+        self,
+        messages: Sequence[ChatMessage],
+        image_documents: Sequence[ImageDocument] | None = None,
+        **kwargs: Any,
+    ) -> ChatResponseGen:
+        """`chat`, piece by piece; closing the generator stops the computing."""
+        return self._stream(to_messages(messages, image_documents or ()), kwargs)
+
+    @llm_chat_callback()
+    async def achat(
+        self,
+        messages: Sequence[ChatMessage],
+        image_documents: Sequence[ImageDocument] | None = None,
+        **kwargs: Any,
+    ) -> ChatResponse:
+        """`chat` for asyncio; cancelling the task stops the computing."""
+        return await self._aanswer(to_messages(messages, image_documents or ()), kwargs)
+
+    @llm_chat_callback()
+    async def astream_chat(
+        self,
+        messages: Sequence[ChatMessage],
+        image_documents: Sequence[ImageDocument] | None = None,
+        **kwargs: Any,
+    ) -> ChatResponseAsyncGen:
+        """`stream_chat` for asyncio."""
+        return self._astream(to_messages(messages, image_documents or ()), kwargs)
+
+    @llm_completion_callback()
+    def complete(
+        self,
+        prompt: str,
+        *args: Sequence[ImageDocument] | bool,
+        formatted: bool = False,
+        image_documents: Sequence[ImageDocument] | None = None,
+        **kwargs: Any,
+    ) -> CompletionResponse:
+        """Answer a prompt about images, given as the second argument or as `image_documents`.
+
+        Raises:
+            MemVRError: As `Backend.generate` does.
+        """
+        asked = question(prompt, _documents(args, image_documents))
+        return to_completion(self._answer(asked, kwargs))
+
+    @llm_completion_callback()
+    def stream_complete(
+        self,
+        prompt: str,
+        *args: Sequence[ImageDocument] | bool,
+        formatted: bool = False,
+        image_documents: Sequence[ImageDocument] | None = None,
+        **kwargs: Any,
+    ) -> CompletionResponseGen:
+        """`complete`, piece by piece; closing the generator stops the computing."""
+        asked = question(prompt, _documents(args, image_documents))
+
+        def told() -> CompletionResponseGen:
+            with closing(self._stream(asked, kwargs)) as responses:
+                yield from map(to_completion, responses)
+
+        return told()
+
+    @llm_completion_callback()
+    async def acomplete(
+        self,
+        prompt: str,
+        *args: Sequence[ImageDocument] | bool,
+        formatted: bool = False,
+        image_documents: Sequence[ImageDocument] | None = None,
+        **kwargs: Any,
+    ) -> CompletionResponse:
+        """`complete` for asyncio; cancelling the task stops the computing."""
+        asked = question(prompt, _documents(args, image_documents))
+        return to_completion(await self._aanswer(asked, kwargs))
+
+    @llm_completion_callback()
+    async def astream_complete(
+        self,
+        prompt: str,
+        *args: Sequence[ImageDocument] | bool,
+        formatted: bool = False,
+        image_documents: Sequence[ImageDocument] | None = None,
+        **kwargs: Any,
+    ) -> CompletionResponseAsyncGen:
+        """`stream_complete` for asyncio."""
+        asked = question(prompt, _documents(args, image_documents))
+
+        async def told() -> CompletionResponseAsyncGen:
+            async with aclosing(self._astream(asked, kwargs)) as responses:
+                async for response in responses:
+                    yield to_completion(response)
+
+        return told()
+
+    # Tools.
+
+    def _prepare_chat_with_tools(
+        self,
+        tools: Sequence[BaseTool],
+        user_msg: str | ChatMessage | None = None,
+        chat_history: list[ChatMessage] | None = None,
+        verbose: bool = False,
+        allow_parallel_tool_calls: bool = False,
+        tool_required: bool = False,
+        tool_choice: str | dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> dict[str, Any]:
+        if isinstance(user_msg, str):
+            user_msg = ChatMessage(role="user", content=user_msg)
+        named = tool_choice["function"]["name"] if isinstance(tool_choice, dict) else tool_choice
+        return {
+            "messages": [*(chat_history or ()), *([user_msg] if user_msg else ())],
+            "tools": [_openai_tool(tool) for tool in tools],
+            "tool_choice": named or ("required" if tool_required and tools else "auto"),
+            "parallel_tool_calls": allow_parallel_tool_calls,
+            **kwargs,
+        }
+
+    def predict_and_call(
+        self,
+        tools: Sequence[BaseTool],
+        user_msg: str | ChatMessage | None = None,
+        chat_history: list[ChatMessage] | None = None,
+        verbose: bool = False,
+        allow_parallel_tool_calls: bool = False,
+        error_on_no_tool_call: bool = True,
+        error_on_tool_error: bool = False,
+        **kwargs: Any,
+    ) -> AgentChatResponse:
+        """Let the model choose a tool, and run it; where none would be an error, it has to."""
+        kwargs.setdefault("tool_required", error_on_no_tool_call)
+        return super().predict_and_call(
+            tools,
+            user_msg,
+            chat_history,
+            verbose,
+            allow_parallel_tool_calls,
+            error_on_no_tool_call,
+            error_on_tool_error,
+            **kwargs,
+        )
+
+    async def apredict_and_call(
+        self,
+        tools: Sequence[BaseTool],
+        user_msg: str | ChatMessage | None = None,
+        chat_history: list[ChatMessage] | None = None,
+        verbose: bool = False,
+        allow_parallel_tool_calls: bool = False,
+        error_on_no_tool_call: bool = True,
+        error_on_tool_error: bool = False,
+        **kwargs: Any,
+    ) -> AgentChatResponse:
+        """`predict_and_call` for asyncio."""
+        kwargs.setdefault("tool_required", error_on_no_tool_call)
+        return await super().apredict_and_call(
+            tools,
+            user_msg,
+            chat_history,
+            verbose,
+            allow_parallel_tool_calls,
+            error_on_no_tool_call,
+            error_on_tool_error,
+            **kwargs,
+        )
+
+    def get_tool_calls_from_response(
+        self, response: ChatResponse, error_on_no_tool_call: bool = True, **kwargs: Any
+    ) -> list[ToolSelection]:
+        """The calls in a response; those of a stream as far as they are written.
+
+        Raises:
+            RequestError: There is none, and `error_on_no_tool_call` is set.
+        """
+        calls = [block for block in response.message.blocks if isinstance(block, ToolCallBlock)]
+        if not calls and error_on_no_tool_call:
+            raise RequestError(
+                f"The model called no tool, it said {response.message.content!r}; ask with "
+                "tool_required=True, or with error_on_no_tool_call=False."
+            )
+        return [
+            ToolSelection(
+                tool_id=call.tool_call_id or "",
+                tool_name=call.tool_name,
+                tool_kwargs=_arguments(call.tool_kwargs),
+            )
+            for call in calls
+        ]
+
+    # The backend's queue.
+
+    def _answer(self, messages: Sequence[Message], options: dict[str, Any]) -> ChatResponse:
+        request, engine = self._request(messages, options), self._engine()
+        for attempt in retrying(self.max_retries, request.timeout):
+            with attempt:
+                [done] = engine.generate(request)
+        return to_chat(done)
+
+    async def _aanswer(self, messages: Sequence[Message], options: dict[str, Any]) -> ChatResponse:
+        request, engine = self._request(messages, options), await self._aengine()
+        async for attempt in aretrying(self.max_retries, request.timeout):
+            with attempt:
+                [done] = await engine.agenerate(request)
+        return to_chat(done)
+
+    def _stream(
+        self, messages: Sequence[Message], options: dict[str, Any]
+    ) -> Generator[ChatResponse, None, None]:
+        request, engine, growing = self._request(messages, options), self._engine(), Growing()
+        for attempt in retrying(self.max_retries, request.timeout):
+            with attempt:
+                chunks = engine.stream(request)
+                first = next(chunks)  # what was given out can't be taken back: no try after it
+        with closing(chunks):
+            yield growing.add(first)
+            for chunk in chunks:
+                yield growing.add(chunk)
+
+    async def _astream(
+        self, messages: Sequence[Message], options: dict[str, Any]
+    ) -> AsyncGenerator[ChatResponse, None]:
+        request, growing = self._request(messages, options), Growing()
+        engine = await self._aengine()
+        async for attempt in aretrying(self.max_retries, request.timeout):
+            with attempt:
+                chunks = engine.astream(request)
+                first = await anext(chunks)
+        async with aclosing(chunks):
+            yield growing.add(first)
+            async for chunk in chunks:
+                yield growing.add(chunk)
+
+
+def _documents(
+    given: tuple[Sequence[ImageDocument] | bool, ...], named: Sequence[ImageDocument] | None
+) -> Sequence[ImageDocument]:
+    """The images of a completion; core's own LLMs have `formatted` in their place."""
+    lists = [one for one in given if not isinstance(one, bool)]
+    if len(given) > 1 or (lists and named is not None):
+        raise RequestError("Give the images once: as the second argument or as image_documents.")
+    return lists[0] if lists else named or ()
+
+
+def _openai_tool(tool: BaseTool) -> dict[str, Any]:
+    form = tool.metadata.to_openai_tool(skip_length_check=True)
+    if tool.metadata.fn_schema is not None:
+        form["function"]["parameters"] = schema_of_class(tool.metadata.fn_schema)
+    return form
+
+
+def _arguments(written: dict[str, Any] | str) -> dict[str, Any]:
+    if not isinstance(written, str):
+        return written
+    try:
+        whole: dict[str, Any] = json.loads(written)
+    except ValueError:
+        try:
+            whole = parse_partial_json(written) if written else {}
+        except ValueError:  # cut where nothing can be made of it yet
+            whole = {}
+    return whole

@@ -1,0 +1,136 @@
+"""LlamaIndex's blocks, nodes and documents as the backend's texts and pictures."""
+
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from llama_index.core.base.llms.types import (
+    BaseContentBlock,
+    CachePoint,
+    CitableBlock,
+    CitationBlock,
+    ImageBlock,
+    TextBlock,
+    ThinkingBlock,
+    ToolCallBlock,
+)
+from llama_index.core.schema import BaseNode, ImageNode, MediaResource, Node, NodeWithScore
+
+from memvr_integrations.backend.images import load_image, path_or_data
+from memvr_integrations.errors import ImageError, RequestError
+from memvr_integrations.types import Image, Text
+
+if TYPE_CHECKING:
+    import numpy as np
+    import PIL.Image
+
+Part: TypeAlias = Text | Image
+ImageDocument: TypeAlias = "ImageBlock | BaseNode | NodeWithScore | Path | bytes | PIL.Image.Image"
+
+# Hints for other models, and calls, which `messages` reads.
+_PASSED_OVER = (CachePoint, ThinkingBlock, ToolCallBlock)
+
+
+def image_block(source: "Path | str | bytes | PIL.Image.Image | np.ndarray") -> ImageBlock:
+    """A block that holds a picture, for `ChatMessage(blocks=[...])`.
+
+    `source` is a path (also as a string: here it is you who names the file), a data URL,
+    encoded bytes, a Pillow image or a numpy array. A path stays a path,
+    anything else becomes PNG in the block.
+
+    Raises:
+        ImageError: The picture can't be used.
+    """
+    meant = path_or_data(source)
+    image = load_image(meant)
+    if isinstance(meant, Path):
+        return ImageBlock(path=meant)
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return ImageBlock(image=buffer.getvalue())
+
+
+def parts_of(blocks: Iterable[BaseContentBlock]) -> Iterator[Part]:
+    """The texts and pictures of some blocks, in order.
+
+    Raises:
+        RequestError: A block can't be used; the message says which.
+        ImageError: A block that should hold a picture holds none.
+    """
+    for block in blocks:
+        if isinstance(block, TextBlock):
+            yield Text(block.text)
+        elif isinstance(block, ImageBlock):
+            yield Image(_source_of_block(block))
+        elif isinstance(block, CitableBlock | CitationBlock):
+            yield from parts_of(block.nested_blocks)
+        elif not isinstance(block, _PASSED_OVER):
+            raise RequestError(
+                f"A message holds a {type(block).__name__}; MemVRMultiModalLLM reads text and "
+                "images. Leave it out, or turn it into text or an image first."
+            )
+
+
+def pictures_of(documents: Sequence[ImageDocument]) -> list[Image]:
+    """The pictures of `image_documents=`: blocks, nodes, documents, paths, bytes or Pillow images.
+
+    Raises:
+        ImageError: One of them holds no picture.
+    """
+    if isinstance(documents, str) or not isinstance(documents, Sequence):
+        raise RequestError(
+            f"image_documents is a {type(documents).__name__}; give a list of images."
+        )
+    return [Image(_source_of(document)) for document in documents]
+
+
+def _source_of(document: ImageDocument) -> "Path | str | bytes | PIL.Image.Image":
+    if isinstance(document, NodeWithScore):
+        document = document.node
+    if isinstance(document, ImageBlock):
+        return _source_of_block(document)
+    if isinstance(document, BaseNode):
+        return source_of_node(document)
+    return document  # the backend says what it can't read
+
+
+def _source_of_block(block: ImageBlock) -> Path | str | bytes:
+    if block.image:
+        encoded: bytes = block.resolve_image().read()
+        return encoded
+    if block.path:
+        return block.path
+    if block.url:
+        return str(block.url)
+    raise ImageError(
+        "An ImageBlock holds no picture; give it image=bytes, path= or url=, or make it with "
+        "image_block(...)."
+    )
+
+
+def source_of_node(node: BaseNode) -> Path | str | bytes:
+    """Where a node keeps its picture.
+
+    Raises:
+        ImageError: It has none.
+    """
+    if isinstance(node, ImageNode):
+        if node.image:
+            return node.image
+        if node.image_path:
+            return Path(node.image_path)
+        if node.image_url:
+            return node.image_url
+    resource = node.image_resource if isinstance(node, Node) else None
+    if isinstance(resource, MediaResource):
+        if resource.data:
+            return resource.data.decode()
+        if resource.path:
+            return resource.path
+        if resource.url:
+            return str(resource.url)
+    raise ImageError(
+        f"The {type(node).__name__} {node.node_id!r} holds no picture: no image, image_path, "
+        "image_url or image_resource."
+    )

@@ -1,0 +1,71 @@
+"""Options that are bound stay bound, whatever is made of the model."""
+
+import pytest
+from langchain_core.load import dumps, loads
+from langchain_core.runnables.base import RunnableBinding
+from pydantic import BaseModel
+from scripted_engine import ScriptedEngine
+
+from memvr_integrations.langchain import ChatMemVR
+
+
+class Place(BaseModel):
+    """A place."""
+
+    name: str
+
+
+def look(part: str) -> str:
+    """Shows a part of the picture."""
+    return part
+
+
+@pytest.fixture
+def engine():
+    return ScriptedEngine()
+
+
+@pytest.fixture
+def bound(engine):
+    return ChatMemVR(model="scripted", engine=engine).bind(memvr=None).bind(max_tokens=7)
+
+
+def kept(engine):
+    [request] = engine.requests
+    return request.memvr is None and request.sampling.max_tokens == 7
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda model: model,
+        lambda model: model.bind_tools([look]),
+        lambda model: model.with_structured_output(Place),
+        lambda model: model.with_structured_output(Place, method="function_calling"),
+        lambda model: model.with_abstention(0.9),
+        lambda model: model.with_config(tags=["a"]),
+    ],
+    ids=["alone", "tools", "json", "call", "abstention", "config"],
+)
+def test_what_is_made_of_it_keeps_its_options(bound, engine, make):
+    make(bound).invoke("What is 'there'?")
+    assert kept(engine)
+
+
+def test_tools_stay_bound_under_abstention(engine):
+    model = ChatMemVR(model="scripted", engine=engine).bind_tools([look], tool_choice="any")
+    answer = model.with_abstention(0.9).invoke("What is on the 'left'?")
+    assert answer.tool_calls[0]["args"] == {"part": "left"}
+
+
+def test_it_is_written_as_langchains_own():
+    bound = ChatMemVR().bind(max_tokens=7)
+    assert isinstance(bound, RunnableBinding)
+    with pytest.warns(match="beta"):
+        again = loads(
+            dumps(bound),
+            allowed_objects=[ChatMemVR, RunnableBinding],
+            valid_namespaces=["memvr_integrations"],
+        )
+    assert again.kwargs == {"max_tokens": 7}
+    assert again.bound == bound.bound

@@ -1,0 +1,30 @@
+import pytest
+from llama_index_contract import MultiModalLLMContract
+from scripted_engine import ScriptedEngine
+
+from memvr_integrations.errors import ConfigError
+from memvr_integrations.llama_index import MemVRMultiModalLLM
+
+
+class TestScripted(MultiModalLLMContract):
+    @pytest.fixture
+    def llm(self):
+        return MemVRMultiModalLLM(model="scripted", engine=ScriptedEngine())
+
+    @pytest.fixture
+    def picture(self, scene_file):
+        return scene_file
+
+    def test_it_can_be_pickled(self, llm):
+        with pytest.raises(ConfigError, match="engine= can't be pickled"):
+            super().test_it_can_be_pickled(llm)
+
+
+class TestBundled(MultiModalLLMContract):
+    @pytest.fixture
+    def llm(self):
+        return MemVRMultiModalLLM(model="bundled", device="cpu", max_tokens=64)
+
+    @pytest.fixture
+    def picture(self, scene_file):
+        return scene_file
