@@ -93,6 +93,17 @@ SCHEMAS = [
     {"type": "string", "pattern": "^.+@.+$"},
     {"type": "string", "pattern": r"^.*\.(png|jpeg)$"},
     {"type": "string", "pattern": "^foo|bar$"},
+    {"type": "string", "pattern": "[A-Z]{2}"},
+    {"type": "string", "pattern": r"^[a-zA-Z0-9._%+-]+@[a-zA-Z0-9.-]+\.[a-zA-Z]{2,}$"},
+    {"type": "string", "pattern": '^[^"]{2}$'},
+    {"type": "string", "pattern": r'^[^"\\]+$'},
+    {"type": ["number"]},
+    {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "type": "array",
+        "items": [{"type": "null"}],
+    },
+    {"oneOf": [{"$ref": "#/$defs/S"}, {"type": "null"}], "$defs": {"S": {"type": "string"}}},
     {"type": "string", "pattern": r"^\S+@\S+\.\S+$", "minLength": 20},
     {"type": "string", "pattern": "^[^,]+, [^,]+$"},
     {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 0.5},
@@ -116,7 +127,7 @@ SCHEMAS = [
     },
     {"type": "object", "additionalProperties": True, "required": ["a"]},
     {"type": "object", "additionalProperties": {"type": "integer"}, "minProperties": 3},
-    {"type": "object", "patternProperties": {"^[ab]{1,2}$": {}}, "minProperties": 4},
+    {"type": "object", "patternProperties": {"^[ab]{1,2}$": {}}, "minProperties": 2},
     {
         "oneOf": [
             {

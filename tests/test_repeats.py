@@ -52,3 +52,11 @@ def test_only_the_named_properties_count():
     assert differ(text, "tags")
     assert not differ(text, "box")
     assert not differ(text.replace('"b"', '"a"'), "tags")
+
+
+def test_words_are_no_json():
+    assert differ("}] and more } words, [", EVERYWHERE)
+
+
+def test_what_cannot_be_compared_does_not_fit():
+    assert not differ("[" + "7" * 5000 + ", 1]", EVERYWHERE)

@@ -127,11 +127,16 @@ def test_older_tuples_are_tuples():
         ({"properties": {"a": {"items": {"uniqueItems": True}}}}, ["a"]),
         ({"properties": {"a": {"additionalProperties": {"uniqueItems": True}}}}, [EVERYWHERE]),
         ({"$defs": {"S": {"uniqueItems": True}}}, [EVERYWHERE]),
+        ({"type": "array", "items": [{"uniqueItems": True}, {}]}, [EVERYWHERE]),
+        (
+            {"properties": {"x": {"uniqueItems": True}, "y": {"$ref": "#/properties/x"}}},
+            [EVERYWHERE],
+        ),
         ({"$defs": {"S": {"properties": {"c": {"uniqueItems": True}}}}}, ["c"]),
     ],
 )
 def test_where_values_must_differ(schema, keys):
-    assert list(unique_keys(schema)) == keys
+    assert unique_keys(schema) == set(keys)
 
 
 def test_all_patterns_are_found():
@@ -199,3 +204,64 @@ def test_free_keys_are_noticed():
     assert not has_free_keys(narrowed(COLOR))
     for free in ({}, {"type": "object"}, {"patternProperties": {"^a": COLOR}}):
         assert has_free_keys(narrowed({"type": "array", "items": free}))
+
+
+def test_bounds_that_would_overflow_are_refused_or_left_out():
+    for low, high in ((-(2**63), -(2**63)), (10**30, 10**31)):
+        with pytest.raises(RequestError, match="bounds go up to"):
+            narrowed({"type": "integer", "minimum": low, "maximum": high})
+    whole = narrowed({"type": "integer", "minimum": -(2**63), "maximum": 2**63 - 1})
+    assert whole == {"type": "integer", "minimum": -(2**53) + 1, "maximum": 2**53 - 1}
+
+
+def test_bounds_of_older_drafts_are_read():
+    older = {"type": "integer", "minimum": 3, "exclusiveMinimum": True, "maximum": 5}
+    assert narrowed(older | {"exclusiveMaximum": False}) == {
+        "type": "integer",
+        "exclusiveMinimum": 3,
+        "maximum": 5,
+    }
+
+
+def test_older_drafts_are_rewritten_as_a_whole():
+    pair = {"type": "array", "items": [{"type": "integer"}, {"type": "string"}]}
+    found = narrowed({"$schema": "http://json-schema.org/draft-07/schema#", **pair})
+    assert "$schema" not in found
+    assert found["prefixItems"]
+
+
+@pytest.mark.parametrize(
+    ("parts", "apart"),
+    [
+        ([{"$ref": "#/$defs/Cat"}, {"type": "null"}], True),
+        ([{"$ref": "#/$defs/Cat"}, {"$ref": "#/$defs/Dog"}], True),
+        ([{"type": "integer"}, {"type": "number"}], False),
+        ([{"$ref": "#/$defs/Cat"}, {"$ref": "#/$defs/Cat"}], False),
+        ([{"type": "string"}, {"minLength": 2}], False),
+    ],
+)
+def test_one_of_is_any_of_where_no_value_fits_two(parts, apart):
+    def pet(kind):
+        return {"type": "object", "properties": {"kind": {"const": kind}}, "required": ["kind"]}
+
+    definitions = {"Cat": pet("cat"), "Dog": pet("dog")}
+    assert ("anyOf" in narrowed({"$defs": definitions, "oneOf": parts})) is apart
+
+
+def test_parts_beside_properties_stay_open():
+    base = {"type": "object", "properties": {"a": {"type": "integer"}}}
+    for beside in ({"allOf": [base]}, {"anyOf": [base]}):
+        schema = {"type": "object", "properties": {"b": {"type": "string"}}, **beside}
+        assert '"additionalProperties": false' not in json.dumps(narrowed(schema))
+
+
+def test_several_demands_on_keys_are_none_forgotten():
+    both = {"type": "object", "propertyNames": {"pattern": "^a", "maxLength": 3}}
+    assert "propertyNames" in narrowed(both)  # llguidance refuses it, and says so
+    beside = {"propertyNames": {"pattern": "^a"}, "patternProperties": {"^b": {}}}
+    assert "propertyNames" in narrowed(beside)
+
+
+@pytest.mark.parametrize("open_", [{}, {"description": "any"}, {"x-vendor": 1}, {"nullable": True}])
+def test_nothing_but_remarks_is_any_value(open_):
+    assert narrowed(open_)["$ref"] == narrowed({"items": open_, "type": "array"})["items"]["$ref"]

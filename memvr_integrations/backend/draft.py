@@ -12,13 +12,14 @@ from memvr_integrations.backend.repeats import Repeats
 
 LONGEST_END = 4096  # tokens; a grammar whose answers can't end sooner is taken for endless
 _WALKS, _WALK = 24, 256
+_TRIES = 16  # tokens, where the first choice would repeat something
 _STRING_LIKE = 48  # where more tokens than this may follow, they are a string's content
 # A comma before digits: behind "0." it ends the number, where digits would go on for ever.
 _CLOSERS = ('"', "}", "]", "</", ">", "n", "t", "f", ",")
 _DIGITS = "0123456789"
 _OPENERS = ("[", "{", ":", " ")
 # What in a pattern stands for other characters than itself.
-_PATTERN_SIGNS = re.compile(r"\\[a-zA-Z]|[\\^$*+?|(){}\[\]]|\{[0-9,]*\}")
+_PATTERN_SIGNS = re.compile(r"\[[^]]*\]|\\[a-zA-Z]|\{[0-9,]*\}|[\\^$*+?|(){}\[\]]")
 
 
 class Vocabulary:
@@ -34,6 +35,7 @@ class Vocabulary:
         for token, text in enumerate(self.texts):
             self._by_text.setdefault(text, token)
         self.closers, self.digits, self.openers = map(self.find, (_CLOSERS, _DIGITS, _OPENERS))
+        self.letters = self.find("aA")
 
     def find(self, texts: Sequence[str]) -> list[int]:
         """The tokens of these texts, without those that need several."""
@@ -86,7 +88,8 @@ class Draft:
         that leads nowhere, the patterns' own characters are tried, and then chance.
         """
         chance = (_AtRandom(seed).choose for seed in range(_WALKS))
-        for choose in (Draft._closing, Draft._spelled, Draft._always_closing, *chance):
+        ways = (Draft._closing, Draft._spelled, Draft._spelled_apart, Draft._always_closing)
+        for choose in (*ways, *chance):
             if (way := self._walk(most, choose)) is not None:
                 return way
         return None
@@ -96,11 +99,23 @@ class Draft:
         while not probe._matcher.is_accepting():
             if len(path) >= most or probe._matcher.is_error():
                 return None
-            tokens = probe._matcher.compute_ff_tokens() or [choose(probe, len(path))]
-            if not probe.take(tokens):
+            tokens = probe._matcher.compute_ff_tokens()
+            if not tokens:
+                token = probe._next(choose, len(path))
+                tokens = [] if token is None else [token]
+            if not tokens or not probe.take(tokens):
                 return None
             path += tokens
         return path if len(path) <= most else None
+
+    def _next(self, choose: "_Choose", at: int) -> int | None:
+        """The token to go on with: not the chosen one where that would repeat something."""
+        chosen = choose(self, at)
+        if self._repeats is None or self.copy().take([chosen]):
+            return chosen
+        others = np.nonzero(self.mask())[0]
+        others = np.roll(others, -at)[:_TRIES].tolist()
+        return next((token for token in others if self.copy().take([token])), None)
 
     def closing_tokens(self, mask: np.ndarray, at: int) -> list[int]:
         """What may end something now, the most useful first."""
@@ -134,6 +149,14 @@ class Draft:
         fitting = [token for token in spelling if mask[token]]
         return (fitting or closing or [int(mask.argmax())])[0]
 
+    def _spelled_apart(self, at: int) -> int:
+        """As `_spelled`, with two letters between: an address is more than its signs."""
+        mask = self.mask()
+        letters = [token for token in self.vocabulary.letters if mask[token]]
+        if at % 3 == 0 or not letters or mask[self.vocabulary.closers[0]]:
+            return self._spelled(at // 3)
+        return letters[at // 3 % len(letters)]
+
 
 _Choose = Callable[[Draft, int], int]
 
@@ -147,6 +170,8 @@ class _AtRandom:
         if at >= _WALK:
             return Draft._closing(draft, at)
         mask = draft.mask()
-        choices: list[int] = np.nonzero(mask)[0].tolist()
-        few = draft.closing_tokens(mask, at)[:2] or choices
-        return self._rng.choice(few if self._rng.random() < 0.5 else choices)
+        few = draft.closing_tokens(mask, at)[:2]
+        if few and self._rng.random() < 0.5:
+            return self._rng.choice(few)
+        choices = np.nonzero(mask)[0]
+        return int(choices[self._rng.randrange(len(choices))])

@@ -69,7 +69,7 @@ def grammar_of(request: Request) -> Grammar | None:
     return Grammar(
         lark="\n".join([start, *rules, ""]),
         free_text="TEXT" in branches,
-        unique=frozenset(key for schema in given for key in unique_keys(schema)),
+        unique=frozenset().union(*map(unique_keys, given)),
         free_keys=any(map(has_free_keys, schemas)),
         spelled=tuple(pattern for schema in schemas for pattern in patterns(schema)),
     )

@@ -45,7 +45,13 @@ class Repeats:
         return twin
 
     def read(self, piece: bytes) -> bool:
-        """Take more text; whether nothing was there before."""
+        """Take more text; whether nothing was there before, as far as that can be told."""
+        try:
+            return self._read(piece)
+        except (ValueError, RecursionError):  # a number of thousands of digits, endless brackets
+            return False
+
+    def _read(self, piece: bytes) -> bool:
         for byte in piece:
             at = len(self._text)
             self._text.append(byte)
@@ -79,7 +85,7 @@ class Repeats:
             self._open.append(_Open(key, at + 1))
         elif char in ",]" and inside and inside.key is not None:
             return self._item_ends(inside, char, at)
-        elif char == "}":
+        elif char == "}" and inside:
             self._open.pop()
         return True
 

@@ -1,5 +1,6 @@
 """Narrows a JSON schema to what can be kept token by token, and what every reader understands."""
 
+import itertools
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -36,12 +37,21 @@ _PATTERNS = {
 }
 _FORMATS = ("hostname", "ipv4", "ipv6")  # others are remarks, says the standard
 _SAFE = 2**53 - 1  # the largest whole number that every JSON reader keeps exact
+_TOO_FAR = 10**18  # beyond it llguidance's whole numbers overflow
 _MANY = ("properties", "$defs", "definitions", "patternProperties", "dependentSchemas")
 _LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")
 _ONES = ("items", "additionalProperties", "not", "if", "then", "else", "contains")
 _REMARKS = ("title", "description", "default", "examples", "deprecated", "readOnly", "writeOnly")
 _CONTROLS = re.compile("[\x00-\x07\x0b\x0e-\x1f\x7f\ud800-\udfff]")
-EVERYWHERE = "*"
+_SAYS = {
+    *("type", "enum", "const", "$ref", "$dynamicRef", "not", "if", "anyOf", "oneOf", "allOf"),
+    *("properties", "patternProperties", "additionalProperties", "required", "propertyNames"),
+    *("minProperties", "maxProperties", "dependentRequired", "dependentSchemas"),
+    *("items", "prefixItems", "contains", "minItems", "maxItems", "uniqueItems"),
+    *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
+    *("pattern", "format", "minLength", "maxLength", "unevaluatedProperties", "unevaluatedItems"),
+}
+EVERYWHERE = ""  # the name of a property that nobody gives
 
 # A value of any type, its numbers within bounds: 1e999 is valid JSON that Python reads as infinity.
 _ANYTHING = "any-value-of-JSON"
@@ -74,10 +84,13 @@ def narrowed(schema: JsonSchema, *, as_object: bool = False) -> dict[str, object
         ) from error
     if as_object:
         plain.setdefault("type", "object")
-    # Parts that apply together may each list a share of the properties.
-    closed = not any(_several(node.get("allOf")) for node in _nodes(plain))
+    plain.pop("$schema", None)  # older drafts write some parts in another way, `_settle` none
+    closed = not any(map(_is_shared, _nodes(plain)))
     for node in _nodes(plain):
         _settle(node, plain)
+    if _says_nothing(plain):
+        plain["$ref"] = _ANY["$ref"]
+    for node in _nodes(plain):
         if closed and _is_plain_object(node):
             node["additionalProperties"] = False
         _require_constants(node)
@@ -92,11 +105,19 @@ def narrowed(schema: JsonSchema, *, as_object: bool = False) -> dict[str, object
     return plain
 
 
-def unique_keys(schema: object, key: str = EVERYWHERE) -> Iterator[str]:
+def unique_keys(schema: object) -> frozenset[str]:
     """The properties below which an array's values must differ; `EVERYWHERE` where none is named.
 
     It may name too many: an array that keeps its values different is valid either way.
     """
+    found = frozenset(_unique_keys(schema, EVERYWHERE))
+    refs = [str(node.get("$ref", "#/$defs/")) for node in _nodes(schema)]
+    # What is referred to elsewhere than in the definitions has two names.
+    named = all(ref.startswith(("#/$defs/", "#/definitions/")) for ref in refs)
+    return found if named or not found else frozenset([EVERYWHERE])
+
+
+def _unique_keys(schema: object, key: str) -> Iterator[str]:
     if not isinstance(schema, Mapping):
         return
     if schema.get("uniqueItems") is True:
@@ -104,15 +125,14 @@ def unique_keys(schema: object, key: str = EVERYWHERE) -> Iterator[str]:
     for name, inner in schema.items():
         if name == "properties" and isinstance(inner, Mapping):
             for one, value in inner.items():
-                yield from unique_keys(value, str(one))
+                yield from _unique_keys(value, str(one))
         elif name in _MANY and isinstance(inner, Mapping):
             for value in inner.values():
-                yield from unique_keys(value)
-        elif name in _LISTS and isinstance(inner, list):
-            for value in inner:
-                yield from unique_keys(value, key)
-        elif name in _ONES:
-            yield from unique_keys(inner, EVERYWHERE if name == "additionalProperties" else key)
+                yield from _unique_keys(value, EVERYWHERE)
+        elif name in (*_LISTS, *_ONES):
+            below = EVERYWHERE if name == "additionalProperties" else key
+            for value in inner if isinstance(inner, list) else [inner]:
+                yield from _unique_keys(value, below)
 
 
 def has_free_keys(schema: object) -> bool:
@@ -135,6 +155,11 @@ def patterns(schema: object) -> list[str]:
 def _settle(node: dict[str, object], root: Mapping[str, object]) -> None:
     for remark in _REMARKS:
         node.pop(remark, None)
+    if isinstance(kinds := node.get("type"), list) and len(kinds) == 1:
+        node["type"] = kinds[0]
+    if isinstance(pattern := node.get("pattern"), str):
+        node["pattern"] = _without_quotes(pattern)
+    _tell_apart(node, root)
     form = node.get("format")
     if form not in _FORMATS:
         node.pop("format", None)
@@ -169,6 +194,11 @@ def _bound(node: dict[str, object]) -> None:
         ("minimum", "exclusiveMinimum", max, -_SAFE),
         ("maximum", "exclusiveMaximum", min, _SAFE),
     )
+    for inclusive, exclusive, *_ in sides:
+        if isinstance(node.get(exclusive), bool):  # as draft 4 writes it
+            open_end = node.pop(exclusive)
+            if open_end and inclusive in node:
+                node[exclusive] = node.pop(inclusive)
     for inclusive, exclusive, tighter, _ in sides:
         # Of two bounds on one side the tighter holds; llguidance takes one.
         if isinstance(edge := node.get(exclusive), int | float) and inclusive in node:
@@ -178,11 +208,21 @@ def _bound(node: dict[str, object]) -> None:
     if kinds not in ("integer", "number") and not _several(kinds):
         return
     given = [_number(node, inclusive, exclusive) for inclusive, exclusive, *_ in sides]
+    low, high = given
+    if (low is not None and low >= _TOO_FAR) or (high is not None and high <= -_TOO_FAR):
+        raise RequestError(
+            f"Numbers from {low} to {high} can't be written while decoding; bounds go up to 10^18."
+        )
+    for at, (inclusive, exclusive, *_) in enumerate(sides):
+        if abs(given[at] or 0) >= _TOO_FAR:
+            node.pop(inclusive, None)
+            node.pop(exclusive, None)
+            given[at] = None
+    low, high = given
     largest = max(abs(edge) for edge in (*given, 0) if edge is not None)
     for (inclusive, *_, usual), edge in zip(sides, given, strict=True):
         if edge is None and largest <= _SAFE:
             node[inclusive] = usual
-    low, high = given
     if low is None or high is None or not 0 < high - low < 1 or kinds == "integer":
         return
     # llguidance lets a whole number pass as its own open bound where the other one is near.
@@ -196,6 +236,53 @@ def _bound(node: dict[str, object]) -> None:
 def _number(node: Mapping[str, object], *names: str) -> float | None:
     values = (node.get(name) for name in names)
     return next((value for value in values if isinstance(value, int | float)), None)
+
+
+def _without_quotes(pattern: str) -> str:
+    """A pattern whose negated classes exclude control characters too.
+
+    llguidance lets every escape pass where a class holds all of those, also that of a quote.
+    """
+    return re.sub(r"(?<!\\)\[\^(?!\\x00)", r"[^\\x00", pattern)
+
+
+def _tell_apart(node: dict[str, object], root: Mapping[str, object]) -> None:
+    """Write "one of" as "any of" where no value fits two; llguidance proves it seldom."""
+    several = node.get("oneOf")
+    if not isinstance(several, list) or "anyOf" in node:
+        return
+    parts = [_followed(part, root) for part in several]
+    if all(_disjoint(one, other) for one, other in itertools.combinations(parts, 2)):
+        node["anyOf"] = node.pop("oneOf")
+
+
+def _disjoint(one: object, other: object) -> bool:
+    if not isinstance(one, dict) or not isinstance(other, dict):
+        return False
+    kinds = [part.get("type") for part in (one, other)]
+    if all(isinstance(kind, str) for kind in kinds):
+        numbers = {"integer", "number"}
+        if kinds[0] != kinds[1] and set(kinds) != numbers:
+            return True
+    shared = set(one.get("required", ())) & set(other.get("required", ()))
+    tags = [(_fixed(one, name), _fixed(other, name)) for name in shared]
+    return any(ours and theirs and ours.isdisjoint(theirs) for ours, theirs in tags)
+
+
+def _fixed(schema: Mapping[str, object], name: str) -> set[str]:
+    """The values that a property may have, where they are listed."""
+    properties = schema.get("properties")
+    one = properties.get(name) if isinstance(properties, dict) else None
+    if not isinstance(one, dict):
+        return set()
+    values = one.get("enum", [one["const"]] if "const" in one else [])
+    return {json.dumps(value) for value in values}
+
+
+def _is_shared(node: Mapping[str, object]) -> bool:
+    """Whether parts apply together that may each list a share of an object's properties."""
+    beside = any(key in node for key in ("$ref", *_LISTS[:3]))
+    return _several(node.get("allOf")) or ("properties" in node and beside)
 
 
 def _require_constants(node: dict[str, object]) -> None:
@@ -220,8 +307,12 @@ def _followed(schema: object, root: Mapping[str, object]) -> object:
 def _name_keys(node: dict[str, object], root: Mapping[str, object]) -> None:
     """Say by properties what `propertyNames` says of keys; llguidance knows only those."""
     names = _followed(node.get("propertyNames"), root)
-    if not isinstance(names, dict) or "properties" in node:
+    if not isinstance(names, dict) or "properties" in node or "patternProperties" in node:
         return
+    if len(names.keys() & {"pattern", "format", "enum", "const", "minLength", "maxLength"}) > 1:
+        names = {key: names[key] for key in names if key in ("minLength", "maxLength")}
+        if node["propertyNames"] is not names and len(names) < 2:
+            return
     value = node.get("additionalProperties", {})
     pattern = names.get("pattern") or _PATTERNS.get(str(names.get("format")))
     enum = names.get("enum", [names["const"]] if "const" in names else None)
@@ -258,7 +349,7 @@ def _name_what_is_open(node: dict[str, object]) -> None:
 
 
 def _says_nothing(schema: object) -> bool:
-    return schema is True or (isinstance(schema, dict) and schema.keys() <= set(_REMARKS))
+    return schema is True or (isinstance(schema, dict) and not schema.keys() & _SAYS)
 
 
 def _is_plain_object(node: Mapping[str, object]) -> bool:
