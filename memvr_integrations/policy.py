@@ -35,8 +35,12 @@ class ImagePolicy:
     max_redirects: int = 3
 
     @classmethod
-    def of(cls, hosts: bool | Iterable[str], dirs: Iterable[Path] = ()) -> Self:
+    def of(
+        cls, hosts: bool | Iterable[str], dirs: Iterable[Path], *, otherwise: Self | None = None
+    ) -> Self:
         """What integrations call `allow_image_urls` (True is any public host) and `image_dirs`.
+
+        Where neither says anything it is `otherwise`: the limits of an engine that was given.
 
         Raises:
             ConfigError: As the constructor does, or `hosts` is text.
@@ -46,7 +50,8 @@ class ImagePolicy:
                 f"allow_image_urls={hosts!r} must be True, False or a tuple of hosts."
             )
         allowed = (("*",) if hosts else ()) if isinstance(hosts, bool) else tuple(hosts)
-        return cls(allowed_hosts=allowed, image_dirs=tuple(dirs))
+        made = cls(allowed_hosts=allowed, image_dirs=tuple(dirs))
+        return otherwise if otherwise is not None and made == cls() else made
 
     def __post_init__(self) -> None:
         """Refuse what could only surprise later: ("a.org") is a string, and "" allows all."""

@@ -315,3 +315,13 @@ def test_nothing_warns_when_all_is_well(folder, options):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         ImageCollectionIndex.from_folder(folder, **options).close()
+
+
+def test_urls_are_the_llms_to_allow(folder, engine):
+    url = (folder / "red.png").as_uri()
+    closed = MemVRMultiModalLLM(model="scripted", engine=engine)
+    with pytest.warns(MemVRWarning, match="1 of 1 images could not be read"):
+        assert ImageCollectionIndex.from_images([url], llm=closed, show_progress=False).failures
+    llm = MemVRMultiModalLLM(model="scripted", engine=engine, image_dirs=(folder,))
+    index = ImageCollectionIndex.from_images([url], llm=llm, show_progress=False)
+    assert [node.text for node in index] == [ALL["red"]]

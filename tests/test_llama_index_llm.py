@@ -181,3 +181,13 @@ def test_images_are_given_once(scripted, scene_file):
 def test_formatted_is_no_image(scripted, engine):
     scripted.complete("Hi", True)
     assert engine.requests[0].images == ()
+
+
+def test_both_frameworks_share_one_model():
+    from memvr_integrations.langchain import ChatMemVR
+
+    ours, theirs = MemVRMultiModalLLM(device="cpu"), ChatMemVR(device="cpu")
+    assert ours._engine() is theirs._engine({})
+    ours.unload()
+    assert not theirs._engine({}).closed
+    theirs.unload()

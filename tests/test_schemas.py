@@ -256,8 +256,9 @@ def test_parts_beside_properties_stay_open():
 
 
 def test_several_demands_on_keys_are_none_forgotten():
-    both = {"type": "object", "propertyNames": {"pattern": "^a", "maxLength": 3}}
-    assert "propertyNames" in narrowed(both)  # llguidance refuses it, and says so
+    for more in ({"maxLength": 3}, {"minLength": 1, "maxLength": 3}, {"enum": ["ab"]}):
+        both = {"type": "object", "propertyNames": {"pattern": "^a", **more}}
+        assert "propertyNames" in narrowed(both)  # llguidance refuses it, and says so
     beside = {"propertyNames": {"pattern": "^a"}, "patternProperties": {"^b": {}}}
     assert "propertyNames" in narrowed(beside)
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, Protocol, Self, TypeAlias, get_args
 
 import torch
 import transformers
@@ -47,6 +47,16 @@ _SMALL = 1_000_000_000  # weights up to which a CPU has room for float32, its fa
 _HUB_SECONDS = 5.0
 
 
+class LoadOptions(Protocol):
+    """What integrations let their users say of loading."""
+
+    device: str
+    dtype: Dtype
+    quantization: Quantization | None
+    attention: str | None
+    revision: str | None
+
+
 @dataclass(frozen=True, kw_only=True)
 class LoadConfig:
     """Where and how a model is loaded.
@@ -64,6 +74,21 @@ class LoadConfig:
     attention: str | None = None
     revision: str | None = None
     progress: bool = True
+
+    @classmethod
+    def of(cls, model: "LoadOptions") -> Self:
+        """The options of an integration's model object, which has fields of these names.
+
+        Raises:
+            ConfigError: As the constructor does.
+        """
+        return cls(
+            device=model.device,
+            dtype=model.dtype,
+            quantization=model.quantization,
+            attention=model.attention,
+            revision=model.revision,
+        )
 
     def __post_init__(self) -> None:
         """Refuse what no machine has, and what this one hasn't."""

@@ -306,22 +306,21 @@ def _followed(schema: object, root: Mapping[str, object]) -> object:
 
 def _name_keys(node: dict[str, object], root: Mapping[str, object]) -> None:
     """Say by properties what `propertyNames` says of keys; llguidance knows only those."""
-    names = _followed(node.get("propertyNames"), root)
+    names, lengths = _followed(node.get("propertyNames"), root), {"minLength", "maxLength"}
     if not isinstance(names, dict) or "properties" in node or "patternProperties" in node:
         return
-    if len(names.keys() & {"pattern", "format", "enum", "const", "minLength", "maxLength"}) > 1:
-        names = {key: names[key] for key in names if key in ("minLength", "maxLength")}
-        if node["propertyNames"] is not names and len(names) < 2:
-            return
+    demands = names.keys() & {"pattern", "format", "enum", "const", *lengths}
+    if len(demands) > 1 and not demands <= lengths:
+        return  # refused, with its name, rather than kept by half
     value = node.get("additionalProperties", {})
     pattern = names.get("pattern") or _PATTERNS.get(str(names.get("format")))
     enum = names.get("enum", [names["const"]] if "const" in names else None)
-    if isinstance(enum, list) and names.keys() <= {"enum", "const", "type", *_REMARKS}:
+    if isinstance(enum, list):
         node["properties"] = dict.fromkeys(map(str, enum), value)
     elif pattern:
         bare = str(pattern).removeprefix("^").removesuffix("$")
         node["patternProperties"] = {f"^({bare})$": value}
-    elif names.keys() <= {"type", "minLength", "maxLength"}:
+    elif names.keys() <= {"type", *lengths}:
         size = f"{names.get('minLength', 0)},{names.get('maxLength', '')}"
         node["patternProperties"] = {f"^.{{{size}}}$": value}
     else:
@@ -332,7 +331,7 @@ def _name_keys(node: dict[str, object], root: Mapping[str, object]) -> None:
 
 def _name_what_is_open(node: dict[str, object]) -> None:
     """Spell out "any value" where a schema says nothing."""
-    for key in _MANY[:1] + _MANY[3:4]:
+    for key in ("properties", "patternProperties"):
         if isinstance(inner := node.get(key), dict):
             inner.update({name: _ANY for name, one in inner.items() if _says_nothing(one)})
     for key in _LISTS:

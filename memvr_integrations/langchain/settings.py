@@ -26,7 +26,7 @@ from memvr_integrations.backend.catalog import find
 from memvr_integrations.backend.loading import Dtype, LoadConfig, Quantization, context_of
 from memvr_integrations.backend.protocol import Engine
 from memvr_integrations.backend.registry import Leases
-from memvr_integrations.errors import ConfigError, RequestError, did_you_mean
+from memvr_integrations.errors import ConfigError, RequestError, check_options
 from memvr_integrations.langchain.answers import PROVIDER
 from memvr_integrations.langchain.messages import to_messages
 from memvr_integrations.langchain.options import (
@@ -92,9 +92,7 @@ class ChatSettings(BaseChatModel):
     def _know_every_option(cls, values: Any) -> Any:
         fields = cls.model_fields
         known = {*fields, *(field.alias for field in fields.values() if field.alias)}
-        for name in values if isinstance(values, dict) else ():
-            if name not in known:
-                raise ValueError(f"ChatMemVR has no option {name!r}." + did_you_mean(name, known))
+        check_options("ChatMemVR", values if isinstance(values, dict) else (), known)
         return values
 
     @field_validator("allow_image_urls", "image_dirs", mode="before")
@@ -212,10 +210,9 @@ class ChatSettings(BaseChatModel):
 
     @staticmethod
     def _check_names(options: Iterable[str]) -> None:
-        for name in options:
-            if name not in (*_PER_CALL, *_BOUND, "ls_structured_output_format"):
-                hint = did_you_mean(name, (*_PER_CALL, *_BOUND))
-                raise ConfigError(f"A call of ChatMemVR has no option {name!r}." + hint)
+        # LangChain's own note for tracing, which it takes out before a call.
+        ours = (name for name in options if name != "ls_structured_output_format")
+        check_options("A call of ChatMemVR", ours, (*_PER_CALL, *_BOUND))
 
     def _option(self, options: Mapping[str, Any], name: str) -> Any:
         return options[name] if name in options else getattr(self, name)
@@ -225,10 +222,8 @@ class ChatSettings(BaseChatModel):
         return SamplingParams(stop=tuple(stop or ()), **chosen)
 
     def _policy(self) -> ImagePolicy:
-        # Without hosts or folders of its own it leaves an engine's limits as they are.
-        if self.engine is not None and not self.allow_image_urls and not self.image_dirs:
-            return self.engine.image_policy
-        return ImagePolicy.of(self.allow_image_urls, self.image_dirs)
+        given = self.engine.image_policy if self.engine is not None else None
+        return ImagePolicy.of(self.allow_image_urls, self.image_dirs, otherwise=given)
 
     @staticmethod
     def _one(request: Request) -> Request:
@@ -239,13 +234,7 @@ class ChatSettings(BaseChatModel):
         return request
 
     def _load_config(self) -> LoadConfig:
-        return LoadConfig(
-            device=self.device,
-            dtype=self.dtype,
-            quantization=self.quantization,
-            attention=self.attention,
-            revision=self.revision,
-        )
+        return LoadConfig.of(self)
 
     def _engine(self, options: Mapping[str, Any]) -> Engine:
         name = options.get("model", self.model)

@@ -14,10 +14,11 @@ from llama_index.core.llms import LLM
 from llama_index.core.schema import BaseNode, ImageNode, TransformComponent
 from pydantic import Field, PrivateAttr, SerializeAsAny
 
-from memvr_integrations.backend.images import load_image, pixel_hash
+from memvr_integrations.backend.images import DEFAULT_POLICY, load_image, pixel_hash
 from memvr_integrations.errors import ConfigError
 from memvr_integrations.llama_index.blocking import wait_for
 from memvr_integrations.llama_index.blocks import image_block, source_of_node
+from memvr_integrations.llama_index.llm import MemVRMultiModalLLM
 
 CAPTION_PROMPT = "Describe the picture."
 
@@ -93,7 +94,10 @@ class CaptionImages(TransformComponent):
         Raises:
             ImageError: The picture can't be used.
         """
-        image = await asyncio.to_thread(load_image, source)
+        # URLs and file:// are the LLM's to allow.
+        llm = self.llm
+        policy = llm.image_policy if isinstance(llm, MemVRMultiModalLLM) else DEFAULT_POLICY
+        image = await asyncio.to_thread(load_image, source, policy)
         if self._known is None:
             self._known = CaptionCache(self.cache or ":memory:")
         key = self._key(pixel_hash(image))

@@ -1,4 +1,4 @@
-"""`ImageCollectionIndex`: from a folder of images to something that answers questions."""
+"""`ImageCollectionIndex`: from a folder of images to something that can be searched."""
 
 import asyncio
 import shutil
@@ -18,7 +18,6 @@ from llama_index.core.vector_stores import MetadataFilters, SimpleVectorStore
 from llama_index.core.vector_stores.types import BasePydanticVectorStore
 from tqdm.auto import tqdm
 
-from memvr_integrations.backend.images import load_image
 from memvr_integrations.errors import ConfigError, ImageError, MemVRWarning
 from memvr_integrations.llama_index.blocking import wait_for
 from memvr_integrations.llama_index.captions import CAPTION_PROMPT, CaptionImages
@@ -51,7 +50,7 @@ class Options(TypedDict, total=False):
 
 
 class ImageCollectionIndex:
-    """Images with captions that can be searched, asked and chatted about; kept on disk.
+    """Images with captions that can be searched; kept on disk.
 
     Every image is described once by `llm` (with MemVR), and found by its description. What is
     finished is on disk at once: killed in the middle, it goes on where it was. `persist_dir` is a
@@ -288,8 +287,7 @@ class ImageCollectionIndex:
         stamp = entry.stamp  # before the file is read: what changes meanwhile is seen next time
         try:
             source = Path(entry.source) if entry.is_file else entry.source
-            image = await asyncio.to_thread(load_image, source)
-            caption = await self._captions.caption(image)
+            caption = await self._captions.caption(source)
         except ImageError as error:
             self.failures[entry.source] = str(error)
             return None

@@ -20,7 +20,7 @@ def _words() -> WordLlamaInference:
 
 
 class WordEmbedding(BaseEmbedding):
-    """The mean of a text's word vectors, of length 1: 256 numbers, about 20,000 texts a second.
+    """The mean of a text's word vectors, of length 1: 256 numbers.
 
     It knows words, not their order. Any other embedding of LlamaIndex can take its place.
     """

@@ -1,13 +1,12 @@
 """Which images a collection is asked to hold: files, folders, URLs, pixels, tables."""
 
-import hashlib
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from memvr_integrations.backend.images import load_image
+from memvr_integrations.backend.images import load_image, pixel_hash
 from memvr_integrations.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -106,8 +105,7 @@ def entries(images: Iterable[Told], keep: Path) -> Iterator[Entry]:
 
 def _kept(source: "bytes | PIL.Image.Image", keep: Path) -> Path:
     image = load_image(source)
-    digest = hashlib.sha256(image.tobytes()).hexdigest()[:32]
-    path = keep / f"{image.width}x{image.height}-{digest}.png"
+    path = keep / f"{pixel_hash(image)}.png"
     if not path.exists():
         keep.mkdir(parents=True, exist_ok=True)
         half = path.with_suffix(".part")

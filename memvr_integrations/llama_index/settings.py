@@ -25,7 +25,7 @@ from memvr_integrations.backend.classes import schema_of_class
 from memvr_integrations.backend.loading import Dtype, LoadConfig, Quantization, context_of
 from memvr_integrations.backend.protocol import Engine
 from memvr_integrations.backend.registry import Leases
-from memvr_integrations.errors import ConfigError, ModelNotFoundError, did_you_mean
+from memvr_integrations.errors import ConfigError, ModelNotFoundError, check_options
 from memvr_integrations.memvr import MemVRConfig
 from memvr_integrations.policy import ImagePolicy
 from memvr_integrations.tools import JsonSchema, Tool
@@ -84,10 +84,8 @@ class LLMSettings(FunctionCallingLLM):
     @model_validator(mode="before")
     @classmethod
     def _know_every_option(cls, values: Any) -> Any:
-        for name in values if isinstance(values, dict) else ():
-            if name not in cls.model_fields:
-                hint = did_you_mean(name, cls.model_fields)
-                raise ValueError(f"MemVRMultiModalLLM has no option {name!r}." + hint)
+        given = values if isinstance(values, dict) else ()
+        check_options("MemVRMultiModalLLM", given, cls.model_fields)
         return values
 
     @field_validator("model", mode="before")
@@ -141,10 +139,7 @@ class LLMSettings(FunctionCallingLLM):
             return DEFAULT_CONTEXT_WINDOW
 
     def _request(self, messages: Sequence[Message], options: Mapping[str, Any]) -> Request:
-        for name in options:
-            if name not in _PER_CALL:
-                hint = did_you_mean(name, _PER_CALL)
-                raise ConfigError(f"A call of MemVRMultiModalLLM has no option {name!r}." + hint)
+        check_options("A call of MemVRMultiModalLLM", options, _PER_CALL)
         return Request(
             messages=tuple(messages),
             sampling=SamplingParams(**{name: self._option(options, name) for name in _SAMPLING}),
@@ -154,26 +149,20 @@ class LLMSettings(FunctionCallingLLM):
             tool_choice=options.get("tool_choice") or "auto",
             parallel_tool_calls=options.get("parallel_tool_calls") is not False,
             response_format=_schema(options.get("response_format")),
-            image_policy=self._policy(),
+            image_policy=self.image_policy,
         )
 
     def _option(self, options: Mapping[str, Any], name: str) -> Any:
         return options[name] if name in options else getattr(self, name)
 
-    def _policy(self) -> ImagePolicy:
-        # Without hosts or folders of its own it leaves an engine's limits as they are.
-        if self.engine is not None and not self.allow_image_urls and not self.image_dirs:
-            return self.engine.image_policy
-        return ImagePolicy.of(self.allow_image_urls, self.image_dirs)
+    @property
+    def image_policy(self) -> ImagePolicy:
+        """Which pictures may come in."""
+        given = self.engine.image_policy if self.engine is not None else None
+        return ImagePolicy.of(self.allow_image_urls, self.image_dirs, otherwise=given)
 
     def _load_config(self) -> LoadConfig:
-        return LoadConfig(
-            device=self.device,
-            dtype=self.dtype,
-            quantization=self.quantization,
-            attention=self.attention,
-            revision=self.revision,
-        )
+        return LoadConfig.of(self)
 
     def _engine(self) -> Engine:
         return self.engine or self._leases.get(self.model, self._load_config())
