@@ -1,7 +1,9 @@
 import datetime
 import json
 import random
+import re
 import uuid
+from contextlib import suppress
 
 import jsonschema
 import numpy as np
@@ -29,16 +31,18 @@ def grammar(**options):
 
 
 def shortest(grammars, grammar):
-    """The smallest limit under which an answer can be begun."""
-    return next(limit for limit in range(1, 400) if _fits(grammars, grammar, limit))
-
-
-def _fits(grammars, grammar, limit):
+    """The smallest limit under which an answer can be begun, looked for below what is told."""
     try:
-        grammars.start(grammar, limit)
-    except RequestError:
-        return False
-    return True
+        grammars.start(grammar, 1)
+    except RequestError as told:
+        limit = int(re.search(r"has (\d+) tokens", str(told))[1])
+    else:
+        return 1
+    with suppress(RequestError):
+        while True:
+            grammars.start(grammar, limit)
+            limit -= 1
+    return limit + 1
 
 
 def write(grammars, tokenizer, grammar, limit, seed):
@@ -113,6 +117,28 @@ SCHEMAS = [
     {"type": "array", "uniqueItems": True},
     {"type": "array", "uniqueItems": True, "minItems": 4, "items": {"type": "string"}},
     {"type": "array", "uniqueItems": True, "minItems": 3, "items": {"enum": ["réd", 2, None]}},
+    {"type": "array", "uniqueItems": True, "minItems": 6, "items": {"enum": [*"abcdef"]}},
+    {"type": "string", "pattern": "^<([a-z]+)>.*</[a-z]+>$"},
+    {"type": "string", "pattern": '^"[^"]+"$'},
+    {
+        "type": "object",
+        "properties": {
+            "tags": {
+                "type": "array",
+                "items": {"type": "string"},
+                "uniqueItems": True,
+                "minItems": 2,
+                "maxItems": 3,
+            },
+            "mail": {"type": "string", "pattern": r"^[^@\s]+@[^@\s]+\.[a-z]{2,}$"},
+            "file": {"type": "string", "pattern": r"^(/[^/\s]+)+\.txt$"},
+            "call": {
+                "type": "string",
+                "pattern": r"^\+?[0-9]{1,3}[ -]\(?[0-9]{3}\)?[ -][0-9]{3}-[0-9]{4}$",
+            },
+        },
+        "required": ["tags", "mail", "file", "call"],
+    },
     {
         "type": "object",
         "properties": {

@@ -47,6 +47,12 @@ def test_a_key_twice_is_noticed():
     assert not differ('{"a": {"é": 1, "\\u00e9": 2}}')
 
 
+@pytest.mark.parametrize("text", ['["a", "a"', '{"a": 1, "a"', '[["a"], "b", "b"'])
+def test_a_text_twice_is_noticed_at_its_last_quote(text):
+    assert differ(text[:-1], EVERYWHERE)
+    assert not differ(text, EVERYWHERE)
+
+
 def test_only_the_named_properties_count():
     text = '{"box": [0, 0], "tags": ["a"], "deep": {"tags": [["a", "b"], ["c"]]}}'
     assert differ(text, "tags")

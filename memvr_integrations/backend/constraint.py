@@ -16,7 +16,8 @@ import torch
 from llguidance import LLMatcher
 from torch import Tensor
 
-from memvr_integrations.backend.draft import LONGEST_END, Draft, Vocabulary
+from memvr_integrations.backend.draft import Draft, Vocabulary
+from memvr_integrations.backend.ending import LONGEST_END, changed_end, shortest_end
 from memvr_integrations.backend.grammar import Grammar
 from memvr_integrations.backend.repeats import Repeats
 from memvr_integrations.errors import RequestError, UnsupportedModelError
@@ -54,7 +55,7 @@ class Grammars:
         compiled = self._compiled(grammar)
         end: Sequence[int] | None = compiled.end
         if len(compiled.end) >= limit and not compiled.call:
-            end = compiled.draft.shortest_end(most=limit - 1)
+            end = shortest_end(compiled.draft, most=limit - 1)
         if end is None:
             raise RequestError(
                 f"The shortest answer that fits the schema has {len(compiled.end) + 1} tokens, but "
@@ -76,7 +77,7 @@ class Grammars:
             )
         repeats = Repeats(grammar.unique) if grammar.unique or grammar.free_keys else None
         draft = Draft(matcher, vocabulary, repeats, vocabulary.spelling(grammar.spelled))
-        end, call = draft.shortest_end(), _shortest_call(draft) if grammar.free_text else ()
+        end, call = shortest_end(draft), _shortest_call(draft) if grammar.free_text else ()
         if end is None or call is None:
             raise RequestError(
                 f"No answer of at most {LONGEST_END} tokens was found for this schema; look for "
@@ -121,7 +122,7 @@ def _shortest_call(draft: Draft) -> list[int] | None:
     begun, begin = draft.copy(), draft.vocabulary.find(["<"])
     if not begin or not begun.take(begin):
         return None
-    end = begun.shortest_end()
+    end = shortest_end(begun)
     return None if end is None else begin + end
 
 
@@ -165,12 +166,8 @@ class Constraint:
                 self._draft.take([token])
                 return token
             self._end = list(self._call)
-        trial, end = self._draft.copy(), None
-        fits = trial.take([token])
-        if self._end and token == self._end[0]:
-            end = self._end[1:]
-        elif fits:
-            end = trial.shortest_end(most=self._left - 1)
+        trial = self._draft.copy()
+        end = self._end_after(trial, token) if trial.take([token]) else None
         if end is None and not replayed:
             if not self._end:
                 return self._vocabulary.ends[0]
@@ -179,6 +176,12 @@ class Constraint:
             trial.take([token])
         self._draft, self._end = trial, end or []
         return token
+
+    def _end_after(self, trial: Draft, token: int) -> list[int] | None:
+        """A way out for a draft that ends with `token`."""
+        if self._end and token == self._end[0]:
+            return self._end[1:]
+        return changed_end(self._draft, trial, self._end, most=self._left - 1)
 
 
 class Dictation:

@@ -33,7 +33,7 @@ class Repeats:
         self._keys = keys
         self._text = bytearray()
         self._open: list[_Open] = []
-        self._quoted = self._escaped = False
+        self._quoted = self._escaped = self._key_comes = False
         self._string = (0, 0)  # where the last one is
         self._key = ""
 
@@ -56,23 +56,44 @@ class Repeats:
             at = len(self._text)
             self._text.append(byte)
             if self._quoted:
-                self._in_string(byte, at)
+                if not self._in_string(byte, at):
+                    return False
             elif byte == _QUOTE:
                 self._quoted, self._string = True, (at, at)
             elif not self._outside(chr(byte), at):
                 return False
         return True
 
-    def _in_string(self, byte: int, at: int) -> None:
+    def _in_string(self, byte: int, at: int) -> bool:
         if self._escaped:
             self._escaped = False
         elif byte == _ESCAPE:
             self._escaped = True
         elif byte == _QUOTE:
             self._quoted, self._string = False, (self._string[0], at + 1)
+            return self._text_is_new()
+        return True
+
+    def _text_is_new(self) -> bool:
+        """Whether the string that ended just now can stand; behind it there is no way round."""
+        inside = self._open[-1] if self._open else None
+        if inside is None or (inside.key is None and not self._key_comes):
+            return True
+        start, end = self._string
+        if inside.key is None:
+            return json.loads(self._text[start:end]) not in inside.seen
+        whole = not self._text[inside.begins : start].strip()
+        return (
+            not whole or not self._counts(inside) or _told(self._text[start:end]) not in inside.seen
+        )
+
+    def _counts(self, array: _Open) -> bool:
+        return not self._keys.isdisjoint((str(array.key), EVERYWHERE))
 
     def _outside(self, char: str, at: int) -> bool:
         inside = self._open[-1] if self._open else None
+        if char in "{,:":
+            self._key_comes = char != ":"
         if char == ":" and inside:
             start, end = self._string
             self._key = json.loads(self._text[start:end])
@@ -91,10 +112,8 @@ class Repeats:
 
     def _item_ends(self, array: _Open, char: str, at: int) -> bool:
         value = bytes(self._text[array.begins :]).removesuffix(char.encode()).strip()
-        if value and not self._keys.isdisjoint((str(array.key), EVERYWHERE)):
-            told = json.dumps(_alike(json.loads(value)), sort_keys=True)
-            if not self._is_new(array, told):
-                return False
+        if value and self._counts(array) and not self._is_new(array, _told(value)):
+            return False
         if char == "]":
             self._open.pop()
         else:
@@ -106,6 +125,10 @@ class Repeats:
             return False
         self._open[-1] = replace(inside, seen=inside.seen | {told})
         return True
+
+
+def _told(value: bytes | bytearray) -> str:
+    return json.dumps(_alike(json.loads(value)), sort_keys=True)
 
 
 def _alike(value: object) -> object:
