@@ -145,7 +145,8 @@ def _within(name: str, value: float, low: float, high: float, *, above: bool = F
 class Request:
     """One thing to answer.
 
-    `memvr=True` takes the model's preset, a `MemVRConfig` sets it, None or False decodes plainly.
+    `memvr=True` takes the model's preset, a `MemVRConfig` sets it, a dict changes
+    some fields of the preset, None or False decodes plainly.
     `timeout` is in seconds and counts the waiting in the queue.
 
     With `tools`, `tool_choice` is "auto" (the model answers or calls), "none", "required" (at
@@ -158,7 +159,7 @@ class Request:
 
     messages: tuple[Message, ...]
     sampling: SamplingParams = field(default_factory=SamplingParams)
-    memvr: MemVRConfig | bool | None = True
+    memvr: MemVRConfig | Mapping[str, object] | bool | None = True
     timeout: float | None = None
     tools: tuple[Tool, ...] = ()
     tool_choice: str = "auto"
@@ -179,9 +180,12 @@ class Request:
                 raise RequestError(
                     f"A request holds a {type(message).__name__}; wrap it as Message(role, ...)."
                 )
-        if not isinstance(self.memvr, MemVRConfig | bool | None):
+        if isinstance(self.memvr, Mapping):
+            MemVRConfig.from_dict(self.memvr)
+        elif not isinstance(self.memvr, MemVRConfig | bool | None):
             raise RequestError(
-                f"memvr={self.memvr!r} must be True, False, None or a MemVRConfig(...)."
+                f"memvr={self.memvr!r} must be True, False, None, a MemVRConfig(...) or a "
+                "dict of its fields."
             )
         if self.timeout is not None:
             _within("timeout", self.timeout, 0, 1e9, above=True)
@@ -197,7 +201,9 @@ class Request:
                 f"of a tool ({known})."
             )
         if self.tool_choice == "required" and not names:
-            raise RequestError("tool_choice='required' needs tools.")
+            raise RequestError(
+                "tool_choice='required' (or 'any') needs tools; pass some, or leave it out."
+            )
         if self.response_format is not None and not isinstance(self.response_format, Mapping):
             raise RequestError(
                 f"response_format is a {type(self.response_format).__name__}; give a JSON schema "
@@ -224,7 +230,7 @@ class Request:
         question: str,
         *images: ImageSource,
         sampling: SamplingParams | None = None,
-        memvr: MemVRConfig | bool | None = True,
+        memvr: MemVRConfig | Mapping[str, object] | bool | None = True,
         timeout: float | None = None,
     ) -> Request:
         """A single user message: some images, then a question."""

@@ -1,14 +1,18 @@
 """JSON and tool calls through the whole backend, from a model that was trained for neither."""
 
+import asyncio
 import dataclasses
 import json
+import threading
+import time
 
 import jsonschema
 import pytest
 import torch
+from waiting import eventually
 
 from memvr_integrations.backend import Message, SamplingParams, Tool
-from memvr_integrations.errors import RequestError
+from memvr_integrations.errors import RequestError, RequestTimeoutError
 
 SCHEMA = {
     "type": "object",
@@ -191,3 +195,36 @@ def test_a_result_with_a_picture_is_seen(backend, scenes):
     )
     [done] = backend.generate(request)
     assert done.usage.image_tokens == 64
+
+
+ENDLESS = {
+    "type": "object",
+    "properties": {"kids": {"type": "array", "items": {"$ref": "#"}, "minItems": 1}},
+    "required": ["kids"],
+}
+
+
+async def test_a_schema_that_takes_long_to_refuse_keeps_to_the_timeout(make_backend, asked):
+    backend, started = make_backend(), time.monotonic()
+    with pytest.raises(RequestTimeoutError):
+        backend.generate(asked(response_format=ENDLESS, timeout=0.3))
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(backend.agenerate(asked(response_format=ENDLESS)), 0.3)
+    assert time.monotonic() - started < 3
+    eventually(lambda: all(one.name != "memvr-grammar" for one in threading.enumerate()), 2)
+
+
+def test_a_refused_schema_is_refused_at_once_the_next_time(make_backend, asked):
+    backend = make_backend()
+    with pytest.raises(RequestError, match="contain themselves"):
+        backend.generate(asked(response_format=ENDLESS))
+    started = time.monotonic()
+    with pytest.raises(RequestError, match="contain themselves"):
+        backend.generate(asked(response_format=ENDLESS))
+    assert time.monotonic() - started < 1
+
+
+def test_a_pattern_that_cannot_be_held_is_named(backend, asked):
+    schema = {"type": "string", "pattern": "^(?=x)a$"}
+    with pytest.raises(RequestError, match=r"\^\(\?=x\)a\$.*look-around"):
+        backend.generate(asked(response_format=schema))

@@ -112,3 +112,15 @@ def test_a_window_of_any_depth_can_be_retraced(start):
 def test_a_depth_without_a_successor():
     with pytest.raises(ConfigError, match="layers=1 must be an integer of at least 2"):
         MemVRConfig().for_depth(1)
+
+
+def test_some_fields_change_a_preset():
+    assert MemVRConfig.read({"retracing_ratio": 0.2}) == {"retracing_ratio": 0.2}
+    whole = MemVRConfig(retracing_ratio=0.2)
+    assert MemVRConfig.read(whole.to_dict()) == whole
+    narrow = MemVRConfig(starting_layer=2, ending_layer=6)
+    changed = narrow.changed({"retracing_ratio": 0.2})
+    assert changed == MemVRConfig(starting_layer=2, ending_layer=6, retracing_ratio=0.2)
+    for wrong in ({"ratio": 0.2}, {"retracing_ratio": 2.0}):
+        with pytest.raises(ConfigError):
+            MemVRConfig.read(wrong)

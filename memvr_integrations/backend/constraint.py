@@ -5,10 +5,9 @@ token is tried first, and one after which the answer could not end within `max_t
 by the next token of a short way out.
 """
 
-import functools
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import llguidance.hf
@@ -16,6 +15,7 @@ import torch
 from llguidance import LLMatcher
 from torch import Tensor
 
+from memvr_integrations.backend.compiling import Left, Shared, Wanted
 from memvr_integrations.backend.draft import Draft, Vocabulary
 from memvr_integrations.backend.ending import LONGEST_END, changed_end, shortest_end
 from memvr_integrations.backend.grammar import Grammar
@@ -35,16 +35,17 @@ class Grammars:
         self._hf, self._size, self._ends = tokenizer, vocabulary, ends
         self._lock = threading.Lock()
         self._known: Vocabulary | None = None
-        self._compiled = functools.lru_cache(64)(self._compile)
+        self._shared = Shared(self._compile, 64)
 
-    def check(self, grammar: Grammar) -> None:
-        """Compile a grammar ahead of time.
+    def check(self, grammar: Grammar, wanted: Wanted = lambda: True) -> None:
+        """Compile a grammar ahead of time, once for all who ask meanwhile.
 
         Raises:
             RequestError: It can't be enforced; the message says which part.
             UnsupportedModelError: The model's tokenizer can't be held to any grammar.
+            Left: The caller didn't want it any more.
         """
-        self._compiled(grammar)
+        self._shared.get(grammar, wanted)
 
     def start(self, grammar: Grammar, limit: int) -> "Constraint":
         """A new answer of at most `limit` tokens.
@@ -52,10 +53,10 @@ class Grammars:
         Raises:
             RequestError: No valid answer is so short.
         """
-        compiled = self._compiled(grammar)
+        compiled = self._shared.get(grammar, lambda: True)
         end: Sequence[int] | None = compiled.end
         if len(compiled.end) >= limit and not compiled.call:
-            end = shortest_end(compiled.draft, most=limit - 1)
+            end = compiled.end_within(limit - 1)
         if end is None:
             raise RequestError(
                 f"The shortest answer that fits the schema has {len(compiled.end) + 1} tokens, but "
@@ -64,7 +65,7 @@ class Grammars:
             )
         return Constraint(compiled, end, limit)
 
-    def _compile(self, grammar: Grammar) -> "_Compiled":
+    def _compile(self, grammar: Grammar, wanted: Wanted) -> "_Compiled":
         vocabulary = self._vocabulary()
         text = LLMatcher.grammar_from_lark(grammar.lark)
         failed, problems = LLMatcher.validate_grammar_with_warnings(text, vocabulary.tokenizer)
@@ -77,7 +78,10 @@ class Grammars:
             )
         repeats = Repeats(grammar.unique) if grammar.unique or grammar.free_keys else None
         draft = Draft(matcher, vocabulary, repeats, vocabulary.spelling(grammar.spelled))
-        end, call = shortest_end(draft), _shortest_call(draft) if grammar.free_text else ()
+        end = shortest_end(draft, wanted=wanted)
+        call = _shortest_call(draft, wanted) if grammar.free_text else ()
+        if not wanted():
+            raise Left
         if end is None or call is None:
             raise RequestError(
                 f"No answer of at most {LONGEST_END} tokens was found for this schema; look for "
@@ -116,20 +120,31 @@ class _Compiled:
     draft: Draft
     end: tuple[int, ...]
     call: tuple[int, ...]
+    _known: dict[int, list[int] | None] = field(default_factory=dict, repr=False)
+
+    def end_within(self, most: int) -> list[int] | None:
+        """A shorter end, where there is one; looked for once."""
+        if most not in self._known:
+            self._known[most] = shortest_end(self.draft, most=most)
+        return self._known[most]
 
 
-def _shortest_call(draft: Draft) -> list[int] | None:
+def _shortest_call(draft: Draft, wanted: Wanted) -> list[int] | None:
     begun, begin = draft.copy(), draft.vocabulary.find(["<"])
     if not begin or not begun.take(begin):
         return None
-    end = shortest_end(begun)
+    end = shortest_end(begun, wanted=wanted)
     return None if end is None else begin + end
 
 
 def _reason(problem: str) -> str:
     """What llguidance has against a grammar, without the grammar's text below it."""
-    line = problem.strip().splitlines()[0]
-    return line.partition("failed to compile JSON schema: ")[2] or line
+    told = problem.strip().partition("failed to compile JSON schema: ")[2] or problem.strip()
+    lines = [line.strip() for line in told.splitlines()]
+    if lines[0] == "regex parse error:" and len(lines) > 3:
+        fault = next((line for line in lines if line.startswith("error: ")), "")
+        return f"the pattern {lines[1]!r}: {fault.removeprefix('error: ')}"
+    return lines[0]
 
 
 class Constraint:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
+from memvr_integrations.backend.compiling import Wanted
 from memvr_integrations.backend.draft import Draft
 
 LONGEST_END = 4096  # tokens; a grammar whose answers can't end sooner is taken for endless
@@ -24,16 +25,23 @@ _STRING_LIKE = 48  # where more tokens than this may follow, they are a string's
 _Choose = Callable[[Draft, int], int]
 
 
-def shortest_end(draft: Draft, *, most: int = LONGEST_END) -> list[int] | None:
+def _always() -> bool:
+    return True
+
+
+def shortest_end(
+    draft: Draft, *, most: int = LONGEST_END, wanted: Wanted = _always
+) -> list[int] | None:
     """A short way of at most `most` tokens to a complete answer, its end token left out.
 
     Not always the very shortest: brackets and quotes are closed as soon as they may be. Where that
     leads nowhere, the patterns' own characters are tried, and then chance; each part of the answer
-    (a string, a value) goes the first way that works for it. None says that nothing was found.
+    (a string, a value) goes the first way that works for it. None says that nothing was found, or
+    that nobody `wanted` it any more.
     """
     plan = [(min(limit, most), seed) for limit, rounds in _PLAN for seed in range(rounds)]
     found = (
-        _Search(limit, seed, _EFFORT[0] + _EFFORT[1] * max(0, limit)).run(draft)
+        _Search(limit, seed, _EFFORT[0] + _EFFORT[1] * max(0, limit), wanted).run(draft)
         for limit, seed in dict.fromkeys(plan)
     )
     return next((way for way in found if way is not None), None)
@@ -76,14 +84,15 @@ class _Part:
 class _Search:
     """One round: depth first, with a bounded number of steps."""
 
-    def __init__(self, most: int, seed: int, steps: int) -> None:
+    def __init__(self, most: int, seed: int, steps: int, wanted: Wanted = _always) -> None:
         self._most, self._seed, self._steps, self._farthest = most, seed, steps, 0
+        self._wanted = wanted
 
     def run(self, draft: Draft) -> list[int] | None:
         if draft.complete:
             return [] if self._most >= 0 else None
         parts = deque([_Part(draft, (), self._ways(()))], maxlen=_WAYS_BACK)
-        while parts and self._steps > 0:
+        while parts and self._steps > 0 and self._wanted():
             part = parts[-1]
             choose = next(part.ways, None)
             if choose is None:

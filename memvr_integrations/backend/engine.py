@@ -3,7 +3,7 @@
 import asyncio
 import os
 import weakref
-from collections.abc import AsyncGenerator, Generator, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import replace
@@ -13,6 +13,7 @@ from typing import Self
 
 import torch
 
+from memvr_integrations.backend.compiling import Left
 from memvr_integrations.backend.grammar import grammar_of
 from memvr_integrations.backend.host import Host
 from memvr_integrations.backend.images import load_image, pixel_hash
@@ -333,6 +334,14 @@ class Backend:
         if not inbox.left.is_set():
             self._worker.submit(job)
 
+    def _config(self, request: Request) -> MemVRConfig | None:
+        asked = request.memvr
+        if isinstance(asked, MemVRConfig):
+            return asked
+        if isinstance(asked, Mapping):
+            return self.preset.changed(asked)
+        return self.preset if asked else None
+
     def _job(self, inbox: Inbox) -> Job:
         """Decode the pictures, in the calling thread."""
         self._check_open()
@@ -342,13 +351,15 @@ class Backend:
             image = load_image(part.source, request.image_policy or self._images)
             self._host.check_kind(image)
             pictures.append(Picture(image=image, hash=pixel_hash(image)))
-        asked = request.memvr
-        config = asked if isinstance(asked, MemVRConfig) else self.preset if asked else None
+        config = self._config(request)
         if config is not None:
             window(config, self._host.layers)  # refused here, it spoils nobody's batch
         grammar = grammar_of(request)
         if grammar is not None:
-            self._host.grammars.check(grammar)
+            try:
+                self._host.grammars.check(grammar, inbox.wanted)
+            except Left:
+                raise timed_out(request) from None
         return Job(
             request=request,
             pictures=pictures,

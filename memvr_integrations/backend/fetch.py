@@ -194,7 +194,8 @@ def _checked_target(url: str, policy: ImagePolicy) -> _Target:
         raise ImageError(f"{shown} holds a user name or password; pass the URL without")
     if parts.scheme == "http" and not policy.allow_http:
         raise ImageError(
-            f"{shown} is plain http; use https, or pass ImagePolicy(allow_http=True, ...)"
+            f"{shown} is plain http; use https, download it yourself and pass the bytes, or load "
+            "a Backend with images=ImagePolicy(allow_http=True, ...)"
         )
     if parts.scheme not in _DEFAULT_PORTS:
         raise ImageError(f"{shown} has the scheme {parts.scheme!r}; only https is downloaded")

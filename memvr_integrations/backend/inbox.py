@@ -31,6 +31,10 @@ class Inbox:
         remaining = self.deadline - time.monotonic()
         return max(remaining, 0) if remaining < 1e8 else None
 
+    def wanted(self) -> bool:
+        """Whether the caller still waits, and has time left."""
+        return not self.left.is_set() and time.monotonic() < self.deadline
+
     def put(self, event: Event) -> None:
         """Tell the caller what happened; called from the inference thread."""
         raise NotImplementedError

@@ -47,7 +47,7 @@ def to_tools(forms: Iterable[Mapping[str, object]]) -> tuple[Tool, ...]:
     """Tools in OpenAI's form as the backend's."""
     tools = []
     for form in forms:
-        function = form.get("function", form)
+        function = form.get("function", form) if isinstance(form, Mapping) else None
         if not isinstance(function, Mapping) or "name" not in function:
             raise RequestError(f"The tool {form!r} has no name; give it with bind_tools([...]).")
         given = {key: function[key] for key in ("description", "parameters") if function.get(key)}

@@ -60,7 +60,7 @@ class ChatSettings(BaseChatModel):
     )
 
     model: str = "bundled"
-    memvr: InstanceOf[MemVRConfig] | StrictBool | None = True
+    memvr: InstanceOf[MemVRConfig] | dict[str, Any] | StrictBool | None = True
     max_tokens: int = SamplingParams.max_tokens
     temperature: float = SamplingParams.temperature
     top_p: float = SamplingParams.top_p

@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, Self, TypedDict, Unpack
 from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.embeddings import MultiModalEmbedding
 from llama_index.core.llms import LLM
+from llama_index.core.memory import BaseMemory
+from llama_index.core.postprocessor.types import BaseNodePostprocessor
+from llama_index.core.query_engine import RetrieverQueryEngine
 from llama_index.core.schema import ImageNode
 from llama_index.core.vector_stores import MetadataFilters, SimpleVectorStore
 from llama_index.core.vector_stores.types import BasePydanticVectorStore
@@ -21,6 +24,7 @@ from tqdm.auto import tqdm
 from memvr_integrations.errors import ConfigError, ImageError, MemVRWarning
 from memvr_integrations.llama_index.blocking import wait_for
 from memvr_integrations.llama_index.captions import CAPTION_PROMPT, CaptionImages
+from memvr_integrations.llama_index.chat import ImageChatEngine
 from memvr_integrations.llama_index.embedding import WordEmbedding
 from memvr_integrations.llama_index.images import (
     Entry,
@@ -32,7 +36,9 @@ from memvr_integrations.llama_index.images import (
 )
 from memvr_integrations.llama_index.llm import MemVRMultiModalLLM
 from memvr_integrations.llama_index.records import Record, Records
+from memvr_integrations.llama_index.rerank import VisualRerank
 from memvr_integrations.llama_index.retriever import ImageRetriever
+from memvr_integrations.llama_index.synthesizer import ImageSynthesizer, Mode, Overflow
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -184,15 +190,18 @@ class ImageCollectionIndex:
         Raises:
             ConfigError: One of them is not in the collection.
         """
-        known, ids = self._records.stamps(), []
-        for image in images:
-            [entry] = entries([image], self.persist_dir)
-            ids.append(str(image) if str(image) in known else entry.id)
-            if ids[-1] not in known:
-                raise ConfigError(f"{str(image)!r} is not in this collection.")
+        known = self._records.stamps()
+        ids = [self._id(image, known) for image in images]
         if ids:
             self.vector_store.delete_nodes(ids)
             self._records.remove(ids)
+
+    def _id(self, image: str | Path, known: Container[str]) -> str:
+        [entry] = entries([image], self.persist_dir)
+        for one in (str(image), entry.id):
+            if one in known:
+                return one
+        raise ConfigError(f"{str(image)!r} is not in this collection.")
 
     def refresh(self) -> None:
         """Look at every file again: describe what has changed, forget what is gone."""
@@ -204,6 +213,15 @@ class ImageCollectionIndex:
     def __len__(self) -> int:
         """How many images it holds."""
         return len(self._records)
+
+    def __getitem__(self, image: str | Path) -> ImageNode:
+        """One image, by id, path or URL.
+
+        Raises:
+            ConfigError: It is not in the collection.
+        """
+        [record] = self._records.get([self._id(image, self._records.stamps())])
+        return record.node
 
     def __iter__(self) -> Iterator[ImageNode]:
         """Its images as nodes, each with its caption as text."""
@@ -226,6 +244,65 @@ class ImageCollectionIndex:
             captions=self._captions,
             similarity_top_k=similarity_top_k,
             filters=filters,
+        )
+
+    def as_query_engine(
+        self,
+        *,
+        llm: LLM | None = None,
+        similarity_top_k: int = 8,
+        rerank_top_n: int | None = 1,
+        filters: MetadataFilters | None = None,
+        node_postprocessors: Sequence[BaseNodePostprocessor] = (),
+        mode: Mode = "each",
+        overflow: Overflow = "error",
+        streaming: bool = False,
+    ) -> RetrieverQueryEngine:
+        """Answers questions from the images, and cites them as `[n]`.
+
+        The `similarity_top_k` images whose captions are nearest are sorted by what the model sees
+        in them, and the first `rerank_top_n` are asked about, alone or together: see
+        `ImageSynthesizer`. Without sorting (None), all are. `llm` answers, or the one that wrote
+        the captions. `citations(response)` says what the numbers stand for. Where nothing is
+        found, it says so and asks no model.
+
+        Raises:
+            ConfigError: An option is out of range, or the LLM can't sort.
+        """
+        llm = llm or self.llm
+        return RetrieverQueryEngine(
+            self.as_retriever(similarity_top_k=similarity_top_k, filters=filters),
+            ImageSynthesizer(llm=llm, mode=mode, overflow=overflow, streaming=streaming),
+            [*node_postprocessors, *_sorting(llm, rerank_top_n)],
+        )
+
+    def as_chat_engine(
+        self,
+        *,
+        llm: LLM | None = None,
+        similarity_top_k: int = 8,
+        rerank_top_n: int | None = 1,
+        filters: MetadataFilters | None = None,
+        node_postprocessors: Sequence[BaseNodePostprocessor] = (),
+        mode: Mode = "each",
+        overflow: Overflow = "error",
+        memory: BaseMemory | None = None,
+        system_prompt: str | None = None,
+    ) -> ImageChatEngine:
+        """A conversation about the images, with memory and citations.
+
+        Raises:
+            ConfigError: An option is out of range, or the LLM can't sort.
+        """
+        llm = llm or self.llm
+        return ImageChatEngine(
+            self.as_retriever(similarity_top_k=similarity_top_k, filters=filters),
+            llm=llm,
+            memory=memory,
+            system_prompt=system_prompt,
+            node_postprocessors=[*node_postprocessors, *_sorting(llm, rerank_top_n)],
+            mode=mode,
+            overflow=overflow,
         )
 
     # Taking in.
@@ -312,3 +389,16 @@ def _shut(records: Records, captions: CaptionImages, passing: Path | None) -> No
     records.close()
     if passing is not None:
         shutil.rmtree(passing, ignore_errors=True)
+
+
+def _sorting(llm: LLM, top_n: int | None) -> list[BaseNodePostprocessor]:
+    if top_n is None:
+        return []
+    if top_n < 1:
+        raise ConfigError(f"rerank_top_n={top_n} must be at least 1, or None.")
+    if not isinstance(llm, MemVRMultiModalLLM):
+        raise ConfigError(
+            f"A {type(llm).__name__} gives no probabilities to sort images by; pass "
+            "rerank_top_n=None, and as many similarity_top_k as it shall look at."
+        )
+    return [VisualRerank(llm=llm, top_n=top_n)]

@@ -13,9 +13,10 @@ from llama_index.core.vector_stores.types import (
     VectorStoreQueryResult,
 )
 
-from memvr_integrations.errors import ConfigError
+from memvr_integrations.errors import ConfigError, RequestError
 from memvr_integrations.llama_index.blocking import wait_for
 from memvr_integrations.llama_index.captions import CaptionImages
+from memvr_integrations.llama_index.nodes import CaptionedImage
 from memvr_integrations.llama_index.records import Records
 
 
@@ -23,7 +24,8 @@ class ImageRetriever(BaseRetriever):
     """The images whose captions are nearest to a question.
 
     `QueryBundle(query_str=..., image_path=...)` asks with an image: it is described first, or
-    embedded as it is by a `MultiModalEmbedding`.
+    embedded as it is by a `MultiModalEmbedding`. `custom_embedding_strs=[...]` searches by other
+    words than the question's own.
     """
 
     def __init__(
@@ -65,17 +67,24 @@ class ImageRetriever(BaseRetriever):
     async def _vector(self, asked: QueryBundle) -> list[float]:
         if asked.embedding is not None:
             return asked.embedding
-        texts = [asked.query_str] if asked.query_str else []
+        texts = list(asked.embedding_strs)
         if asked.image_path:
             if isinstance(self._embed_model, MultiModalEmbedding):
                 return await self._embed_model.aget_image_embedding(asked.image_path)
             texts.append(await self._captions.caption(Path(asked.image_path)))
-        return await self._embed_model.aget_query_embedding(" ".join(texts))
+        if not texts:
+            raise RequestError(
+                "There is nothing to look for: the question is empty. Give a question, or an image "
+                "(QueryBundle(query_str='', image_path=...))."
+            )
+        return await self._embed_model.aget_agg_embedding_from_queries(texts)
 
     def _found(self, result: VectorStoreQueryResult) -> list[NodeWithScore]:
         ids = result.ids or [node.node_id for node in result.nodes or ()]
         scores = dict(zip(ids, result.similarities or [], strict=False))
         return [
-            NodeWithScore(node=record.node, score=scores.get(record.id))
+            NodeWithScore(
+                node=CaptionedImage.of(record.node, self._captions.llm), score=scores.get(record.id)
+            )
             for record in self._records.get(ids)
         ]

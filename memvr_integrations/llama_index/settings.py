@@ -58,7 +58,7 @@ class LLMSettings(FunctionCallingLLM):
     model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True, protected_namespaces=())
 
     model: str = "bundled"
-    memvr: InstanceOf[MemVRConfig] | StrictBool | None = True
+    memvr: InstanceOf[MemVRConfig] | dict[str, Any] | StrictBool | None = True
     max_tokens: int = SamplingParams.max_tokens
     temperature: float = SamplingParams.temperature
     top_p: float = SamplingParams.top_p
@@ -99,7 +99,9 @@ class LLMSettings(FunctionCallingLLM):
         return MemVRConfig.read(value)
 
     @field_serializer("memvr")
-    def _memvr_as_data(self, value: MemVRConfig | bool | None) -> dict[str, Any] | bool | None:
+    def _memvr_as_data(
+        self, value: MemVRConfig | dict[str, Any] | bool | None
+    ) -> dict[str, Any] | bool | None:
         return asdict(value) if isinstance(value, MemVRConfig) else value
 
     @field_serializer("image_dirs")

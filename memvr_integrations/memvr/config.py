@@ -87,17 +87,31 @@ class MemVRConfig:
         return cls(**dict(settings))  # type: ignore[arg-type]  # the constructor checks the types
 
     @classmethod
-    def read(cls, value: object) -> Self | bool | None:
-        """What a `memvr=` option may hold: True, False, None, a config, or its fields.
+    def read(cls, value: object) -> Self | dict[str, object] | bool | None:
+        """What a `memvr=` option may hold: True, False, None, a config, or some of its fields.
+
+        Some fields alone stay a dict: they change the model's preset, see `changed`.
 
         Raises:
             ConfigError: It is something else.
         """
         if isinstance(value, Mapping):
-            return cls.from_dict(value)
+            whole, fields = cls.from_dict(value), dataclasses.fields(cls)
+            return whole if len(value) == len(fields) else dict(value)
         if value is None or isinstance(value, cls | bool):
             return value
-        raise ConfigError(f"memvr={value!r} must be True, False, None or a MemVRConfig(...).")
+        raise ConfigError(
+            f"memvr={value!r} must be True, False, None, a MemVRConfig(...) or a dict of its "
+            "fields."
+        )
+
+    def changed(self, fields: Mapping[str, object]) -> Self:
+        """The same settings with some fields changed.
+
+        Raises:
+            ConfigError: As the constructor does.
+        """
+        return type(self).from_dict(self.to_dict() | dict(fields))
 
     @classmethod
     def preset(cls, name: str) -> Self:

@@ -1,0 +1,93 @@
+"""LlamaIndex: how often is the right picture found, cited, and read rightly?
+
+Draws scenes, makes a collection of them, and asks questions whose answers are known. Each search
+names three things that stand together in one scene alone. A small run by default; the figures in
+the docs come from --scenes 500 --questions 100.
+"""
+
+import argparse
+import itertools
+import random
+from dataclasses import dataclass
+
+import PIL.Image
+import torch
+from llama_index.core.schema import QueryBundle
+from tqdm import tqdm
+
+from memvr_integrations.bundled import WEIGHTS
+from memvr_integrations.bundled.intervals import share
+from memvr_integrations.bundled.measure import Attribute, attributes, held_out_scenes, is_right
+from memvr_integrations.bundled.scenes import FIRST_THEMES, Scene
+from memvr_integrations.llama_index import ImageCollectionIndex, MemVRMultiModalLLM, citations
+
+
+@dataclass(frozen=True)
+class Case:
+    """A question, what its scene is found by, and what the right answer is."""
+
+    asked: Attribute
+    search: str
+
+    @property
+    def query(self) -> QueryBundle:
+        """The question, with the words to search by."""
+        return QueryBundle(self.asked.question, custom_embedding_strs=[self.search])
+
+
+def cases(scenes: list[Scene], count: int) -> list[Case]:
+    """Questions about scenes that three of their things tell from all others."""
+    rng, found = random.Random(0), []
+    shuffled = rng.sample(asked := attributes(scenes), len(asked))
+    for one in shuffled:
+        names = sorted(scenes[one.scene].names)
+        for trio in itertools.combinations(rng.sample(names, len(names)), 3):
+            if sum(set(trio) <= scene.names for scene in scenes) == 1:
+                found.append(Case(one, "A {} with a {} and a {}".format(*trio)))
+                break
+        if len(found) == count:
+            break
+    return found
+
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--scenes", type=int, default=24)
+parser.add_argument("--questions", type=int, default=4)
+parser.add_argument("--folder", help="where the collection is kept; else it is forgotten")
+given, _ = parser.parse_known_args()
+
+art = [WEIGHTS.parent / "sprites.npz"]
+scenes = held_out_scenes(given.scenes, themes=FIRST_THEMES, seed=21, files=art)
+index = ImageCollectionIndex(given.folder, llm=MemVRMultiModalLLM(model="bundled"))
+ids = index.add(PIL.Image.fromarray(scene.pixels) for scene in scenes)
+questions = cases(scenes, given.questions)
+print(f"{len(index)} scenes, {len(questions)} questions; percent with 95 % intervals\n")
+
+print("| found by captions | |\n|---|---|")
+for k in (1, 4, 8):
+    retriever = index.as_retriever(similarity_top_k=k)
+    hits = [
+        ids[case.asked.scene] in [found.node.node_id for found in retriever.retrieve(case.query)]
+        for case in questions
+    ]
+    print(f"| the right scene among the first {k} | {share(torch.tensor(hits))} |")
+
+print("\n| answers | right scene cited | right answer |\n|---|---|---|")
+plain = MemVRMultiModalLLM(model="bundled", memvr=None)
+for llm, looks in ((index.llm, "MemVR"), (plain, "plain decoding")):
+    for options, sorting in (
+        ({"similarity_top_k": 1, "rerank_top_n": None}, "first by captions"),
+        ({"similarity_top_k": 8}, "first of 8 by VisualRerank"),
+    ):
+        engine, cited, right = index.as_query_engine(llm=llm, **options), [], []
+        for case in tqdm(questions, desc=f"{looks}, {sorting}"):
+            response = engine.query(case.query)
+            cited.append([one.node_id for one in citations(response)] == [ids[case.asked.scene]])
+            right.append(is_right(case.asked, response.metadata["answers"][0]))
+        row = f"{share(torch.tensor(cited))} | {share(torch.tensor(right))}"
+        print(f"| {looks}, {sorting} | {row} |")
+    right = [
+        is_right(case.asked, llm.complete(case.asked.question, [index[ids[case.asked.scene]]]).text)
+        for case in questions
+    ]
+    print(f"| {looks}, shown the right scene | | {share(torch.tensor(right))} |")

@@ -1,0 +1,118 @@
+"""Whether an answer is what its images show, as the model itself sees it."""
+
+import asyncio
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from llama_index.core.base.response.schema import Response
+from llama_index.core.evaluation import BaseEvaluator, EvaluationResult
+from llama_index.core.prompts import BasePromptTemplate, PromptTemplate
+from llama_index.core.prompts.mixin import PromptDictType
+from llama_index.core.schema import ImageNode
+
+from memvr_integrations.errors import ConfigError, RequestError
+from memvr_integrations.llama_index.blocking import wait_for
+from memvr_integrations.llama_index.blocks import ImageDocument
+from memvr_integrations.llama_index.citations import citations
+from memvr_integrations.llama_index.llm import MemVRMultiModalLLM
+
+GROUNDING_TEMPLATE = PromptTemplate(
+    "Question: {query_str}\nAnswer: {response_str}\nDoes the picture show that this answer is "
+    "right? Answer yes or no."
+)
+_MARKS = re.compile(r" ?\[\d{1,3}\]")
+
+
+class GroundingEvaluator(BaseEvaluator):
+    """P(yes) that an answer is right for its images, from the logits.
+
+    The images come out of a response's source nodes: those that it cites, or all where it cites
+    none. The score is the highest of them, for one image is enough to bear an answer out; it
+    passes from `threshold` on. Works in core's `BatchEvalRunner`.
+    """
+
+    def __init__(
+        self,
+        llm: MemVRMultiModalLLM,
+        *,
+        threshold: float = 0.5,
+        template: BasePromptTemplate = GROUNDING_TEMPLATE,
+    ) -> None:
+        """`template` holds {query_str} and {response_str}, and asks for yes or no.
+
+        Raises:
+            ConfigError: `threshold` is outside 0 to 1.
+        """
+        if not 0 <= threshold <= 1:
+            raise ConfigError(f"threshold={threshold!r} must be from 0 to 1.")
+        self._llm, self._threshold, self._template = llm, threshold, template
+
+    def _get_prompts(self) -> PromptDictType:
+        return {"template": self._template}
+
+    def _update_prompts(self, prompts: PromptDictType) -> None:
+        self._template = prompts.get("template", self._template)
+
+    def evaluate(
+        self,
+        query: str | None = None,
+        response: str | None = None,
+        contexts: Sequence[str] | None = None,
+        **kwargs: Any,
+    ) -> EvaluationResult:
+        """`aevaluate` from ordinary code."""
+        return wait_for(self.aevaluate(query, response, contexts, **kwargs))
+
+    def evaluate_response(
+        self, query: str | None = None, response: Response | None = None, **kwargs: Any
+    ) -> EvaluationResult:
+        """`aevaluate_response` from ordinary code."""
+        return wait_for(self.aevaluate_response(query, response, **kwargs))
+
+    async def aevaluate_response(
+        self, query: str | None = None, response: Response | None = None, **kwargs: Any
+    ) -> EvaluationResult:
+        """Judge a query engine's response by the images that it rests on.
+
+        Raises:
+            RequestError: It rests on no image.
+        """
+        nodes = [found.node for found in response.source_nodes] if response else []
+        images = [node for node in nodes if isinstance(node, ImageNode)]
+        if response:
+            cited = {citation.node_id for citation in citations(response)}
+            images = [node for node in images if node.node_id in cited] or images
+        return await self.aevaluate(query, str(response), images=images, **kwargs)
+
+    async def aevaluate(
+        self,
+        query: str | None = None,
+        response: str | None = None,
+        contexts: Sequence[str] | None = None,
+        sleep_time_in_seconds: int = 0,
+        images: Sequence[ImageDocument] = (),
+        **kwargs: Any,
+    ) -> EvaluationResult:
+        """Judge an answer by some images; `contexts`, which are texts, are not looked at.
+
+        Raises:
+            RequestError: There is no question, no answer or no image.
+        """
+        await asyncio.sleep(sleep_time_in_seconds)
+        if query is None or response is None or not images:
+            raise RequestError(
+                "GroundingEvaluator needs a question, an answer and images: give query=, response= "
+                "and images=, or evaluate_response(query=, response=) with image source nodes."
+            )
+        asked = self._template.format(query_str=query, response_str=_MARKS.sub("", response))
+        shares = await asyncio.gather(*(self._llm.aprobability(asked, [image]) for image in images))
+        score = max(shares)
+        return EvaluationResult(
+            query=query,
+            response=response,
+            contexts=contexts,
+            passing=score >= self._threshold,
+            score=score,
+            feedback=f"P(yes) for each image: {', '.join(f'{share:.3f}' for share in shares)}",
+        )

@@ -1,0 +1,59 @@
+"""Images with their captions, as LlamaIndex's own components want to see them."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from llama_index.core.base.llms.types import (
+    BaseContentBlock,
+    ChatMessage,
+    ImageBlock,
+    TextBlock,
+)
+from llama_index.core.llms import LLM
+from llama_index.core.schema import ImageNode, MetadataMode
+from pydantic import PrivateAttr
+
+from memvr_integrations.llama_index.llm import MemVRMultiModalLLM
+
+
+class MeasuredImage(ImageBlock):
+    """An image that costs what it costs: core takes every image for 2125 tokens."""
+
+    _llm: LLM | None = PrivateAttr(default=None)
+
+    async def aestimate_tokens(self, *args: Any, **kwargs: Any) -> int:
+        """The image's tokens under its collection's LLM; core's estimate under another's."""
+        if not isinstance(self._llm, MemVRMultiModalLLM):
+            return int(await super().aestimate_tokens(*args, **kwargs))
+        asked = [ChatMessage(role="user", blocks=[self])]
+        usage = await asyncio.to_thread(self._llm.count_tokens, asked)
+        return usage.image_tokens
+
+
+class CaptionedImage(ImageNode):
+    """An image whose caption reaches the LLM too; core's own nodes show the picture alone."""
+
+    _llm: LLM | None = PrivateAttr(default=None)
+
+    @classmethod
+    def of(cls, node: ImageNode, llm: LLM) -> "CaptionedImage":
+        """The same image, for an LLM."""
+        given = {name: getattr(node, name) for name in type(node).model_fields}
+        made = cls(**given | {"text": node.text})
+        made._llm = llm
+        return made
+
+    def get_content_blocks(
+        self, metadata_mode: MetadataMode = MetadataMode.NONE
+    ) -> list[BaseContentBlock]:
+        """The caption, then the picture."""
+        metadata = self.get_metadata_str(metadata_mode)
+        text = "\n".join(part for part in (metadata, self.text) if part)
+        picture = MeasuredImage(
+            image=self.image.encode() if self.image else None,
+            path=Path(self.image_path) if self.image_path else None,
+            url=self.image_url,
+        )
+        picture._llm = self._llm
+        return [TextBlock(text=text), picture] if text else [picture]

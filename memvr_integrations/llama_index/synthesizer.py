@@ -1,0 +1,296 @@
+"""Answers a question from the images that were found for it, and says which."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Generator, Sequence
+from contextlib import aclosing, closing
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Literal, TypeAlias
+
+from llama_index.core.base.llms.types import BaseContentBlock, ChatMessage, ChatResponse, TextBlock
+from llama_index.core.base.response.schema import (
+    RESPONSE_TYPE,
+    AsyncStreamingResponse,
+    Response,
+    StreamingResponse,
+)
+from llama_index.core.callbacks import CallbackManager
+from llama_index.core.llms import LLM
+from llama_index.core.prompts import BasePromptTemplate, PromptTemplate
+from llama_index.core.prompts.mixin import PromptDictType
+from llama_index.core.response_synthesizers import BaseSynthesizer
+from llama_index.core.schema import NodeWithScore
+from llama_index.core.types import RESPONSE_TEXT_TYPE
+
+from memvr_integrations.errors import ConfigError, RequestError
+from memvr_integrations.llama_index.blocking import wait_for
+from memvr_integrations.llama_index.citations import Marks, marks
+from memvr_integrations.llama_index.llm import MemVRMultiModalLLM
+
+Mode: TypeAlias = Literal["each", "together"]
+Overflow: TypeAlias = Literal["error", "leave_out"]
+
+NOTHING_FOUND = "No image in this collection fits the question."
+EACH_TEMPLATE = PromptTemplate("{query_str}")
+TOGETHER_TEMPLATE = PromptTemplate(
+    "{query_str}\nAnswer from the numbered pictures. Write the number of the picture behind each "
+    "statement, like [1]."
+)
+
+
+@dataclass
+class Told:
+    """What is known of an answer beside its text; of a stream, at its end.
+
+    `answers` and `memvr` have one entry for each time the model was asked: one for each image, or
+    one for all.
+    """
+
+    shown: int
+    answers: list[str] = field(default_factory=list)
+    memvr: list[dict[str, Any] | None] = field(default_factory=list)
+
+    def take(self, response: ChatResponse) -> str:
+        """Note an answer; returns its text."""
+        text = (response.message.content or "").strip()
+        self.answers.append(text)
+        self.memvr.append(response.additional_kwargs.get("memvr"))
+        return text
+
+
+class ImageSynthesizer(BaseSynthesizer):
+    """Lets an LLM look at the images of some nodes, and cites them.
+
+    `mode="each"` asks about every image alone, in one batch, and answers with a line for each:
+    right for models that were trained on one image at a time. `mode="together"` shows all of them
+    at once. Where they don't fit into the model's context, `overflow="error"` says so, and
+    "leave_out" drops the last ones and names them in the response's metadata.
+
+    `response.metadata` holds `answers` and `memvr` for each time the model was asked, and
+    `left_out`, the ids of images that it did not see.
+    """
+
+    def __init__(
+        self,
+        *,
+        llm: LLM,
+        mode: Mode = "each",
+        overflow: Overflow = "error",
+        history: Sequence[ChatMessage] = (),
+        streaming: bool = False,
+        empty_response: str = NOTHING_FOUND,
+        callback_manager: CallbackManager | None = None,
+    ) -> None:
+        """`history` are messages that come before the question.
+
+        Raises:
+            ConfigError: There is no such mode or overflow.
+        """
+        for name, value, known in (
+            ("mode", mode, ("each", "together")),
+            ("overflow", overflow, ("error", "leave_out")),
+        ):
+            if value not in known:
+                raise ConfigError(f"{name}={value!r} must be one of {', '.join(known)}.")
+        super().__init__(
+            llm=llm,
+            callback_manager=callback_manager,
+            streaming=streaming,
+            empty_response=empty_response,
+            multimodal=True,
+        )
+        self._mode, self._overflow, self._history = mode, overflow, list(history)
+        self._templates: dict[str, BasePromptTemplate] = {
+            "each_template": EACH_TEMPLATE,
+            "together_template": TOGETHER_TEMPLATE,
+        }
+
+    def _get_prompts(self) -> PromptDictType:
+        return dict(self._templates)
+
+    def _update_prompts(self, prompts: PromptDictType) -> None:
+        self._templates.update(prompts)
+
+    def get_response(
+        self, query_str: str, text_chunks: Sequence[str], **response_kwargs: Any
+    ) -> RESPONSE_TEXT_TYPE:
+        """An answer from texts alone."""
+        return self.get_response_from_messages(query_str, _as_messages(text_chunks))
+
+    async def aget_response(
+        self, query_str: str, text_chunks: Sequence[str], **response_kwargs: Any
+    ) -> RESPONSE_TEXT_TYPE:
+        """`get_response` for asyncio."""
+        return await self.aget_response_from_messages(query_str, _as_messages(text_chunks))
+
+    def get_response_from_messages(
+        self, query_str: str, message_chunks: Sequence[ChatMessage], **response_kwargs: Any
+    ) -> RESPONSE_TEXT_TYPE:
+        """An answer from the blocks of some nodes, one message for each.
+
+        Raises:
+            RequestError: They don't fit into the model's context.
+        """
+        asked, told = self._asked(query_str, message_chunks)
+        if not self._streaming:
+            return _Text(wait_for(self._answer(asked, told)), told)
+        return _Stream(self._stream(asked, told), told)
+
+    async def aget_response_from_messages(
+        self, query_str: str, message_chunks: Sequence[ChatMessage], **response_kwargs: Any
+    ) -> RESPONSE_TEXT_TYPE:
+        """`get_response_from_messages` for asyncio."""
+        asked, told = await asyncio.to_thread(self._asked, query_str, message_chunks)
+        if not self._streaming:
+            return _Text(await self._answer(asked, told), told)
+        return _AsyncStream(self._astream(asked, told), told)
+
+    # Questions.
+
+    def _asked(
+        self, query: str, chunks: Sequence[ChatMessage]
+    ) -> tuple[list[list[ChatMessage]], Told]:
+        """The conversations that the model is asked to answer."""
+        if self._mode == "each":
+            asked = [[*self._history, self._about(query, chunk)] for chunk in chunks]
+            return asked, Told(len(chunks))
+        shown = self._fitting(query, chunks)
+        return [[*self._history, self._about_all(query, chunks[:shown])]], Told(shown)
+
+    def _about(self, query: str, chunk: ChatMessage) -> ChatMessage:
+        question = self._templates["each_template"].format(query_str=query)
+        pictures, texts = _apart(chunk.blocks)
+        return ChatMessage(
+            role="user", blocks=[*pictures, TextBlock(text="\n".join([*texts, question]))]
+        )
+
+    def _about_all(self, query: str, chunks: Sequence[ChatMessage]) -> ChatMessage:
+        blocks: list[BaseContentBlock] = []
+        for n, chunk in enumerate(chunks, start=1):
+            pictures, texts = _apart(chunk.blocks)
+            blocks += [TextBlock(text=" ".join([f"[{n}]", *texts])), *pictures]
+        question = self._templates["together_template"].format(query_str=query)
+        return ChatMessage(role="user", blocks=[*blocks, TextBlock(text=question)])
+
+    def _fitting(self, query: str, chunks: Sequence[ChatMessage]) -> int:
+        """How many of the images the model can see at once."""
+        llm = self._llm
+        if not isinstance(llm, MemVRMultiModalLLM):
+            return len(chunks)
+        room, needed = llm.metadata.context_window - llm.max_tokens, 0
+        for shown in range(len(chunks), 0, -1):
+            asked = [*self._history, self._about_all(query, chunks[:shown])]
+            tokens = llm.count_tokens(asked).prompt_tokens
+            needed = needed or tokens
+            if tokens <= room:
+                return shown
+            if self._overflow == "error":
+                break
+        raise RequestError(
+            f"{len(chunks)} images and the question take {needed} tokens, but {llm.model} has room "
+            f"for {room} beside an answer of max_tokens={llm.max_tokens}. Retrieve fewer (top_n=), "
+            "ask about each image alone (mode='each'), or allow overflow='leave_out'."
+        )
+
+    # Answers.
+
+    async def _answer(self, asked: Sequence[list[ChatMessage]], told: Told) -> str:
+        responses = await asyncio.gather(*map(self._llm.achat, asked))
+        texts = [told.take(response) for response in responses]
+        if self._mode == "together":
+            reader = Marks(told.shown)
+            return reader.read(texts[0]) + reader.finish()
+        return "\n".join(f"{text} {marks([n])}" for n, text in enumerate(texts, start=1))
+
+    def _stream(self, asked: Sequence[list[ChatMessage]], told: Told) -> Generator[str, None, None]:
+        if len(asked) > 1:
+            yield from wait_for(self._answer(asked, told)).splitlines(keepends=True)
+            return
+        reader, last = Marks(told.shown), None
+        with closing(self._llm.stream_chat(asked[0])) as responses:
+            for last in responses:
+                yield reader.read(last.delta or "")
+        yield reader.finish()
+        if last is not None:
+            told.take(last)
+
+    async def _astream(
+        self, asked: Sequence[list[ChatMessage]], told: Told
+    ) -> AsyncGenerator[str, None]:
+        if len(asked) > 1:
+            for line in (await self._answer(asked, told)).splitlines(keepends=True):
+                yield line
+            return
+        reader, last = Marks(told.shown), None
+        async with aclosing(await self._llm.astream_chat(asked[0])) as responses:
+            async for last in responses:
+                yield reader.read(last.delta or "")
+        yield reader.finish()
+        if last is not None:
+            told.take(last)
+
+    def _prepare_response_output(
+        self, response_str: RESPONSE_TEXT_TYPE | None, source_nodes: list[NodeWithScore]
+    ) -> RESPONSE_TYPE:
+        assert isinstance(response_str, _Text | _Stream | _AsyncStream)
+        told = response_str.told
+        metadata = self._get_metadata_for_response([found.node for found in source_nodes]) or {}
+        metadata |= {
+            "answers": told.answers,
+            "memvr": told.memvr,
+            "left_out": [found.node.node_id for found in source_nodes[told.shown :]],
+        }
+        if isinstance(response_str, _Stream):
+            return StreamingResponse(response_str, source_nodes=source_nodes, metadata=metadata)
+        if isinstance(response_str, _AsyncStream):
+            return AsyncStreamingResponse(
+                response_str, source_nodes=source_nodes, metadata=metadata
+            )
+        return Response(str(response_str), source_nodes=source_nodes, metadata=metadata)
+
+
+class _Text(str):
+    """An answer, and what is known of it."""
+
+    told: Told
+
+    def __new__(cls, text: str, told: Told) -> "_Text":
+        made = super().__new__(cls, text)
+        made.told = told
+        return made
+
+
+class _Stream(Generator[str, None, None]):
+    """A growing answer, and what will be known of it."""
+
+    def __init__(self, texts: Generator[str, None, None], told: Told) -> None:
+        self._texts, self.told = texts, told
+
+    def send(self, value: None) -> str:
+        return self._texts.send(value)
+
+    def throw(self, error: Any, value: Any = None, trace: TracebackType | None = None) -> str:
+        return self._texts.throw(error, value, trace)
+
+
+class _AsyncStream(AsyncGenerator[str, None]):
+    """The same for asyncio."""
+
+    def __init__(self, texts: AsyncGenerator[str, None], told: Told) -> None:
+        self._texts, self.told = texts, told
+
+    async def asend(self, value: None) -> str:
+        return await self._texts.asend(value)
+
+    async def athrow(self, error: Any, value: Any = None, trace: Any = None) -> str:
+        return await self._texts.athrow(error)
+
+
+def _as_messages(texts: Sequence[str]) -> list[ChatMessage]:
+    return [ChatMessage(role="user", content=text) for text in texts]
+
+
+def _apart(blocks: Sequence[BaseContentBlock]) -> tuple[list[BaseContentBlock], list[str]]:
+    """A node's pictures, and its texts."""
+    pictures = [block for block in blocks if not isinstance(block, TextBlock)]
+    return pictures, [block.text for block in blocks if isinstance(block, TextBlock)]
