@@ -1,5 +1,6 @@
 """Collections on a scripted engine: what is described is a picture's mean colour."""
 
+import gc
 import os
 import shutil
 import signal
@@ -12,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 import PIL.Image
 import pytest
+from fields import COLORS, color_of
 from llama_index.core.embeddings import MultiModalEmbedding
 from llama_index.core.ingestion import IngestionPipeline
 from llama_index.core.schema import ImageNode, QueryBundle
@@ -28,18 +30,12 @@ from memvr_integrations.llama_index import (
     MemVRMultiModalLLM,
     WordEmbedding,
 )
-
-COLORS = {"red": (220, 20, 20), "green": (20, 200, 20), "blue": (20, 20, 230), "white": (250,) * 3}
-
-
-def named(image):
-    pixel = image.resize((1, 1)).getpixel((0, 0))
-    return min(COLORS, key=lambda c: sum(abs(a - b) for a, b in zip(COLORS[c], pixel, strict=True)))
+from memvr_integrations.types import Image
 
 
 def script(request):
     [image] = request.images
-    return f"A field that is {named(load_image(image.source))}."
+    return f"A field that is {color_of(image)}."
 
 
 @pytest.fixture
@@ -193,7 +189,7 @@ class Looking(MultiModalEmbedding):
     """Embeds an image as the word vector of its colour."""
 
     def _get_image_embedding(self, img_file_path):
-        return WordEmbedding().get_text_embedding(named(PIL.Image.open(img_file_path)))
+        return WordEmbedding().get_text_embedding(color_of(Image(Path(img_file_path))))
 
     async def _aget_image_embedding(self, img_file_path):
         return self._get_image_embedding(img_file_path)
@@ -325,3 +321,19 @@ def test_urls_are_the_llms_to_allow(folder, engine):
     llm = MemVRMultiModalLLM(model="scripted", engine=engine, image_dirs=(folder,))
     index = ImageCollectionIndex.from_images([url], llm=llm, show_progress=False)
     assert [node.text for node in index] == [ALL["red"]]
+
+
+def test_what_asks_a_collection_keeps_it_open(folder, options):
+    retriever = ImageCollectionIndex.from_folder(folder, **options).as_retriever(similarity_top_k=1)
+    gc.collect()
+    [found] = retriever.retrieve("something green")
+    assert found.node.text == ALL["green"]
+
+
+def test_an_image_is_got_by_id_or_path(folder, options):
+    index = ImageCollectionIndex.from_folder(folder, **options)
+    node = index[folder / "red.png"]
+    assert node.text == ALL["red"]
+    assert index[node.node_id] == node
+    with pytest.raises(ConfigError, match="not in this collection"):
+        index["red"]

@@ -7,7 +7,7 @@ from llama_index.core.base.base_retriever import BaseRetriever
 from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.chat_engine import ContextChatEngine
 from llama_index.core.llms import LLM
-from llama_index.core.memory import BaseMemory, Memory
+from llama_index.core.memory import BaseMemory, ChatMemoryBuffer
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.schema import NodeWithScore
 
@@ -48,7 +48,7 @@ class ImageChatEngine(ContextChatEngine):
         super().__init__(
             retriever,
             llm=llm,
-            memory=memory or Memory.from_defaults(token_limit=llm.metadata.context_window // 4),
+            memory=memory or _memory(llm),
             prefix_messages=system,
             node_postprocessors=list(node_postprocessors),
         )
@@ -81,3 +81,11 @@ class ImageChatEngine(ContextChatEngine):
         """Begin a new conversation."""
         super().reset()
         self._last = []
+
+
+def _memory(llm: LLM) -> BaseMemory:
+    # Core's newer Memory never closes its database; images need most of the context.
+    buffer: BaseMemory = ChatMemoryBuffer.from_defaults(
+        token_limit=llm.metadata.context_window // 4
+    )
+    return buffer

@@ -242,6 +242,7 @@ class ImageCollectionIndex:
             embed_model=self.embed_model,
             records=self._records,
             captions=self._captions,
+            owner=self,
             similarity_top_k=similarity_top_k,
             filters=filters,
         )
@@ -270,10 +271,11 @@ class ImageCollectionIndex:
             ConfigError: An option is out of range, or the LLM can't sort.
         """
         llm = llm or self.llm
+        sorting = _sorting(llm, rerank_top_n)
         return RetrieverQueryEngine(
             self.as_retriever(similarity_top_k=similarity_top_k, filters=filters),
             ImageSynthesizer(llm=llm, mode=mode, overflow=overflow, streaming=streaming),
-            [*node_postprocessors, *_sorting(llm, rerank_top_n)],
+            [*node_postprocessors, *sorting],
         )
 
     def as_chat_engine(

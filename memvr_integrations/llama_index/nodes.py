@@ -17,31 +17,45 @@ from pydantic import PrivateAttr
 from memvr_integrations.llama_index.llm import MemVRMultiModalLLM
 
 
+class _Viewer:
+    """Who looks at an image; no part of it, so that it is neither copied nor pickled with it."""
+
+    def __init__(self, llm: LLM | None = None) -> None:
+        self.llm = llm
+
+    def __deepcopy__(self, memo: dict[int, object]) -> "_Viewer":
+        return self
+
+    def __reduce__(self) -> tuple[type["_Viewer"], tuple[()]]:
+        return _Viewer, ()
+
+
 class MeasuredImage(ImageBlock):
     """An image that costs what it costs: core takes every image for 2125 tokens."""
 
-    _llm: LLM | None = PrivateAttr(default=None)
+    _viewer: _Viewer = PrivateAttr(default_factory=_Viewer)
 
     async def aestimate_tokens(self, *args: Any, **kwargs: Any) -> int:
         """The image's tokens under its collection's LLM; core's estimate under another's."""
-        if not isinstance(self._llm, MemVRMultiModalLLM):
+        llm = self._viewer.llm
+        if not isinstance(llm, MemVRMultiModalLLM):
             return int(await super().aestimate_tokens(*args, **kwargs))
         asked = [ChatMessage(role="user", blocks=[self])]
-        usage = await asyncio.to_thread(self._llm.count_tokens, asked)
+        usage = await asyncio.to_thread(llm.count_tokens, asked)
         return usage.image_tokens
 
 
 class CaptionedImage(ImageNode):
     """An image whose caption reaches the LLM too; core's own nodes show the picture alone."""
 
-    _llm: LLM | None = PrivateAttr(default=None)
+    _viewer: _Viewer = PrivateAttr(default_factory=_Viewer)
 
     @classmethod
     def of(cls, node: ImageNode, llm: LLM) -> "CaptionedImage":
         """The same image, for an LLM."""
         given = {name: getattr(node, name) for name in type(node).model_fields}
         made = cls(**given | {"text": node.text})
-        made._llm = llm
+        made._viewer = _Viewer(llm)
         return made
 
     def get_content_blocks(
@@ -55,5 +69,5 @@ class CaptionedImage(ImageNode):
             path=Path(self.image_path) if self.image_path else None,
             url=self.image_url,
         )
-        picture._llm = self._llm
+        picture._viewer = self._viewer
         return [TextBlock(text=text), picture] if text else [picture]

@@ -22,7 +22,7 @@ RERANK_PROMPT = "Is there a {thing} in the picture?"
 _NEVER_SEEN = frozenset(
     """
     picture pictures image images photo photos scene scenes many much number color colour kind
-    show shows find see seen shown count look looks tell describe say says
+    show shows find see seen shown count look looks tell describe say says one ones
     """.split()  # noqa: SIM905
 )
 

@@ -35,10 +35,11 @@ class ImageRetriever(BaseRetriever):
         embed_model: BaseEmbedding,
         records: Records,
         captions: CaptionImages,
+        owner: object,
         similarity_top_k: int,
         filters: MetadataFilters | None,
     ) -> None:
-        """`ImageCollectionIndex.as_retriever` makes one.
+        """`ImageCollectionIndex.as_retriever` makes one; `owner` closes the files when it goes.
 
         Raises:
             ConfigError: `similarity_top_k` is below 1.
@@ -47,6 +48,7 @@ class ImageRetriever(BaseRetriever):
             raise ConfigError(f"similarity_top_k={similarity_top_k} must be at least 1.")
         self._store, self._embed_model, self._records = vector_store, embed_model, records
         self._captions, self._top_k, self._filters = captions, similarity_top_k, filters
+        self._owner = owner
         super().__init__()
 
     def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:

@@ -1,0 +1,62 @@
+"""Chat over a collection, on an engine that sees colours."""
+
+import pytest
+from fields import SeeingEngine, collection
+from scripted_engine import text_of
+
+from memvr_integrations.llama_index import citations
+from memvr_integrations.llama_index.chat import refers_back
+
+
+@pytest.fixture
+def engine():
+    return SeeingEngine()
+
+
+@pytest.fixture
+def chat(tmp_path, engine):
+    return collection(tmp_path / "fields", engine).as_chat_engine(system_prompt="Be brief.")
+
+
+def told(response):
+    return [(one.n, one.caption) for one in citations(response)]
+
+
+async def test_a_conversation(chat, engine):
+    first = chat.chat("Where is the green field?")
+    assert str(first) == "I see green. [1]"
+    assert told(first) == [(1, "A field that is green.")]
+    asked = engine.requests[-1]
+    assert [message.role for message in asked.messages] == ["system", "user"]
+    second = await chat.achat("What colour is it?")  # it: the same picture
+    assert told(second) == told(first)
+    history = [text_of(message) for message in engine.requests[-1].messages]
+    assert history[:3] == ["Be brief.", "Where is the green field?", "I see green. [1]"]
+    third = await chat.achat("And the blue field?")
+    assert told(third) == [(1, "A field that is blue.")]
+    assert len(chat.chat_history) == 6
+    chat.reset()
+    assert not chat.chat_history
+    chat.chat("What colour is it?")  # nothing was said before
+    assert [message.role for message in engine.requests[-1].messages] == ["system", "user"]
+
+
+async def test_streams_say_and_remember_the_same(chat):
+    stream = chat.stream_chat("A red field?")
+    assert "".join(stream.response_gen) == "I see red. [1]"
+    assert told(stream) == [(1, "A field that is red.")]
+    astream = await chat.astream_chat("And the blue field?")
+    pieces = [piece async for piece in astream.async_response_gen()]
+    assert "".join(pieces) == "I see blue. [1]"
+    contents = [message.content for message in chat.chat_history]
+    assert contents == ["A red field?", "I see red. [1]", "And the blue field?", "I see blue. [1]"]
+
+
+@pytest.mark.parametrize("message", ["What colour is it?", "Are THEY big?", "Tell me about those"])
+def test_pronouns_refer_back(message):
+    assert refers_back(message)
+
+
+@pytest.mark.parametrize("message", ["Where is the item?", "Is there a hen in that barn?", ""])
+def test_other_words_do_not(message):
+    assert not refers_back(message)

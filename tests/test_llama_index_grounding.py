@@ -1,0 +1,63 @@
+import warnings
+
+import pytest
+from fields import SeeingEngine, collection
+from llama_index.core.base.response.schema import Response
+from llama_index.core.evaluation import BatchEvalRunner
+from scripted_engine import text_of
+
+from memvr_integrations.errors import ConfigError, RequestError
+from memvr_integrations.llama_index import GroundingEvaluator
+
+
+@pytest.fixture
+def engine():
+    return SeeingEngine()
+
+
+@pytest.fixture
+def index(tmp_path, engine):
+    return collection(tmp_path / "fields", engine)
+
+
+async def test_an_answer_is_judged_by_its_images(index, engine):
+    judge = GroundingEvaluator(index.llm)
+    response = index.as_query_engine().query("A red field?")
+    engine.requests.clear()
+    result = judge.evaluate_response(query="Which color?", response=response)
+    assert result.passing
+    assert result.score > 0.9
+    [asked] = engine.requests
+    assert "Answer: I see red.\n" in text_of(asked.messages[-1])  # without its mark
+    wrong = Response("I see blue. [1]", source_nodes=response.source_nodes)
+    result = await judge.aevaluate_response(query="Which color?", response=wrong)
+    assert not result.passing
+    assert result.score < 0.1
+
+
+def test_one_image_that_bears_it_out_is_enough(index, engine):
+    response = index.as_query_engine(rerank_top_n=3).query("A red field?")
+    engine.requests.clear()
+    uncited = Response("It is blue.", source_nodes=response.source_nodes)
+    result = GroundingEvaluator(index.llm).evaluate_response(query="?", response=uncited)
+    assert result.passing
+    assert len(engine.requests) == 3
+    one = Response(str(response).splitlines()[0], source_nodes=response.source_nodes)
+    GroundingEvaluator(index.llm).evaluate_response(query="?", response=one)
+    assert len(engine.requests) == 4  # the cited one alone
+
+
+async def test_it_runs_in_cores_batch_runner(index):
+    response = index.as_query_engine().query("A red field?")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # core calls what it deprecates
+        runner = BatchEvalRunner({"grounded": GroundingEvaluator(index.llm)}, workers=2)
+        results = await runner.aevaluate_responses(queries=["?"] * 3, responses=[response] * 3)
+    assert [result.passing for result in results["grounded"]] == [True] * 3
+
+
+def test_bad_input_is_refused(index):
+    with pytest.raises(ConfigError, match="threshold=2"):
+        GroundingEvaluator(index.llm, threshold=2)
+    with pytest.raises(RequestError, match="and images"):
+        GroundingEvaluator(index.llm).evaluate(query="?", response="Yes.", contexts=["words"])
