@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from pydantic.warnings import PydanticDeprecationWarning
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"
@@ -24,6 +25,8 @@ def drawing():
 def test_program_runs(name, capsys):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        # LlamaIndex's agents read deprecated attributes of pydantic.
+        warnings.filterwarnings("ignore", category=PydanticDeprecationWarning)
         runpy.run_path(str(EXAMPLES / name), run_name="__main__")
     assert capsys.readouterr().out.strip()
 
