@@ -2,9 +2,12 @@
 
 import pytest
 from fields import SeeingEngine, collection
+from llama_index.core.callbacks import CallbackManager, CBEventType, LlamaDebugHandler
+from llama_index.core.llms import MockLLM
 from scripted_engine import text_of
 
-from memvr_integrations.llama_index import citations
+from memvr_integrations.errors import ConfigError, RequestError
+from memvr_integrations.llama_index import ImageChatEngine, citations
 from memvr_integrations.llama_index.chat import refers_back
 
 
@@ -52,11 +55,67 @@ async def test_streams_say_and_remember_the_same(chat):
     assert contents == ["A red field?", "I see red. [1]", "And the blue field?", "I see blue. [1]"]
 
 
-@pytest.mark.parametrize("message", ["What colour is it?", "Are THEY big?", "Tell me about those"])
+async def test_another_history_is_another_conversation(chat):
+    green = told(chat.chat("Where is the green field?"))
+    assert told(chat.chat("What colour is it?")) == green
+    engine = chat._llm.engine
+    engine.requests.clear()
+    await chat.achat("Is it blue?", chat_history=[])
+    assert len(engine.requests) > 1  # it looked for pictures again
+
+
+def test_a_stream_has_to_be_read_before_its_citations(chat):
+    stream = chat.stream_chat("A red field?")
+    if not stream.is_done:
+        with pytest.raises(RequestError, match="not read to its end"):
+            citations(stream)
+    assert "".join(stream.response_gen)
+    assert citations(stream)
+
+
+def test_answers_say_how_unsure_the_model_was(chat):
+    metadata = chat.chat("A red field?").metadata
+    assert metadata["answers"] == ["I see red."]
+    assert metadata["memvr"][0]["unsureness"] > 0
+    assert metadata["left_out"] == []
+
+
+def test_the_llm_keeps_its_callbacks(chat):
+    handler = LlamaDebugHandler(print_trace_on_end=False)
+    llm = chat._llm
+    llm.callback_manager = CallbackManager([handler])
+    made = ImageChatEngine(chat._retriever, llm=llm)
+    made.chat("A red field?")
+    assert llm.callback_manager.handlers == [handler]
+    assert handler.get_event_pairs(CBEventType.LLM)
+
+
+def test_whoever_is_to_follow_up_can_be_told(chat):
+    never = ImageChatEngine(chat._retriever, llm=chat._llm, follows_up=lambda message: False)
+    first = told(never.chat("Where is the green field?"))
+    assert told(never.chat("And it is blue?")) != first
+    with pytest.raises(ConfigError, match="MockLLM is no chat model"):
+        ImageChatEngine(chat._retriever, llm=MockLLM())
+
+
+@pytest.mark.parametrize(
+    "message",
+    ["What colour is it?", "Are THEY big?", "Tell me about those", "What about this?"],
+)
 def test_pronouns_refer_back(message):
     assert refers_back(message)
 
 
-@pytest.mark.parametrize("message", ["Where is the item?", "Is there a hen in that barn?", ""])
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Where is the item?",
+        "Is there a hen in that barn?",
+        "Is there a fork, and is it next to a knife?",
+        "Which picture has a cat with its kitten?",
+        "Is it raining in any picture?",
+        "",
+    ],
+)
 def test_other_words_do_not(message):
     assert not refers_back(message)

@@ -3,8 +3,8 @@ import pytest
 from memvr_integrations.llama_index.citations import Marks
 
 
-def read(shown, *pieces):
-    reader = Marks(shown)
+def read(shown, *pieces, own=True):
+    reader = Marks(range(1, shown + 1), own=own)
     told = [reader.read(piece) for piece in pieces]
     return "".join([*told, reader.finish()])
 
@@ -19,7 +19,11 @@ def read(shown, *pieces):
         (["A list [of things"], "A list [of things [1][2]"),
         (["Open ["], "Open [ [1][2]"),
         (["Zero [0]"], "Zero [1][2]"),
-        ([""], " [1][2]"),
+        (["Both [1, 2]."], "Both [1][2]."),
+        (["All [1-", "3]!"], "All [1][2]!"),
+        (["Cut [1"], "Cut [1][2]"),
+        (["[9] ", "A cat [1]."], "A cat [1]."),
+        ([""], ""),
     ],
 )
 def test_marks_that_stand_for_nothing_are_taken_out(pieces, told):
@@ -28,9 +32,13 @@ def test_marks_that_stand_for_nothing_are_taken_out(pieces, told):
 
 
 def test_text_is_held_back_only_where_a_mark_may_begin():
-    reader = Marks(1)
+    reader = Marks([1])
     assert reader.read("A cat") == "A cat"
     assert reader.read(" ") == ""
     assert reader.read("sat [1") == " sat"
     assert reader.read("]") == " [1]"
     assert reader.finish() == ""
+
+
+def test_marks_of_a_model_that_was_not_told_of_numbers_mean_nothing():
+    assert read(1, "A cat [1] and [", "2].", own=False) == "A cat and. [1]"

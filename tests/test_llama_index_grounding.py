@@ -42,9 +42,17 @@ def test_one_image_that_bears_it_out_is_enough(index, engine):
     result = GroundingEvaluator(index.llm).evaluate_response(query="?", response=uncited)
     assert result.passing
     assert len(engine.requests) == 3
+    engine.requests.clear()
+    result = GroundingEvaluator(index.llm).evaluate_response(query="?", response=response)
+    assert len(engine.requests) == 3  # each answer by its own image
+    assert result.passing
+    response.metadata["answers"][1] = "I see nothing."
+    result = GroundingEvaluator(index.llm).evaluate_response(query="?", response=response)
+    assert not result.passing
+    engine.requests.clear()
     one = Response(str(response).splitlines()[0], source_nodes=response.source_nodes)
     GroundingEvaluator(index.llm).evaluate_response(query="?", response=one)
-    assert len(engine.requests) == 4  # the cited one alone
+    assert len(engine.requests) == 1  # the cited one alone
 
 
 async def test_it_runs_in_cores_batch_runner(index):
@@ -52,8 +60,10 @@ async def test_it_runs_in_cores_batch_runner(index):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # core calls what it deprecates
         runner = BatchEvalRunner({"grounded": GroundingEvaluator(index.llm)}, workers=2)
-        results = await runner.aevaluate_responses(queries=["?"] * 3, responses=[response] * 3)
-    assert [result.passing for result in results["grounded"]] == [True] * 3
+        responses = [response, Response("Nothing."), response]
+        results = await runner.aevaluate_responses(queries=["?"] * 3, responses=responses)
+    assert [result.passing for result in results["grounded"]] == [True, None, True]
+    assert results["grounded"][1].invalid_result
 
 
 def test_bad_input_is_refused(index):

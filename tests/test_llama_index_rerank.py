@@ -37,6 +37,8 @@ def texts(nodes):
         ("How many cats are in the picture with a dog?", ["cat", "dog"]),
         ("What color is the glass?", ["glass"]),
         ("What do you see in these images?", []),
+        ("Which boxes are left of the bus, next to two glasses?", ["box", "bus", "glass"]),
+        ("Are there sheep, mice or 3 knives?", ["knife", "mouse", "sheep"]),
         ("", []),
     ],
 )

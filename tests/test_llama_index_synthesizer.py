@@ -9,12 +9,18 @@ from llama_index.core.llms import MockLLM
 from llama_index.core.query_engine import CitationQueryEngine, RetrieverQueryEngine
 from llama_index.core.schema import QueryBundle
 from llama_index.core.vector_stores import ExactMatchFilter, MetadataFilters
+from pydantic import BaseModel
 from scripted_engine import text_of
 
-from memvr_integrations.errors import ConfigError, RequestError
-from memvr_integrations.llama_index import ImageSynthesizer, citations
+from memvr_integrations.errors import ConfigError, MemVRWarning, RequestError
+from memvr_integrations.llama_index import AbstainWhenUnsure, ImageSynthesizer, citations
+from memvr_integrations.llama_index.synthesizer import NOTHING_FOUND
 
 THREE = ["red", "green", "blue"]
+
+
+class Shade(BaseModel):
+    dark: bool
 
 
 @pytest.fixture
@@ -103,6 +109,45 @@ def test_nothing_found_is_said_without_asking(index, engine):
     assert "No image in this collection" in str(response)
     assert not citations(response)
     assert not engine.requests
+    for streaming in (False, True):
+        asking = index.as_query_engine(filters=nowhere, streaming=streaming)
+        assert asking.query("A red field?").metadata == {"answers": [], "memvr": [], "left_out": []}
+    synthesizer = ImageSynthesizer(llm=index.llm, streaming=True)
+    assert "".join(synthesizer.get_response("A red field?", [])) == NOTHING_FOUND
+
+
+def test_a_file_that_is_gone_is_left_out_with_a_warning(index, tmp_path):
+    (tmp_path / "fields" / "green.png").unlink()
+    with pytest.warns(MemVRWarning, match=r"no longer there, .*green\.png.* refresh\(\)"):
+        response = index.as_query_engine(rerank_top_n=None).query("Where is the green field?")
+    assert len(response.source_nodes) == 2
+
+
+def test_marks_of_one_image_alone_are_its_own(index, engine):
+    engine._script = lambda request: "A cat [2] and [9]."
+    options = {"similarity_top_k": 2, "rerank_top_n": None}
+    text = "A cat and. [1]\nA cat and. [2]"
+    assert str(index.as_query_engine(**options).query("What?")) == text
+    response = AbstainWhenUnsure(index.as_query_engine(**options), threshold=1).query("What?")
+    assert str(response) == text
+    one = {"similarity_top_k": 1, "rerank_top_n": None}
+    for streaming in (False, True):
+        asking = index.as_query_engine(streaming=streaming, **one)
+        assert str(asking.query("What?")) == "A cat and. [1]"
+
+
+def test_an_image_alone_is_described(index, engine, tmp_path):
+    query = QueryBundle(" ", image_path=str(tmp_path / "fields" / "blue.png"))
+    options = {"similarity_top_k": 1, "rerank_top_n": None}
+    response = index.as_query_engine(**options).query(query)
+    assert str(response) == "A field that is blue. [1]"
+
+
+def test_more_sources_are_not_what_was_left_out(index):
+    nodes = index.as_retriever(similarity_top_k=3).retrieve("red")
+    response = ImageSynthesizer(llm=index.llm).synthesize("What?", nodes[:1], nodes[1:])
+    assert len(response.source_nodes) == 3
+    assert response.metadata["left_out"] == []
 
 
 def test_what_does_not_fit_is_an_error_or_left_out_by_choice(index, engine):
@@ -140,11 +185,14 @@ def test_prompts_can_be_changed(index, engine):
 
 
 def test_another_llm_may_answer(index):
-    with pytest.raises(ConfigError, match="MockLLM gives no probabilities"):
+    with pytest.raises(ConfigError, match="MockLLM is no chat model"):
         index.as_query_engine(llm=MockLLM())
-    engine = index.as_query_engine(
-        llm=MockLLM(is_chat_model=True), rerank_top_n=None, similarity_top_k=1
-    )
+    with pytest.raises(ConfigError, match="structured LLM"):
+        index.as_query_engine(llm=index.llm.as_structured_llm(Shade), rerank_top_n=None)
+    mock = MockLLM(is_chat_model=True)
+    with pytest.raises(ConfigError, match="MockLLM gives no probabilities"):
+        index.as_query_engine(llm=mock)
+    engine = index.as_query_engine(llm=mock, rerank_top_n=None, similarity_top_k=1)
     assert engine.query("A red field?").metadata["memvr"] == [None]
 
 
@@ -152,7 +200,7 @@ def test_unknown_modes_are_refused(index):
     with pytest.raises(ConfigError, match="mode='all' must be one of each, together"):
         index.as_query_engine(mode="all")
     with pytest.raises(ConfigError, match="overflow='drop' must be"):
-        ImageSynthesizer(llm=MockLLM(), overflow="drop")
+        ImageSynthesizer(llm=MockLLM(is_chat_model=True), overflow="drop")
     with pytest.raises(ConfigError, match="rerank_top_n=0 must be at least 1"):
         index.as_query_engine(rerank_top_n=0)
 

@@ -50,9 +50,10 @@ class AbstainWhenUnsure(BaseQueryEngine):
                 f"AbstainWhenUnsure got a {type(response).__name__}: what was told can't be "
                 "withheld. Give it a query engine without streaming."
             )
-        if not response.source_nodes:  # nothing was found, and nothing was answered
-            return response
         told: dict[str, Any] = response.metadata or {}
+        if not response.source_nodes:  # nothing was found, and nothing was answered
+            response.metadata = told | {"withheld": [], "abstained": False}
+            return response
         records = told.get("memvr") or []
         if not records or None in records:
             raise RequestError(

@@ -5,11 +5,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from llama_index.core.base.response.schema import RESPONSE_TYPE
-from llama_index.core.chat_engine.types import AgentChatResponse
+from llama_index.core.chat_engine.types import AgentChatResponse, StreamingAgentChatResponse
 from llama_index.core.schema import ImageNode, NodeWithScore
 
-_MARK = re.compile(r" ?\[(\d{1,3})\]")
-_OPEN = re.compile(r" ?(\[\d{0,3})?$")
+from memvr_integrations.errors import RequestError
+
+# [1], and what models write for several: [1, 2], [1-3].
+_MARK = re.compile(r" ?\[(\d{1,3}(?:\s*[,\u2013-]\s*\d{1,3})*)\]")
+_OPEN = re.compile(r" ?(\[[\d\s,\u2013-]{0,16})?$")
+_CUT = re.compile(r" ?\[\d[\d\s,\u2013-]*$")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,12 +31,17 @@ class Citation:
     score: float | None
 
 
-def citations(response: RESPONSE_TYPE | AgentChatResponse) -> list[Citation]:
+def citations(
+    response: RESPONSE_TYPE | AgentChatResponse | StreamingAgentChatResponse,
+) -> list[Citation]:
     """The images that an answer cites, in the order of its numbers; none where it cites none.
 
-    A stream has to be read to its end before.
+    Raises:
+        RequestError: It is the stream of a chat, and was not read to its end.
     """
-    cited = {int(n) for n in _MARK.findall(str(response))}
+    if isinstance(response, StreamingAgentChatResponse) and not response.is_done:
+        raise RequestError("This stream was not read to its end; its citations come after that.")
+    cited = {n for mark in _MARK.findall(str(response)) for n in _numbers(mark)}
     sources = enumerate(response.source_nodes, start=1)
     return [_citation(n, source) for n, source in sources if n in cited]
 
@@ -47,34 +56,56 @@ def _citation(n: int, found: NodeWithScore) -> Citation:
     )
 
 
+def _numbers(mark: str) -> list[int]:
+    """The numbers of a mark, its ranges spelled out."""
+    found: list[int] = []
+    for part in mark.split(","):
+        first, *rest = (int(n) for n in re.findall(r"\d+", part))
+        found += range(first, max([first, *rest]) + 1)
+    return found
+
+
 class Marks:
     """Reads a growing answer, and takes marks out of it that stand for nothing.
 
-    A model that cites nothing is made to: all of the `shown` images, for it looked at them.
+    `shown` are the images that stand behind a number. A model that cites none of them is made to
+    cite all, for it looked at them; with `own=False` it was not told of numbers, and its own
+    marks mean nothing.
     """
 
-    def __init__(self, shown: int) -> None:
-        self._shown, self._kept, self._cited = shown, "", False
+    def __init__(self, shown: Sequence[int], *, own: bool = True) -> None:
+        self._shown, self._own = shown, own
+        self._kept, self._cited, self._begun = "", False, False
 
     def read(self, delta: str) -> str:
         """What may be given out after some more text; the begin of a mark waits for its end."""
         text = _MARK.sub(self._checked, self._kept + delta)
+        if not self._begun:
+            text = text.lstrip()
         opened = _OPEN.search(text)
         end = opened.start() if opened else len(text)
         self._kept = text[end:]
+        self._begun = self._begun or end > 0
         return text[:end]
 
     def _checked(self, mark: re.Match[str]) -> str:
-        if not 1 <= int(mark[1]) <= self._shown:
+        valid = [n for n in _numbers(mark[1]) if n in self._shown]
+        if not (valid and self._own):
             return ""
         self._cited = True
-        return mark[0]
+        return (" " if mark[0].startswith(" ") else "") + marks(valid)
 
     def finish(self) -> str:
-        """The rest of the text."""
-        if self._cited:
-            return self._kept.rstrip()
-        return self._kept.rstrip() + " " + marks(range(1, self._shown + 1))
+        """The rest of the text; a mark that was cut off is dropped."""
+        rest = _CUT.sub("", self._kept).rstrip()
+        if self._cited or not (self._begun or rest):
+            return rest
+        return f"{rest} {marks(self._shown)}"
+
+
+def unmarked(text: str) -> str:
+    """A text without marks."""
+    return _CUT.sub("", _MARK.sub("", text)).strip()
 
 
 def marks(numbers: Sequence[int]) -> str:

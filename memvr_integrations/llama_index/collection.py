@@ -24,7 +24,7 @@ from tqdm.auto import tqdm
 from memvr_integrations.errors import ConfigError, ImageError, MemVRWarning
 from memvr_integrations.llama_index.blocking import wait_for
 from memvr_integrations.llama_index.captions import CAPTION_PROMPT, CaptionImages
-from memvr_integrations.llama_index.chat import ImageChatEngine
+from memvr_integrations.llama_index.chat import ImageChatEngine, refers_back
 from memvr_integrations.llama_index.embedding import WordEmbedding
 from memvr_integrations.llama_index.images import (
     Entry,
@@ -38,7 +38,7 @@ from memvr_integrations.llama_index.llm import MemVRMultiModalLLM
 from memvr_integrations.llama_index.records import Record, Records
 from memvr_integrations.llama_index.rerank import VisualRerank
 from memvr_integrations.llama_index.retriever import ImageRetriever
-from memvr_integrations.llama_index.synthesizer import ImageSynthesizer, Mode, Overflow
+from memvr_integrations.llama_index.synthesizer import ImageSynthesizer, Mode, Overflow, check_llm
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -271,6 +271,7 @@ class ImageCollectionIndex:
             ConfigError: An option is out of range, or the LLM can't sort.
         """
         llm = llm or self.llm
+        check_llm(llm)
         sorting = _sorting(llm, rerank_top_n)
         return RetrieverQueryEngine(
             self.as_retriever(similarity_top_k=similarity_top_k, filters=filters),
@@ -290,8 +291,11 @@ class ImageCollectionIndex:
         overflow: Overflow = "error",
         memory: BaseMemory | None = None,
         system_prompt: str | None = None,
+        follows_up: Callable[[str], bool] = refers_back,
     ) -> ImageChatEngine:
         """A conversation about the images, with memory and citations.
+
+        A message that `follows_up` what was said is about the images of the answer before.
 
         Raises:
             ConfigError: An option is out of range, or the LLM can't sort.
@@ -305,6 +309,7 @@ class ImageCollectionIndex:
             node_postprocessors=[*node_postprocessors, *_sorting(llm, rerank_top_n)],
             mode=mode,
             overflow=overflow,
+            follows_up=follows_up,
         )
 
     # Taking in.

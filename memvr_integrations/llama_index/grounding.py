@@ -75,14 +75,31 @@ class GroundingEvaluator(BaseEvaluator):
     ) -> EvaluationResult:
         """Judge a query engine's response by the images that it rests on.
 
-        Raises:
-            RequestError: It rests on no image.
+        Where it has an answer for each image, each is judged by its own, and the worst counts. One
+        that rests on no image is an invalid result.
         """
-        nodes = [found.node for found in response.source_nodes] if response else []
-        images = [node for node in nodes if isinstance(node, ImageNode)]
-        if response:
-            cited = {citation.node_id for citation in citations(response)}
-            images = [node for node in images if node.node_id in cited] or images
+        if response is None or query is None:
+            raise RequestError("GroundingEvaluator needs query= and response=.")
+        images = [
+            node for found in response.source_nodes if isinstance(node := found.node, ImageNode)
+        ]
+        if not images:
+            return EvaluationResult(
+                query=query,
+                response=str(response),
+                invalid_result=True,
+                invalid_reason="It rests on no image.",
+            )
+        answers = (response.metadata or {}).get("answers") or []
+        if len(answers) > 1 and len(answers) == len(images):  # one for each image
+            judged = [
+                await self.aevaluate(query, answer, images=[image], **kwargs)
+                for answer, image in zip(answers, images, strict=True)
+            ]
+            least = min(judged, key=lambda result: result.score or 0)
+            return least.model_copy(update={"response": str(response)})
+        cited = {citation.node_id for citation in citations(response)}
+        images = [image for image in images if image.node_id in cited] or images
         return await self.aevaluate(query, str(response), images=images, **kwargs)
 
     async def aevaluate(

@@ -28,6 +28,11 @@ class Record:
     metadata: Metadata
 
     @property
+    def is_gone(self) -> bool:
+        """Whether its file is not there any more."""
+        return "://" not in self.source and not Path(self.source).exists()
+
+    @property
     def node(self) -> ImageNode:
         """What LlamaIndex sees of it: the caption is its text."""
         file = "://" not in self.source

@@ -1,9 +1,11 @@
 """Sorts found images by what the model, looking at each of them, says is there."""
 
 import asyncio
+import functools
 import math
 from collections.abc import Callable, Sequence
 
+import inflect
 from llama_index.core.indices.keyword_table.utils import simple_extract_keywords
 from llama_index.core.instrumentation.events.rerank import ReRankEndEvent, ReRankStartEvent
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
@@ -18,11 +20,14 @@ from memvr_integrations.llama_index.llm import MemVRMultiModalLLM
 dispatcher = get_dispatcher(__name__)
 
 RERANK_PROMPT = "Is there a {thing} in the picture?"
+_NO_PLURALS = ("ss", "us", "is", "as")  # bus, iris, gas: their s belongs to them
 # Words that questions about pictures hold and no picture shows.
 _NEVER_SEEN = frozenset(
     """
     picture pictures image images photo photos scene scenes many much number color colour kind
-    show shows find see seen shown count look looks tell describe say says one ones
+    show shows find see seen shown count look looks tell describe say says any
+    one ones two three four five six seven eight nine ten first second last next near beside left
+    right top bottom middle center behind front
     """.split()  # noqa: SIM905
 )
 
@@ -30,8 +35,18 @@ _NEVER_SEEN = frozenset(
 def named_things(question: str) -> list[str]:
     """The words of an English question that a picture may show, in the singular."""
     words = simple_extract_keywords(question) - _NEVER_SEEN
-    single = (word.removesuffix("s") if not word.endswith("ss") else word for word in words)
-    return sorted(set(single))
+    return sorted({_singular(word) for word in words if not word.isdigit()})
+
+
+def _singular(word: str) -> str:
+    if word.endswith(_NO_PLURALS):
+        return word
+    return _english().singular_noun(word) or word
+
+
+@functools.cache
+def _english() -> inflect.engine:
+    return inflect.engine()
 
 
 class VisualRerank(BaseNodePostprocessor):

@@ -1,5 +1,6 @@
 """Finds images by a question, or by another image."""
 
+import warnings
 from pathlib import Path
 
 from llama_index.core.base.base_retriever import BaseRetriever
@@ -13,7 +14,7 @@ from llama_index.core.vector_stores.types import (
     VectorStoreQueryResult,
 )
 
-from memvr_integrations.errors import ConfigError, RequestError
+from memvr_integrations.errors import ConfigError, MemVRWarning, RequestError
 from memvr_integrations.llama_index.blocking import wait_for
 from memvr_integrations.llama_index.captions import CaptionImages
 from memvr_integrations.llama_index.nodes import CaptionedImage
@@ -69,7 +70,7 @@ class ImageRetriever(BaseRetriever):
     async def _vector(self, asked: QueryBundle) -> list[float]:
         if asked.embedding is not None:
             return asked.embedding
-        texts = list(asked.embedding_strs)
+        texts = [text for text in asked.embedding_strs if text.strip()]
         if asked.image_path:
             if isinstance(self._embed_model, MultiModalEmbedding):
                 return await self._embed_model.aget_image_embedding(asked.image_path)
@@ -84,9 +85,19 @@ class ImageRetriever(BaseRetriever):
     def _found(self, result: VectorStoreQueryResult) -> list[NodeWithScore]:
         ids = result.ids or [node.node_id for node in result.nodes or ()]
         scores = dict(zip(ids, result.similarities or [], strict=False))
+        records = self._records.get(ids)
+        gone = [record.source for record in records if record.is_gone]
+        if gone:
+            warnings.warn(
+                f"{len(gone)} of the images that were found are no longer there, the first: "
+                f"{gone[0]}. They are left out; refresh() forgets them.",
+                MemVRWarning,
+                stacklevel=2,
+            )
         return [
             NodeWithScore(
                 node=CaptionedImage.of(record.node, self._captions.llm), score=scores.get(record.id)
             )
-            for record in self._records.get(ids)
+            for record in records
+            if not record.is_gone
         ]

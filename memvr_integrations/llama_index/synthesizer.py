@@ -16,15 +16,17 @@ from llama_index.core.base.response.schema import (
 )
 from llama_index.core.callbacks import CallbackManager
 from llama_index.core.llms import LLM
+from llama_index.core.llms.structured_llm import StructuredLLM
 from llama_index.core.prompts import BasePromptTemplate, PromptTemplate
 from llama_index.core.prompts.mixin import PromptDictType
 from llama_index.core.response_synthesizers import BaseSynthesizer
-from llama_index.core.schema import NodeWithScore
+from llama_index.core.schema import NodeWithScore, QueryType
 from llama_index.core.types import RESPONSE_TEXT_TYPE
 
 from memvr_integrations.errors import ConfigError, RequestError
 from memvr_integrations.llama_index.blocking import wait_for
-from memvr_integrations.llama_index.citations import Marks, marks
+from memvr_integrations.llama_index.captions import CAPTION_PROMPT
+from memvr_integrations.llama_index.citations import Marks, marks, unmarked
 from memvr_integrations.llama_index.llm import MemVRMultiModalLLM
 
 Mode: TypeAlias = Literal["each", "together"]
@@ -46,13 +48,20 @@ class Told:
     one for all.
     """
 
+    given: int
     shown: int
     answers: list[str] = field(default_factory=list)
     memvr: list[dict[str, Any] | None] = field(default_factory=list)
 
-    def take(self, response: ChatResponse) -> str:
+    @classmethod
+    def of(cls, told: "Told | None") -> dict[str, Any]:
+        """What a response's metadata says of it."""
+        return {"answers": told.answers if told else [], "memvr": told.memvr if told else []}
+
+    def take(self, response: ChatResponse, *, own_marks: bool) -> str:
         """Note an answer; returns its text."""
         text = (response.message.content or "").strip()
+        text = text if own_marks else unmarked(text)
         self.answers.append(text)
         self.memvr.append(response.additional_kwargs.get("memvr"))
         return text
@@ -84,7 +93,7 @@ class ImageSynthesizer(BaseSynthesizer):
         """`history` are messages that come before the question.
 
         Raises:
-            ConfigError: There is no such mode or overflow.
+            ConfigError: There is no such mode or overflow, or the LLM can't chat.
         """
         for name, value, known in (
             ("mode", mode, ("each", "together")),
@@ -92,6 +101,7 @@ class ImageSynthesizer(BaseSynthesizer):
         ):
             if value not in known:
                 raise ConfigError(f"{name}={value!r} must be one of {', '.join(known)}.")
+        check_llm(llm)
         super().__init__(
             llm=llm,
             callback_manager=callback_manager,
@@ -99,6 +109,7 @@ class ImageSynthesizer(BaseSynthesizer):
             empty_response=empty_response,
             multimodal=True,
         )
+        self.metadata: dict[str, Any] | None = None  # of the last response
         self._mode, self._overflow, self._history = mode, overflow, list(history)
         self._templates: dict[str, BasePromptTemplate] = {
             "each_template": EACH_TEMPLATE,
@@ -133,7 +144,7 @@ class ImageSynthesizer(BaseSynthesizer):
         """
         asked, told = self._asked(query_str, message_chunks)
         if not self._streaming:
-            return _Text(wait_for(self._answer(asked, told)), told)
+            return _Text(self._answer_now(asked, told), told)
         return _Stream(self._stream(asked, told), told)
 
     async def aget_response_from_messages(
@@ -151,11 +162,13 @@ class ImageSynthesizer(BaseSynthesizer):
         self, query: str, chunks: Sequence[ChatMessage]
     ) -> tuple[list[list[ChatMessage]], Told]:
         """The conversations that the model is asked to answer."""
+        query = query if query.strip() else CAPTION_PROMPT  # searched by an image alone
         if self._mode == "each":
             asked = [[*self._history, self._about(query, chunk)] for chunk in chunks]
-            return asked, Told(len(chunks))
+            return asked, Told(len(chunks), len(chunks))
         shown = self._fitting(query, chunks)
-        return [[*self._history, self._about_all(query, chunks[:shown])]], Told(shown)
+        asked = [[*self._history, self._about_all(query, chunks[:shown])]]
+        return asked if chunks else [], Told(len(chunks), shown)
 
     def _about(self, query: str, chunk: ChatMessage) -> ChatMessage:
         question = self._templates["each_template"].format(query_str=query)
@@ -194,40 +207,87 @@ class ImageSynthesizer(BaseSynthesizer):
 
     # Answers.
 
+    def _answer_now(self, asked: Sequence[list[ChatMessage]], told: Told) -> str:
+        if isinstance(self._llm, MemVRMultiModalLLM):
+            return wait_for(self._answer(asked, told))  # one batch
+        # Other LLMs may have no asyncio, or clients that live in one loop only.
+        return self._cited([self._llm.chat(messages) for messages in asked], told)
+
     async def _answer(self, asked: Sequence[list[ChatMessage]], told: Told) -> str:
-        responses = await asyncio.gather(*map(self._llm.achat, asked))
-        texts = [told.take(response) for response in responses]
-        if self._mode == "together":
-            reader = Marks(told.shown)
+        return self._cited(await asyncio.gather(*map(self._llm.achat, asked)), told)
+
+    def _cited(self, responses: Sequence[ChatResponse], told: Told) -> str:
+        texts = [told.take(response, own_marks=self._together) for response in responses]
+        if not texts:
+            return self._empty_response
+        if self._together:
+            reader = self._reader(told)
             return reader.read(texts[0]) + reader.finish()
-        return "\n".join(f"{text} {marks([n])}" for n, text in enumerate(texts, start=1))
+        return "\n".join(f"{text} {marks([n])}" for n, text in enumerate(texts, start=1) if text)
+
+    @property
+    def _together(self) -> bool:
+        return self._mode == "together"
+
+    def _reader(self, told: Told) -> Marks:
+        return Marks(range(1, told.shown + 1), own=self._together)
 
     def _stream(self, asked: Sequence[list[ChatMessage]], told: Told) -> Generator[str, None, None]:
-        if len(asked) > 1:
-            yield from wait_for(self._answer(asked, told)).splitlines(keepends=True)
+        if len(asked) != 1:
+            yield from self._answer_now(asked, told).splitlines(keepends=True)
             return
-        reader, last = Marks(told.shown), None
+        reader, last = self._reader(told), None
         with closing(self._llm.stream_chat(asked[0])) as responses:
             for last in responses:
                 yield reader.read(last.delta or "")
         yield reader.finish()
         if last is not None:
-            told.take(last)
+            told.take(last, own_marks=self._together)
 
     async def _astream(
         self, asked: Sequence[list[ChatMessage]], told: Told
     ) -> AsyncGenerator[str, None]:
-        if len(asked) > 1:
+        if len(asked) != 1:
             for line in (await self._answer(asked, told)).splitlines(keepends=True):
                 yield line
             return
-        reader, last = Marks(told.shown), None
+        reader, last = self._reader(told), None
         async with aclosing(await self._llm.astream_chat(asked[0])) as responses:
             async for last in responses:
                 yield reader.read(last.delta or "")
         yield reader.finish()
         if last is not None:
-            told.take(last)
+            told.take(last, own_marks=self._together)
+
+    def synthesize(
+        self,
+        query: QueryType,
+        nodes: list[NodeWithScore],
+        additional_source_nodes: Sequence[NodeWithScore] | None = None,
+        **response_kwargs: Any,
+    ) -> RESPONSE_TYPE:
+        """An answer from some nodes; its metadata has the same keys always."""
+        return self._with_metadata(
+            super().synthesize(query, nodes, additional_source_nodes, **response_kwargs)
+        )
+
+    async def asynthesize(
+        self,
+        query: QueryType,
+        nodes: list[NodeWithScore],
+        additional_source_nodes: Sequence[NodeWithScore] | None = None,
+        **response_kwargs: Any,
+    ) -> RESPONSE_TYPE:
+        """`synthesize` for asyncio."""
+        return self._with_metadata(
+            await super().asynthesize(query, nodes, additional_source_nodes, **response_kwargs)
+        )
+
+    def _with_metadata(self, response: RESPONSE_TYPE) -> RESPONSE_TYPE:
+        if response.metadata is None:  # nothing was found
+            response.metadata = Told.of(None) | {"left_out": []}
+        self.metadata = response.metadata
+        return response
 
     def _prepare_response_output(
         self, response_str: RESPONSE_TEXT_TYPE | None, source_nodes: list[NodeWithScore]
@@ -235,11 +295,8 @@ class ImageSynthesizer(BaseSynthesizer):
         assert isinstance(response_str, _Text | _Stream | _AsyncStream)
         told = response_str.told
         metadata = self._get_metadata_for_response([found.node for found in source_nodes]) or {}
-        metadata |= {
-            "answers": told.answers,
-            "memvr": told.memvr,
-            "left_out": [found.node.node_id for found in source_nodes[told.shown :]],
-        }
+        left_out = source_nodes[told.shown : told.given]
+        metadata |= Told.of(told) | {"left_out": [found.node.node_id for found in left_out]}
         if isinstance(response_str, _Stream):
             return StreamingResponse(response_str, source_nodes=source_nodes, metadata=metadata)
         if isinstance(response_str, _AsyncStream):
@@ -284,6 +341,23 @@ class _AsyncStream(AsyncGenerator[str, None]):
 
     async def athrow(self, error: Any, value: Any = None, trace: Any = None) -> str:
         return await self._texts.athrow(error)
+
+
+def check_llm(llm: LLM) -> None:
+    """Refuse an LLM that can't answer in words about images.
+
+    Raises:
+        ConfigError: It is no chat model, or writes objects.
+    """
+    if isinstance(llm, StructuredLLM):
+        raise ConfigError(
+            "A structured LLM writes objects, which hold no citations; ask it about the images of "
+            "as_retriever() yourself."
+        )
+    if not llm.metadata.is_chat_model:
+        raise ConfigError(
+            f"{type(llm).__name__} is no chat model, which images need; give another llm=."
+        )
 
 
 def _as_messages(texts: Sequence[str]) -> list[ChatMessage]:
