@@ -17,7 +17,7 @@ from fields import COLORS, color_of
 from llama_index.core.embeddings import MultiModalEmbedding
 from llama_index.core.ingestion import IngestionPipeline
 from llama_index.core.schema import ImageNode, QueryBundle
-from llama_index.core.vector_stores import ExactMatchFilter, MetadataFilters
+from llama_index.core.vector_stores import ExactMatchFilter, MetadataFilters, SimpleVectorStore
 from llama_index.vector_stores.qdrant import QdrantVectorStore
 from qdrant_client import QdrantClient
 from scripted_engine import ScriptedEngine
@@ -337,3 +337,20 @@ def test_an_image_is_got_by_id_or_path(folder, options):
     assert index[node.node_id] == node
     with pytest.raises(ConfigError, match="not in this collection"):
         index["red"]
+
+
+@pytest.mark.parametrize("store", ["memory", "qdrant"])
+def test_a_store_that_lost_its_vectors_gets_them_anew(folder, options, tmp_path, store):
+    def made():
+        if store == "memory":
+            return SimpleVectorStore()
+        return QdrantVectorStore("fields", client=QdrantClient(":memory:"))
+
+    ImageCollectionIndex.from_folder(
+        folder, persist_dir=tmp_path / "i", vector_store=made(), **options
+    ).close()
+    for _ in range(2):
+        index = ImageCollectionIndex.open(tmp_path / "i", vector_store=made(), **options)
+        [found] = index.as_retriever(similarity_top_k=1).retrieve("something green")
+        assert found.node.text == ALL["green"]
+        index.close()

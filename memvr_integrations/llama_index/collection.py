@@ -5,6 +5,7 @@ import shutil
 import warnings
 import weakref
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from tempfile import mkdtemp
@@ -13,18 +14,15 @@ from typing import TYPE_CHECKING, Self, TypedDict, Unpack
 from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.embeddings import MultiModalEmbedding
 from llama_index.core.llms import LLM
-from llama_index.core.memory import BaseMemory
-from llama_index.core.postprocessor.types import BaseNodePostprocessor
-from llama_index.core.query_engine import RetrieverQueryEngine
 from llama_index.core.schema import ImageNode
-from llama_index.core.vector_stores import MetadataFilters, SimpleVectorStore
-from llama_index.core.vector_stores.types import BasePydanticVectorStore
+from llama_index.core.vector_stores import SimpleVectorStore
+from llama_index.core.vector_stores.types import BasePydanticVectorStore, VectorStoreQuery
 from tqdm.auto import tqdm
 
 from memvr_integrations.errors import ConfigError, ImageError, MemVRWarning
+from memvr_integrations.llama_index.asking import Askable
 from memvr_integrations.llama_index.blocking import wait_for
 from memvr_integrations.llama_index.captions import CAPTION_PROMPT, CaptionImages
-from memvr_integrations.llama_index.chat import ImageChatEngine, refers_back
 from memvr_integrations.llama_index.embedding import WordEmbedding
 from memvr_integrations.llama_index.images import (
     Entry,
@@ -36,9 +34,6 @@ from memvr_integrations.llama_index.images import (
 )
 from memvr_integrations.llama_index.llm import MemVRMultiModalLLM
 from memvr_integrations.llama_index.records import Record, Records
-from memvr_integrations.llama_index.rerank import VisualRerank
-from memvr_integrations.llama_index.retriever import ImageRetriever
-from memvr_integrations.llama_index.synthesizer import ImageSynthesizer, Mode, Overflow, check_llm
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,7 +50,7 @@ class Options(TypedDict, total=False):
     show_progress: bool
 
 
-class ImageCollectionIndex:
+class ImageCollectionIndex(Askable):
     """Images with captions that can be searched; kept on disk.
 
     Every image is described once by `llm` (with MemVR), and found by its description. What is
@@ -97,7 +92,8 @@ class ImageCollectionIndex:
         )
         passing = None if persist_dir else self.persist_dir
         self._finalizer = weakref.finalize(self, _shut, self._records, self._captions, passing)
-        self.vector_store = vector_store or self._in_memory()
+        self.vector_store = vector_store or SimpleVectorStore()
+        self._fill_store()
 
     @classmethod
     def from_folder(
@@ -231,87 +227,6 @@ class ImageCollectionIndex:
         """Close its files; what is kept stays."""
         self._finalizer()
 
-    # Asking.
-
-    def as_retriever(
-        self, *, similarity_top_k: int = 4, filters: MetadataFilters | None = None
-    ) -> ImageRetriever:
-        """Finds images by a question, or by another image (`QueryBundle(image_path=...)`)."""
-        return ImageRetriever(
-            vector_store=self.vector_store,
-            embed_model=self.embed_model,
-            records=self._records,
-            captions=self._captions,
-            owner=self,
-            similarity_top_k=similarity_top_k,
-            filters=filters,
-        )
-
-    def as_query_engine(
-        self,
-        *,
-        llm: LLM | None = None,
-        similarity_top_k: int = 8,
-        rerank_top_n: int | None = 1,
-        filters: MetadataFilters | None = None,
-        node_postprocessors: Sequence[BaseNodePostprocessor] = (),
-        mode: Mode = "each",
-        overflow: Overflow = "error",
-        streaming: bool = False,
-    ) -> RetrieverQueryEngine:
-        """Answers questions from the images, and cites them as `[n]`.
-
-        The `similarity_top_k` images whose captions are nearest are sorted by what the model sees
-        in them, and the first `rerank_top_n` are asked about, alone or together: see
-        `ImageSynthesizer`. Without sorting (None), all are. `llm` answers, or the one that wrote
-        the captions. `citations(response)` says what the numbers stand for. Where nothing is
-        found, it says so and asks no model.
-
-        Raises:
-            ConfigError: An option is out of range, or the LLM can't sort.
-        """
-        llm = llm or self.llm
-        check_llm(llm)
-        sorting = _sorting(llm, rerank_top_n)
-        return RetrieverQueryEngine(
-            self.as_retriever(similarity_top_k=similarity_top_k, filters=filters),
-            ImageSynthesizer(llm=llm, mode=mode, overflow=overflow, streaming=streaming),
-            [*node_postprocessors, *sorting],
-        )
-
-    def as_chat_engine(
-        self,
-        *,
-        llm: LLM | None = None,
-        similarity_top_k: int = 8,
-        rerank_top_n: int | None = 1,
-        filters: MetadataFilters | None = None,
-        node_postprocessors: Sequence[BaseNodePostprocessor] = (),
-        mode: Mode = "each",
-        overflow: Overflow = "error",
-        memory: BaseMemory | None = None,
-        system_prompt: str | None = None,
-        follows_up: Callable[[str], bool] = refers_back,
-    ) -> ImageChatEngine:
-        """A conversation about the images, with memory and citations.
-
-        A message that `follows_up` what was said is about the images of the answer before.
-
-        Raises:
-            ConfigError: An option is out of range, or the LLM can't sort.
-        """
-        llm = llm or self.llm
-        return ImageChatEngine(
-            self.as_retriever(similarity_top_k=similarity_top_k, filters=filters),
-            llm=llm,
-            memory=memory,
-            system_prompt=system_prompt,
-            node_postprocessors=[*node_postprocessors, *_sorting(llm, rerank_top_n)],
-            mode=mode,
-            overflow=overflow,
-            follows_up=follows_up,
-        )
-
     # Taking in.
 
     def _agree(self, name: str, value: str) -> None:
@@ -322,12 +237,18 @@ class ImageCollectionIndex:
                 "that one, or make another collection."
             )
 
-    def _in_memory(self) -> SimpleVectorStore:
-        store = SimpleVectorStore()
-        nodes = [record.node for record in self._records]
-        if nodes:
-            store.add(nodes)
-        return store
+    def _fill_store(self) -> None:
+        """A store that is new, or lost what it had, gets the vectors that are kept on disk."""
+        records = list(self._records)
+        if not records:
+            return
+        known = VectorStoreQuery(query_embedding=records[0].embedding, similarity_top_k=1)
+        # Each store has errors of its own for a collection that isn't there yet; what else is
+        # wrong with a store, `add` says.
+        with suppress(Exception):
+            if self.vector_store.query(known).ids:
+                return
+        self.vector_store.add([record.node for record in records])
 
     async def _take_in(self, found: Sequence[Entry]) -> list[str]:
         known = self._records.stamps()
@@ -396,16 +317,3 @@ def _shut(records: Records, captions: CaptionImages, passing: Path | None) -> No
     records.close()
     if passing is not None:
         shutil.rmtree(passing, ignore_errors=True)
-
-
-def _sorting(llm: LLM, top_n: int | None) -> list[BaseNodePostprocessor]:
-    if top_n is None:
-        return []
-    if top_n < 1:
-        raise ConfigError(f"rerank_top_n={top_n} must be at least 1, or None.")
-    if not isinstance(llm, MemVRMultiModalLLM):
-        raise ConfigError(
-            f"A {type(llm).__name__} gives no probabilities to sort images by; pass "
-            "rerank_top_n=None, and as many similarity_top_k as it shall look at."
-        )
-    return [VisualRerank(llm=llm, top_n=top_n)]

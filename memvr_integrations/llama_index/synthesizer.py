@@ -3,8 +3,6 @@
 import asyncio
 from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import aclosing, closing
-from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Any, Literal, TypeAlias
 
 from llama_index.core.base.llms.types import BaseContentBlock, ChatMessage, ChatResponse, TextBlock
@@ -26,8 +24,9 @@ from llama_index.core.types import RESPONSE_TEXT_TYPE
 from memvr_integrations.errors import ConfigError, RequestError
 from memvr_integrations.llama_index.blocking import wait_for
 from memvr_integrations.llama_index.captions import CAPTION_PROMPT
-from memvr_integrations.llama_index.citations import Marks, marks, unmarked
+from memvr_integrations.llama_index.citations import Marks, marks
 from memvr_integrations.llama_index.llm import MemVRMultiModalLLM
+from memvr_integrations.llama_index.told import AsyncStreamAnswer, StreamAnswer, TextAnswer, Told
 
 Mode: TypeAlias = Literal["each", "together"]
 Overflow: TypeAlias = Literal["error", "leave_out"]
@@ -38,33 +37,6 @@ TOGETHER_TEMPLATE = PromptTemplate(
     "{query_str}\nAnswer from the numbered pictures. Write the number of the picture behind each "
     "statement, like [1]."
 )
-
-
-@dataclass
-class Told:
-    """What is known of an answer beside its text; of a stream, at its end.
-
-    `answers` and `memvr` have one entry for each time the model was asked: one for each image, or
-    one for all.
-    """
-
-    given: int
-    shown: int
-    answers: list[str] = field(default_factory=list)
-    memvr: list[dict[str, Any] | None] = field(default_factory=list)
-
-    @classmethod
-    def of(cls, told: "Told | None") -> dict[str, Any]:
-        """What a response's metadata says of it."""
-        return {"answers": told.answers if told else [], "memvr": told.memvr if told else []}
-
-    def take(self, response: ChatResponse, *, own_marks: bool) -> str:
-        """Note an answer; returns its text."""
-        text = (response.message.content or "").strip()
-        text = text if own_marks else unmarked(text)
-        self.answers.append(text)
-        self.memvr.append(response.additional_kwargs.get("memvr"))
-        return text
 
 
 class ImageSynthesizer(BaseSynthesizer):
@@ -144,8 +116,8 @@ class ImageSynthesizer(BaseSynthesizer):
         """
         asked, told = self._asked(query_str, message_chunks)
         if not self._streaming:
-            return _Text(self._answer_now(asked, told), told)
-        return _Stream(self._stream(asked, told), told)
+            return TextAnswer(self._answer_now(asked, told), told)
+        return StreamAnswer(self._stream(asked, told), told)
 
     async def aget_response_from_messages(
         self, query_str: str, message_chunks: Sequence[ChatMessage], **response_kwargs: Any
@@ -153,8 +125,8 @@ class ImageSynthesizer(BaseSynthesizer):
         """`get_response_from_messages` for asyncio."""
         asked, told = await asyncio.to_thread(self._asked, query_str, message_chunks)
         if not self._streaming:
-            return _Text(await self._answer(asked, told), told)
-        return _AsyncStream(self._astream(asked, told), told)
+            return TextAnswer(await self._answer(asked, told), told)
+        return AsyncStreamAnswer(self._astream(asked, told), told)
 
     # Questions.
 
@@ -292,55 +264,18 @@ class ImageSynthesizer(BaseSynthesizer):
     def _prepare_response_output(
         self, response_str: RESPONSE_TEXT_TYPE | None, source_nodes: list[NodeWithScore]
     ) -> RESPONSE_TYPE:
-        assert isinstance(response_str, _Text | _Stream | _AsyncStream)
+        assert isinstance(response_str, TextAnswer | StreamAnswer | AsyncStreamAnswer)
         told = response_str.told
         metadata = self._get_metadata_for_response([found.node for found in source_nodes]) or {}
         left_out = source_nodes[told.shown : told.given]
         metadata |= Told.of(told) | {"left_out": [found.node.node_id for found in left_out]}
-        if isinstance(response_str, _Stream):
+        if isinstance(response_str, StreamAnswer):
             return StreamingResponse(response_str, source_nodes=source_nodes, metadata=metadata)
-        if isinstance(response_str, _AsyncStream):
+        if isinstance(response_str, AsyncStreamAnswer):
             return AsyncStreamingResponse(
                 response_str, source_nodes=source_nodes, metadata=metadata
             )
         return Response(str(response_str), source_nodes=source_nodes, metadata=metadata)
-
-
-class _Text(str):
-    """An answer, and what is known of it."""
-
-    told: Told
-
-    def __new__(cls, text: str, told: Told) -> "_Text":
-        made = super().__new__(cls, text)
-        made.told = told
-        return made
-
-
-class _Stream(Generator[str, None, None]):
-    """A growing answer, and what will be known of it."""
-
-    def __init__(self, texts: Generator[str, None, None], told: Told) -> None:
-        self._texts, self.told = texts, told
-
-    def send(self, value: None) -> str:
-        return self._texts.send(value)
-
-    def throw(self, error: Any, value: Any = None, trace: TracebackType | None = None) -> str:
-        return self._texts.throw(error, value, trace)
-
-
-class _AsyncStream(AsyncGenerator[str, None]):
-    """The same for asyncio."""
-
-    def __init__(self, texts: AsyncGenerator[str, None], told: Told) -> None:
-        self._texts, self.told = texts, told
-
-    async def asend(self, value: None) -> str:
-        return await self._texts.asend(value)
-
-    async def athrow(self, error: Any, value: Any = None, trace: Any = None) -> str:
-        return await self._texts.athrow(error)
 
 
 def check_llm(llm: LLM) -> None:
