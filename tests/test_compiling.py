@@ -94,3 +94,14 @@ def test_one_who_stays_keeps_it_going():
         shared.get("a", gone_after(0.02))
     stays.join()
     assert found == ["a"]
+
+
+def test_whatever_goes_wrong_is_told_to_who_waits():
+    class PanicError(BaseException):
+        """As Rust's panics are."""
+
+    def make(key, wanted):
+        raise PanicError("overflow")
+
+    with pytest.raises(PanicError, match="overflow"):
+        Shared(make, 2).get("a", always)

@@ -12,7 +12,7 @@ Wanted = Callable[[], bool]
 _LOOK = 0.02  # seconds between two looks at whether a caller still waits
 
 
-class Left(Exception):  # nothing failed
+class Left(Exception):
     """Nobody waits for it any more."""
 
 
@@ -20,7 +20,7 @@ class _Work(Generic[Made]):
     def __init__(self) -> None:
         self.done = threading.Event()
         self.made: Made | None = None
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
         self.callers: list[Wanted] = []
 
     def wanted(self) -> bool:
@@ -76,7 +76,8 @@ class Shared(Generic[Key, Made]):
     def _run(self, key: Key, work: _Work[Made]) -> None:
         try:
             work.made = self._make(key, work.wanted)
-        except Exception as error:
+        # Whatever it was, somebody waits: llguidance's panics are no Exceptions.
+        except BaseException as error:
             work.error = error.with_traceback(None)
             if isinstance(error, Left):
                 with self._lock:

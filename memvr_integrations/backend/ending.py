@@ -22,7 +22,7 @@ _PATIENCE = 256  # tokens of a part that chance may choose
 _TRIES = 16  # tokens, where the first choice would repeat something
 _STRING_LIKE = 48  # where more tokens than this may follow, they are a string's content
 
-_Choose = Callable[[Draft, int], int]
+_Choose = Callable[[Draft, np.ndarray, int], int]
 
 
 def _always() -> bool:
@@ -154,7 +154,7 @@ def _next(draft: Draft, choose: _Choose, at: int) -> int | None:
     """The token to go on with: not the chosen one where that would repeat something."""
     if not (mask := draft.mask()).any():
         return None
-    chosen = choose(draft, at)
+    chosen = choose(draft, mask, at)
     if draft.may_take([chosen]):
         return chosen
     others = np.roll(np.nonzero(mask)[0], -at)[:_TRIES].tolist()
@@ -170,8 +170,7 @@ def _closing_tokens(draft: Draft, mask: np.ndarray, turn: int) -> list[int]:
     return [token for token in (*known.closers, *digits, *known.openers) if mask[token]]
 
 
-def _closing(draft: Draft, at: int, *, turn: int = 0) -> int:
-    mask = draft.mask()
+def _closing(draft: Draft, mask: np.ndarray, at: int, *, turn: int = 0) -> int:
     closing, choices = _closing_tokens(draft, mask, at + turn), np.nonzero(mask)[0]
     in_string = len(choices) > _STRING_LIKE
     if closing and (not in_string or closing[0] == draft.vocabulary.closers[0]):
@@ -180,8 +179,7 @@ def _closing(draft: Draft, at: int, *, turn: int = 0) -> int:
     return int(choices[draft.vocabulary.lengths[choices].argmax()])
 
 
-def _always_closing(draft: Draft, at: int) -> int:
-    mask = draft.mask()
+def _always_closing(draft: Draft, mask: np.ndarray, at: int) -> int:
     closing = _closing_tokens(draft, mask, at)
     return closing[0] if closing else int(mask.argmax())
 
@@ -192,9 +190,8 @@ class _Speller:
     def __init__(self, seed: int, apart: float) -> None:
         self._rng, self._apart, self._written = random.Random(seed), apart, 0
 
-    def choose(self, draft: Draft, at: int) -> int:
+    def choose(self, draft: Draft, mask: np.ndarray, at: int) -> int:
         """The closing quote where it may be, else the next sign that fits."""
-        mask = draft.mask()
         closing = _closing_tokens(draft, mask, at)
         if closing and closing[0] == draft.vocabulary.closers[0]:
             return closing[0]
@@ -214,11 +211,10 @@ class _AtRandom:
     def __init__(self, seed: int) -> None:
         self._rng = random.Random(seed)
 
-    def choose(self, draft: Draft, at: int) -> int:
+    def choose(self, draft: Draft, mask: np.ndarray, at: int) -> int:
         """A closing token as often as any other."""
         if at >= _PATIENCE:
-            return _closing(draft, at)
-        mask = draft.mask()
+            return _closing(draft, mask, at)
         few = _closing_tokens(draft, mask, at)[:2]
         if few and self._rng.random() < 0.5:
             return self._rng.choice(few)

@@ -99,6 +99,8 @@ def narrowed(schema: JsonSchema, *, as_object: bool = False) -> dict[str, object
     if any(node == _ANY for node in _nodes(plain)):
         definitions = plain.setdefault("$defs", {})
         assert isinstance(definitions, dict)
+        if _ANYTHING in definitions:
+            raise RequestError(f"The name {_ANYTHING!r} in $defs is taken here; choose another.")
         definitions[_ANYTHING] = json.loads(json.dumps(_ANY_MEANS))
         for node in _nodes(definitions[_ANYTHING]):
             _bound(node)

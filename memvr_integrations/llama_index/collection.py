@@ -239,16 +239,16 @@ class ImageCollectionIndex(Askable):
 
     def _fill_store(self) -> None:
         """A store that is new, or lost what it had, gets the vectors that are kept on disk."""
-        records = list(self._records)
-        if not records:
+        first = self._records.first()
+        if first is None:
             return
-        known = VectorStoreQuery(query_embedding=records[0].embedding, similarity_top_k=1)
+        known = VectorStoreQuery(query_embedding=first.embedding, similarity_top_k=1)
         # Each store has errors of its own for a collection that isn't there yet; what else is
         # wrong with a store, `add` says.
         with suppress(Exception):
             if self.vector_store.query(known).ids:
                 return
-        self.vector_store.add([record.node for record in records])
+        self.vector_store.add([record.node for record in self._records])
 
     async def _take_in(self, found: Sequence[Entry]) -> list[str]:
         known = self._records.stamps()

@@ -1,7 +1,6 @@
 """Whether an answer is what its images show, as the model itself sees it."""
 
 import asyncio
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,14 +13,13 @@ from llama_index.core.schema import ImageNode
 from memvr_integrations.errors import ConfigError, RequestError
 from memvr_integrations.llama_index.blocking import wait_for
 from memvr_integrations.llama_index.blocks import ImageDocument
-from memvr_integrations.llama_index.citations import citations
+from memvr_integrations.llama_index.citations import citations, unmarked
 from memvr_integrations.llama_index.llm import MemVRMultiModalLLM
 
 GROUNDING_TEMPLATE = PromptTemplate(
     "Question: {query_str}\nAnswer: {response_str}\nDoes the picture show that this answer is "
     "right? Answer yes or no."
 )
-_MARKS = re.compile(r" ?\[\d{1,3}\]")
 
 
 class GroundingEvaluator(BaseEvaluator):
@@ -122,7 +120,7 @@ class GroundingEvaluator(BaseEvaluator):
                 "GroundingEvaluator needs a question, an answer and images: give query=, response= "
                 "and images=, or evaluate_response(query=, response=) with image source nodes."
             )
-        asked = self._template.format(query_str=query, response_str=_MARKS.sub("", response))
+        asked = self._template.format(query_str=query, response_str=unmarked(response))
         shares = await asyncio.gather(*(self._llm.aprobability(asked, [image]) for image in images))
         score = max(shares)
         return EvaluationResult(

@@ -38,7 +38,7 @@ class Entry:
     @property
     def is_file(self) -> bool:
         """Whether it is on this machine."""
-        return "://" not in self.source
+        return is_file(self.source)
 
     @property
     def stamp(self) -> str:
@@ -47,6 +47,11 @@ class Entry:
             return ""
         status = Path(self.source).stat()
         return f"{status.st_size}:{status.st_mtime_ns}"
+
+
+def is_file(source: str) -> bool:
+    """Whether a source is a path, not a URL."""
+    return "://" not in source
 
 
 def in_folder(
@@ -95,7 +100,7 @@ def entries(images: Iterable[Told], keep: Path) -> Iterator[Entry]:
     """
     for image in images:
         source, metadata = image if isinstance(image, tuple) else (image, {})
-        if isinstance(source, str) and "://" in source:
+        if isinstance(source, str) and not is_file(source):
             yield Entry(source=source, metadata=metadata)
         elif isinstance(source, str | Path):
             yield Entry(source=str(Path(source).resolve()), metadata=metadata)

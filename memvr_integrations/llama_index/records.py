@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from llama_index.core.schema import ImageNode
 
-from memvr_integrations.llama_index.images import Metadata
+from memvr_integrations.llama_index.images import Metadata, is_file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,12 +30,12 @@ class Record:
     @property
     def is_gone(self) -> bool:
         """Whether its file is not there any more."""
-        return "://" not in self.source and not Path(self.source).exists()
+        return is_file(self.source) and not Path(self.source).exists()
 
     @property
     def node(self) -> ImageNode:
         """What LlamaIndex sees of it: the caption is its text."""
-        file = "://" not in self.source
+        file = is_file(self.source)
         hidden = ["file_path", "file_name", *self.metadata]
         return ImageNode(
             id_=self.id,
@@ -116,6 +116,12 @@ class Records:
         with self._lock:
             rows = self._db.execute("SELECT * FROM images ORDER BY id").fetchall()
         return map(_record, rows)
+
+    def first(self) -> Record | None:
+        """One of them, if there is any."""
+        with self._lock:
+            row = self._db.execute("SELECT * FROM images LIMIT 1").fetchone()
+        return None if row is None else _record(row)
 
     def __len__(self) -> int:
         """How many images there are."""

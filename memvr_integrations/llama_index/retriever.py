@@ -99,5 +99,5 @@ class ImageRetriever(BaseRetriever):
                 node=CaptionedImage.of(record.node, self._captions.llm), score=scores.get(record.id)
             )
             for record in records
-            if not record.is_gone
+            if record.source not in gone
         ]

@@ -135,7 +135,7 @@ class ImageSynthesizer(BaseSynthesizer):
     ) -> tuple[list[list[ChatMessage]], Told]:
         """The conversations that the model is asked to answer."""
         query = query if query.strip() else CAPTION_PROMPT  # searched by an image alone
-        if self._mode == "each":
+        if not self._together:
             asked = [[*self._history, self._about(query, chunk)] for chunk in chunks]
             return asked, Told(len(chunks), len(chunks))
         shown = self._fitting(query, chunks)
@@ -173,8 +173,9 @@ class ImageSynthesizer(BaseSynthesizer):
                 break
         raise RequestError(
             f"{len(chunks)} images and the question take {needed} tokens, but {llm.model} has room "
-            f"for {room} beside an answer of max_tokens={llm.max_tokens}. Retrieve fewer (top_n=), "
-            "ask about each image alone (mode='each'), or allow overflow='leave_out'."
+            f"for {room} beside an answer of max_tokens={llm.max_tokens}. Retrieve fewer "
+            "(rerank_top_n=), ask about each image alone (mode='each'), or allow "
+            "overflow='leave_out'."
         )
 
     # Answers.
@@ -257,7 +258,7 @@ class ImageSynthesizer(BaseSynthesizer):
 
     def _with_metadata(self, response: RESPONSE_TYPE) -> RESPONSE_TYPE:
         if response.metadata is None:  # nothing was found
-            response.metadata = Told.of(None) | {"left_out": []}
+            response.metadata = Told(given=0, shown=0).metadata | {"left_out": []}
         self.metadata = response.metadata
         return response
 
@@ -268,7 +269,7 @@ class ImageSynthesizer(BaseSynthesizer):
         told = response_str.told
         metadata = self._get_metadata_for_response([found.node for found in source_nodes]) or {}
         left_out = source_nodes[told.shown : told.given]
-        metadata |= Told.of(told) | {"left_out": [found.node.node_id for found in left_out]}
+        metadata |= told.metadata | {"left_out": [found.node.node_id for found in left_out]}
         if isinstance(response_str, StreamAnswer):
             return StreamingResponse(response_str, source_nodes=source_nodes, metadata=metadata)
         if isinstance(response_str, AsyncStreamAnswer):

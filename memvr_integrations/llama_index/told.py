@@ -23,10 +23,10 @@ class Told:
     answers: list[str] = field(default_factory=list)
     memvr: list[dict[str, Any] | None] = field(default_factory=list)
 
-    @classmethod
-    def of(cls, told: "Told | None") -> dict[str, Any]:
+    @property
+    def metadata(self) -> dict[str, Any]:
         """What a response's metadata says of it."""
-        return {"answers": told.answers if told else [], "memvr": told.memvr if told else []}
+        return {"answers": self.answers, "memvr": self.memvr}
 
     def take(self, response: ChatResponse, *, own_marks: bool) -> str:
         """Note an answer; returns its text."""
