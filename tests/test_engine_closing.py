@@ -33,7 +33,7 @@ def test_closing_while_running_tells_those_who_wait(make_backend, ask, endless):
         backend.close()
         for thread in threads:
             thread.join(5)
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 5, "an answer alone takes 9"
         assert len(errors) == 3
         assert passes.forwards < 300
     backend.close()

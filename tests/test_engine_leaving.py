@@ -119,22 +119,21 @@ async def test_an_abandoned_picture_is_never_queued(make_backend, ask, monkeypat
 # -- time-outs
 
 
-def failing_to_load(seconds):
-    def load(*args):
-        time.sleep(seconds)
-        raise ImageError("too late")
-
-    return load
-
-
 async def test_the_time_out_counts_the_decoding_of_pictures(make_backend, ask, monkeypatch):
     from memvr_integrations.backend import engine
 
-    monkeypatch.setattr(engine, "load_image", failing_to_load(0.5))
-    started = time.monotonic()
+    go_on, done = threading.Event(), threading.Event()
+
+    def load(*args):
+        assert go_on.wait(30), "the caller waited for the picture"
+        done.set()
+        raise ImageError("too late")
+
+    monkeypatch.setattr(engine, "load_image", load)
     with pytest.raises(RequestTimeoutError):
         await make_backend().agenerate([ask("What?", 0, timeout=0.05)])
-    assert time.monotonic() - started < 0.4
+    assert not done.is_set()
+    go_on.set()
 
 
 def test_a_time_out_ends_an_answer_in_the_middle(make_backend, ask, endless):
@@ -144,7 +143,7 @@ def test_a_time_out_ends_an_answer_in_the_middle(make_backend, ask, endless):
         started = time.monotonic()
         with pytest.raises(RequestTimeoutError, match=r"timeout=0\.3 s.*max_tokens"):
             backend.generate(ask(max_tokens=900, timeout=0.3))
-        assert time.monotonic() - started < 1.5
+        assert time.monotonic() - started < 5, "the answer alone takes 9"
         eventually(lambda: idle(backend))
         assert passes.forwards < 100
 
@@ -162,7 +161,7 @@ async def test_a_time_out_counts_the_queue(make_backend, ask, endless):
             started = time.monotonic()
             with pytest.raises(RequestTimeoutError, match=r"timeout=0\.1 s"):
                 await way(ask(timeout=0.1))
-            assert time.monotonic() - started < 1.0
+            assert time.monotonic() - started < 4, "the first one alone takes 9"
         first.close()
     assert (await backend.agenerate(ask(max_tokens=1, timeout=60)))[0].tokens
     assert backend.batches == 2
@@ -174,7 +173,5 @@ async def test_the_time_of_a_long_list_runs_from_its_start(make_backend, ask, en
         hook.before = slow(0.02)
         request = ask("Hello.", max_tokens=15, timeout=0.6)
         for ways in (backend.agenerate, lambda many: asyncio.to_thread(backend.generate, many)):
-            started = time.monotonic()
-            with pytest.raises(RequestTimeoutError):
+            with pytest.raises(RequestTimeoutError):  # each one alone would be in time
                 await ways([request] * 12)
-            assert time.monotonic() - started < 2.5

@@ -44,6 +44,7 @@ def test_a_list_longer_than_the_queue_is_answered(make_backend, ask):
 
 
 async def test_fifty_streams_with_cancellations(make_backend, ask, endless):
+    before = _threads("memvr-intake")
     backend = make_backend(queueing=QueueConfig(max_batch=8))
     rng = random.Random(4)
     requests = [
@@ -86,7 +87,11 @@ async def test_fifty_streams_with_cancellations(make_backend, ask, endless):
     assert any(isinstance(result, asyncio.CancelledError) for result in results)
     assert asyncio.all_tasks() == {asyncio.current_task()}
     eventually(lambda: idle(backend))
-    assert len([t for t in threading.enumerate() if t.name.startswith("memvr-intake")]) <= 2 * 16
+    assert len(_threads("memvr-intake") - before) <= 16, "a thread for each stream"
+
+
+def _threads(name):
+    return {one for one in threading.enumerate() if one.name.startswith(name)}
 
 
 async def test_text_does_not_wait_for_pictures_of_others(backend, ask, scenes, monkeypatch):
