@@ -160,6 +160,17 @@ async def test_an_agent_calls_its_tool(scripted):
     assert str(answer) == "The tool said: a cow on the left"
 
 
+@pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecationWarning")  # core's
+async def test_a_picture_that_a_tool_shows_is_seen(scripted, engine, scene_file):
+    def look(part: str) -> list[ImageBlock | TextBlock]:
+        """Shows a part of the picture."""
+        return [TextBlock(text=f"The {part}:"), ImageBlock(path=scene_file)]
+
+    agent = FunctionAgent(tools=[FunctionTool.from_defaults(look)], llm=scripted)
+    assert str(await agent.run("What is on the 'left'?")) == "The tool said: The left:"
+    assert [len(request.images) for request in engine.requests] == [0, 1]
+
+
 def test_a_class_is_kept_with_all_its_limits(llm):
     class Counted(BaseModel):
         """How many."""

@@ -196,6 +196,36 @@ def test_another_llm_may_answer(index):
     assert engine.query("A red field?").metadata["memvr"] == [None]
 
 
+async def test_another_llm_may_stream_what_cannot_be_closed(index):
+    class Plain(MockLLM):
+        def stream_chat(self, messages, **kwargs):
+            return iter(list(super().stream_chat(messages, **kwargs)))
+
+        async def astream_chat(self, messages, **kwargs):
+            return _Pieces([piece async for piece in await super().astream_chat(messages)])
+
+    engine = index.as_query_engine(
+        llm=Plain(is_chat_model=True), rerank_top_n=None, similarity_top_k=1, streaming=True
+    )
+    streamed = "".join(engine.query("A red field?").response_gen)
+    assert "red field" in streamed
+    answer = await engine.aquery("A red field?")
+    assert "".join([piece async for piece in answer.async_response_gen()]) == streamed
+
+
+class _Pieces:
+    def __init__(self, pieces):
+        self._left = iter(pieces)
+
+    def __aiter__(self):
+        return self
+
+    async def __anext__(self):
+        for piece in self._left:
+            return piece
+        raise StopAsyncIteration
+
+
 def test_unknown_modes_are_refused(index):
     with pytest.raises(ConfigError, match="mode='all' must be one of each, together"):
         index.as_query_engine(mode="all")

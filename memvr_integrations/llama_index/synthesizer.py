@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Generator, Sequence
-from contextlib import aclosing, closing
+from contextlib import aclosing, closing, nullcontext
 from typing import Any, Literal, TypeAlias
 
 from llama_index.core.base.llms.types import BaseContentBlock, ChatMessage, ChatResponse, TextBlock
@@ -210,7 +210,9 @@ class ImageSynthesizer(BaseSynthesizer):
             yield from self._answer_now(asked, told).splitlines(keepends=True)
             return
         reader, last = self._reader(told), None
-        with closing(self._llm.stream_chat(asked[0])) as responses:
+        responses = self._llm.stream_chat(asked[0])
+        # Core's type is a generator, but some LLMs give an iterator, which can't be closed.
+        with closing(responses) if hasattr(responses, "close") else nullcontext():
             for last in responses:
                 yield reader.read(last.delta or "")
         yield reader.finish()
@@ -225,7 +227,8 @@ class ImageSynthesizer(BaseSynthesizer):
                 yield line
             return
         reader, last = self._reader(told), None
-        async with aclosing(await self._llm.astream_chat(asked[0])) as responses:
+        responses = await self._llm.astream_chat(asked[0])
+        async with aclosing(responses) if hasattr(responses, "aclose") else nullcontext():
             async for last in responses:
                 yield reader.read(last.delta or "")
         yield reader.finish()
