@@ -9,6 +9,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
@@ -149,6 +150,22 @@ def models(
         typer.echo(f"{row.name:<15} {here:<5} {size:>8}  {row.licence:<26} {row.note}")
 
 
+@app.command()
+def convert(
+    source: Annotated[
+        str, typer.Argument(help="Catalog name, hub id, or the directory of a download.")
+    ],
+    target: Annotated[Path, typer.Argument(help="A new directory, to be given as --model then.")],
+    revision: Annotated[str | None, typer.Option(help="Of the hub's checkpoint.")] = None,
+) -> None:
+    """Convert a published Qwen-VL-Chat or GLM-4V-9B, once; what was stopped goes on."""
+    with _told():
+        with _leaving_at_once():
+            from memvr_integrations.backend.converting import convert_checkpoint
+        convert_checkpoint(source, target, revision=revision, progress=sys.stderr.isatty())
+    typer.echo(f"{target} is ready: memvr ask --model {target} IMAGE QUESTION")
+
+
 def _split(arguments: list[str]) -> tuple[list[Path], str]:
     if len(arguments) < 2:
         raise typer.BadParameter(
@@ -227,6 +244,7 @@ def _as_json(completion: "Completion") -> dict[str, object]:
             "total_tokens": usage.total_tokens,
         },
         "finish_reason": completion.finish_reason,
+        "boxes": [asdict(box) for box in completion.boxes],
         "tokens": [
             {
                 "id": token.id,

@@ -279,8 +279,24 @@ class TokenRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Box:
+    """Where in a picture something is, in its pixels; `image` counts a request's from 0."""
+
+    label: str
+    left: float
+    top: float
+    right: float
+    bottom: float
+    image: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Completion:
-    """A finished answer; with `n` above 1 the others are its `alternatives`."""
+    """A finished answer; with `n` above 1 the others are its `alternatives`.
+
+    `boxes` are those that the model wrote into its text, as Qwen-VL does when it is asked where
+    something is.
+    """
 
     text: str
     finish_reason: FinishReason
@@ -290,6 +306,7 @@ class Completion:
     memvr: MemVRConfig | None
     alternatives: tuple[Completion, ...] = ()
     tool_calls: tuple[ToolCall, ...] = ()
+    boxes: tuple[Box, ...] = ()
 
     @property
     def retraced(self) -> int:

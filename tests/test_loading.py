@@ -178,17 +178,17 @@ def test_an_invalid_hub_id_is_told():
 
 def test_a_download_that_was_interrupted_is_taken_up_again(hub, monkeypatch, checkpoint):
     monkeypatch.setattr(loading, "snapshot_download", lambda *a, **k: str(checkpoint))
-    assert loading._locate("some/one", None, None) == (str(checkpoint), None)
+    assert loading.locate("some/one", None, None) == (str(checkpoint), None)
     index = {"weight_map": {"a": "model.safetensors", "b": "model-2.safetensors"}}
     (checkpoint / "model.safetensors.index.json").write_text(json.dumps(index))
     with pytest.raises(ModelNotFoundError, match="not whole"):
-        loading._locate("some/one", None, None)
+        loading.locate("some/one", None, None)
     (checkpoint / "model-2.safetensors").touch()
-    assert loading._locate("some/one", None, None) == (str(checkpoint), None)
+    assert loading.locate("some/one", None, None) == (str(checkpoint), None)
     for file in checkpoint.glob("model*"):
         file.unlink()
     with pytest.raises(ModelNotFoundError, match="not whole"):
-        loading._locate("some/one", None, None)
+        loading.locate("some/one", None, None)
 
 
 # -- checkpoints that are broken

@@ -8,6 +8,7 @@ from memvr_integrations.backend.worker import QueueConfig
 from memvr_integrations.policy import ImagePolicy
 from memvr_integrations.tools import Tool, ToolCall, ToolCallDelta
 from memvr_integrations.types import (
+    Box,
     Chunk,
     Completion,
     Image,
@@ -22,6 +23,7 @@ from memvr_integrations.types import (
 __all__ = [
     "CATALOG",
     "Backend",
+    "Box",
     "CatalogRow",
     "Chunk",
     "Completion",

@@ -13,6 +13,7 @@ from huggingface_hub import try_to_load_from_cache
 from memvr_integrations.bundled import ABSTENTION, PRESET, WEIGHTS
 from memvr_integrations.errors import did_you_mean
 from memvr_integrations.memvr import MemVRConfig
+from memvr_integrations.models import Glm4VConfig, QwenVLConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +23,8 @@ class CatalogRow:
     `parameters` counts weights. `revision` is None where nobody has pinned one; the hub's newest
     is taken then. `calibrated` says that `preset` was measured on this very model, `photographs`
     that it was trained on them. `abstention` is the output entropy (0 to 1) above which an answer
-    is better withheld, None where nobody has measured it.
+    is better withheld, None where nobody has measured it. `port` is the `model_type` that the
+    checkpoint is converted to, None where transformers reads it as it is.
     """
 
     name: str
@@ -34,6 +36,7 @@ class CatalogRow:
     calibrated: bool = False
     photographs: bool = True
     abstention: float | None = None
+    port: str | None = None
     note: str = ""
 
     def gigabytes(self, bytes_per_weight: float = 2) -> float:
@@ -92,6 +95,24 @@ CATALOG: tuple[CatalogRow, ...] = (
         preset=MemVRConfig.preset("llava").for_depth(40),
         note="The paper's window moved to 40 layers: uncalibrated.",
     ),
+    CatalogRow(
+        name="qwen-vl-chat",
+        checkpoint="Qwen/Qwen-VL-Chat",
+        licence="Tongyi Qianwen LICENSE AGREEMENT",
+        parameters=0,
+        preset=MemVRConfig.preset("qwen_vl"),
+        port=QwenVLConfig.model_type,
+        note="Boxes. To be converted once.",
+    ),
+    CatalogRow(
+        name="glm-4v-9b",
+        checkpoint="THUDM/glm-4v-9b",
+        licence="glm-4",
+        parameters=0,
+        preset=MemVRConfig.preset("glm_4v"),
+        port=Glm4VConfig.model_type,
+        note="One image a conversation. To be converted once.",
+    ),
 )
 
 
@@ -107,6 +128,11 @@ def has_weights(folder: Path) -> bool:
 def find(name: str) -> CatalogRow | None:
     """The row that is called `name`, upper and lower case alike, or None."""
     return next((row for row in CATALOG if row.name == name.lower()), None)
+
+
+def find_port(model_type: str) -> CatalogRow | None:
+    """The row of a model that is ported here, by the `model_type` of its config.json."""
+    return next((row for row in CATALOG if row.port == model_type), None)
 
 
 def similar(name: str) -> str:

@@ -17,7 +17,16 @@ from memvr_integrations.backend.grammar import Grammar
 from memvr_integrations.backend.sampling import RowSampler
 from memvr_integrations.errors import MemVRError, RequestTimeoutError
 from memvr_integrations.memvr import MemVRConfig
-from memvr_integrations.types import Chunk, Completion, FinishReason, Request, TokenRecord, Usage
+from memvr_integrations.models.boxes import read_boxes
+from memvr_integrations.types import (
+    Box,
+    Chunk,
+    Completion,
+    FinishReason,
+    Request,
+    TokenRecord,
+    Usage,
+)
 
 Event: TypeAlias = Chunk | MemVRError
 
@@ -166,7 +175,15 @@ class Row:
             model=model,
             memvr=self.job.config if self.job.pictures else None,
             tool_calls=self.calls.calls,
+            boxes=self._boxes(),
         )
+
+    def _boxes(self) -> tuple[Box, ...]:
+        """Models that write boxes mean the newest picture."""
+        if not self.job.pictures:
+            return ()
+        size = self.job.pictures[-1].image.size
+        return read_boxes(self.text.text, *size, image=len(self.job.pictures) - 1)
 
 
 def gather(completions: dict[int, Completion]) -> Completion:

@@ -29,7 +29,14 @@ from transformers import (
     ProcessorMixin,
 )
 
-from memvr_integrations.backend.catalog import CATALOG, CatalogRow, find, has_weights, similar
+from memvr_integrations.backend.catalog import (
+    CATALOG,
+    CatalogRow,
+    find,
+    find_port,
+    has_weights,
+    similar,
+)
 from memvr_integrations.errors import (
     ConfigError,
     MemoryExhaustedError,
@@ -38,6 +45,7 @@ from memvr_integrations.errors import (
     ModelNotFoundError,
     UnsupportedModelError,
 )
+from memvr_integrations.models.conversion import RECORD, port_of
 
 Device: TypeAlias = Literal["auto", "cpu", "cuda", "mps"]
 Dtype: TypeAlias = Literal["auto", "float32", "bfloat16", "float16"]
@@ -134,9 +142,10 @@ def load_model(name: str | Path, config: LoadConfig) -> LoadedModel:
         UnsupportedModelError: It does not read images and write text.
     """
     row = None if isinstance(name, Path) else find(name)
-    source, revision = _locate(name, row, config.revision)
+    source, revision = locate(name, row, config.revision)
     device = config.pick_device()
     with _told(str(name)), _progress_bars(config.progress):
+        _check_converted(source, revision)
         settings = AutoConfig.from_pretrained(source, revision=revision, trust_remote_code=False)
         if type(settings) not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
             raise UnsupportedModelError(
@@ -158,9 +167,22 @@ def load_model(name: str | Path, config: LoadConfig) -> LoadedModel:
         if config.dtype == "auto" and config.quantization is None and device.type == "cpu":
             small = model.num_parameters() < _SMALL
             model = model.float() if small else model.bfloat16()
+    row = row or find_port(settings.model_type)
     return LoadedModel(
         name=row.name if row else str(name), model=model.eval(), processor=processor, row=row
     )
+
+
+def _check_converted(source: str, revision: str | None) -> None:
+    """Tell how to convert what was published in a form of its own."""
+    published, _ = PretrainedConfig.get_config_dict(source, revision=revision)
+    port = port_of(published)
+    if port is not None:
+        raise UnsupportedModelError(
+            f"{source} is {port.name} as it was published, with code of its own, which is never "
+            f"run here. Convert it once (`memvr convert {source} DIRECTORY`), then give that "
+            "directory as the model."
+        )
 
 
 @functools.cache
@@ -172,7 +194,7 @@ def context_of(name: str, revision: str | None = None) -> int:
         ModelLoadError: Its settings can't be read.
     """
     path = Path(name)
-    source, revision = _locate(path if path.is_dir() else name, find(name), revision)
+    source, revision = locate(path if path.is_dir() else name, find(name), revision)
     with _told(name):
         return context_window(AutoConfig.from_pretrained(source, revision=revision))
 
@@ -183,13 +205,18 @@ def context_window(settings: PretrainedConfig) -> int:
     return int(getattr(text, "max_position_embeddings", 0) or 2**31)
 
 
-def _locate(
+def locate(
     name: str | Path, row: CatalogRow | None, revision: str | None
 ) -> tuple[str, str | None]:
     """What from_pretrained opens: a directory, or a hub id that is known to be there."""
     source = row.checkpoint if row else str(name)
     revision = revision or (row.revision if row else None)
     if Path(source).is_dir():
+        if (Path(source) / RECORD).exists() and not (Path(source) / "config.json").exists():
+            raise ModelLoadError(
+                f"{source} is a conversion that was stopped. Run the same `memvr convert` again: "
+                "it goes on where it was."
+            )
         if not (Path(source) / "config.json").exists():
             raise ModelLoadError(
                 f"{source} is a directory without a config.json; give the directory that "

@@ -18,6 +18,7 @@ def record(completion: Completion) -> dict[str, object]:
         "layers": {str(layer): layers[layer] for layer in sorted(layers)},
         "image_tokens": completion.usage.image_tokens,
         "unsureness": completion.unsureness,
+        "boxes": [asdict(box) for box in completion.boxes],
         **_spread("entropy", (token.entropy for token in completion.tokens)),
         **_spread("output_entropy", (token.output_entropy for token in completion.tokens)),
     }

@@ -1,0 +1,76 @@
+"""From a published checkpoint's parameters to ours: which becomes which, and how it is cut."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from torch import Tensor
+
+Settings: TypeAlias = Mapping[str, object]
+Cut: TypeAlias = Callable[[Tensor, Settings], Sequence[Tensor]]
+
+
+def number(settings: Settings, name: str) -> int:
+    """A whole number of a config.json.
+
+    Raises:
+        KeyError: It is not there.
+        TypeError: It is something else.
+    """
+    value = settings[name]
+    if not isinstance(value, int):
+        raise TypeError(f"{name} is {value!r}, not a whole number")
+    return value
+
+
+def whole(tensor: Tensor, settings: Settings) -> Sequence[Tensor]:
+    """Leave a parameter as it is."""
+    return [tensor]
+
+
+def thirds(tensor: Tensor, settings: Settings) -> Sequence[Tensor]:
+    """Cut fused queries, keys and values of one size."""
+    return tensor.chunk(3)
+
+
+def turned(tensor: Tensor, settings: Settings) -> Sequence[Tensor]:
+    """Turn a matrix that is multiplied from the right into a linear layer's."""
+    return [tensor.T]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Parameters that match `pattern` become `targets`, in which {0} is the pattern's group."""
+
+    pattern: str
+    targets: tuple[str, ...]
+    cut: Cut = whole
+
+
+class KeyMap:
+    """The rules of one family; a name that no rule matches is a foreign one."""
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        self._rules = [(re.compile(rule.pattern), rule) for rule in rules]
+
+    def targets(self, name: str) -> tuple[str, ...] | None:
+        """Our names for a published parameter: none if it is not needed, None if it is unknown."""
+        for pattern, rule in self._rules:
+            if match := pattern.fullmatch(name):
+                return tuple(target.format(*match.groups()) for target in rule.targets)
+        return None
+
+    def convert(self, name: str, tensor: Tensor, settings: Settings) -> dict[str, Tensor]:
+        """Our parameters from a published one; `settings` are those of its config.json."""
+        for pattern, rule in self._rules:
+            if match := pattern.fullmatch(name):
+                names = [target.format(*match.groups()) for target in rule.targets]
+                pieces = rule.cut(tensor, settings) if names else []
+                return dict(zip(names, pieces, strict=True))
+        raise KeyError(name)
+
+
+def both(pattern: str, target: str, cut: Cut = whole) -> list[Rule]:
+    """The rules of a layer's weight and its bias."""
+    return [Rule(rf"{pattern}\.{part}", (f"{target}.{part}",), cut) for part in ("weight", "bias")]

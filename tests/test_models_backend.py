@@ -1,0 +1,212 @@
+"""The ported models through the whole backend, both integrations and the command line."""
+
+import json
+
+import pytest
+from llama_index.core.base.llms.types import ChatMessage, ImageBlock, TextBlock
+from PIL import Image as Pillow
+from published import write_glm, write_qwen
+from typer.testing import CliRunner
+
+from memvr_integrations.backend import Backend, Message, Request, SamplingParams
+from memvr_integrations.backend.converting import convert_checkpoint
+from memvr_integrations.cli import app
+from memvr_integrations.errors import ModelLoadError, RequestError, UnsupportedModelError
+from memvr_integrations.langchain import ChatMemVR, image_block
+from memvr_integrations.llama_index import MemVRMultiModalLLM
+from memvr_integrations.memvr import MemVRConfig
+
+WRITE = {"qwen": write_qwen, "glm": write_glm}
+PRESET = {"qwen": "qwen_vl", "glm": "glm_4v"}
+NAME = {"qwen": "qwen-vl-chat", "glm": "glm-4v-9b"}
+TOKENS = {"qwen": 16, "glm": 6}
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    made = tmp_path_factory.mktemp("ports")
+    for family, write in WRITE.items():
+        write(made / f"{family}_published")
+        convert_checkpoint(str(made / f"{family}_published"), made / family, progress=False)
+    return made
+
+
+@pytest.fixture(scope="module", params=WRITE)
+def port(request, folders):
+    with Backend.load(folders / request.param, device="cpu", progress=False) as backend:
+        yield request.param, backend
+
+
+@pytest.fixture(scope="module")
+def pictures(scenes):
+    shown = [Pillow.fromarray(scene.pixels) for scene in scenes[:2]]
+    return [shown[0], shown[1].resize((60, 20))]
+
+
+def ask(family, question, *pictures, always=True, tokens=5, **options):
+    changes = {"starting_layer": 2, "ending_layer": 9, "entropy_threshold": 0.0}
+    config = MemVRConfig.preset(PRESET[family]).changed(changes) if always else None
+    return Request.ask(
+        question, *pictures, sampling=SamplingParams(max_tokens=tokens, **options), memvr=config
+    )
+
+
+def test_rows_of_a_batch_equal_themselves_alone(port, pictures):
+    family, backend = port
+    requests = [
+        ask(family, "Is there a dog?", pictures[0]),
+        ask(family, "What is in the picture, then?", pictures[1]),
+        ask(family, "Hello."),
+        ask(family, "Is there a dog?", pictures[0], always=False),
+    ]
+    together = backend.generate(requests)
+    for request, done in zip(requests, together, strict=True):
+        [alone] = backend.generate(request)
+        assert [(t.id, t.trigger_layer) for t in done.tokens] == [
+            (t.id, t.trigger_layer) for t in alone.tokens
+        ]
+        assert [t.logprob for t in done.tokens] == pytest.approx(
+            [t.logprob for t in alone.tokens], abs=1e-4
+        )
+        streamed = list(backend.stream(request))
+        assert "".join(chunk.text for chunk in streamed) == alone.text
+    assert {token.trigger_layer for token in together[0].tokens} == {3}
+    assert together[0].usage.image_tokens == TOKENS[family]
+    assert together[2].usage.image_tokens == 0
+    assert [t.logprob for t in together[0].tokens] != [t.logprob for t in together[3].tokens]
+
+
+def test_off_is_the_plain_model(port, pictures):
+    family, backend = port
+    content = [{"type": "image", "image": pictures[0]}, {"type": "text", "text": "A dog?"}]
+    host = backend._host
+    inputs = host.processor.apply_chat_template(
+        [{"role": "user", "content": content}],
+        tokenize=True,
+        return_dict=True,
+        return_tensors="pt",
+        add_generation_prompt=True,
+    )
+    plain = host.model.generate(**inputs, max_new_tokens=5, do_sample=False)
+    never = ask(family, "A dog?", pictures[0]).memvr.changed({"entropy_threshold": 2.0})
+    for memvr in (None, never):
+        request = Request.ask(
+            "A dog?", pictures[0], sampling=SamplingParams(max_tokens=5), memvr=memvr
+        )
+        [done] = backend.generate(request)
+        assert [t.id for t in done.tokens] == plain[0, inputs["input_ids"].shape[1] :].tolist()
+
+
+def test_it_knows_its_name_and_preset(port):
+    family, backend = port
+    assert backend.name == NAME[family]
+    assert backend.preset == MemVRConfig.preset(PRESET[family])
+    assert not backend.calibrated
+
+
+def test_several_pictures(port, pictures):
+    family, backend = port
+    request = ask(family, "What is in both?", *pictures)
+    if family == "glm":
+        with pytest.raises(RequestError, match="one image a conversation"):
+            backend.generate(request)
+        return
+    [done] = backend.generate(request)
+    assert done.usage.image_tokens == 32
+    text = {"type": "text", "text": "Both?"}
+    content = [{"type": "image"}, {"type": "image"}, text]
+    written = backend._host.processor.apply_chat_template(
+        [{"role": "user", "content": content}], add_generation_prompt=True
+    )
+    assert written == (
+        "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n"
+        "Picture 1: <img><imgpad></img>\nPicture 2: <img><imgpad></img>\nBoth?<|im_end|>\n"
+        "<|im_start|>assistant\n"
+    )
+
+
+def test_conversations_with_a_system_prompt(port, pictures):
+    family, backend = port
+    messages = [
+        Message("system", "Be brief."),
+        Message("user", "Hello."),
+        Message("assistant", "Hi."),
+        *ask(family, "Is there a dog?", pictures[0]).messages,
+    ]
+    [done] = backend.generate(Request(messages=messages, sampling=SamplingParams(max_tokens=3)))
+    assert len(done.tokens) <= 3
+
+
+def test_json_by_a_grammar(port, pictures):
+    family, backend = port
+    schema = {"type": "object", "properties": {"dogs": {"type": "integer"}}, "required": ["dogs"]}
+    request = Request(
+        messages=ask(family, "How many dogs?", pictures[0]).messages,
+        sampling=SamplingParams(max_tokens=40),
+        response_format=schema,
+    )
+    assert isinstance(json.loads(backend.generate(request)[0].text)["dogs"], int)
+
+
+def test_boxes_come_with_the_answer(folders, pictures):
+    with Backend.load(folders / "qwen", device="cpu", progress=False) as backend:
+        text = "<ref>dog</ref><box>(0,500),(500,1000)</box>"
+        request = ask("qwen", "Where?", pictures[0], always=False, tokens=80)
+        ids = backend._host.tokenizer(text, add_special_tokens=False).input_ids
+        [done] = dictated(backend, request, ids)
+    assert done.text == text
+    [box] = done.boxes
+    width, height = pictures[0].size
+    assert (box.label, box.image) == ("dog", 0)
+    assert (box.left, box.top, box.right, box.bottom) == (0, height / 2, width / 2, height)
+
+
+def dictated(backend, request, ids):
+    left = iter([*ids, *backend._host.end_tokens])
+
+    def dictate(module, args, out):
+        out.logits.fill_(-10.0)
+        out.logits[..., next(left)] = 10.0
+        return out
+
+    handle = backend._host.model.register_forward_hook(dictate)
+    try:
+        return backend.generate(request)
+    finally:
+        handle.remove()
+
+
+@pytest.mark.parametrize("family", WRITE)
+def test_both_integrations_run_it(folders, scene_file, family):
+    chat = ChatMemVR(model=str(folders / family), device="cpu", max_tokens=3)
+    content = [image_block(scene_file), {"type": "text", "text": "What is it?"}]
+    answer = chat.invoke([{"role": "user", "content": content}])
+    assert answer.response_metadata["memvr"]["image_tokens"] == TOKENS[family]
+    assert answer.response_metadata["memvr"]["boxes"] == []
+    llm = MemVRMultiModalLLM(model=str(folders / family), device="cpu", max_tokens=3)
+    message = ChatMessage(blocks=[ImageBlock(path=scene_file), TextBlock(text="What is it?")])
+    assert llm.chat([message]).message.content == answer.content
+
+
+def test_what_was_published_is_not_run(folders):
+    with pytest.raises(UnsupportedModelError, match=r"Qwen-VL-Chat as it was.*memvr convert"):
+        Backend.load(folders / "qwen_published", device="cpu", progress=False)
+
+
+def test_a_conversion_that_was_stopped_is_told(folders, tmp_path):
+    (tmp_path / "conversion.json").write_text("{}")
+    with pytest.raises(ModelLoadError, match="goes on where it was"):
+        Backend.load(tmp_path, device="cpu", progress=False)
+
+
+def test_the_command_converts(folders, tmp_path, scene_file):
+    run = CliRunner()
+    made = run.invoke(app, ["convert", str(folders / "glm_published"), str(tmp_path / "ours")])
+    assert made.exit_code == 0, made.output
+    assert f"memvr ask --model {tmp_path / 'ours'}" in made.output
+    options = ["--model", str(tmp_path / "ours"), "--max-tokens", "2", "--json"]
+    asked = run.invoke(app, ["ask", *options, str(scene_file), "What is it?"])
+    assert json.loads(asked.stdout)["model"] == "glm-4v-9b"
+    refused = run.invoke(app, ["convert", str(tmp_path / "nothing"), str(tmp_path / "other")])
+    assert refused.exit_code == 1
+    assert "nothing" in refused.output

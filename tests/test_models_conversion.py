@@ -1,0 +1,256 @@
+"""Converting published checkpoints: whole, stopped, damaged and foreign ones."""
+
+import base64
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from published import (
+    QWEN,
+    glm_weights,
+    qwen_weights,
+    write_config,
+    write_glm,
+    write_qwen,
+    write_ranks,
+    write_shards,
+)
+from safetensors.torch import load_file
+from transformers import AutoModelForImageTextToText
+
+from memvr_integrations.errors import ModelLoadError, UnsupportedModelError
+from memvr_integrations.models import conversion
+from memvr_integrations.models.conversion import RECORD, convert
+
+SMALL = 20_000  # bytes a part: many parts
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("published")
+    write_qwen(folder / "qwen")
+    write_glm(folder / "glm")
+    return folder
+
+
+@pytest.fixture
+def copy(published, tmp_path):
+    """A checkpoint of one's own to break."""
+
+    def make(family):
+        shutil.copytree(published / family, tmp_path / family)
+        return tmp_path / family
+
+    return make
+
+
+def weights(folder):
+    found = {}
+    for path in sorted(folder.glob("*.safetensors")):
+        found |= load_file(path)
+    return found
+
+
+def same(one, other):
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.parametrize("family", ["qwen", "glm"])
+def test_small_parts_make_the_same_model(published, tmp_path, family):
+    convert(published / family, tmp_path / "whole", progress=False)
+    convert(published / family, tmp_path / "parts", progress=False, part_bytes=SMALL)
+    assert len(list((tmp_path / "parts").glob("*.safetensors"))) > 20
+    same(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
+    model = AutoModelForImageTextToText.from_pretrained(tmp_path / "parts", dtype="float32")
+    same(dict(model.state_dict()), weights(tmp_path / "whole"))
+    record = json.loads((tmp_path / "parts" / RECORD).read_text())
+    for name, digest in (record["parts"]).items():
+        data = (tmp_path / "parts" / name).read_bytes()
+        assert hashlib.sha256(data).hexdigest() == digest
+
+
+def test_pickled_weights_are_read_too(published, tmp_path):
+    (tmp_path / "pickled").mkdir()
+    for name in ("config.json", "qwen.tiktoken"):
+        shutil.copy(published / "qwen" / name, tmp_path / "pickled")
+    write_shards(tmp_path / "pickled", qwen_weights(), pickled=True)
+    convert(tmp_path / "pickled", tmp_path / "one", progress=False)
+    convert(published / "qwen", tmp_path / "other", progress=False)
+    same(weights(tmp_path / "one"), weights(tmp_path / "other"))
+
+
+def test_killed_in_the_middle_it_goes_on(published, tmp_path):
+    target = tmp_path / "ours"
+    slow = (
+        "import sys, time, pathlib\n"
+        "from memvr_integrations.models import conversion\n"
+        "write = conversion._Conversion._write\n"
+        "def slowly(self, *args):\n    write(self, *args); time.sleep(0.05)\n"
+        "conversion._Conversion._write = slowly\n"
+        f"conversion.convert(pathlib.Path({str(published / 'glm')!r}), "
+        f"pathlib.Path({str(target)!r}), progress=False, part_bytes={SMALL})\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", slow])
+    deadline = time.monotonic() + 60
+    while len(list(target.glob("*.safetensors"))) < 8 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    done = {path: path.stat().st_mtime_ns for path in target.glob("*.safetensors")}
+    assert 8 <= len(done) < 40
+    assert not (target / "config.json").exists()
+    (target / sorted(done)[0]).write_bytes(b"damaged meanwhile")
+    convert(published / "glm", target, progress=False, part_bytes=SMALL)
+    kept = [path for path, when in done.items() if path.stat().st_mtime_ns == when]
+    assert len(kept) >= len(done) - 2
+    convert(published / "glm", tmp_path / "whole", progress=False)
+    same(weights(target), weights(tmp_path / "whole"))
+    assert not list(target.glob("*.unfinished"))
+
+
+def test_converting_again_changes_nothing(published, tmp_path):
+    convert(published / "qwen", tmp_path / "ours", progress=False)
+    before = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("ours/*.safetensors")}
+    convert(published / "qwen", tmp_path / "ours", progress=False)
+    after = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("ours/*.safetensors")}
+    assert before == after
+
+
+def refused(source, target, error, match):
+    with pytest.raises(error, match=match):
+        convert(source, target, progress=False)
+    assert not (target / "config.json").exists()
+
+
+def test_a_foreign_checkpoint_is_refused(tmp_path):
+    write_config(tmp_path / "llama", {"model_type": "llama"})
+    refused(
+        tmp_path / "llama", tmp_path / "ours", UnsupportedModelError, "'llama'.*Qwen-VL-Chat and"
+    )
+    write_config(tmp_path / "text", {"model_type": "qwen"})  # Qwen without eyes
+    refused(tmp_path / "text", tmp_path / "ours", UnsupportedModelError, "'qwen'")
+    refused(tmp_path / "nowhere", tmp_path / "ours", ModelLoadError, "config.json can't be read")
+
+
+def test_a_truncated_file_is_refused(copy, tmp_path):
+    source = copy("qwen")
+    file = source / "model-00002-of-00002.safetensors"
+    file.write_bytes(file.read_bytes()[:-1000])
+    refused(source, tmp_path / "ours", ModelLoadError, "00002-of-00002.*damaged or incomplete")
+    file.write_bytes(b"")
+    refused(source, tmp_path / "ours", ModelLoadError, "00002-of-00002.*damaged or incomplete")
+    file.unlink()
+    refused(source, tmp_path / "ours", ModelLoadError, "lacks 1 of 2 files.*00002-of-00002")
+
+
+def test_a_truncated_pickle_is_refused(copy, tmp_path):
+    source = copy("glm")
+    for path in source.glob("model*"):
+        path.unlink()
+    refused(source, tmp_path / "ours", ModelLoadError, "has no weights")
+    write_shards(source, glm_weights(), pickled=True)
+    file = source / "pytorch_model-00001-of-00002.bin"
+    file.write_bytes(file.read_bytes()[:-1000])
+    refused(source, tmp_path / "ours", ModelLoadError, "00001-of-00002.bin can't be read")
+
+
+def test_wrong_weights_are_refused(copy, tmp_path):
+    source = copy("qwen")
+    weights = qwen_weights()
+    weights["transformer.h.0.mlp.w1.qweight"] = weights.pop("transformer.h.0.mlp.w1.weight")
+    write_shards(source, weights)
+    refused(source, tmp_path / "ours", ModelLoadError, "1 parameters are none of.*w1.qweight")
+    del weights["transformer.h.0.mlp.w1.qweight"]
+    write_shards(source, weights)
+    refused(source, tmp_path / "ours", ModelLoadError, "1 of .* come from none.*mlp.up_proj")
+    write_shards(source, qwen_weights())
+    write_config(source, QWEN | {"num_hidden_layers": 31})
+    refused(source, tmp_path / "ours", ModelLoadError, "smaller Qwen-VL-Chat than the weights")
+    write_config(source, QWEN | {"intermediate_size": 64})
+    refused(source, tmp_path / "ours", ModelLoadError, "but config.json says")
+    write_config(source, {name: QWEN[name] for name in QWEN if name != "hidden_size"})
+    refused(source, tmp_path / "new", ModelLoadError, "does not describe a Qwen-VL-Chat.*hidden")
+
+
+def test_wrong_tokens_are_refused(copy, tmp_path):
+    source = copy("qwen")
+    write_ranks(source / "qwen.tiktoken", 280)
+    refused(source, tmp_path / "ours", ModelLoadError, "<imgpad> token 496.*is 507")
+    (source / "qwen.tiktoken").write_text("no pairs")
+    refused(source, tmp_path / "ours", ModelLoadError, "qwen.tiktoken can't be read")
+    source = copy("glm")
+    write_ranks(source / "tokenizer.model", 480)
+    refused(source, tmp_path / "ours", ModelLoadError, "different checkpoints")
+    (source / "tokenizer_config.json").unlink()
+    refused(source, tmp_path / "ours", ModelLoadError, "tokenizer_config.json does not say")
+
+
+def test_files_must_be_what_the_hub_told(copy, tmp_path):
+    """In the hub's cache, a file is a link to a blob that is called by its SHA-256."""
+    source = copy("qwen")
+    for path in list(source.glob("*.safetensors")):
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        (tmp_path / digest).write_bytes(path.read_bytes())
+        path.unlink()
+        path.symlink_to(tmp_path / digest)
+    convert(source, tmp_path / "ours", progress=False)
+    data = bytearray((tmp_path / digest).read_bytes())
+    data[-5] ^= 1
+    (tmp_path / digest).write_bytes(data)
+    refused(source, tmp_path / "new", ModelLoadError, f"SHA-256.*the hub told {digest}")
+
+
+def test_files_must_be_what_a_download_noted(copy, tmp_path):
+    source = copy("qwen")
+    notes = source / ".cache" / "huggingface" / "download"
+    notes.mkdir(parents=True)
+    file = "model-00001-of-00002.safetensors"
+    (notes / f"{file}.metadata").write_text(f"{'a' * 40}\n{'b' * 64}\n1700000000.0\n")
+    refused(source, tmp_path / "ours", ModelLoadError, f"the hub told {'b' * 64}")
+
+
+def test_a_target_is_not_overwritten(published, copy, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+    refused(published / "qwen", tmp_path / "mine", ModelLoadError, "not empty and holds no conv")
+    convert(published / "qwen", tmp_path / "ours", progress=False)
+    source = copy("glm")
+    with pytest.raises(ModelLoadError, match="holds a conversion of other files"):
+        convert(source, tmp_path / "ours", progress=False)
+    (tmp_path / "ours" / RECORD).write_text("{}")
+    with pytest.raises(ModelLoadError, match=r"conversion\.json is damaged"):
+        convert(published / "qwen", tmp_path / "ours", progress=False)
+
+
+def test_a_full_disk_is_told_before(published, tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(conversion.shutil, "disk_usage", lambda path: usage._replace(free=1000))
+    refused(published / "qwen", tmp_path / "ours", ModelLoadError, "GB more, but its disk has 0.0")
+
+
+def test_bars_can_be_seen(published, tmp_path, capfd):
+    convert(published / "glm", tmp_path / "ours")
+    shown = capfd.readouterr().err
+    assert "Checking files" in shown
+    assert "Converting GLM-4V-9B" in shown
+
+
+def test_bytes_are_words_as_published(published, tmp_path):
+    """Every token of the file has the number that the file gives it, and comes back as it was."""
+    convert(published / "qwen", tmp_path / "ours", progress=False)
+    processor = conversion.QWEN_VL.processor(published / "qwen", conversion.QWEN_VL.config(QWEN))
+    tokenizer = processor.tokenizer
+    text = "Is there a dog? Ünïcode 図 12 <ref>dog</ref><box>(1,2),(3,4)</box>"
+    ids = tokenizer(text, add_special_tokens=False).input_ids
+    assert tokenizer.decode(ids, skip_special_tokens=True) == text
+    lines = (published / "qwen" / "qwen.tiktoken").read_bytes().splitlines()
+    for line in lines[256:]:
+        token, rank = line.split()
+        word = base64.b64decode(token).decode()
+        assert tokenizer(word, add_special_tokens=False).input_ids == [int(rank)]
