@@ -23,9 +23,7 @@ from transformers import (
     PreTrainedTokenizerFast,
     ProcessorMixin,
 )
-from transformers.models.auto.processing_auto import (
-    PROCESSOR_MAPPING_NAMES,  # type: ignore[attr-defined]
-)
+from transformers.models.auto import processing_auto
 from transformers.utils.hub import cached_file
 
 from memvr_integrations.errors import UnsupportedModelError
@@ -89,7 +87,8 @@ def _kind(
         for file in _FILES
     )
     names = (_named(file) for file in files if file is not None)
-    name = next(filter(None, names), PROCESSOR_MAPPING_NAMES.get(settings.model_type)) or ""
+    usual = processing_auto.PROCESSOR_MAPPING_NAMES  # type: ignore[attr-defined]
+    name = next(filter(None, names), usual.get(settings.model_type)) or ""
     found = _INSTEAD.get(name) or getattr(transformers, name, None)
     return found if isinstance(found, type) and issubclass(found, ProcessorMixin) else None
 
