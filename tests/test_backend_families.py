@@ -1,85 +1,85 @@
-"""The backend with other families than LLaVA.
+"""Every family through the whole backend: from the files of a checkpoint to the tokens told."""
 
-SmolVLM's cuts an image into tiles; Gemma 3 has all images of a prompt in one tensor.
-"""
+import dataclasses
+import itertools
 
 import pytest
 import torch
+from families import FAMILIES, LAYERS
 from PIL import Image as Pillow
-from transformers import (
-    Gemma3Config,
-    Gemma3ForConditionalGeneration,
-    Gemma3ImageProcessorPil,
-    Gemma3Processor,
-    Idefics3Config,
-    Idefics3ForConditionalGeneration,
-    Idefics3ImageProcessorPil,
-    Idefics3Processor,
-)
+from waiting import eventually, idle
 
-from memvr_integrations.backend import Backend, Request, SamplingParams
-from memvr_integrations.backend.loading import LoadedModel
-from memvr_integrations.bundled.model import build_tokenizer
-from memvr_integrations.memvr import MemVRConfig
+from memvr_integrations.backend import Backend, Image, Message, Request, SamplingParams, batch
+from memvr_integrations.errors import RequestError
+from memvr_integrations.memvr import MemVRConfig, retracing
 
-# What the published checkpoints have, by structure: a turn a line, images in the text's order.
-TEMPLATE = (
-    "<|im_start|>{% for message in messages %}{{ message['role'] | capitalize }}:"
-    "{% for part in message['content'] %}{% if part['type'] == 'image' %}<image>"
-    "{% else %}{{ ' ' + part['text'] }}{% endif %}{% endfor %}<end_of_utterance>\n{% endfor %}"
-    "{% if add_generation_prompt %}Assistant:{% endif %}"
+ALWAYS = MemVRConfig(
+    starting_layer=0, ending_layer=LAYERS - 1, entropy_threshold=0.0, retracing_ratio=0.5
 )
-SIDE = 28  # of a tile; 4 patches of 7 pixels, shuffled 2 x 2 into 4 tokens
-ALWAYS = MemVRConfig(starting_layer=0, ending_layer=4, entropy_threshold=0.0, retracing_ratio=0.5)
+NEVER = dataclasses.replace(ALWAYS, entropy_threshold=2.0)
+TOKENS = 4
+
+# The processors of GLM and PaliGemma hand tensors to NumPy in a way that it will forbid.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def name(request):
+    return request.param
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    torch.manual_seed(0)
-    tokenizer = build_tokenizer()
-    tiles = [f"<row_{row}_col_{column}>" for row in range(1, 7) for column in range(1, 7)]
-    special = ["<fake_token_around_image>", "<image>", "<end_of_utterance>", "<global-img>", *tiles]
-    tokenizer.add_special_tokens({"additional_special_tokens": [*special, "<|im_start|>"]})
-    text = {
-        "model_type": "llama",
-        "hidden_size": 32,
-        "intermediate_size": 64,
-        "num_hidden_layers": 6,
-        "num_attention_heads": 2,
-        "num_key_value_heads": 1,
-        "vocab_size": len(tokenizer),
-        "pad_token_id": 0,
-    }
-    vision = {
-        "hidden_size": 16,
-        "intermediate_size": 32,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 2,
-        "image_size": SIDE,
-        "patch_size": 7,
-    }
-    config = Idefics3Config(
-        text_config=text,
-        vision_config=vision,
-        image_token_id=tokenizer.convert_tokens_to_ids("<image>"),
-        scale_factor=2,
-        pad_token_id=0,
-    )
-    path = tmp_path_factory.mktemp("idefics3")
-    Idefics3ForConditionalGeneration(config).save_pretrained(path)
-    processor = Idefics3ImageProcessorPil(
-        size={"longest_edge": 2 * SIDE}, max_image_size={"longest_edge": SIDE}
-    )
-    Idefics3Processor(
-        processor, tokenizer, image_seq_len=4, chat_template=TEMPLATE
-    ).save_pretrained(path)
-    return path
+def folder(name, tmp_path_factory):
+    return FAMILIES[name].save(name, tmp_path_factory.mktemp(name))
 
 
 @pytest.fixture(scope="module")
-def tiled(folder):
-    with Backend.load(folder, device="cpu", progress=False) as backend:
-        yield backend
+def family(name):
+    return FAMILIES[name]
+
+
+@pytest.fixture(scope="module")
+def backend(folder):
+    with Backend.load(folder, device="cpu", progress=False) as loaded:
+        yield loaded
+
+
+@pytest.fixture(scope="module")
+def sometimes(backend):
+    """Settings under which some decisions trigger and others don't, as a Qwen or GLM has them."""
+    probing = dataclasses.replace(NEVER, activation="silu")
+    inputs = processed(backend, "What is it?", SQUARE)
+    eventually(lambda: idle(backend))
+    with retracing(backend._host.model, probing) as trace:
+        generated(backend, inputs)
+    seen = sorted(e for step in trace.steps for e in step.rows[0].entropies.values())
+    # In the widest gap of the middle, so that no rounding decides.
+    middle = seen[len(seen) // 3 :]
+    low, high = max(itertools.pairwise(middle), key=lambda pair: pair[1] - pair[0])
+    return dataclasses.replace(probing, entropy_threshold=(low + high) / 2)
+
+
+@pytest.fixture
+def traces(monkeypatch):
+    """The traces of all batches to come."""
+    seen, arm = [], batch.retracing
+
+    def noting(model, configs):
+        armed = arm(model, configs)
+        enter = type(armed).__enter__
+
+        class Noted:
+            def __enter__(self):
+                seen.append(enter(armed))
+                return seen[-1]
+
+            def __exit__(self, *error):
+                return armed.__exit__(*error)
+
+        return Noted()
+
+    monkeypatch.setattr(batch, "retracing", noting)
+    return seen
 
 
 def picture(seed, size):
@@ -90,8 +90,45 @@ def picture(seed, size):
 SQUARE, WIDE = picture(0, (60, 60)), picture(1, (30, 60))
 
 
-def ask(question, *images, memvr=ALWAYS, tokens=6):
-    return Request.ask(question, *images, sampling=SamplingParams(max_tokens=tokens), memvr=memvr)
+def ask(question, *images, memvr=ALWAYS):
+    return Request.ask(question, *images, sampling=SamplingParams(max_tokens=TOKENS), memvr=memvr)
+
+
+def processed(backend, question, *images):
+    """All that the processor makes of a question, pixels included."""
+    content = [{"type": "image", "image": image} for image in images]
+    inputs = backend._host.processor.apply_chat_template(
+        [{"role": "user", "content": [*content, {"type": "text", "text": question}]}],
+        chat_template=backend._host._template,
+        tokenize=True,
+        return_dict=True,
+        return_tensors="pt",
+        add_generation_prompt=True,
+    )
+    inputs.pop("labels", None)  # for training
+    return inputs
+
+
+@torch.no_grad()
+def generated(backend, inputs):
+    """What plain `generate` gives: ids and their logprobs."""
+    eventually(lambda: idle(backend))
+    out = backend._host.model.generate(
+        **inputs,
+        max_new_tokens=TOKENS,
+        do_sample=False,
+        return_dict_in_generate=True,
+        output_scores=True,
+    )
+    ids = out.sequences[0, inputs["input_ids"].shape[1] :]
+    scores = torch.cat(out.scores)
+    return list(
+        zip(ids.tolist(), (scores[range(TOKENS), ids] - scores.logsumexp(-1)).tolist(), strict=True)
+    )
+
+
+def told(done):
+    return [(token.id, token.logprob) for token in done.tokens]
 
 
 def same(one, other):
@@ -103,105 +140,107 @@ def same(one, other):
     )
 
 
-def test_off_equals_generate(tiled):
-    host = tiled._host
-    content = [{"type": "image", "image": SQUARE}, {"type": "text", "text": "What is it?"}]
-    inputs = host.processor.apply_chat_template(
-        [{"role": "user", "content": content}],
-        tokenize=True,
-        return_dict=True,
-        return_tensors="pt",
-        add_generation_prompt=True,
-    )
-    plain = host.model.generate(**inputs, max_new_tokens=6, do_sample=False)
-    [done] = tiled.generate(ask("What is it?", SQUARE, memvr=None))
-    new = plain[0, inputs["input_ids"].shape[1] :].tolist()
-    assert [token.id for token in done.tokens] == new[: len(done.tokens)]
-    # 2 x 2 tiles and the whole image, 4 tokens each
-    assert done.usage.image_tokens == 20
-    assert done.usage.prompt_tokens == inputs["input_ids"].shape[1]
+def kinds(family):
+    """The pictures of a request of each kind."""
+    return [(SQUARE,), (WIDE,), (SQUARE, WIDE), *([()] if family.text_alone else [])]
 
 
-def test_rows_of_a_batch_equal_themselves_alone(tiled):
+def test_off_and_never_are_generate_on_all_that_the_processor_makes(backend, family):
+    for images in kinds(family):
+        plain = generated(backend, processed(backend, "What is it?", *images))
+        [off] = backend.generate(ask("What is it?", *images, memvr=None))
+        [never] = backend.generate(ask("What is it?", *images, memvr=NEVER))
+        assert told(off) == told(never)
+        if len(images) < 2:
+            assert told(off) == plain
+            continue
+        # We encode one picture at a time, which some towers round otherwise than two at once.
+        assert [id for id, _ in told(off)] == [id for id, _ in plain]
+        assert [p for _, p in told(off)] == pytest.approx([p for _, p in plain], abs=1e-5)
+
+
+def test_the_visual_tokens_are_counted(backend, family, traces):
+    both = family.both or family.square + family.wide
+    for images, expected in zip(kinds(family), (family.square, family.wide, both, 0), strict=False):
+        traces.clear()
+        [done] = backend.generate(ask("What is it?", *images))
+        assert done.usage.image_tokens == expected
+        inputs = processed(backend, "What is it?", *images)
+        assert done.usage.prompt_tokens == inputs["input_ids"].shape[1]
+        assert [sum(trace.memory.images[0]) for trace in traces] == [expected] * bool(images)
+
+
+def test_it_triggers_and_that_changes_the_answer(backend):
+    [on], [off] = (backend.generate(ask("What is it?", SQUARE, memvr=m)) for m in (ALWAYS, None))
+    assert [token.trigger_layer for token in on.tokens] == [1] * TOKENS
+    assert on.tokens[0].logprob != off.tokens[0].logprob
+
+
+def test_rows_of_a_batch_equal_themselves_alone(backend, family, sometimes):
     requests = [
-        ask("What is it?", SQUARE),
-        ask("And here, please?", WIDE, SQUARE),
-        ask("No image."),
+        ask("What is it?", SQUARE, memvr=sometimes),
+        ask("And here, please, is there a dog?", WIDE, SQUARE, memvr=sometimes),
         ask("What is it?", WIDE, memvr=None),
+        *([ask("No picture.", memvr=sometimes)] if family.text_alone else []),
+        ask("What is it?", WIDE, memvr=sometimes),
     ]
-    before = tiled.batches
-    together = tiled.generate(requests)
-    assert tiled.batches == before + 1
+    before = backend.batches
+    together = backend.generate(requests)
+    assert backend.batches == before + 1
     for request, done in zip(requests, together, strict=True):
-        same(done, tiled.generate(request)[0])
-    assert all(token.trigger_layer is not None for token in together[1].tokens)
-    assert all(token.trigger_layer is None for token in together[2].tokens)
+        same(done, backend.generate(request)[0])
+    layers = {token.trigger_layer for done in together for token in done.tokens}
+    assert len(layers) > 1
 
 
-def test_each_image_is_encoded_once(tiled):
-    fresh = picture(7, (60, 60))
-    before = tiled.images_encoded
-    tiled.generate([ask("One?", fresh), ask("Two?", fresh), ask("Three?", fresh, fresh)])
-    assert tiled.images_encoded == before + 1
+def test_the_stream_is_the_answer(backend):
+    request = ask("What is it?", SQUARE, WIDE)
+    chunks = list(backend.stream(request))
+    [done] = backend.generate(request)
+    assert "".join(chunk.text for chunk in chunks) == done.text
+    assert chunks[-1].completion == done
 
 
-def test_the_preset_is_moved_to_the_depth_and_says_so(tiled):
-    assert not tiled.calibrated
-    assert tiled.preset == MemVRConfig.preset("llava").for_depth(6)
+def test_nothing_stays_behind_for_the_next_request(backend, family, folder):
+    if not family.text_alone:
+        pytest.skip("It answers about pictures alone.")
+    text, shown = ask("Is there a dog?"), ask("What is it?", SQUARE, WIDE)
+    with Backend.load(folder, device="cpu", progress=False) as fresh:
+        [expected] = fresh.generate(text)
+    [first] = backend.generate(shown)
+    for _ in range(2):
+        assert backend.generate(text) == [dataclasses.replace(expected, model=backend.name)]
+        assert backend.generate(shown) == [first]
 
 
-@pytest.fixture(scope="module")
-def gemma(tmp_path_factory):
-    torch.manual_seed(1)
-    tokenizer = build_tokenizer()
-    names = {"boi_token": "<boi>", "eoi_token": "<eoi>", "image_token": "<img>"}
-    tokenizer.add_special_tokens({"additional_special_tokens": list(names.values())})
-    for name, token in names.items():
-        setattr(tokenizer, name, token)
-        setattr(tokenizer, f"{name}_id", tokenizer.convert_tokens_to_ids(token))
-    text = {
-        "hidden_size": 32,
-        "intermediate_size": 64,
-        "num_hidden_layers": 6,
-        "num_attention_heads": 2,
-        "num_key_value_heads": 2,
-        "head_dim": 16,
-        "vocab_size": len(tokenizer),
-    }
-    vision = {
-        "hidden_size": 32,
-        "intermediate_size": 32,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 2,
-        "image_size": SIDE,
-        "patch_size": 7,
-    }
-    model = Gemma3ForConditionalGeneration(
-        Gemma3Config(
-            text_config=text,
-            vision_config=vision,
-            mm_tokens_per_image=4,
-            boi_token_index=tokenizer.boi_token_id,
-            eoi_token_index=tokenizer.eoi_token_id,
-            image_token_index=tokenizer.image_token_id,
-        )
-    ).eval()
-    torch.nn.init.normal_(model.model.multi_modal_projector.mm_input_projection_weight, std=0.2)
-    processor = Gemma3Processor(
-        Gemma3ImageProcessorPil(size={"height": SIDE, "width": SIDE}),
-        tokenizer,
-        image_seq_length=4,
-        chat_template=TEMPLATE.replace("<image>", "<boi>"),
-    )
-    loaded = LoadedModel(name="gemma", model=model, processor=processor, row=None)
-    with Backend(loaded) as backend:
-        yield backend
+def test_each_picture_is_encoded_once(backend):
+    fresh, other = picture(7, (60, 60)), picture(8, (30, 60))
+    before = backend.images_encoded
+    backend.generate([ask("One?", fresh), ask("Two?", fresh), ask("Three?", fresh)])
+    assert backend.images_encoded == before + 1
+    backend.generate([ask("Four?", other, other), ask("Five?", other, other)])
+    assert backend.images_encoded == before + 2
 
 
-def test_a_family_with_all_images_in_one_tensor(gemma):
-    requests = [ask("What is it?", SQUARE), ask("And here?", WIDE, SQUARE), ask("No image.")]
-    together = gemma.generate(requests)
-    for request, done in zip(requests, together, strict=True):
-        same(done, gemma.generate(request)[0])
-    assert together[0].usage.image_tokens == 4
-    assert all(token.trigger_layer is not None for token in together[1].tokens)
+def test_a_text_cannot_pretend_to_be_a_picture(backend):
+    host = backend._host
+    tokens = {host.processor.image_token, host.tokenizer.convert_ids_to_tokens(host.image_token)}
+    for token in tokens:
+        with pytest.raises(RequestError, match="takes for an image"):
+            backend.generate(ask(f"What is {token}?", SQUARE))
+
+
+def test_a_conversation_with_pictures_in_two_turns(backend, name):
+    turns = [
+        Message("user", [Image(SQUARE), "What is it?"]),
+        Message("assistant", "A dog."),
+        Message("user", ["And this?", Image(WIDE)]),
+    ]
+    request = Request(messages=tuple(turns), sampling=SamplingParams(max_tokens=1))
+    if name == "paligemma":
+        with pytest.raises(RequestError, match="one question: send a single user message"):
+            backend.generate(request)
+        return
+    [done] = backend.generate(request)
+    family = FAMILIES[name]
+    assert done.usage.image_tokens == (family.both or family.square + family.wide)

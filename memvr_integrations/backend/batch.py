@@ -16,6 +16,7 @@ from transformers import (
 from memvr_integrations.backend.answer import AnswerText
 from memvr_integrations.backend.host import Host
 from memvr_integrations.backend.jobs import Row
+from memvr_integrations.backend.vision import Features, join
 from memvr_integrations.memvr import Trace, layer_entropy, retracing
 from memvr_integrations.types import TokenRecord
 
@@ -28,12 +29,9 @@ def run_batch(host: Host, rows: Sequence[Row]) -> None:
         assert row.job.prompt is not None
         row.restart(host.constraint(row.job, row.job.prompt))
     inputs = _pad(host, rows)
-    pictures = [picture for row in rows for picture in row.job.pictures]
-    if pictures:
-        features = host.vision.encode(
-            [picture.image for picture in pictures], [picture.hash for picture in pictures]
-        )
-        inputs["mm_encoder_outputs"] = {"image": features}  # type: ignore[assignment]
+    features = _features(host, rows)
+    if features:
+        inputs["mm_encoder_outputs"] = {"image": join(features)}  # type: ignore[assignment]
     with _armed(host, rows) as trace, _own_defaults(host):
         run = _Run(host, rows, trace)
         generate: Callable[..., Tensor] = host.model.generate  # type: ignore[assignment]
@@ -51,6 +49,24 @@ def run_batch(host: Host, rows: Sequence[Row]) -> None:
             logits_processor=LogitsProcessorList([_Choose(run)]),
             stopping_criteria=StoppingCriteriaList([_Watch(run)]),
         )
+
+
+def _features(host: Host, rows: Sequence[Row]) -> list[Features]:
+    """The features of all pictures, in the rows' order.
+
+    Raises:
+        RequestError: A prompt has another number of image tokens than its pictures became.
+    """
+    encoded = host.vision.encode([row.job.pictures for row in rows])
+    for row, own in zip(rows, encoded, strict=True):
+        assert row.job.prompt is not None
+        tokens = sum(features.count for features in own)
+        # The model itself compares the whole batch's, where two wrongs make a right.
+        if tokens != row.job.prompt.image_tokens:
+            raise host.lost(
+                len(own), f"{tokens} visual tokens for {row.job.prompt.image_tokens} image tokens"
+            )
+    return [features for own in encoded for features in own]
 
 
 @contextmanager

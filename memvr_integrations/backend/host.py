@@ -12,6 +12,7 @@ from torch import Tensor
 
 from memvr_integrations.backend.constraint import Constraint, Dictation, Grammars
 from memvr_integrations.backend.conversation import plain_messages, without_system
+from memvr_integrations.backend.formats import FORMATS
 from memvr_integrations.backend.jobs import Job, Prompt
 from memvr_integrations.backend.loading import LoadedModel, context_window
 from memvr_integrations.backend.vision import FeatureCache, VisionEncoder
@@ -36,20 +37,22 @@ class Host:
         self.model, self.processor, self.row = loaded.model, loaded.processor, loaded.row
         self.name = loaded.name
         self.tokenizer: PreTrainedTokenizerBase = self.processor.tokenizer
-        own, tokenizers = self.processor.chat_template, self.tokenizer.chat_template
-        # A processor does not look into its tokenizer by itself.
-        self._template = tokenizers if not own and isinstance(tokenizers, str) else None
-        if not (own or self._template):
+        # None is the processor's own; it does not look into its tokenizer by itself.
+        self._template = None if self.processor.chat_template else self._other_template()
+        if not (self.processor.chat_template or self._template):
             raise UnsupportedModelError(
                 f"{self.name} has no chat template, so messages can't become a prompt. Choose an "
                 "instruction-tuned checkpoint."
             )
-        self.vision = VisionEncoder(self.model, self.processor, cache)
+        self.vision = VisionEncoder(self.model, self._shown, cache)
         text = self.model.config.get_text_config()
         self.context = context_window(self.model.config)
         self.layers = int(text.num_hidden_layers)
         self.image_token = self._image_token()
-        self._placeholder = str(self.tokenizer.convert_ids_to_tokens(self.image_token))
+        token = str(self.tokenizer.convert_ids_to_tokens(self.image_token))
+        # What stands for a whole picture, and what one visual token is: often the same.
+        self._placeholder = getattr(self.processor, "image_token", None) or token
+        self._reserved = {self._placeholder, token}
         self.end_tokens = self._end_tokens()
         self.pad = self._pad()
         self.grammars = Grammars(
@@ -114,8 +117,15 @@ class Host:
         ids = encoded["input_ids"]
         image_tokens = int((ids == self.image_token).sum())
         if bool(image_tokens) != bool(job.pictures):
-            raise self._lost(len(job.pictures), f"{image_tokens} image tokens")
+            raise self.lost(len(job.pictures), f"{image_tokens} image tokens")
         return Prompt(inputs=_text_side(encoded, ids), image_tokens=image_tokens)
+
+    def lost(self, pictures: int, became: str) -> RequestError:
+        """The error for pictures that a prompt does not show as it should."""
+        return RequestError(
+            f"{pictures} image(s) became {became}: {self.name}'s chat template does not place "
+            "images where this request has them. Put the images into user messages."
+        )
 
     def spellings(self, text: str) -> list[tuple[int, ...]]:
         """The ways in which an answer may begin with a text: with and without a blank before it."""
@@ -136,6 +146,12 @@ class Host:
         if job.grammar is None:
             return None
         return self.grammars.start(job.grammar, self.limit(job, prompt))
+
+    def _shown(self, images: Sequence[PIL.Image.Image]) -> Mapping[str, Tensor]:
+        """What the processor makes of pictures in a prompt: pixels, and how they are cut."""
+        shown: list[dict[str, object]] = [{"type": "image", "image": image} for image in images]
+        content = [*shown, {"type": "text", "text": "?"}]
+        return self._tokenise([{"role": "user", "content": content}], len(images))
 
     def _conversation(self, messages: Sequence[Message], job: Job) -> list[dict[str, object]]:
         known = iter(job.pictures)
@@ -176,9 +192,9 @@ class Host:
         )
         try:
             placed = str(render(tokenize=False)).count(self._placeholder)
-            # A family may write another placeholder than the token it becomes: none is no proof.
+            # A template may write what no attribute of its processor says: none is no proof.
             if placed and placed != pictures:
-                raise self._lost(pictures, f"{placed} in the prompt")
+                raise self.lost(pictures, f"{placed} in the prompt")
             encoded: Mapping[str, Tensor] = render(
                 tokenize=True, return_dict=True, return_tensors="pt"
             )  # type: ignore[assignment]
@@ -191,16 +207,11 @@ class Host:
             ) from error
         return encoded
 
-    def _lost(self, pictures: int, became: str) -> RequestError:
-        return RequestError(
-            f"{pictures} image(s) became {became}: {self.name}'s chat template does not place "
-            "images where this request has them. Put the images into user messages."
-        )
-
     def _harmless(self, text: str) -> str:
-        if self._placeholder in text:
+        reserved = next((token for token in self._reserved if token in text), None)
+        if reserved is not None:
             raise RequestError(
-                f"A message's text holds {self._placeholder!r}, which {self.name} takes for an "
+                f"A message's text holds {reserved!r}, which {self.name} takes for an "
                 "image. Remove it from the text and pass the picture as Image(...)."
             )
         try:
@@ -211,6 +222,13 @@ class Host:
                 "not UTF-8 when it was read. Decode it anew with its own encoding."
             ) from None
         return text
+
+    def _other_template(self) -> str | None:
+        """The prompt format of a processor that has none."""
+        tokenizers = self.tokenizer.chat_template
+        if isinstance(tokenizers, str) and tokenizers:
+            return tokenizers
+        return FORMATS.get(self.model.config.model_type)
 
     def _image_token(self) -> int:
         config = self.model.config
@@ -236,10 +254,14 @@ class Host:
 
 
 def _text_side(encoded: Mapping[str, Tensor], ids: Tensor) -> dict[str, Tensor]:
-    """What the decoder needs; pixels stay behind, their features come from the cache."""
+    """What the decoder needs; pixels stay behind, their features come from the cache.
+
+    So do the labels that PaliGemma's processor writes for training: its attention would differ.
+    """
     return {
         name: value
         for name, value in encoded.items()
         if isinstance(value, torch.Tensor)
+        and name != "labels"
         and (value.shape == ids.shape or name.endswith("grid_thw"))
     }

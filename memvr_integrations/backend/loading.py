@@ -22,7 +22,6 @@ from transformers import (
     MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
     AutoConfig,
     AutoModelForImageTextToText,
-    AutoProcessor,
     BitsAndBytesConfig,
     PretrainedConfig,
     PreTrainedModel,
@@ -37,6 +36,7 @@ from memvr_integrations.backend.catalog import (
     has_weights,
     similar,
 )
+from memvr_integrations.backend.processors import load_processor
 from memvr_integrations.errors import (
     ConfigError,
     MemoryExhaustedError,
@@ -152,9 +152,7 @@ def load_model(name: str | Path, config: LoadConfig) -> LoadedModel:
                 f"{name} is a {settings.model_type!r} model, which transformers does not run from "
                 "image and text to text. Choose a vision-language model."
             )
-        processor = AutoProcessor.from_pretrained(
-            source, revision=revision, trust_remote_code=False
-        )
+        processor = load_processor(source, revision, settings)
         model = AutoModelForImageTextToText.from_pretrained(
             source,
             revision=revision,

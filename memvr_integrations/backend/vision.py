@@ -2,25 +2,38 @@
 
 import inspect
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import PIL.Image
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel, ProcessorMixin
+from transformers import PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
+from memvr_integrations.backend.jobs import Picture
 from memvr_integrations.errors import UnsupportedModelError
+
+Prepare: TypeAlias = Callable[[Sequence[PIL.Image.Image]], Mapping[str, Tensor]]
 
 
 @dataclass(frozen=True)
 class Features:
-    """What one picture became: visual tokens, a tensor a tile; per layer those of deepstack."""
+    """What one picture became.
+
+    `tokens` holds a tensor (tokens, dim) an image or tile; or, where a family has all of them in
+    one tensor and wants them so, just that one (`stacked`). `deepstack` has them layer by layer.
+    """
 
     tokens: list[Tensor]
     deepstack: list[list[Tensor]]
-    stacked: bool  # whether the family has the tiles in one tensor, and wants them so
+    stacked: bool
+
+    @property
+    def count(self) -> int:
+        """How many visual tokens the prompt must have for it."""
+        return sum(tensor.shape[:-1].numel() for tensor in self.tokens)
 
     @property
     def nbytes(self) -> int:
@@ -56,52 +69,56 @@ class FeatureCache:
 
 
 class VisionEncoder:
-    """Turns pictures into what the decoder reads, each distinct one once."""
+    """Turns pictures into what the decoder reads, each distinct one once.
 
-    def __init__(
-        self, model: PreTrainedModel, processor: ProcessorMixin, cache: FeatureCache
-    ) -> None:
-        self._model, self._cache = model, cache
-        self._processor = processor.image_processor
-        encode = model.base_model.get_image_features
-        self._encode: Callable[..., BaseModelOutputWithPooling] = encode  # type: ignore[assignment]
+    `prepare` gives what the family's processor makes of pictures that stand in one prompt.
+    """
+
+    def __init__(self, model: PreTrainedModel, prepare: Prepare, cache: FeatureCache) -> None:
+        self._model, self._prepare, self._cache = model, prepare, cache
+        encode = getattr(model.base_model, "get_image_features", None)
+        if encode is None:
+            raise UnsupportedModelError(
+                f"{type(model).__name__} has no get_image_features: its images don't become tokens "
+                "of the prompt. Choose a model like LLaVA, Qwen-VL or SmolVLM."
+            )
+        self._encode: Callable[..., BaseModelOutputWithPooling] = encode
         self._accepted = set(inspect.signature(self._encode).parameters)
+        # LLaVA-OneVision looks closer at a picture that is alone in its prompt.
+        self._company_counts = "batch_num_images" in self._accepted
         self.encoded = 0
 
     def release(self) -> None:
         """Let go of the model and of all features; the count stays."""
-        del self._model, self._cache, self._processor, self._encode
+        del self._model, self._cache, self._prepare, self._encode
 
-    def encode(
-        self, pictures: Sequence[PIL.Image.Image], hashes: Sequence[str]
-    ) -> BaseModelOutputWithPooling:
-        """All pictures' features, in order, as `generate(mm_encoder_outputs=...)` takes them."""
-        distinct = dict(zip(hashes, pictures, strict=True))
-        known = {key: self._one(picture, key) for key, picture in distinct.items()}
-        found = [known[key] for key in hashes]
-        tiles = _flat(features.tokens for features in found)
-        joined = BaseModelOutputWithPooling()
-        joined["pooler_output"] = torch.stack(tiles) if found[0].stacked else tiles
-        if found[0].deepstack:
-            layers = zip(*(features.deepstack for features in found), strict=True)
-            joined["deepstack_features"] = [_flat(layer) for layer in layers]
-        return joined
+    def encode(self, prompts: Sequence[Sequence[Picture]]) -> list[list[Features]]:
+        """Every prompt's pictures' features, in order."""
+        # Kept outside of the cache too, which may have no room for them.
+        known: dict[str, Features] = {}
+        return [
+            [self._one(picture, len(pictures) > 1, known) for picture in pictures]
+            for pictures in prompts
+        ]
 
-    def _one(self, picture: PIL.Image.Image, key: str) -> Features:
-        features = self._cache.get(key)
+    def _one(self, picture: Picture, in_company: bool, known: dict[str, Features]) -> Features:
+        in_company = in_company and self._company_counts
+        key = picture.hash + " in company" * in_company
+        features = known.get(key) or self._cache.get(key)
         if features is None:
-            features = self._run(picture)
+            features = self._run(picture.image, 2 if in_company else 1)
             self.encoded += 1
             self._cache.put(key, features)
+        known[key] = features
         return features
 
     @torch.inference_mode()
-    def _run(self, picture: PIL.Image.Image) -> Features:
-        inputs = self._processor(images=[picture], return_tensors="pt")
+    def _run(self, picture: PIL.Image.Image, copies: int) -> Features:
+        """Encode a picture that stands `copies` times in its prompt."""
         dtype, device = self._model.dtype, self._model.device
         known = {
             name: value.to(device, dtype) if value.is_floating_point() else value.to(device)
-            for name, value in inputs.items()
+            for name, value in self._prepare([picture] * copies).items()
             if name in self._accepted
         }
         output = self._encode(**known, return_dict=True)
@@ -112,10 +129,27 @@ class VisionEncoder:
             )
         deepstack = getattr(output, "deepstack_features", None) or []
         return Features(
-            list(output.pooler_output),
-            [list(layer) for layer in deepstack],
+            _first(output.pooler_output, copies),
+            [_first(layer, copies) for layer in deepstack],
             stacked=isinstance(output.pooler_output, Tensor),
         )
+
+
+def join(found: Sequence[Features]) -> BaseModelOutputWithPooling:
+    """All pictures of a batch as `generate(mm_encoder_outputs=...)` takes them."""
+    tokens = _flat(features.tokens for features in found)
+    joined = BaseModelOutputWithPooling()
+    joined["pooler_output"] = torch.cat(tokens) if found[0].stacked else tokens
+    if found[0].deepstack:
+        layers = zip(*(features.deepstack for features in found), strict=True)
+        joined["deepstack_features"] = [_flat(layer) for layer in layers]
+    return joined
+
+
+def _first(encoded: Tensor | Sequence[Tensor], copies: int) -> list[Tensor]:
+    """The first of several copies' share."""
+    share = len(encoded) // copies
+    return [encoded[:share]] if isinstance(encoded, Tensor) else list(encoded[:share])
 
 
 def _flat(parts: Iterable[Iterable[Tensor]]) -> list[Tensor]:

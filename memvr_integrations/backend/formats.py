@@ -1,0 +1,17 @@
+"""Prompt formats of families whose checkpoints bring no chat template, by model type."""
+
+# One picture or several, then one question; the processor adds what stands between and behind.
+_PALIGEMMA = (
+    "{% if messages | length != 1 or messages[0]['role'] != 'user' %}"
+    "{{ raise_exception('PaliGemma answers one question: send a single user message') }}"
+    "{% endif %}"
+    "{% set parts = messages[0]['content'] %}"
+    "{% set pictures = parts | selectattr('type', 'equalto', 'image') | list %}"
+    "{% if not pictures %}"
+    "{{ raise_exception('PaliGemma answers about pictures: send one with the question') }}"
+    "{% endif %}"
+    "{{ '<image>' * (pictures | length) }}"
+    "{{ parts | selectattr('type', 'equalto', 'text') | map(attribute='text') | join('\n') }}"
+)
+
+FORMATS = {"paligemma": _PALIGEMMA}

@@ -1,0 +1,488 @@
+"""Every family of vision-language models, tiny and random, as folders like published checkpoints.
+
+Prompt formats and files have the structure of the published ones; weights and vocabulary are ours.
+"""
+
+import copy
+import functools
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+import transformers
+from transformers import AutoModelForImageTextToText, PreTrainedTokenizerFast
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+from memvr_integrations.bundled.model import build_tokenizer
+
+LAYERS = 6
+SIDE = 28  # of the square that towers with a fixed input read: 4 x 4 patches of 7 pixels
+TEXT = {
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": LAYERS,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 8,
+    "max_position_embeddings": 1024,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+    "pad_token_id": 0,
+}
+VISION = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2}
+PATCHES = VISION | {"num_attention_heads": 2, "image_size": SIDE, "patch_size": 7}
+CLIP = PATCHES | {"model_type": "clip_vision_model"}
+SIGLIP = PATCHES | {"model_type": "siglip_vision_model", "vision_use_head": False}
+PIXTRAL = PATCHES | {"model_type": "pixtral", "image_size": 56, "head_dim": 8}
+GRID = {"depth": 2, "num_heads": 2, "patch_size": 4, "spatial_merge_size": 2}
+WIDE_GRID = GRID | {"hidden_size": 16, "intermediate_size": 32, "out_hidden_size": 32}
+MROPE = {"rope_type": "default", "mrope_section": [1, 1, 2], "rope_theta": 1e4}
+EXPERTS = {"num_experts_per_tok": 2, "moe_intermediate_size": 16}
+FIXED = {"size": {"height": SIDE, "width": SIDE}}
+ANYRES = {"image_grid_pinpoints": [[SIDE, 2 * SIDE], [2 * SIDE, SIDE], [2 * SIDE, 2 * SIDE]]}
+FLEXIBLE = {"patch_size": 4, "merge_size": 2, "size": {"shortest_edge": 64, "longest_edge": 1024}}
+
+
+def turns(image: str, begin: str, end: str, answer: str, *, start: str = "") -> str:
+    """A chat template: `begin` holds ROLE; a part that is an image becomes `image`."""
+    before, after = begin.split("ROLE")
+    return (
+        f"{start}{{% for message in messages %}}{before}{{{{ message['role'] }}}}{after}"
+        f"{{% for part in message['content'] %}}{{% if part['type'] == 'image' %}}{image}"
+        f"{{% else %}}{{{{ part['text'] }}}}{{% endif %}}{{% endfor %}}{end}{{% endfor %}}"
+        f"{{% if add_generation_prompt %}}{answer}{{% endif %}}"
+    )
+
+
+def chatml(image: str) -> str:
+    return turns(image, "<|im_start|>ROLE\n", "<|im_end|>\n", "<|im_start|>assistant\n")
+
+
+VICUNA = turns("<image>\n", "ROLE: ", " ", "ASSISTANT:")
+QWEN = chatml("<|vision_start|><|image_pad|><|vision_end|>")
+GLM = turns(
+    "<|begin_of_image|><|image|><|end_of_image|>",
+    "<|ROLE|>\n",
+    "",
+    "<|assistant|>\n",
+    start="[gMASK]<sop>",
+)
+MISTRAL = turns("[IMG]", "[INST]<ROLE>", "[/INST]", "", start="<s>")
+TILED = turns("<image>", "ROLE:", "<end_of_utterance>\n", "Assistant:", start="<|im_start|>")
+GEMMA = turns(
+    "<start_of_image>",
+    "<start_of_turn>ROLE\n",
+    "<end_of_turn>\n",
+    "<start_of_turn>model\n",
+    start="<s>",
+)
+COHERE = turns("<image>", "<|TURN|><|ROLE|>", "<|END|>", "<|TURN|><|CHATBOT|>", start="<s>")
+
+QWEN_TOKENS = {
+    "image_token": "<|image_pad|>",
+    "video_token": "<|video_pad|>",
+    "vision_start_token": "<|vision_start|>",
+    "vision_end_token": "<|vision_end|>",
+}
+QWEN_IDS = {f"{name}_id": name for name in QWEN_TOKENS}
+GLM_TOKENS = {
+    "image_token": "<|image|>",
+    "video_token": "<|video|>",
+    "image_start_token": "<|begin_of_image|>",
+    "image_end_token": "<|end_of_image|>",
+    "video_start_token": "<|begin_of_video|>",
+    "video_end_token": "<|end_of_video|>",
+}
+GLM_IDS = {f"{name}_id": name for name in GLM_TOKENS}
+PIXTRAL_TOKENS = {
+    "image_token": "[IMG]",
+    "image_break_token": "[IMG_BREAK]",
+    "image_end_token": "[IMG_END]",
+}
+TILE_TOKENS = [
+    "<fake_token_around_image>",
+    "<end_of_utterance>",
+    "<global-img>",
+    *[f"<row_{row}_col_{column}>" for row in range(1, 7) for column in range(1, 7)],
+]
+GEMMA_TOKENS = {
+    "boi_token": "<start_of_image>",
+    "eoi_token": "<end_of_image>",
+    "image_token": "<image_soft_token>",
+}
+INTERN_TOKENS = {
+    "start_image_token": "<img>",
+    "end_image_token": "</img>",
+    "context_image_token": "<IMG_CONTEXT>",
+    "video_token": "<video>",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """How a family's tiny checkpoint is made, and what is known about it.
+
+    `ids` are fields of the configuration, by the name of the token that each is the id of. `square`
+    and `wide` are the visual tokens of the two pictures of the tests, `both` those of the two in
+    one prompt.
+    """
+
+    config: dict[str, object]
+    ids: dict[str, str]
+    tokens: dict[str, str]
+    images: str
+    reads: dict[str, object]
+    processor: str
+    template: str | None
+    square: int
+    wide: int
+    model_type: str = ""
+    more_tokens: list[str] = field(default_factory=list)
+    settings: dict[str, object] = field(default_factory=dict)
+    both: int = 0
+    text_alone: bool = True
+
+    def save(self, name: str, folder: Path) -> Path:
+        """Write the checkpoint."""
+        tokenizer = make_tokenizer(self.tokens, self.more_tokens)
+        named = {
+            key: tokenizer.convert_tokens_to_ids(self.tokens[token])
+            for key, token in self.ids.items()
+        }
+        config = copy.deepcopy(self.config)
+        config["text_config"]["vocab_size"] = len(tokenizer)  # type: ignore[index]
+        settings = CONFIG_MAPPING[self.model_type or name](**config, **named)
+        make_model(settings).save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        images = getattr(transformers, f"{self.images}Pil")(**self.reads)
+        read = json.loads(images.to_json_string()) | {
+            "image_processor_type": f"{self.images}Fast",
+            "processor_class": self.processor,
+        }
+        (folder / "preprocessor_config.json").write_text(json.dumps(read))
+        (folder / "processor_config.json").write_text(
+            json.dumps(self.settings | {"processor_class": self.processor})
+        )
+        if self.template is not None:
+            (folder / "chat_template.jinja").write_text(self.template)
+        return folder
+
+
+@functools.cache
+def base_tokenizer() -> PreTrainedTokenizerFast:
+    return build_tokenizer()
+
+
+def make_tokenizer(named: dict[str, str], more: list[str]) -> PreTrainedTokenizerFast:
+    made = PreTrainedTokenizerFast(
+        tokenizer_object=copy.deepcopy(base_tokenizer().backend_tokenizer),
+        bos_token="<s>",
+        eos_token="</s>",
+        pad_token="<pad>",
+        extra_special_tokens=named,
+    )
+    made.add_special_tokens({"additional_special_tokens": [*named.values(), *more]})
+    return made
+
+
+def make_model(settings: transformers.PretrainedConfig) -> transformers.PreTrainedModel:
+    """Random weights, large enough in the decoder for it to be unsure by turns."""
+    torch.manual_seed(0)
+    model = AutoModelForImageTextToText.from_config(settings).eval()
+    random = torch.Generator().manual_seed(7)
+    tower = ("vision", "visual", "projector", "connector", "merger", "embed_tokens")
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if "lm_head" in name or "embed_tokens" in name:
+                weight.normal_(0, 0.5, generator=random)
+            elif weight.ndim >= 2 and not any(part in name for part in tower):
+                weight.normal_(0, 0.3, generator=random)
+            elif weight.ndim >= 2:
+                weight.normal_(0, 0.2, generator=random)
+    model.generation_config.eos_token_id = None
+    return model
+
+
+def text(**more: object) -> dict[str, object]:
+    return TEXT | more
+
+
+def qwen(vision: dict[str, object], rope: dict[str, object], **more: object) -> dict[str, object]:
+    return {
+        "text_config": text(rope_parameters=MROPE | rope, **more),
+        "vision_config": vision,
+        "tie_word_embeddings": False,
+    }
+
+
+def qwen_family(processor: str, config: dict[str, object], **more: object) -> Family:
+    return Family(
+        config=config,
+        ids=QWEN_IDS,
+        tokens=QWEN_TOKENS,
+        more_tokens=["<|im_start|>", "<|im_end|>"],
+        images="Qwen2VLImageProcessor",
+        reads=FLEXIBLE,
+        processor=processor,
+        template=QWEN,
+        square=16,
+        wide=10,
+        **more,  # type: ignore[arg-type]
+    )
+
+
+# GLM counts a picture's pixels twice, as the two frames that it becomes.
+GLM_FLEXIBLE = FLEXIBLE | {"size": {"shortest_edge": 64, "longest_edge": 2048}}
+
+
+def glm_family(processor: str, images: str, config: dict[str, object], **more: object) -> Family:
+    return Family(
+        config=config,
+        ids=GLM_IDS,
+        tokens=GLM_TOKENS,
+        more_tokens=["[gMASK]", "<sop>", "<|user|>", "<|assistant|>", "<|system|>"],
+        images=images,
+        reads=GLM_FLEXIBLE,
+        processor=processor,
+        template=GLM,
+        square=16,
+        wide=10,
+        **more,  # type: ignore[arg-type]
+    )
+
+
+QWEN3_TOWER = WIDE_GRID | {"deepstack_visual_indexes": [0, 1], "num_position_embeddings": 64}
+GLM_TOWER = WIDE_GRID | {"image_size": 32}
+GLM_ROPE = {"partial_rotary_factor": 1.0}
+LLAVA_SETTINGS = {
+    "patch_size": 7,
+    "vision_feature_select_strategy": "default",
+    "num_additional_image_tokens": 1,
+}
+CROPPED = {
+    "size": {"shortest_edge": SIDE},
+    "crop_size": {"height": SIDE, "width": SIDE},
+}
+TILES = {"size": {"longest_edge": 2 * SIDE}, "max_image_size": {"longest_edge": SIDE}}
+TILED_CONFIG = {
+    "text_config": text(model_type="llama"),
+    "vision_config": PATCHES,
+    "scale_factor": 2,
+}
+
+FAMILIES: dict[str, Family] = {
+    "llava": Family(
+        config={
+            "vision_config": CLIP,
+            "text_config": text(model_type="llama"),
+            "image_seq_length": 16,
+        },
+        ids={"image_token_index": "image_token"},
+        tokens={"image_token": "<image>"},
+        images="CLIPImageProcessor",
+        reads=CROPPED,
+        processor="LlavaProcessor",
+        settings=LLAVA_SETTINGS,
+        template=VICUNA,
+        square=16,
+        wide=16,
+    ),
+    "llava_next": Family(
+        config={"vision_config": CLIP, "text_config": text(model_type="mistral"), **ANYRES},
+        ids={"image_token_index": "image_token"},
+        tokens={"image_token": "<image>"},
+        images="LlavaNextImageProcessor",
+        reads=CROPPED | ANYRES,
+        processor="LlavaNextProcessor",
+        settings=LLAVA_SETTINGS,
+        template=VICUNA,
+        square=88,
+        wide=52,
+    ),
+    "llava_onevision": Family(
+        config={
+            "vision_config": SIGLIP,
+            "text_config": text(model_type="qwen2"),
+            "vision_feature_layer": -1,
+            "vision_feature_select_strategy": "full",
+            "vision_aspect_ratio": "anyres_max_9",
+            **ANYRES,
+        },
+        ids={"image_token_index": "image_token", "video_token_index": "video_token"},
+        tokens={"image_token": "<image>", "video_token": "<video>"},
+        more_tokens=["<|im_start|>", "<|im_end|>"],
+        images="LlavaOnevisionImageProcessor",
+        reads=FIXED | ANYRES,
+        processor="LlavaOnevisionProcessor",
+        settings={"num_image_tokens": 16, "vision_feature_select_strategy": "full"},
+        template=chatml("<image>\n"),
+        square=88,
+        wide=52,
+        both=34,
+    ),
+    "pixtral": Family(
+        model_type="llava",
+        config={
+            "vision_config": PIXTRAL,
+            "text_config": text(model_type="mistral"),
+            "vision_feature_layer": -1,
+            "vision_feature_select_strategy": "full",
+        },
+        ids={"image_token_index": "image_token"},
+        tokens=PIXTRAL_TOKENS,
+        more_tokens=["[INST]", "[/INST]"],
+        images="PixtralImageProcessor",
+        reads={"patch_size": {"height": 7, "width": 7}, "size": {"longest_edge": SIDE}},
+        processor="PixtralProcessor",
+        settings={"patch_size": 7},
+        template=MISTRAL,
+        square=16,
+        wide=8,
+    ),
+    "mistral3": Family(
+        config={
+            "vision_config": PIXTRAL,
+            "text_config": text(model_type="mistral"),
+            "spatial_merge_size": 2,
+        },
+        ids={"image_token_index": "image_token"},
+        tokens=PIXTRAL_TOKENS,
+        more_tokens=["[INST]", "[/INST]"],
+        images="PixtralImageProcessor",
+        reads={"patch_size": {"height": 7, "width": 7}, "size": {"longest_edge": 50}},
+        processor="PixtralProcessor",
+        settings={"patch_size": 7, "spatial_merge_size": 2},
+        template=MISTRAL,
+        square=16,
+        wide=8,
+    ),
+    "qwen2_vl": qwen_family(
+        "Qwen2VLProcessor",
+        qwen(GRID | {"embed_dim": 16, "hidden_size": 32, "mlp_ratio": 2}, {}),
+    ),
+    "qwen2_5_vl": qwen_family(
+        "Qwen2_5_VLProcessor",
+        qwen(WIDE_GRID | {"window_size": 16, "fullatt_block_indexes": [1]}, {}),
+    ),
+    "qwen3_vl": qwen_family("Qwen3VLProcessor", qwen(QWEN3_TOWER, {"mrope_interleaved": True})),
+    "qwen3_vl_moe": qwen_family(
+        "Qwen3VLProcessor",
+        qwen(QWEN3_TOWER, {"mrope_interleaved": True}, num_experts=4, **EXPERTS),
+    ),
+    "glm4v": glm_family("Glm4vProcessor", "Glm4vImageProcessor", qwen(GLM_TOWER, GLM_ROPE)),
+    "glm4v_moe": glm_family(
+        "Glm4vProcessor",
+        "Glm4vImageProcessor",
+        qwen(GLM_TOWER, GLM_ROPE, n_routed_experts=4, **EXPERTS),
+    ),
+    "glm46v": glm_family("Glm46VProcessor", "Glm46VImageProcessor", qwen(GLM_TOWER, GLM_ROPE)),
+    "internvl": Family(
+        config={
+            "vision_config": PATCHES | {"image_size": [SIDE, SIDE], "patch_size": [7, 7]},
+            "text_config": text(model_type="qwen2"),
+            "image_seq_length": 4,
+            "tie_word_embeddings": False,
+        },
+        ids={"image_token_id": "context_image_token"},
+        tokens=INTERN_TOKENS,
+        more_tokens=["<|im_start|>", "<|im_end|>"],
+        images="GotOcr2ImageProcessor",
+        reads=FIXED | {"max_patches": 4},
+        processor="InternVLProcessor",
+        settings={"image_seq_length": 4},
+        template=chatml("<IMG_CONTEXT>\n"),
+        square=20,
+        wide=12,
+    ),
+    "gemma3": Family(
+        config={
+            "vision_config": SIGLIP,
+            "text_config": text(sliding_window=16),
+            "mm_tokens_per_image": 4,
+            "tie_word_embeddings": False,
+        },
+        ids={
+            "boi_token_index": "boi_token",
+            "eoi_token_index": "eoi_token",
+            "image_token_index": "image_token",
+        },
+        tokens=GEMMA_TOKENS,
+        more_tokens=["<start_of_turn>", "<end_of_turn>"],
+        images="Gemma3ImageProcessor",
+        reads=FIXED,
+        processor="Gemma3Processor",
+        settings={"image_seq_length": 4},
+        template=GEMMA,
+        square=4,
+        wide=4,
+    ),
+    "idefics3": Family(
+        config=TILED_CONFIG,
+        ids={"image_token_id": "image_token"},
+        tokens={"image_token": "<image>"},
+        more_tokens=[*TILE_TOKENS, "<|im_start|>"],
+        images="Idefics3ImageProcessor",
+        reads=TILES,
+        processor="Idefics3Processor",
+        settings={"image_seq_len": 4},
+        template=TILED,
+        square=20,
+        wide=12,
+    ),
+    "smolvlm": Family(
+        config=TILED_CONFIG,
+        ids={"image_token_id": "image_token"},
+        tokens={"image_token": "<image>", "video_token": "<video>"},
+        more_tokens=[*TILE_TOKENS, "<|im_start|>"],
+        images="SmolVLMImageProcessor",
+        reads=TILES,
+        processor="SmolVLMProcessor",
+        settings={"image_seq_len": 4},
+        template=TILED,
+        square=20,
+        wide=12,
+    ),
+    "paligemma": Family(
+        config={
+            "vision_config": SIGLIP | {"projection_dim": 32},
+            "text_config": text(model_type="gemma"),
+            "projection_dim": 32,
+            "hidden_size": 32,
+            "tie_word_embeddings": False,
+        },
+        ids={"image_token_index": "image_token"},
+        tokens={"image_token": "<image>"},
+        images="SiglipImageProcessor",
+        reads=FIXED | {"image_seq_length": 16},
+        processor="PaliGemmaProcessor",
+        template=None,
+        square=16,
+        wide=16,
+        text_alone=False,
+    ),
+    "aya_vision": Family(
+        config={
+            "vision_config": SIGLIP,
+            "text_config": text(model_type="cohere2", sliding_window=16),
+            "tie_word_embeddings": False,
+        },
+        ids={"image_token_index": "img_patch_token"},
+        tokens={
+            "image_token": "<image>",
+            "img_patch_token": "<|IMG_PATCH|>",
+            "start_of_img_token": "<|START_OF_IMG|>",
+            "end_of_img_token": "<|END_OF_IMG|>",
+            "tile_token": "TILE",
+            "tile_global_token": "TILE_GLOBAL",
+        },
+        more_tokens=["<|TURN|>", "<|END|>", "<|CHATBOT|>"],
+        images="GotOcr2ImageProcessor",
+        reads=FIXED | {"max_patches": 4, "crop_to_patches": True},
+        processor="AyaVisionProcessor",
+        settings={"patch_size": 7, "img_size": SIDE, "downsample_factor": 2},
+        template=COHERE,
+        square=20,
+        wide=12,
+    ),
+}
