@@ -108,7 +108,12 @@ def ask(
             sampling = SamplingParams(max_tokens=max_tokens, temperature=temperature, seed=seed)
             interactive = sys.stderr.isatty()
             backend = Backend.load(
-                model, device=device, dtype=dtype, quantization=quantization, progress=interactive
+                model,
+                device=device,
+                dtype=dtype,
+                quantization=quantization,
+                memvr=not no_memvr,
+                progress=interactive,
             )
         with backend:
             config = None if no_memvr else _changed(backend.preset, changes)

@@ -16,7 +16,7 @@ from transformers import (
 from memvr_integrations.backend.answer import AnswerText
 from memvr_integrations.backend.host import Host
 from memvr_integrations.backend.jobs import Row
-from memvr_integrations.backend.vision import Features, join
+from memvr_integrations.backend.vision import Features, VisionEncoder, join
 from memvr_integrations.memvr import Trace, layer_entropy, retracing
 from memvr_integrations.types import TokenRecord
 
@@ -28,10 +28,7 @@ def run_batch(host: Host, rows: Sequence[Row]) -> None:
         row.begin(AnswerText(host.tokenizer, row.job.request.sampling.stop))
         assert row.job.prompt is not None
         row.restart(host.constraint(row.job, row.job.prompt))
-    inputs = _pad(host, rows)
-    features = _features(host, rows)
-    if features:
-        inputs["mm_encoder_outputs"] = {"image": join(features)}  # type: ignore[assignment]
+    inputs = _inputs(host, rows)
     with _armed(host, rows) as trace, _own_defaults(host):
         run = _Run(host, rows, trace)
         generate: Callable[..., Tensor] = host.model.generate  # type: ignore[assignment]
@@ -44,6 +41,7 @@ def run_batch(host: Host, rows: Sequence[Row]) -> None:
                 repetition_penalty=1.0,
                 pad_token_id=host.pad,
                 eos_token_id=sorted(host.end_tokens) or None,
+                decoder_start_token_id=host.decoder_start,
                 use_cache=True,
             ),
             logits_processor=LogitsProcessorList([_Choose(run)]),
@@ -51,13 +49,30 @@ def run_batch(host: Host, rows: Sequence[Row]) -> None:
         )
 
 
-def _features(host: Host, rows: Sequence[Row]) -> list[Features]:
+def _inputs(host: Host, rows: Sequence[Row]) -> dict[str, Tensor]:
+    """What the model reads: prompts in one batch, and their pictures."""
+    if host.vision is None:
+        [prompt] = [row.job.prompt for row in rows if row.job.prompt is not None]
+        return {
+            name: value.to(
+                host.model.device, host.model.dtype if value.is_floating_point() else None
+            )
+            for name, value in prompt.inputs.items()
+        }
+    inputs = _pad(host, rows)
+    features = _features(host.vision, host, rows)
+    if features:
+        inputs["mm_encoder_outputs"] = {"image": join(features)}  # type: ignore[assignment]
+    return inputs
+
+
+def _features(vision: VisionEncoder, host: Host, rows: Sequence[Row]) -> list[Features]:
     """The features of all pictures, in the rows' order.
 
     Raises:
         RequestError: A prompt has another number of image tokens than its pictures became.
     """
-    encoded = host.vision.encode([row.job.pictures for row in rows])
+    encoded = vision.encode([row.job.pictures for row in rows])
     for row, own in zip(rows, encoded, strict=True):
         assert row.job.prompt is not None
         tokens = sum(features.count for features in own)

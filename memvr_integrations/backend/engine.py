@@ -70,6 +70,7 @@ class Backend:
         quantization: Quantization | None = None,
         attention: str | None = None,
         revision: str | None = None,
+        memvr: bool | None = True,
         progress: bool = True,
         images: ImagePolicy | None = None,
         queueing: QueueConfig | None = None,
@@ -83,7 +84,8 @@ class Backend:
         Raises:
             ModelNotFoundError: Nothing is called so, or the hub can't be reached.
             ModelLoadError: It is there but could not be loaded.
-            UnsupportedModelError: It does not read images and write text, or has no chat template.
+            UnsupportedModelError: It does not read images and write text, has no chat template, or
+                MemVR can't attach to it; with `memvr=None` it decodes plainly then.
         """
         config = LoadConfig(
             device=device,
@@ -91,6 +93,7 @@ class Backend:
             quantization=quantization,
             attention=attention,
             revision=revision,
+            memvr=memvr,
             progress=progress,
         )
         return cls(
@@ -140,7 +143,7 @@ class Backend:
     @property
     def images_encoded(self) -> int:
         """How many pictures went through the vision tower so far; a cached one doesn't."""
-        return self._host.vision.encoded
+        return self._host.vision.encoded if self._host.vision is not None else 0
 
     def generate(self, requests: Request | Sequence[Request]) -> list[Completion]:
         """Answer all requests, together where they fit; the first failure is raised.
@@ -336,6 +339,8 @@ class Backend:
 
     def _config(self, request: Request) -> MemVRConfig | None:
         asked = request.memvr
+        if self._host.unsupported is not None and asked is not None and asked is not False:
+            raise self._host.unsupported
         if isinstance(asked, MemVRConfig):
             return asked
         if isinstance(asked, Mapping):

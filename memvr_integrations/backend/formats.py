@@ -14,4 +14,23 @@ _PALIGEMMA = (
     "{{ parts | selectattr('type', 'equalto', 'text') | map(attribute='text') | join('\n') }}"
 )
 
-FORMATS = {"paligemma": _PALIGEMMA}
+# One picture and one question, which the processor puts behind the picture by itself.
+_SINGLE = (
+    "{{% if messages | length != 1 or messages[0]['role'] != 'user' %}}"
+    "{{{{ raise_exception('{name} answers one question: send a single user message') }}}}"
+    "{{% endif %}}"
+    "{{% set parts = messages[0]['content'] %}}"
+    "{{% if parts | selectattr('type', 'equalto', 'image') | list | length != 1 %}}"
+    "{{{{ raise_exception('{name} answers about one picture: send one with the question') }}}}"
+    "{{% endif %}}"
+    "{before}"
+    "{{{{ parts | selectattr('type', 'equalto', 'text') | map(attribute='text') | join('\n') }}}}"
+    "{behind}"
+)
+
+FORMATS = {
+    "paligemma": _PALIGEMMA,
+    "blip-2": _SINGLE.format(name="BLIP-2", before="Question: ", behind=" Answer:"),
+    "instructblip": _SINGLE.format(name="InstructBLIP", before="", behind=""),
+    "florence2": _SINGLE.format(name="Florence-2", before="", behind=""),
+}

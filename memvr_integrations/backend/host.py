@@ -24,10 +24,11 @@ from memvr_integrations.errors import (
     UnsupportedModelError,
 )
 from memvr_integrations.memvr import MemVRConfig
+from memvr_integrations.memvr.anatomy import find_anatomy
 from memvr_integrations.types import Image, Message
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
 class Host:
@@ -44,16 +45,20 @@ class Host:
                 f"{self.name} has no chat template, so messages can't become a prompt. Choose an "
                 "instruction-tuned checkpoint."
             )
-        self.vision = VisionEncoder(self.model, self._shown, cache)
+        # Why MemVR can't attach to this model, which then decodes plainly, a row at a time.
+        self.unsupported = _unsupported(self.model)
+        self.vision = None if self.unsupported else VisionEncoder(self.model, self._shown, cache)
         text = self.model.config.get_text_config()
         self.context = context_window(self.model.config)
         self.layers = int(text.num_hidden_layers)
         self.image_token = self._image_token()
         token = str(self.tokenizer.convert_ids_to_tokens(self.image_token))
         # What stands for a whole picture, and what one visual token is: often the same.
-        self._placeholder = getattr(self.processor, "image_token", None) or token
+        self._placeholder = str(getattr(self.processor, "image_token", None) or token)
         self._reserved = {self._placeholder, token}
         self.end_tokens = self._end_tokens()
+        # With which an encoder-decoder begins; the others have none.
+        self.decoder_start: int | None = self.model.generation_config.decoder_start_token_id
         self.pad = self._pad()
         self.grammars = Grammars(
             self.tokenizer, vocabulary=int(text.vocab_size), ends=self.end_tokens
@@ -73,7 +78,8 @@ class Host:
 
     def release(self) -> None:
         """Let the model's memory go."""
-        self.vision.release()
+        if self.vision is not None:
+            self.vision.release()
         del self.model, self.processor, self.tokenizer
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
@@ -118,7 +124,9 @@ class Host:
         image_tokens = int((ids == self.image_token).sum())
         if bool(image_tokens) != bool(job.pictures):
             raise self.lost(len(job.pictures), f"{image_tokens} image tokens")
-        return Prompt(inputs=_text_side(encoded, ids), image_tokens=image_tokens)
+        # Who encodes its pictures itself needs all that its processor made of them.
+        inputs = dict(encoded) if self.vision is None else _text_side(encoded, ids)
+        return Prompt(inputs=inputs, image_tokens=image_tokens)
 
     def lost(self, pictures: int, became: str) -> RequestError:
         """The error for pictures that a prompt does not show as it should."""
@@ -251,6 +259,14 @@ class Host:
     def _pad(self) -> int:
         pad = self.tokenizer.pad_token_id
         return int(pad) if pad is not None else min(self.end_tokens, default=0)
+
+
+def _unsupported(model: "PreTrainedModel") -> UnsupportedModelError | None:
+    try:
+        find_anatomy(model)
+    except UnsupportedModelError as error:
+        return error
+    return None
 
 
 def _text_side(encoded: Mapping[str, Tensor], ids: Tensor) -> dict[str, Tensor]:

@@ -45,6 +45,7 @@ from memvr_integrations.errors import (
     ModelNotFoundError,
     UnsupportedModelError,
 )
+from memvr_integrations.memvr.anatomy import find_anatomy
 from memvr_integrations.models.conversion import RECORD, port_of
 
 Device: TypeAlias = Literal["auto", "cpu", "cuda", "mps"]
@@ -64,6 +65,10 @@ class LoadOptions(Protocol):
     attention: str | None
     revision: str | None
 
+    @property
+    def memvr(self) -> object:
+        """None and False mean plain decoding."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class LoadConfig:
@@ -73,7 +78,8 @@ class LoadConfig:
     CUDA (float16 on older cards), float16 on MPS, and on a CPU float32 for models below a billion
     weights, else bfloat16. `quantization` needs the extra `quant`. `attention` is an attention
     implementation of transformers ("sdpa", "eager", "flash_attention_2"); None leaves the choice
-    to it. `progress` shows a bar while weights load.
+    to it. `memvr=None` (or False) loads models that MemVR can't attach to as well, to be decoded
+    plainly. `progress` shows a bar while weights load.
     """
 
     device: Device | str = "auto"
@@ -81,6 +87,7 @@ class LoadConfig:
     quantization: Quantization | None = None
     attention: str | None = None
     revision: str | None = None
+    memvr: bool | None = True
     progress: bool = True
 
     @classmethod
@@ -96,6 +103,7 @@ class LoadConfig:
             quantization=model.quantization,
             attention=model.attention,
             revision=model.revision,
+            memvr=model.memvr not in (None, False),
         )
 
     def __post_init__(self) -> None:
@@ -152,6 +160,8 @@ def load_model(name: str | Path, config: LoadConfig) -> LoadedModel:
                 f"{name} is a {settings.model_type!r} model, which transformers does not run from "
                 "image and text to text. Choose a vision-language model."
             )
+        if config.memvr:
+            _check_anatomy(settings)
         processor = load_processor(source, revision, settings)
         model = AutoModelForImageTextToText.from_pretrained(
             source,
@@ -169,6 +179,12 @@ def load_model(name: str | Path, config: LoadConfig) -> LoadedModel:
     return LoadedModel(
         name=row.name if row else str(name), model=model.eval(), processor=processor, row=row
     )
+
+
+def _check_anatomy(settings: PretrainedConfig) -> None:
+    """Refuse before gigabytes are loaded, or fetched, what MemVR can't attach to."""
+    with torch.device("meta"):
+        find_anatomy(AutoModelForImageTextToText.from_config(settings))
 
 
 def _check_converted(source: str, revision: str | None) -> None:

@@ -12,7 +12,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self, TypeAlias
 
@@ -66,8 +66,10 @@ class Registry:
         """
         self._dropped.put(lease)
 
-    def acquire(self, key: _Key) -> Backend:
+    def acquire(self, key: _Key, *, memvr: bool | None = True) -> Backend:
         """The backend of a model, loaded if nobody has it yet; give it back with `release`.
+
+        With `memvr=None` it may be a model that MemVR can't attach to.
 
         Raises:
             BackendClosedError: This process was forked from one that had loaded a model.
@@ -91,7 +93,7 @@ class Registry:
         try:
             with entry.loading:  # others wait for the first one's loading
                 if entry.backend is None:
-                    entry.backend = self._load(*key)
+                    entry.backend = self._load(key[0], replace(key[1], memvr=memvr))
                 return entry.backend
         except BaseException:
             self.release((key, None))
@@ -162,6 +164,7 @@ def _load(name: str, config: LoadConfig) -> Backend:
         quantization=config.quantization,
         attention=config.attention,
         revision=config.revision,
+        memvr=config.memvr,
         progress=config.progress,
     )
 
@@ -184,10 +187,10 @@ class Leases:
 
     def get(self, name: str, config: LoadConfig) -> Backend:
         """The backend of a model; loads it where nobody has."""
-        key = (name, config)
+        key = _key(name, config)
         with self._lock:
             if not self.holds(name, config):
-                self._held[key] = self._registry.acquire(key)
+                self._held[key] = self._registry.acquire(key, memvr=config.memvr)
             return self._held[key]
 
     async def aget(self, name: str, config: LoadConfig) -> Backend:
@@ -198,7 +201,7 @@ class Leases:
 
     def holds(self, name: str, config: LoadConfig) -> bool:
         """Whether `get` would return at once."""
-        backend = self._held.get((name, config))
+        backend = self._held.get(_key(name, config))
         return backend is not None and not backend.closed
 
     def release(self) -> None:
@@ -225,6 +228,11 @@ class Leases:
     def __reduce__(self) -> tuple[type[Self], tuple[()]]:
         """A fresh one, of the registry of the process that reads it."""
         return type(self), ()
+
+
+def _key(name: str, config: LoadConfig) -> _Key:
+    """The same with MemVR and without: it is the same model in memory."""
+    return name, replace(config, memvr=True)
 
 
 def _give_back(give: Callable[[_Lease], None], held: dict[_Key, Backend]) -> None:

@@ -54,6 +54,8 @@ class Worker:
 
     def __init__(self, host: Host, config: QueueConfig) -> None:
         self._host, self.config = host, config
+        # Only pictures that lie in a prompt as tokens can be padded into one batch.
+        self._batch = 1 if host.unsupported else config.max_batch
         self._waiting: deque[Row] = deque()
         self._running: Sequence[Row] = ()
         self._changed = threading.Condition()
@@ -133,14 +135,14 @@ class Worker:
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._closed)
             self._changed.wait_for(
-                lambda: len(self._waiting) >= self.config.max_batch or self._closed,
+                lambda: len(self._waiting) >= self._batch or self._closed,
                 timeout=self.config.gather_seconds,
             )
             batch: list[Row] = []
             others: deque[Row] = deque()
             while self._waiting:
                 row = self._waiting.popleft()
-                fits = len(batch) < self.config.max_batch and _same_formula([*batch, row])
+                fits = len(batch) < self._batch and _same_formula([*batch, row])
                 (batch if fits else others).append(row)
             self._waiting = others
             self._running = batch
