@@ -5,6 +5,7 @@ answer must be of a certain kind, `Script` dictates it.
 """
 
 import random
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -132,6 +133,16 @@ def scripted() -> Callable[[Backend, Sequence[int]], AbstractContextManager[None
         return fresh
 
     return attach
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    """A copy of the bundled checkpoint, to be damaged."""
+    folder = tmp_path / "checkpoint"
+    folder.mkdir()
+    for file in WEIGHTS.iterdir():
+        shutil.copy(file, folder / file.name)
+    return folder
 
 
 @pytest.fixture

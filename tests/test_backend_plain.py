@@ -140,9 +140,7 @@ def picture(scenes, number=0):
 
 
 def ask(question, *pictures, memvr=None, tokens=5):
-    return Request.ask(
-        question, *pictures, sampling=SamplingParams(max_tokens=tokens), memvr=memvr
-    )
+    return Request.ask(question, *pictures, sampling=SamplingParams(max_tokens=tokens), memvr=memvr)
 
 
 def test_it_is_refused_before_its_weights_are_read(plain, monkeypatch):

@@ -90,7 +90,15 @@ def test_json(memvr, backend, ask, scene_file):
     result = memvr("ask", scene_file, "What is there?", "--json", "--max-tokens", "5")
     told = json.loads(result.stdout)
     [expected] = backend.generate(ask("What is there?", 0, max_tokens=5))
-    assert list(told) == ["answer", "model", "memvr", "usage", "finish_reason", "tokens"]
+    assert list(told) == [
+        "answer",
+        "model",
+        "memvr",
+        "usage",
+        "finish_reason",
+        "boxes",
+        "tokens",
+    ]
     assert (told["answer"], told["model"]) == (expected.text, "bundled")
     assert told["memvr"] == backend.preset.to_dict()
     assert told["usage"] == {

@@ -1,68 +1,23 @@
 """From a name to a model: what is found, what is refused, and what the refusal says."""
 
 import json
-import shutil
 import sys
-import time
 from pathlib import Path
-from unittest.mock import MagicMock
 
 import pytest
 import torch
 import transformers
-from huggingface_hub.errors import (
-    GatedRepoError,
-    LocalEntryNotFoundError,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
 
 from memvr_integrations.backend import Backend, LoadConfig, loading
 from memvr_integrations.backend.loading import load_model
-from memvr_integrations.bundled import WEIGHTS
 from memvr_integrations.errors import (
     ConfigError,
     MemoryExhaustedError,
     ModelLoadError,
-    ModelNotFoundError,
     UnsupportedModelError,
 )
 
 QUIET = LoadConfig(device="cpu", progress=False)
-
-
-@pytest.fixture
-def checkpoint(tmp_path):
-    """A copy of the bundled checkpoint, to be damaged."""
-    folder = tmp_path / "checkpoint"
-    folder.mkdir()
-    for file in WEIGHTS.iterdir():
-        shutil.copy(file, folder / file.name)
-    return folder
-
-
-@pytest.fixture
-def hub(monkeypatch):
-    """A hub whose answer a test sets, and a machine that has downloaded nothing."""
-
-    class Hub:
-        error: Exception = ConnectionError("no route")
-        asked: list = []  # noqa: RUF012
-
-        def cached(self, *args, **options):
-            raise LocalEntryNotFoundError("nothing here")
-
-        def info(self, name, **options):
-            self.asked = [*self.asked, (name, options)]
-            raise self.error
-
-    fake = Hub()
-    monkeypatch.setattr(loading, "snapshot_download", fake.cached)
-    monkeypatch.setattr(loading, "model_info", fake.info)
-    return fake
-
-
-RESPONSE = MagicMock()  # of whichever HTTP library the hub's client uses now
 
 
 # -- what is found
@@ -112,83 +67,6 @@ def test_the_progress_switch_is_left_as_it_was(before, wanted, capfd):
     finally:
         loading._switch_bars(True)
     assert ("100%" in capfd.readouterr().err) is wanted
-
-
-# -- names that are nothing
-
-
-@pytest.mark.parametrize(
-    ("name", "hint"),
-    [
-        ("lava-1.5-7b", "'llava-1.5-7b'"),
-        ("LLaVA-1.5-13", "'llava-1.5-13b'"),
-        ("smolvlm", "'smolvlm-"),
-        ("bundeld", "'bundled'"),
-    ],
-)
-def test_did_you_mean(name, hint):
-    with pytest.raises(ModelNotFoundError, match=f"Did you mean {hint}"):
-        Backend.load(name)
-
-
-def test_a_name_that_resembles_nothing_gets_the_list():
-    with pytest.raises(ModelNotFoundError, match="bundled, smolvlm-256m") as caught:
-        Backend.load("xyzzy")
-    assert "Did you mean" not in str(caught.value)
-    for path in ("./nowhere", "/no/where", "a/b/c"):
-        with pytest.raises(ModelNotFoundError, match="no directory here"):
-            Backend.load(path)
-
-
-def test_upper_case_finds_the_row_and_its_checkpoint(hub):
-    with pytest.raises(ModelNotFoundError, match=r"llava-1\.5-7b-hf is not on this machine"):
-        Backend.load("LLaVA-1.5-7B")
-    assert hub.asked[0][0] == "llava-hf/llava-1.5-7b-hf"
-
-
-def test_a_hub_that_cannot_be_reached_is_told_soon_and_with_advice():
-    started = time.monotonic()  # pytest-socket blocks the network
-    with pytest.raises(ModelNotFoundError, match=r"can't be reached.*hf download.*'bundled'"):
-        Backend.load("someone/something")
-    assert time.monotonic() - started < 15
-
-
-@pytest.mark.parametrize(
-    ("error", "text"),
-    [
-        (ConnectionError("no route"), r"can't be reached \(ConnectionError\)"),
-        (TimeoutError(), r"can't be reached \(TimeoutError\)"),
-        (RepositoryNotFoundError("no", response=RESPONSE), "has no model 'some/one'"),
-        (GatedRepoError("no", response=RESPONSE), "gated.*hf auth login"),
-        (RevisionNotFoundError("no", response=RESPONSE), "no revision 'v9'"),
-    ],
-)
-def test_what_the_hub_says(hub, error, text):
-    hub.error = error
-    with pytest.raises(ModelNotFoundError, match=text) as caught:
-        Backend.load("some/one", revision="v9")
-    assert caught.value.__cause__ is error
-    assert hub.asked == [("some/one", {"revision": "v9", "timeout": 5.0})]
-
-
-def test_an_invalid_hub_id_is_told():
-    with pytest.raises(ModelNotFoundError, match="not a valid hub id"):
-        Backend.load("some one/mo del")
-
-
-def test_a_download_that_was_interrupted_is_taken_up_again(hub, monkeypatch, checkpoint):
-    monkeypatch.setattr(loading, "snapshot_download", lambda *a, **k: str(checkpoint))
-    assert loading.locate("some/one", None, None) == (str(checkpoint), None)
-    index = {"weight_map": {"a": "model.safetensors", "b": "model-2.safetensors"}}
-    (checkpoint / "model.safetensors.index.json").write_text(json.dumps(index))
-    with pytest.raises(ModelNotFoundError, match="not whole"):
-        loading.locate("some/one", None, None)
-    (checkpoint / "model-2.safetensors").touch()
-    assert loading.locate("some/one", None, None) == (str(checkpoint), None)
-    for file in checkpoint.glob("model*"):
-        file.unlink()
-    with pytest.raises(ModelNotFoundError, match="not whole"):
-        loading.locate("some/one", None, None)
 
 
 # -- checkpoints that are broken

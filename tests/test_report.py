@@ -28,6 +28,7 @@ def test_what_happened_is_counted():
         "layers": {"6": 2},
         "image_tokens": 64,
         "unsureness": 0.4,
+        "boxes": [],
         "mean_entropy": 0.7,
         "max_entropy": 0.8,
         "mean_output_entropy": 0.5,

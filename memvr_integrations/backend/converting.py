@@ -5,7 +5,7 @@ from pathlib import Path
 from huggingface_hub import snapshot_download
 
 from memvr_integrations.backend.catalog import find
-from memvr_integrations.backend.loading import locate
+from memvr_integrations.backend.locating import locate
 from memvr_integrations.errors import ModelNotFoundError
 from memvr_integrations.models.conversion import convert
 

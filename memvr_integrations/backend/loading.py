@@ -9,14 +9,6 @@ from typing import Literal, Protocol, Self, TypeAlias, get_args
 
 import torch
 import transformers
-from huggingface_hub import model_info, snapshot_download
-from huggingface_hub.errors import (
-    GatedRepoError,
-    HFValidationError,
-    LocalEntryNotFoundError,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
 from safetensors import SafetensorError
 from transformers import (
     MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
@@ -29,31 +21,27 @@ from transformers import (
 )
 
 from memvr_integrations.backend.catalog import (
-    CATALOG,
     CatalogRow,
     find,
     find_port,
-    has_weights,
-    similar,
 )
+from memvr_integrations.backend.locating import locate
 from memvr_integrations.backend.processors import load_processor
 from memvr_integrations.errors import (
     ConfigError,
     MemoryExhaustedError,
     MemVRError,
     ModelLoadError,
-    ModelNotFoundError,
     UnsupportedModelError,
 )
 from memvr_integrations.memvr.anatomy import find_anatomy
-from memvr_integrations.models.conversion import RECORD, port_of
+from memvr_integrations.models.conversion import port_of
 
 Device: TypeAlias = Literal["auto", "cpu", "cuda", "mps"]
 Dtype: TypeAlias = Literal["auto", "float32", "bfloat16", "float16"]
 Quantization: TypeAlias = Literal["4bit", "8bit"]
 
 _SMALL = 1_000_000_000  # weights up to which a CPU has room for float32, its fastest type
-_HUB_SECONDS = 5.0
 
 
 class LoadOptions(Protocol):
@@ -217,66 +205,6 @@ def context_window(settings: PretrainedConfig) -> int:
     """How many tokens a model with these settings reads."""
     text = settings.get_text_config()
     return int(getattr(text, "max_position_embeddings", 0) or 2**31)
-
-
-def locate(
-    name: str | Path, row: CatalogRow | None, revision: str | None
-) -> tuple[str, str | None]:
-    """What from_pretrained opens: a directory, or a hub id that is known to be there."""
-    source = row.checkpoint if row else str(name)
-    revision = revision or (row.revision if row else None)
-    if Path(source).is_dir():
-        if (Path(source) / RECORD).exists() and not (Path(source) / "config.json").exists():
-            raise ModelLoadError(
-                f"{source} is a conversion that was stopped. Run the same `memvr convert` again: "
-                "it goes on where it was."
-            )
-        if not (Path(source) / "config.json").exists():
-            raise ModelLoadError(
-                f"{source} is a directory without a config.json; give the directory that "
-                "save_pretrained wrote."
-            )
-        return source, None
-    names = ", ".join(known.name for known in CATALOG)
-    if isinstance(name, Path) or source.count("/") != 1 or source.startswith((".", "/", "~")):
-        raise ModelNotFoundError(
-            f"{str(name)!r} is no catalog name ({names}), no directory here and no hub id "
-            f"like 'owner/model'.{similar(str(name))}"
-        )
-    try:
-        folder = snapshot_download(source, revision=revision, local_files_only=True)
-        if has_weights(Path(folder)):
-            return folder, None
-    except (LocalEntryNotFoundError, FileNotFoundError):
-        pass
-    except HFValidationError as error:
-        raise ModelNotFoundError(f"{source!r} is not a valid hub id: {error}") from error
-    _ask_hub(source, revision, names)
-    return source, revision
-
-
-def _ask_hub(source: str, revision: str | None, names: str) -> None:
-    """Fail within seconds, and in plain words, where from_pretrained would retry for long."""
-    try:
-        model_info(source, revision=revision, timeout=_HUB_SECONDS)
-    except GatedRepoError as error:
-        raise ModelNotFoundError(
-            f"{source} is gated: accept its licence on the hub and log in with `hf auth login`."
-        ) from error
-    except RevisionNotFoundError as error:
-        raise ModelNotFoundError(f"{source} has no revision {revision!r}.") from error
-    except RepositoryNotFoundError as error:
-        raise ModelNotFoundError(
-            f"The hub has no model {source!r} (or it is private and you are not logged in). "
-            f"Catalog names: {names}.{similar(source.rpartition('/')[2])}"
-        ) from error
-    except Exception as error:
-        raise ModelNotFoundError(
-            f"{source} is not on this machine (or not whole), and the model hub can't be reached "
-            f"({type(error).__name__}). Download it where there is a network "
-            f"(`hf download {source}`) and pass the directory, or use model='bundled', "
-            "which needs no network."
-        ) from error
 
 
 def _dtype(config: LoadConfig, device: torch.device) -> torch.dtype | str:
