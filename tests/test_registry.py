@@ -199,3 +199,12 @@ def test_garbage_collected_in_the_middle_of_anything_locks_nothing_up(registry):
     finally:
         gc.set_threshold(*before)
     assert not worker.is_alive()
+
+
+def test_a_backend_that_died_is_loaded_anew(registry, loaded):
+    one = Leases(registry)
+    one.get("a", CPU).close()
+    assert not one.get("a", CPU).closed
+    assert not Leases(registry).get("a", CPU).closed
+    assert len(loaded) == 2
+    one.release()

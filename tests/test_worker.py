@@ -1,10 +1,13 @@
 """How requests become batches, and what happens to them when a batch fails."""
 
 import asyncio
+import contextlib
 import gc
+import random
 import threading
 import time
 import weakref
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,6 +16,7 @@ from memvr_integrations.backend import QueueConfig, Request, worker
 from memvr_integrations.errors import (
     ConfigError,
     GenerationError,
+    ImageError,
     MemoryExhaustedError,
     MemVRError,
     RequestError,
@@ -274,6 +278,30 @@ def test_whatever_ends_the_thread_nobody_waits_for_ever(make_backend, ask, monke
     backend._worker._thread.join(5)
     with pytest.raises(MemVRError, match="closed"):
         backend.generate(ask(timeout=20))
+
+
+async def test_all_who_waited_may_leave(make_backend, ask):
+    """While a batch waits for company, its only row can go, and another caller sweep it away."""
+    backend = make_backend(queueing=QueueConfig(gather_seconds=0.3))
+    for _ in range(2):
+        leaving = asyncio.create_task(backend.agenerate(ask("Is there a dog?", max_tokens=2)))
+        await asyncio.sleep(0.1)
+        leaving.cancel()
+        await asyncio.sleep(0.02)
+        with pytest.raises(ImageError):
+            await backend.agenerate(Request.ask("What?", Path("nowhere.png")))
+        await asyncio.sleep(0.4)
+    assert not backend.closed
+    assert (await backend.agenerate(ask("Is there a cat?", max_tokens=2)))[0].tokens
+
+
+async def test_impatient_callers_spoil_nothing(make_backend, ask):
+    backend, rng = make_backend(), random.Random(1)
+    for _ in range(60):
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(rng.random() * 0.05):
+                await backend.agenerate(ask("Is there a dog?", 0, max_tokens=8))
+    assert (await backend.agenerate(ask("Is there a cat?", max_tokens=2)))[0].tokens
 
 
 def test_a_request_of_nothing_but_an_image_is_answered(patient, scenes):

@@ -128,7 +128,8 @@ class Backend:
     @property
     def closed(self) -> bool:
         """Whether it can't answer any more: closed, or left behind in the parent by a fork."""
-        return not self._finalizer.alive or self._process != os.getpid()
+        forked = self._process != os.getpid()
+        return forked or self._worker.closed or not self._finalizer.alive
 
     @property
     def batches(self) -> int:

@@ -37,7 +37,7 @@ from memvr_integrations.errors import (
 from memvr_integrations.memvr.anatomy import find_anatomy
 from memvr_integrations.models.conversion import port_of
 
-Device: TypeAlias = Literal["auto", "cpu", "cuda", "mps"]
+Device: TypeAlias = Literal["auto", "cpu", "cuda", "mps", "balanced"]
 Dtype: TypeAlias = Literal["auto", "float32", "bfloat16", "float16"]
 Quantization: TypeAlias = Literal["4bit", "8bit"]
 
@@ -62,7 +62,8 @@ class LoadOptions(Protocol):
 class LoadConfig:
     """Where and how a model is loaded.
 
-    `device="auto"` takes CUDA, else Apple's MPS, else the CPU. `dtype="auto"` takes bfloat16 on
+    `device="auto"` takes CUDA, else Apple's MPS, else the CPU; "balanced" spreads a model that is
+    too large for one CUDA device over all of them. `dtype="auto"` takes bfloat16 on
     CUDA (float16 on older cards), float16 on MPS, and on a CPU float32 for models below a billion
     weights, else bfloat16. `quantization` needs the extra `quant`. `attention` is an attention
     implementation of transformers ("sdpa", "eager", "flash_attention_2"); None leaves the choice
@@ -105,13 +106,15 @@ class LoadConfig:
         if kind not in get_args(Device) or (colon and not numbered):
             known = ", ".join(get_args(Device))
             raise ConfigError(f"device={self.device!r} must be one of {known}, or like 'cuda:1'.")
-        if kind == "cuda" and not torch.cuda.is_available():
-            raise ConfigError("device='cuda', but torch sees no CUDA device; use device='cpu'.")
+        if kind in ("cuda", "balanced") and not torch.cuda.is_available():
+            raise ConfigError(f"device={kind!r}, but torch sees no CUDA device; use device='cpu'.")
         if kind == "mps" and not torch.backends.mps.is_available():
             raise ConfigError("device='mps', but torch sees no Apple GPU; use device='cpu'.")
 
     def pick_device(self) -> torch.device:
-        """The device that `auto` means here."""
+        """The device that `auto` means here; of several the one that reads the prompt."""
+        if self.device == "balanced":
+            return torch.device("cuda", 0)
         if self.device != "auto":
             return torch.device(self.device)
         if torch.cuda.is_available():
@@ -156,7 +159,7 @@ def load_model(name: str | Path, config: LoadConfig) -> LoadedModel:
             revision=revision,
             trust_remote_code=False,
             dtype=_dtype(config, device),
-            device_map={"": device},
+            device_map="balanced" if config.device == "balanced" else {"": device},
             quantization_config=_quantization(config, device),
             attn_implementation=config.attention,
         )
@@ -243,8 +246,9 @@ def _told(name: str) -> Iterator[None]:
         raise
     except torch.OutOfMemoryError as error:
         raise MemoryExhaustedError(
-            f"{name} does not fit into the device's memory. Load it with quantization='4bit', "
-            "choose a smaller model, or device='cpu'."
+            f"{name} does not fit into the device's memory. Load it with quantization='4bit', with "
+            "device='balanced' where there are several GPUs, or choose a smaller model or "
+            "device='cpu'."
         ) from error
     except (OSError, SafetensorError, ValueError, KeyError, RuntimeError, ImportError) as error:
         if "trust_remote_code" in str(error):

@@ -86,6 +86,9 @@ class Registry:
                 )
                 self._reaper.start()
             self._count_dropped()
+            dead = self._entries.get(key)
+            if dead is not None and dead.backend is not None and dead.backend.closed:
+                del self._entries[key]  # its thread ended; who holds it still takes a new one
             unused = [] if key in self._entries else self._unused(time.monotonic())
             entry = self._entries.setdefault(key, _Entry())
             entry.users += 1

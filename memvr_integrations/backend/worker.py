@@ -65,6 +65,11 @@ class Worker:
         self._thread.start()
 
     @property
+    def closed(self) -> bool:
+        """Whether it takes no more jobs, by `close` or because its thread ended."""
+        return self._closed
+
+    @property
     def busy(self) -> bool:
         """Whether any row waits or runs."""
         with self._changed:
@@ -123,7 +128,8 @@ class Worker:
 
     def _serve(self) -> None:
         try:
-            while rows := self._next_rows():
+            while not self._closed:
+                rows = self._next_rows()
                 self._attempt([row for row in rows if self._prepared(row.job)])
                 self._running = ()
                 del rows  # or the last requests would live on while this thread waits
@@ -131,7 +137,7 @@ class Worker:
             self.close()  # whatever ended this thread, nobody may wait for it
 
     def _next_rows(self) -> list[Row]:
-        """Wait for work; an empty list says that the backend is closing."""
+        """Wait for work; none where the backend is closing, or all have left meanwhile."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._closed)
             self._changed.wait_for(

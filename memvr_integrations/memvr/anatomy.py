@@ -110,7 +110,8 @@ def up_magnitude(ffn: nn.Module) -> Tensor:
     if known is not None and known[0] == key:
         return known[1]
     with torch.no_grad():
-        dense = weight if weight.is_floating_point() else _unpacked(projection, weight.device)
+        here = weight.is_floating_point() and not weight.is_meta
+        dense = weight if here else _unpacked(projection, weight)
         norm = torch.linalg.vector_norm(dense, 1, dtype=torch.float32)
     magnitude: Tensor = norm / dense.numel()
     _MAGNITUDES[ffn] = (key, magnitude)
@@ -135,15 +136,18 @@ def _up_weight(ffn: nn.Module) -> tuple[Tensor, nn.Module]:
     )
 
 
-def _unpacked(projection: nn.Module, device: torch.device) -> Tensor:
-    # A quantised layer knows how to multiply, whatever its packing: feed it the identity.
+def _unpacked(projection: nn.Module, weight: Tensor) -> Tensor:
+    # A quantised layer knows how to multiply, whatever its packing, and an offloaded one fetches
+    # its weights when it is called: feed it the identity.
     width = getattr(projection, "in_features", None)
     if not isinstance(width, int):
         raise UnsupportedModelError(
-            f"The packed weights of {type(projection).__name__} cannot be read. "
+            f"The packed or offloaded weights of {type(projection).__name__} cannot be read. "
             "Set activation=None, or pass memvr=None to run it plain."
         )
-    identity = torch.eye(width, device=device, dtype=torch.float16)
+    device = "cpu" if weight.is_meta else weight.device
+    dtype = weight.dtype if weight.is_floating_point() else torch.float16
+    identity = torch.eye(width, device=device, dtype=dtype)
     bias = projection(torch.zeros_like(identity[:1]))
     dense: Tensor = projection(identity) - bias
     return dense

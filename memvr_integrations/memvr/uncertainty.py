@@ -82,13 +82,13 @@ class CandidateProbe:
         """Probe with `head`, keeping its `keep` best tokens of the first probed layer.
 
         Raises:
-            ConfigError: The head has no floating-point `weight` to take rows of.
+            ConfigError: The head has no floating-point `weight` in memory to take rows of.
         """
         weight = getattr(head, "weight", None)
-        if not isinstance(weight, Tensor) or not weight.is_floating_point():
+        if not isinstance(weight, Tensor) or weight.is_meta or not weight.is_floating_point():
             raise ConfigError(
-                f"probe='candidates' needs a head with floating-point weights, not "
-                f"{type(head).__name__}. Pass probe='exact'."
+                f"probe='candidates' needs a head with floating-point weights in memory, not "
+                f"{type(head).__name__}'s packed or offloaded ones. Pass probe='exact'."
             )
         self._head = head
         self._weight = weight
@@ -111,7 +111,7 @@ class CandidateProbe:
             self._rows = self._weight[best]
             self._offsets = None if self._bias is None else self._bias[best]
         else:
-            logits = (self._rows @ hidden.unsqueeze(-1)).squeeze(-1)
+            logits = (self._rows @ hidden.to(self._rows.device).unsqueeze(-1)).squeeze(-1)
             logits = logits if self._offsets is None else logits + self._offsets
         return layer_entropy(capped(logits, self._softcap))
 
