@@ -60,7 +60,8 @@ def load_processor(source: str, revision: str | None, settings: PretrainedConfig
                 "preprocessor_config.json."
             )
         return found
-    if _LEFT_OUT & set(kind.get_attributes()):
+    missing = dict.fromkeys(_LEFT_OUT & set(kind.get_attributes()))
+    if missing:
         kind = type(kind.__name__, (kind, _ImagesAndText), {})
     # Pixtral's files name a class of tokenizer that would split words by rules of its own.
     tokenizers = PreTrainedTokenizerFast if kind is PixtralPrompts else AutoTokenizer
@@ -74,6 +75,7 @@ def load_processor(source: str, revision: str | None, settings: PretrainedConfig
         tokenizer=tokenizers.from_pretrained(
             source, revision=revision or "main", trust_remote_code=False
         ),
+        **missing,
     )
     return read
 
