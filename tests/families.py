@@ -557,3 +557,30 @@ FAMILIES: dict[str, Family] = {
         wide=55,
     ),
 }
+
+# Cross-attention to the image from layers of its own: no image tokens to look at again.
+UNFIT = {
+    "mllama": Family(
+        config={
+            "vision_config": VISION
+            | {
+                "attention_heads": 2,
+                "num_global_layers": 1,
+                "image_size": SIDE,
+                "patch_size": 7,
+                "vision_output_dim": 32,
+                "intermediate_layers_indices": [0],
+            },
+            "text_config": text(cross_attention_layers=[1]),
+        },
+        ids={"image_token_index": "image_token"},
+        tokens={"image_token": "<|image|>"},
+        more_tokens=["<|python_tag|>"],
+        images="MllamaImageProcessor",
+        reads=FIXED | {"max_image_tiles": 4},
+        processor="MllamaProcessor",
+        template=turns("<|image|>", "<ROLE>", "", ""),
+        square=0,
+        wide=0,
+    )
+}

@@ -5,12 +5,12 @@ import itertools
 
 import pytest
 import torch
-from families import FAMILIES, LAYERS
+from families import FAMILIES, LAYERS, UNFIT
 from PIL import Image as Pillow
 from waiting import eventually, idle
 
 from memvr_integrations.backend import Backend, Image, Message, Request, SamplingParams, batch
-from memvr_integrations.errors import RequestError
+from memvr_integrations.errors import RequestError, UnsupportedModelError
 from memvr_integrations.memvr import MemVRConfig, retracing
 
 ALWAYS = MemVRConfig(
@@ -202,9 +202,11 @@ def test_the_stream_is_the_answer(backend):
 
 
 def test_nothing_stays_behind_for_the_next_request(backend, family, folder):
-    if not family.text_alone:
-        pytest.skip("It answers about pictures alone.")
     text, shown = ask("Is there a dog?"), ask("What is it?", SQUARE, WIDE)
+    if not family.text_alone:
+        with pytest.raises(RequestError, match="about pictures: send one with the question"):
+            backend.generate(text)
+        return
     with Backend.load(folder, device="cpu", progress=False) as fresh:
         [expected] = fresh.generate(text)
     [first] = backend.generate(shown)
@@ -213,13 +215,16 @@ def test_nothing_stays_behind_for_the_next_request(backend, family, folder):
         assert backend.generate(shown) == [first]
 
 
-def test_each_picture_is_encoded_once(backend):
+def test_each_picture_is_encoded_once(backend, family):
     fresh, other = picture(7, (60, 60)), picture(8, (30, 60))
     before = backend.images_encoded
     backend.generate([ask("One?", fresh), ask("Two?", fresh), ask("Three?", fresh)])
     assert backend.images_encoded == before + 1
     backend.generate([ask("Four?", other, other), ask("Five?", other, other)])
     assert backend.images_encoded == before + 2
+    # LLaVA-OneVision sees a picture in company otherwise than alone.
+    backend.generate(ask("Six?", fresh, other))
+    assert backend.images_encoded == before + (3 if family.both else 2)
 
 
 def test_a_text_cannot_pretend_to_be_a_picture(backend):
@@ -240,7 +245,18 @@ def test_a_conversation_with_pictures_in_two_turns(backend, name):
     if name == "paligemma":
         with pytest.raises(RequestError, match="one question: send a single user message"):
             backend.generate(request)
+        system = Message("system", "Be brief.")
+        [done] = backend.generate(dataclasses.replace(request, messages=(system, turns[0])))
+        [joined] = backend.generate(ask("Be brief.\nWhat is it?", SQUARE, memvr=True))
+        assert done.tokens[0] == dataclasses.replace(joined.tokens[0], text=done.tokens[0].text)
         return
     [done] = backend.generate(request)
     family = FAMILIES[name]
     assert done.usage.image_tokens == (family.both or family.square + family.wide)
+
+
+@pytest.mark.parametrize("name", UNFIT)
+def test_a_family_whose_images_are_not_in_the_prompt_is_refused(name, tmp_path):
+    folder = UNFIT[name].save(name, tmp_path)
+    with pytest.raises(UnsupportedModelError, match="don't become tokens of the prompt"):
+        Backend.load(folder, device="cpu", progress=False)
