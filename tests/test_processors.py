@@ -9,8 +9,9 @@ from families import FAMILIES
 from PIL import Image as Pillow
 from transformers import AutoConfig, LlamaConfig
 
+from memvr_integrations.backend import processors
 from memvr_integrations.backend.processors import load_processor
-from memvr_integrations.errors import UnsupportedModelError
+from memvr_integrations.errors import ModelLoadError, UnsupportedModelError
 
 RED = Pillow.new("RGB", (60, 30), "red")
 
@@ -139,9 +140,18 @@ def test_a_processor_without_videos_is_of_its_class(saved):
     assert "pixel_values" in processor.model_input_names
 
 
-def test_a_text_that_speaks_of_a_video_is_refused(saved):
-    with pytest.raises(ValueError, match="no videos were passed"):
-        read(saved)(text=["<|video_pad|>"])
+def test_a_processor_that_can_not_be_imported_says_why(saved, monkeypatch):
+    class Without:
+        __version__ = "5"
+
+        def __getattr__(self, name):
+            raise ModuleNotFoundError(name) from ModuleNotFoundError(
+                "No module named 'torchvision'"
+            )
+
+    monkeypatch.setattr(processors, "transformers", Without())
+    with pytest.raises(ModelLoadError, match=r"Qwen2_5_VLProcessor .*'torchvision'.*Upgrade"):
+        read(saved)
 
 
 def test_a_checkpoint_without_a_processor_is_refused(folder):

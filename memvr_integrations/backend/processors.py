@@ -26,7 +26,7 @@ from transformers import (
 from transformers.models.auto import processing_auto
 from transformers.utils.hub import cached_file
 
-from memvr_integrations.errors import UnsupportedModelError
+from memvr_integrations.errors import ModelLoadError, UnsupportedModelError
 
 # In the order in which transformers looks for the name of a processor's class.
 _FILES = (
@@ -49,6 +49,7 @@ def load_processor(source: str, revision: str | None, settings: PretrainedConfig
 
     Raises:
         UnsupportedModelError: The checkpoint has none that reads images.
+        ModelLoadError: It needs a package that is missing.
     """
     kind = _kind(source, revision, settings)
     if kind is None or set(kind.get_attributes()) - _LEFT_OUT != _READ:
@@ -91,7 +92,13 @@ def _kind(
     names = (_named(file) for file in files if file is not None)
     usual = processing_auto.PROCESSOR_MAPPING_NAMES  # type: ignore[attr-defined]
     name = next(filter(None, names), usual.get(settings.model_type)) or ""
-    found = _INSTEAD.get(name) or getattr(transformers, name, None)
+    try:
+        found = _INSTEAD.get(name) or getattr(transformers, name, None)
+    except ModuleNotFoundError as error:
+        raise ModelLoadError(
+            f"{name} can't be imported from transformers {transformers.__version__} "
+            f"({error.__cause__ or error}). Upgrade transformers, or install what it names."
+        ) from error
     return found if isinstance(found, type) and issubclass(found, ProcessorMixin) else None
 
 
