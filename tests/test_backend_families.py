@@ -5,8 +5,9 @@ import itertools
 
 import pytest
 import torch
-from families import FAMILIES, LAYERS, UNFIT
+from families import FAMILIES, UNFIT
 from PIL import Image as Pillow
+from tiny_family import LAYERS
 from waiting import eventually, idle
 
 from memvr_integrations.backend import Backend, Image, Message, Request, SamplingParams, batch
