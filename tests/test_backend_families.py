@@ -162,6 +162,11 @@ def test_off_and_never_are_generate_on_all_that_the_processor_makes(backend, fam
         assert [p for _, p in told(off)] == pytest.approx([p for _, p in plain], abs=1e-5)
 
 
+def test_the_preset_is_moved_to_the_depth_and_says_so(backend):
+    assert not backend.calibrated
+    assert backend.preset == MemVRConfig.preset("llava").for_depth(LAYERS)
+
+
 def test_the_visual_tokens_are_counted(backend, family, traces):
     both = family.both or family.square + family.wide
     for images, expected in zip(kinds(family), (family.square, family.wide, both, 0), strict=False):
