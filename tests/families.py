@@ -1,35 +1,10 @@
-"""Every family of vision-language models, tiny and random, as folders like published checkpoints.
+"""Every family of vision-language models: tiny configurations, prompt formats and special tokens.
 
-Prompt formats and files have the structure of the published ones; weights and vocabulary are ours.
+All have the structure of the published checkpoints; weights and vocabulary are ours.
 """
 
-import copy
-import functools
-import json
-from dataclasses import dataclass, field
-from pathlib import Path
+from tiny_family import SIDE, Family, chatml, text, turns
 
-import torch
-import transformers
-from transformers import AutoModelForImageTextToText, PreTrainedTokenizerFast
-from transformers.models.auto.configuration_auto import CONFIG_MAPPING
-
-from memvr_integrations.bundled.model import build_tokenizer
-
-LAYERS = 6
-SIDE = 28  # of the square that towers with a fixed input read: 4 x 4 patches of 7 pixels
-TEXT = {
-    "hidden_size": 32,
-    "intermediate_size": 48,
-    "num_hidden_layers": LAYERS,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "head_dim": 8,
-    "max_position_embeddings": 1024,
-    "bos_token_id": 1,
-    "eos_token_id": 2,
-    "pad_token_id": 0,
-}
 VISION = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2}
 PATCHES = VISION | {"num_attention_heads": 2, "image_size": SIDE, "patch_size": 7}
 CLIP = PATCHES | {"model_type": "clip_vision_model"}
@@ -42,21 +17,6 @@ EXPERTS = {"num_experts_per_tok": 2, "moe_intermediate_size": 16}
 FIXED = {"size": {"height": SIDE, "width": SIDE}}
 ANYRES = {"image_grid_pinpoints": [[SIDE, 2 * SIDE], [2 * SIDE, SIDE], [2 * SIDE, 2 * SIDE]]}
 FLEXIBLE = {"patch_size": 4, "merge_size": 2, "size": {"shortest_edge": 64, "longest_edge": 1024}}
-
-
-def turns(image: str, begin: str, end: str, answer: str, *, start: str = "") -> str:
-    """A chat template: `begin` holds ROLE; a part that is an image becomes `image`."""
-    before, after = begin.split("ROLE")
-    return (
-        f"{start}{{% for message in messages %}}{before}{{{{ message['role'] }}}}{after}"
-        f"{{% for part in message['content'] %}}{{% if part['type'] == 'image' %}}{image}"
-        f"{{% else %}}{{{{ part['text'] }}}}{{% endif %}}{{% endfor %}}{end}{{% endfor %}}"
-        f"{{% if add_generation_prompt %}}{answer}{{% endif %}}"
-    )
-
-
-def chatml(image: str) -> str:
-    return turns(image, "<|im_start|>ROLE\n", "<|im_end|>\n", "<|im_start|>assistant\n")
 
 
 VICUNA = turns("<image>\n", "ROLE: ", " ", "ASSISTANT:")
@@ -117,95 +77,6 @@ INTERN_TOKENS = {
     "context_image_token": "<IMG_CONTEXT>",
     "video_token": "<video>",
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class Family:
-    """How a family's tiny checkpoint is made, and what is known about it.
-
-    `ids` are fields of the configuration, by the name of the token that each is the id of. `square`
-    and `wide` are the visual tokens of the two pictures of the tests, `both` those of the two in
-    one prompt.
-    """
-
-    config: dict[str, object]
-    ids: dict[str, str]
-    tokens: dict[str, str]
-    images: str
-    reads: dict[str, object]
-    processor: str
-    template: str | None
-    square: int
-    wide: int
-    model_type: str = ""
-    more_tokens: list[str] = field(default_factory=list)
-    settings: dict[str, object] = field(default_factory=dict)
-    both: int = 0
-    text_alone: bool = True
-
-    def save(self, name: str, folder: Path) -> Path:
-        """Write the checkpoint."""
-        tokenizer = make_tokenizer(self.tokens, self.more_tokens)
-        named = {
-            key: tokenizer.convert_tokens_to_ids(self.tokens[token])
-            for key, token in self.ids.items()
-        }
-        config = copy.deepcopy(self.config)
-        config["text_config"]["vocab_size"] = len(tokenizer)  # type: ignore[index]
-        settings = CONFIG_MAPPING[self.model_type or name](**config, **named)
-        make_model(settings).save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
-        images = getattr(transformers, f"{self.images}Pil")(**self.reads)
-        read = json.loads(images.to_json_string()) | {
-            "image_processor_type": f"{self.images}Fast",
-            "processor_class": self.processor,
-        }
-        (folder / "preprocessor_config.json").write_text(json.dumps(read))
-        (folder / "processor_config.json").write_text(
-            json.dumps(self.settings | {"processor_class": self.processor})
-        )
-        if self.template is not None:
-            (folder / "chat_template.jinja").write_text(self.template)
-        return folder
-
-
-@functools.cache
-def base_tokenizer() -> PreTrainedTokenizerFast:
-    return build_tokenizer()
-
-
-def make_tokenizer(named: dict[str, str], more: list[str]) -> PreTrainedTokenizerFast:
-    made = PreTrainedTokenizerFast(
-        tokenizer_object=copy.deepcopy(base_tokenizer().backend_tokenizer),
-        bos_token="<s>",
-        eos_token="</s>",
-        pad_token="<pad>",
-        extra_special_tokens=named,
-    )
-    made.add_special_tokens({"additional_special_tokens": [*named.values(), *more]})
-    return made
-
-
-def make_model(settings: transformers.PretrainedConfig) -> transformers.PreTrainedModel:
-    """Random weights, large enough in the decoder for it to be unsure by turns."""
-    torch.manual_seed(0)
-    model = AutoModelForImageTextToText.from_config(settings).eval()
-    random = torch.Generator().manual_seed(7)
-    tower = ("vision", "visual", "projector", "connector", "merger", "embed_tokens")
-    with torch.no_grad():
-        for name, weight in model.named_parameters():
-            if "lm_head" in name or "embed_tokens" in name:
-                weight.normal_(0, 0.5, generator=random)
-            elif weight.ndim >= 2 and not any(part in name for part in tower):
-                weight.normal_(0, 0.3, generator=random)
-            elif weight.ndim >= 2:
-                weight.normal_(0, 0.2, generator=random)
-    model.generation_config.eos_token_id = None
-    return model
-
-
-def text(**more: object) -> dict[str, object]:
-    return TEXT | more
 
 
 def qwen(vision: dict[str, object], rope: dict[str, object], **more: object) -> dict[str, object]:
@@ -484,5 +355,76 @@ FAMILIES: dict[str, Family] = {
         template=COHERE,
         square=20,
         wide=12,
+    ),
+    "vipllava": Family(
+        config={
+            "vision_config": CLIP,
+            "text_config": text(model_type="llama"),
+            "vision_feature_layers": [-1, -2],
+            "image_seq_length": 16,
+        },
+        ids={"image_token_index": "image_token"},
+        tokens={"image_token": "<image>"},
+        images="CLIPImageProcessor",
+        reads=CROPPED,
+        processor="LlavaProcessor",
+        settings=LLAVA_SETTINGS,
+        template=VICUNA,
+        square=16,
+        wide=16,
+    ),
+    "qwen3_5": qwen_family(
+        "Qwen3VLProcessor",
+        qwen(
+            WIDE_GRID | {"num_position_embeddings": 64},
+            {"mrope_interleaved": True, "partial_rotary_factor": 1.0},
+            linear_key_head_dim=8,
+            linear_value_head_dim=8,
+            linear_num_key_heads=2,
+            linear_num_value_heads=4,
+        ),
+    ),
+    "gemma4": Family(
+        config={
+            "vision_config": VISION
+            | {
+                "num_attention_heads": 2,
+                "num_key_value_heads": 2,
+                "head_dim": 8,
+                "patch_size": 4,
+                "pooling_kernel_size": 2,
+                "position_embedding_size": 64,
+            },
+            "text_config": text(
+                sliding_window=16, hidden_size_per_layer_input=0, global_head_dim=8
+            ),
+            "audio_config": None,
+            "tie_word_embeddings": False,
+        },
+        ids={
+            "boi_token_id": "boi_token",
+            "eoi_token_id": "eoi_token",
+            "image_token_id": "image_token",
+            "boa_token_id": "boa_token",
+            "eoa_token_index": "eoa_token",
+            "audio_token_id": "audio_token",
+            "video_token_id": "video_token",
+        },
+        tokens={
+            "boi_token": "<|image>",
+            "eoi_token": "<image|>",
+            "image_token": "<|image|>",
+            "boa_token": "<|audio>",
+            "eoa_token": "<audio|>",
+            "audio_token": "<|audio|>",
+            "video_token": "<|video|>",
+        },
+        more_tokens=["<|turn>", "<turn|>"],
+        images="Gemma4ImageProcessor",
+        reads={"patch_size": 4, "pooling_kernel_size": 2, "max_soft_tokens": 70},
+        processor="Gemma4Processor",
+        template=turns("<|image|>", "<|turn>ROLE\n", "<turn|>\n", "<|turn>model\n", start="<s>"),
+        square=64,
+        wide=55,
     ),
 }

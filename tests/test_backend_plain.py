@@ -7,8 +7,9 @@ import asyncio
 
 import pytest
 import torch
-from families import SIDE, TEXT, VISION, Family, turns
+from families import VISION
 from PIL import Image as Pillow
+from tiny_family import SIDE, TEXT, Family, turns
 from transformers import AutoModelForImageTextToText
 
 from memvr_integrations.backend import Backend, Request, SamplingParams

@@ -1,5 +1,6 @@
 """From messages to a prompt: turns, images in their places, and what is refused."""
 
+import asyncio
 import copy
 import dataclasses
 
@@ -103,6 +104,30 @@ def test_an_image_that_the_template_drops_is_told(loaded, pictures, with_another
     )
     with Backend(template(loaded)) as backend, pytest.raises(RequestError, match="user messages"):
         backend.generate(Request(messages=messages))
+
+
+def test_a_prompt_that_shows_less_of_an_image_spoils_no_other(backend, ask, monkeypatch):
+    write = backend._host.write
+
+    def short(job):
+        prompt = write(job)
+        lost = 1 if "spoilt" in str(job.request.messages) else 0
+        return dataclasses.replace(prompt, image_tokens=prompt.image_tokens - lost)
+
+    good, bad = ask("Fine?", 0, max_tokens=2), ask("spoilt?", 1, max_tokens=2)
+    [expected] = backend.generate(good)
+    monkeypatch.setattr(backend._host, "write", short)
+    with pytest.raises(RequestError, match=r"1 image\(s\) became 64 visual tokens for 63"):
+        backend.generate(bad)
+
+    async def both():
+        return await asyncio.gather(
+            backend.agenerate(good), backend.agenerate(bad), return_exceptions=True
+        )
+
+    [done], error = asyncio.run(both())
+    assert done == expected
+    assert isinstance(error, RequestError)
 
 
 def test_a_prompt_beyond_the_context_says_the_numbers(backend, ask):

@@ -1,10 +1,14 @@
 """Pictures are encoded once, and the cache knows its limits."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 
-from memvr_integrations.backend.vision import FeatureCache, Features
+from memvr_integrations.backend.jobs import Picture
+from memvr_integrations.backend.vision import FeatureCache, Features, VisionEncoder
+from memvr_integrations.errors import UnsupportedModelError
 from memvr_integrations.memvr import MemVRConfig
 
 
@@ -105,3 +109,19 @@ def test_a_picture_that_comes_twice_is_encoded_once_even_without_a_cache(make_ba
     backend = make_backend(cache_bytes=0)
     backend.generate(ask("Who?", 0, 1, 0, max_tokens=1, n=2))
     assert backend.images_encoded == 2
+
+
+@pytest.mark.parametrize(
+    "encoded",
+    [
+        {},
+        {"pooler_output": "words"},
+        {"pooler_output": [torch.ones(1, 2)], "deepstack_features": [(0, [])]},
+    ],
+)
+def test_visual_tokens_of_an_unknown_form_are_refused(encoded):
+    base = SimpleNamespace(get_image_features=lambda **_: SimpleNamespace(**encoded))
+    model = SimpleNamespace(base_model=base, dtype=torch.float32, device=torch.device("cpu"))
+    encoder = VisionEncoder(model, lambda pictures: {}, FeatureCache())
+    with pytest.raises(UnsupportedModelError, match="in a form that is not known"):
+        encoder.encode([[Picture(image=None, hash="a")]])

@@ -55,7 +55,8 @@ class Host:
         token = str(self.tokenizer.convert_ids_to_tokens(self.image_token))
         # What stands for a whole picture, and what one visual token is: often the same.
         self._placeholder = str(getattr(self.processor, "image_token", None) or token)
-        self._reserved = {self._placeholder, token}
+        others = (getattr(self.processor, f"{kind}_token", None) for kind in ("video", "audio"))
+        self._reserved = {self._placeholder, token, *filter(None, others)}
         self.end_tokens = self._end_tokens()
         # With which an encoder-decoder begins; the others have none.
         self.decoder_start: int | None = self.model.generation_config.decoder_start_token_id
@@ -220,7 +221,7 @@ class Host:
         if reserved is not None:
             raise RequestError(
                 f"A message's text holds {reserved!r}, which {self.name} takes for an "
-                "image. Remove it from the text and pass the picture as Image(...)."
+                "image or the like. Remove it from the text and pass the picture as Image(...)."
             )
         try:
             text.encode()

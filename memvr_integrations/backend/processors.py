@@ -26,7 +26,7 @@ from transformers import (
 from transformers.models.auto import processing_auto
 from transformers.utils.hub import cached_file
 
-from memvr_integrations.errors import UnsupportedModelError
+from memvr_integrations.errors import ModelLoadError, UnsupportedModelError
 
 # In the order in which transformers looks for the name of a processor's class.
 _FILES = (
@@ -49,6 +49,7 @@ def load_processor(source: str, revision: str | None, settings: PretrainedConfig
 
     Raises:
         UnsupportedModelError: The checkpoint has none that reads images.
+        ModelLoadError: It needs a package that is missing.
     """
     kind = _kind(source, revision, settings)
     if kind is None or set(kind.get_attributes()) - _LEFT_OUT != _READ:
@@ -60,7 +61,8 @@ def load_processor(source: str, revision: str | None, settings: PretrainedConfig
                 "preprocessor_config.json."
             )
         return found
-    if _LEFT_OUT & set(kind.get_attributes()):
+    missing = dict.fromkeys(_LEFT_OUT & set(kind.get_attributes()))
+    if missing:
         kind = type(kind.__name__, (kind, _ImagesAndText), {})
     # Pixtral's files name a class of tokenizer that would split words by rules of its own.
     tokenizers = PreTrainedTokenizerFast if kind is PixtralPrompts else AutoTokenizer
@@ -74,6 +76,7 @@ def load_processor(source: str, revision: str | None, settings: PretrainedConfig
         tokenizer=tokenizers.from_pretrained(
             source, revision=revision or "main", trust_remote_code=False
         ),
+        **missing,
     )
     return read
 
@@ -89,7 +92,13 @@ def _kind(
     names = (_named(file) for file in files if file is not None)
     usual = processing_auto.PROCESSOR_MAPPING_NAMES  # type: ignore[attr-defined]
     name = next(filter(None, names), usual.get(settings.model_type)) or ""
-    found = _INSTEAD.get(name) or getattr(transformers, name, None)
+    try:
+        found = _INSTEAD.get(name) or getattr(transformers, name, None)
+    except ModuleNotFoundError as error:
+        raise ModelLoadError(
+            f"{name} can't be imported from transformers {transformers.__version__} "
+            f"({error.__cause__ or error}). Upgrade transformers, or install what it names."
+        ) from error
     return found if isinstance(found, type) and issubclass(found, ProcessorMixin) else None
 
 

@@ -122,17 +122,15 @@ class VisionEncoder:
             if name in self._accepted
         }
         output = self._encode(**known, return_dict=True)
-        if output.pooler_output is None:
+        tokens = getattr(output, "pooler_output", None)
+        layers = [tokens, *(getattr(output, "deepstack_features", None) or [])]
+        if not all(_are_tensors(layer) for layer in layers):
             raise UnsupportedModelError(
-                f"{type(self._model).__name__}.get_image_features gives no pooler_output, so its "
-                "visual tokens can't be found."
+                f"{type(self._model).__name__}.get_image_features gives its visual tokens in a "
+                "form that is not known. Choose a model like LLaVA, Qwen-VL or SmolVLM."
             )
-        deepstack = getattr(output, "deepstack_features", None) or []
-        return Features(
-            _first(output.pooler_output, copies),
-            [_first(layer, copies) for layer in deepstack],
-            stacked=isinstance(output.pooler_output, Tensor),
-        )
+        first, *deepstack = (_first(layer, copies) for layer in layers)
+        return Features(first, deepstack, stacked=isinstance(tokens, Tensor))
 
 
 def join(found: Sequence[Features]) -> BaseModelOutputWithPooling:
@@ -144,6 +142,11 @@ def join(found: Sequence[Features]) -> BaseModelOutputWithPooling:
         layers = zip(*(features.deepstack for features in found), strict=True)
         joined["deepstack_features"] = [_flat(layer) for layer in layers]
     return joined
+
+
+def _are_tensors(encoded: object) -> bool:
+    several = isinstance(encoded, list | tuple) and all(isinstance(one, Tensor) for one in encoded)
+    return several or isinstance(encoded, Tensor)
 
 
 def _first(encoded: Tensor | Sequence[Tensor], copies: int) -> list[Tensor]:

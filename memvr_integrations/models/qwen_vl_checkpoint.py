@@ -180,7 +180,7 @@ def read_processor(folder: Path, config: QwenVLConfig) -> QwenVLProcessor:
 
 def read_generation(processor: QwenVLProcessor) -> GenerationConfig:
     """The tokens that end an answer."""
-    ends = processor.tokenizer.convert_tokens_to_ids([_ENDS[0], _ENDS[2]])
+    ends = processor.tokenizer.convert_tokens_to_ids(list(_ENDS))
     return GenerationConfig(eos_token_id=ends, pad_token_id=ends[0])
 
 
