@@ -131,28 +131,15 @@ def models(
         from memvr_integrations.backend.catalog import CATALOG
 
     if as_json:
-        rows = [
-            {
-                "name": row.name,
-                "checkpoint": row.checkpoint,
-                "revision": row.revision,
-                "licence": row.licence,
-                "parameters": row.parameters,
-                "gigabytes_bfloat16": round(row.gigabytes(), 2),
-                "calibrated": row.calibrated,
-                "photographs": row.photographs,
-                "downloaded": row.downloaded,
-                "note": row.note,
-            }
-            for row in CATALOG
-        ]
-        typer.echo(json.dumps(rows, indent=2))
+        typer.echo(json.dumps([row.to_dict() for row in CATALOG], indent=2))
         return
-    typer.echo(f"{'name':<15} {'here':<5} {'bf16':>8}  {'licence':<26} what it is")
+    typer.echo(f"{'name':<22} {'here':<5} {'bf16':>9}  {'licence':<38} what it is")
     for row in CATALOG:
-        size = f"{row.gigabytes():.2f} GB"
+        weights = row.gigabytes()
+        size = "?" if weights is None else f"{'~' * row.estimated}{weights:.2f} GB"
         here = "yes" if row.downloaded else "no"
-        typer.echo(f"{row.name:<15} {here:<5} {size:>8}  {row.licence:<26} {row.note}")
+        licence = row.licence or "see its card"
+        typer.echo(f"{row.name:<22} {here:<5} {size:>9}  {licence:<38} {row.note}")
 
 
 @app.command()

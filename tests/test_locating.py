@@ -13,7 +13,8 @@ from huggingface_hub.errors import (
 )
 
 from memvr_integrations.backend import Backend, locating
-from memvr_integrations.errors import ModelNotFoundError
+from memvr_integrations.backend.catalog import find
+from memvr_integrations.errors import MemVRWarning, ModelNotFoundError
 
 
 @pytest.fixture
@@ -112,3 +113,25 @@ def test_a_download_that_was_interrupted_is_taken_up_again(hub, monkeypatch, che
         file.unlink()
     with pytest.raises(ModelNotFoundError, match="not whole"):
         locating.locate("some/one", None, None)
+
+
+def test_what_was_downloaded_is_taken_before_what_is_pinned(hub, monkeypatch, checkpoint):
+    pinned = find("smolvlm-256m").revision
+
+    def cached(source, revision=None, local_files_only=False):
+        if revision == pinned:
+            raise LocalEntryNotFoundError("another revision is here")
+        return str(checkpoint)
+
+    monkeypatch.setattr(locating, "snapshot_download", cached)
+    row = find("smolvlm-256m")
+    with pytest.warns(MemVRWarning, match=f"not in the revision {pinned}"):
+        assert locating.locate("smolvlm-256m", row, None) == (str(checkpoint), None)
+    assert locating.locate("smolvlm-256m", row, "main") == (str(checkpoint), None)
+
+
+def test_the_pin_is_what_the_hub_is_asked_for(hub):
+    hub.error = RevisionNotFoundError("no", response=RESPONSE)
+    with pytest.raises(ModelNotFoundError, match="revision='main' takes the newest"):
+        Backend.load("qwen2.5-vl-7b")
+    assert hub.asked[0][1]["revision"] == find("qwen2.5-vl-7b").revision

@@ -1,6 +1,7 @@
 """The shared backend: `Backend.load("bundled")` hosts a model, `generate` and `stream` ask it."""
 
-from memvr_integrations.backend.catalog import CATALOG, CatalogRow
+from memvr_integrations.backend.catalog import CATALOG
+from memvr_integrations.backend.catalog_row import CatalogRow
 from memvr_integrations.backend.engine import Backend
 from memvr_integrations.backend.loading import LoadConfig
 from memvr_integrations.backend.protocol import Engine

@@ -1,63 +1,25 @@
-"""The models that have a name here, and what is known about each.
+"""The models that have a name here.
 
-A field holds only what was seen: a revision stays None until somebody has pinned one. Without a
-preset MemVR runs with LLaVA's settings, its window moved to the model's depth, uncalibrated.
+A field holds only what was seen: in a checkpoint's card or settings, in transformers, or, for the
+revisions, in public code that pins them. The hub itself could not be asked, so a revision is a
+commit of that repository and need not be its newest; `revision="main"` takes that one.
 """
 
-import json
-from dataclasses import dataclass
-from pathlib import Path
-
-from huggingface_hub import try_to_load_from_cache
-
+from memvr_integrations.backend.catalog_row import CatalogRow
 from memvr_integrations.bundled import ABSTENTION, PRESET, WEIGHTS
 from memvr_integrations.errors import did_you_mean
 from memvr_integrations.memvr import MemVRConfig
 from memvr_integrations.models import Glm4VConfig, QwenVLConfig
 
-
-@dataclass(frozen=True, kw_only=True)
-class CatalogRow:
-    """One model.
-
-    `parameters` counts weights. `revision` is None where nobody has pinned one; the hub's newest
-    is taken then. `calibrated` says that `preset` was measured on this very model, `photographs`
-    that it was trained on them. `abstention` is the output entropy (0 to 1) above which an answer
-    is better withheld, None where nobody has measured it. `port` is the `model_type` that the
-    checkpoint is converted to, None where transformers reads it as it is.
-    """
-
-    name: str
-    checkpoint: str
-    licence: str
-    parameters: int
-    revision: str | None = None
-    preset: MemVRConfig | None = None
-    calibrated: bool = False
-    photographs: bool = True
-    abstention: float | None = None
-    port: str | None = None
-    note: str = ""
-
-    def gigabytes(self, bytes_per_weight: float = 2) -> float:
-        """Memory of the weights alone: 2 bytes each in bfloat16 and float16, 4 in float32."""
-        return self.parameters * bytes_per_weight / 1e9
-
-    @property
-    def downloaded(self) -> bool:
-        """Whether the checkpoint lies on this machine."""
-        if self.checkpoint == str(WEIGHTS):
-            return (WEIGHTS / "config.json").exists()
-        found = try_to_load_from_cache(self.checkpoint, "config.json", revision=self.revision)
-        return isinstance(found, str) and has_weights(Path(found).parent)
-
-
 CATALOG: tuple[CatalogRow, ...] = (
     CatalogRow(
         name="bundled",
         checkpoint=str(WEIGHTS),
+        family="llava",
         licence="Apache-2.0",
         parameters=6_740_096,
+        layers=12,
+        image_tokens="64",
         preset=PRESET,
         calibrated=True,
         photographs=False,
@@ -67,22 +29,45 @@ CATALOG: tuple[CatalogRow, ...] = (
     CatalogRow(
         name="smolvlm-256m",
         checkpoint="HuggingFaceTB/SmolVLM-256M-Instruct",
+        family="idefics3",
         licence="Apache-2.0",
-        parameters=256_000_000,
-        note="Photographs on a CPU. Parameters by the checkpoint's name.",
+        parameters=256_484_928,
+        revision="7e3e67edbbed1bf9888184d9df282b700a323964",
+        layers=30,
+        image_tokens="64 a tile",
+        note="Photographs on a CPU.",
     ),
     CatalogRow(
         name="smolvlm-500m",
         checkpoint="HuggingFaceTB/SmolVLM-500M-Instruct",
+        family="idefics3",
         licence="Apache-2.0",
-        parameters=500_000_000,
-        note="Photographs on a CPU, better and slower. Parameters by the checkpoint's name.",
+        parameters=507_482_304,
+        revision="a7da5b986cb59b408707209984f360a5f4ad7e47",
+        layers=32,
+        image_tokens="64 a tile",
+        note="Photographs on a CPU, better and slower.",
+    ),
+    CatalogRow(
+        name="smolvlm2-2.2b",
+        checkpoint="HuggingFaceTB/SmolVLM2-2.2B-Instruct",
+        family="smolvlm",
+        licence="Apache-2.0",
+        parameters=2_246_784_880,
+        revision="482adb537c021c86670beed01cd58990d01e72e4",
+        layers=24,
+        image_tokens="81 a tile",
+        note="Small, several images.",
     ),
     CatalogRow(
         name="llava-1.5-7b",
         checkpoint="llava-hf/llava-1.5-7b-hf",
+        family="llava",
         licence="Llama 2 Community License",
         parameters=7_063_427_072,
+        revision="b234b804b114d9e37bb655e11cbbb5f5e971b7a9",
+        layers=32,
+        image_tokens="576",
         preset=MemVRConfig.preset("llava"),
         calibrated=True,
         note="The paper's main model.",
@@ -90,39 +75,286 @@ CATALOG: tuple[CatalogRow, ...] = (
     CatalogRow(
         name="llava-1.5-13b",
         checkpoint="llava-hf/llava-1.5-13b-hf",
-        licence="Llama 2 Community License",
+        family="llava",
         parameters=13_351_494_656,
-        preset=MemVRConfig.preset("llava").for_depth(40),
-        note="The paper's window moved to 40 layers: uncalibrated.",
+        estimated=True,
+        revision="5dda2880bda009266dda7c4baff660b95ca64540",
+        layers=40,
+        image_tokens="576",
+        note="The larger LLaVA-1.5.",
+    ),
+    CatalogRow(
+        name="llava-next-mistral-7b",
+        checkpoint="llava-hf/llava-v1.6-mistral-7b-hf",
+        family="llava_next",
+        licence="Apache-2.0",
+        parameters=7_566_747_648,
+        estimated=True,
+        revision="52320fb52229c8d942b1dcb8b63b3dc8087bc83b",
+        layers=32,
+        note="LLaVA-1.6: higher resolution, by tiles.",
+    ),
+    CatalogRow(
+        name="llava-next-vicuna-7b",
+        checkpoint="llava-hf/llava-v1.6-vicuna-7b-hf",
+        family="llava_next",
+        parameters=7_063_431_168,
+        estimated=True,
+        revision="c916e6cdcd760b4cecd1dd4907f84ac649f93b23",
+        layers=32,
+        note="LLaVA-1.6 on the decoder of LLaVA-1.5.",
+    ),
+    CatalogRow(
+        name="llava-onevision-0.5b",
+        checkpoint="llava-hf/llava-onevision-qwen2-0.5b-ov-hf",
+        family="llava_onevision",
+        licence="Apache-2.0",
+        parameters=893_675_552,
+        estimated=True,
+        revision="74dd0bf867a4cda7950c17663794267c60cf4b40",
+        layers=24,
+        note="Small, several images.",
+    ),
+    CatalogRow(
+        name="llava-onevision-7b",
+        checkpoint="llava-hf/llava-onevision-qwen2-7b-ov-hf",
+        family="llava_onevision",
+        licence="Apache-2.0",
+        parameters=8_030_807_584,
+        estimated=True,
+        revision="0d50680527681998e456c7b78950205bedd8a068",
+        layers=28,
+        note="Several images.",
     ),
     CatalogRow(
         name="qwen-vl-chat",
         checkpoint="Qwen/Qwen-VL-Chat",
-        licence="Tongyi Qianwen LICENSE AGREEMENT",
-        parameters=0,
+        family="memvr_qwen_vl",
+        licence="Tongyi Qianwen License Agreement",
+        parameters=9_656_935_168,
+        revision="f57cfbd358cb56b710d963669ad1bcfb44cdcdd8",
+        layers=32,
+        image_tokens="256",
+        prompt="ChatML; `Picture n: <img>...</img>`",
         preset=MemVRConfig.preset("qwen_vl"),
         port=QwenVLConfig.model_type,
-        note="Boxes. To be converted once.",
+        note="The paper's second model; boxes. Convert it once: memvr convert.",
+    ),
+    CatalogRow(
+        name="qwen2-vl-2b",
+        checkpoint="Qwen/Qwen2-VL-2B-Instruct",
+        family="qwen2_vl",
+        licence="Apache-2.0",
+        parameters=2_208_985_600,
+        revision="895c3a49bc3fa70a340399125c650a463535e71c",
+        layers=28,
+        note="Any resolution, several images.",
+    ),
+    CatalogRow(
+        name="qwen2-vl-7b",
+        checkpoint="Qwen/Qwen2-VL-7B-Instruct",
+        family="qwen2_vl",
+        licence="Apache-2.0",
+        parameters=8_291_375_616,
+        revision="eed13092ef92e448dd6875b2a00151bd3f7db0ac",
+        layers=28,
+        note="Any resolution, several images.",
+    ),
+    CatalogRow(
+        name="qwen2.5-vl-3b",
+        checkpoint="Qwen/Qwen2.5-VL-3B-Instruct",
+        family="qwen2_5_vl",
+        licence="Qwen Research License (non-commercial)",
+        parameters=3_754_622_976,
+        revision="66285546d2b821cf421d4f5eb2576359d3770cd3",
+        layers=36,
+        trained_for_tools=True,
+        note="Any resolution, several images.",
+    ),
+    CatalogRow(
+        name="qwen2.5-vl-7b",
+        checkpoint="Qwen/Qwen2.5-VL-7B-Instruct",
+        family="qwen2_5_vl",
+        parameters=8_292_166_656,
+        revision="cc594898137f460bfe9f0759e9844b3ce807cfb5",
+        layers=28,
+        note="Any resolution, several images.",
+    ),
+    CatalogRow(
+        name="qwen3-vl-4b",
+        checkpoint="Qwen/Qwen3-VL-4B-Instruct",
+        family="qwen3_vl",
+        licence="Apache-2.0",
+        parameters=4_437_815_808,
+        revision="ebb281ec70b05090aa6165b016eac8ec08e71b17",
+        layers=36,
+        trained_for_tools=True,
+        note="Any resolution, several images.",
+    ),
+    CatalogRow(
+        name="qwen3-vl-8b",
+        checkpoint="Qwen/Qwen3-VL-8B-Instruct",
+        family="qwen3_vl",
+        licence="Apache-2.0",
+        parameters=8_767_123_696,
+        revision="0c351dd01ed87e9c1b53cbc748cba10e6187ff3b",
+        layers=36,
+        trained_for_tools=True,
+        note="Any resolution, several images.",
+    ),
+    CatalogRow(
+        name="qwen3-vl-30b-a3b",
+        checkpoint="Qwen/Qwen3-VL-30B-A3B-Instruct",
+        family="qwen3_vl_moe",
+        parameters=31_070_754_032,
+        revision="9c4b90e1e4ba969fd3b5378b57d966d725f1b86c",
+        layers=48,
+        trained_for_tools=True,
+        note="A mixture of experts, 3 billion weights at work.",
     ),
     CatalogRow(
         name="glm-4v-9b",
         checkpoint="THUDM/glm-4v-9b",
-        licence="glm-4",
-        parameters=0,
+        family="memvr_glm_4v",
+        licence="GLM-4 license",
+        parameters=13_906_320_896,
+        revision="3376fea6e54db68587a89bf1ac27a6889bafb867",
+        layers=40,
+        image_tokens="1602",
+        prompt="`[gMASK]<sop><|user|>`",
         preset=MemVRConfig.preset("glm_4v"),
         port=Glm4VConfig.model_type,
-        note="One image a conversation. To be converted once.",
+        trained_for_tools=False,
+        note="The paper's third model; one image a conversation. Convert it once: memvr convert.",
+    ),
+    CatalogRow(
+        name="glm-4.1v-9b",
+        checkpoint="zai-org/GLM-4.1V-9B-Thinking",
+        family="glm4v",
+        parameters=10_292_777_472,
+        layers=40,
+        note="Thinks before it answers.",
+    ),
+    CatalogRow(
+        name="glm-4.6v-flash",
+        checkpoint="zai-org/GLM-4.6V-Flash",
+        family="glm4v",
+        licence="MIT",
+        revision="411bb4d77144a3f03accbf4b780f5acb8b7cde4e",
+        trained_for_tools=True,
+        note="Thinks before it answers.",
+    ),
+    CatalogRow(
+        name="internvl3-1b",
+        checkpoint="OpenGVLab/InternVL3-1B-hf",
+        family="internvl",
+        parameters=938_193_024,
+        estimated=True,
+        revision="014c0583a0d4bedf29fbe2dbff4f865eb998e171",
+        layers=24,
+        image_tokens="256 a tile",
+        note="Small, several images.",
+    ),
+    CatalogRow(
+        name="internvl3-2b",
+        checkpoint="OpenGVLab/InternVL3-2B-hf",
+        family="internvl",
+        licence="other (see the card)",
+        parameters=2_088_957_440,
+        revision="cb57a075cb75a2e6d1b668b128d48bb00ae321d2",
+        layers=28,
+        image_tokens="256 a tile",
+        note="Small, several images.",
+    ),
+    CatalogRow(
+        name="internvl3-8b",
+        checkpoint="OpenGVLab/InternVL3-8B-hf",
+        family="internvl",
+        licence="other (see the card)",
+        parameters=7_944_373_760,
+        estimated=True,
+        revision="259a3b64a14623c0ec91a045cb43f7c5af5fa6af",
+        layers=28,
+        image_tokens="256 a tile",
+        note="Several images.",
+    ),
+    CatalogRow(
+        name="gemma-3-4b",
+        checkpoint="google/gemma-3-4b-it",
+        family="gemma3",
+        licence="Gemma",
+        parameters=4_300_079_472,
+        revision="093f9f388b31de276ce2de164bdc2081324b9767",
+        layers=34,
+        image_tokens="256",
+        note="Gated: accept the licence on the hub.",
+    ),
+    CatalogRow(
+        name="gemma-3-12b",
+        checkpoint="google/gemma-3-12b-it",
+        family="gemma3",
+        licence="Gemma",
+        parameters=12_187_325_040,
+        revision="96b6f1eccf38110c56df3a15bffe176da04bfd80",
+        layers=48,
+        image_tokens="256",
+        note="Gated: accept the licence on the hub.",
+    ),
+    CatalogRow(
+        name="idefics3-8b",
+        checkpoint="HuggingFaceM4/Idefics3-8B-Llama3",
+        family="idefics3",
+        licence="Apache-2.0",
+        parameters=8_462_086_384,
+        estimated=True,
+        revision="fddb4ff79181e55a994674777e06cd5456ce3dc3",
+        layers=32,
+        image_tokens="169 a tile",
+        note="Several images.",
+    ),
+    CatalogRow(
+        name="mistral-small-3.1",
+        checkpoint="mistralai/Mistral-Small-3.1-24B-Instruct-2503",
+        family="mistral3",
+        licence="Apache-2.0",
+        parameters=24_011_361_280,
+        revision="68faf511d618ef198fef186659617cfd2eb8e33a",
+        layers=40,
+        trained_for_tools=True,
+        note="Any resolution, several images.",
+    ),
+    CatalogRow(
+        name="pixtral-12b",
+        checkpoint="mistral-community/pixtral-12b",
+        family="llava",
+        licence="Apache-2.0",
+        parameters=12_682_739_712,
+        revision="c2756cbbb9422eba9f6c5c439a214b0392dfc998",
+        layers=40,
+        note="Any resolution, several images.",
+    ),
+    CatalogRow(
+        name="paligemma-3b",
+        checkpoint="google/paligemma-3b-mix-224",
+        family="paligemma",
+        parameters=2_923_466_480,
+        revision="d1d8734c9c3ad0ccfeea4afc270faa356c2ba515",
+        layers=18,
+        image_tokens="256",
+        prompt="built in: images, then one question",
+        note="One question about one or more images.",
+    ),
+    CatalogRow(
+        name="paligemma2-3b",
+        checkpoint="google/paligemma2-3b-mix-448",
+        family="paligemma",
+        parameters=3_033_127_152,
+        layers=26,
+        image_tokens="1024",
+        prompt="built in: images, then one question",
+        note="One question about one or more images.",
     ),
 )
-
-
-def has_weights(folder: Path) -> bool:
-    """Whether a checkpoint's weights are all there; an interrupted download leaves some out."""
-    indices = [*folder.glob("*.safetensors.index.json"), *folder.glob("*.bin.index.json")]
-    for index in indices:
-        parts = set(json.loads(index.read_text())["weight_map"].values())
-        return all((folder / part).exists() for part in parts)
-    return any(folder.glob("*.safetensors")) or any(folder.glob("*.bin"))
 
 
 def find(name: str) -> CatalogRow | None:

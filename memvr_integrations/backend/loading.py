@@ -20,11 +20,8 @@ from transformers import (
     ProcessorMixin,
 )
 
-from memvr_integrations.backend.catalog import (
-    CatalogRow,
-    find,
-    find_port,
-)
+from memvr_integrations.backend.catalog import find, find_port
+from memvr_integrations.backend.catalog_row import CatalogRow
 from memvr_integrations.backend.locating import locate
 from memvr_integrations.backend.processors import load_processor
 from memvr_integrations.errors import (

@@ -1,5 +1,6 @@
 """Where a model's files are: a directory, the hub's cache, or the hub."""
 
+import warnings
 from pathlib import Path
 
 from huggingface_hub import model_info, snapshot_download
@@ -11,50 +12,76 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from memvr_integrations.backend.catalog import CATALOG, CatalogRow, has_weights, similar
-from memvr_integrations.errors import ModelLoadError, ModelNotFoundError
+from memvr_integrations.backend.catalog import similar
+from memvr_integrations.backend.catalog_row import CatalogRow, has_weights
+from memvr_integrations.errors import MemVRWarning, ModelLoadError, ModelNotFoundError
 from memvr_integrations.models.conversion import RECORD
 
 _HUB_SECONDS = 5.0
+_NAMES = "such as bundled, smolvlm-256m, llava-1.5-7b; `memvr models` lists all"
 
 
 def locate(
     name: str | Path, row: CatalogRow | None, revision: str | None
 ) -> tuple[str, str | None]:
-    """What from_pretrained opens: a directory, or a hub id that is known to be there."""
+    """What from_pretrained opens: a directory, or a hub id that is known to be there.
+
+    Without a `revision`, that of the catalog's row is meant; where only the newest one was
+    downloaded, that is taken, with a warning.
+
+    Raises:
+        ModelNotFoundError: Nothing is called so, or the hub can't be reached.
+        ModelLoadError: It is a directory without a model.
+    """
     source = row.checkpoint if row else str(name)
-    revision = revision or (row.revision if row else None)
     if Path(source).is_dir():
-        if (Path(source) / RECORD).exists() and not (Path(source) / "config.json").exists():
-            raise ModelLoadError(
-                f"{source} is a conversion that was stopped. Run the same `memvr convert` again: "
-                "it goes on where it was."
-            )
-        if not (Path(source) / "config.json").exists():
-            raise ModelLoadError(
-                f"{source} is a directory without a config.json; give the directory that "
-                "save_pretrained wrote."
-            )
-        return source, None
-    names = ", ".join(known.name for known in CATALOG)
+        return _directory(source), None
     if isinstance(name, Path) or source.count("/") != 1 or source.startswith((".", "/", "~")):
         raise ModelNotFoundError(
-            f"{str(name)!r} is no catalog name ({names}), no directory here and no hub id "
+            f"{str(name)!r} is no catalog name ({_NAMES}), no directory here and no hub id "
             f"like 'owner/model'.{similar(str(name))}"
         )
+    pinned = None if revision or row is None else row.revision
+    if folder := _downloaded(source, revision or pinned):
+        return folder, None
+    if pinned and (folder := _downloaded(source, None)):
+        warnings.warn(
+            f"{source} lies on this machine, but not in the revision {pinned} that the catalog "
+            "names: what was downloaded is taken. revision='main' says so without this warning.",
+            MemVRWarning,
+            stacklevel=2,
+        )
+        return folder, None
+    _ask_hub(source, revision or pinned)
+    return source, revision or pinned
+
+
+def _directory(source: str) -> str:
+    if (Path(source) / "config.json").exists():
+        return source
+    if (Path(source) / RECORD).exists():
+        raise ModelLoadError(
+            f"{source} is a conversion that was stopped. Run the same `memvr convert` again: it "
+            "goes on where it was."
+        )
+    raise ModelLoadError(
+        f"{source} is a directory without a config.json; give the directory that save_pretrained "
+        "wrote."
+    )
+
+
+def _downloaded(source: str, revision: str | None) -> str | None:
+    """Where the hub's cache holds a whole checkpoint, if it does."""
     try:
         folder = snapshot_download(source, revision=revision, local_files_only=True)
-        if has_weights(Path(folder)):
-            return folder, None
     except (LocalEntryNotFoundError, FileNotFoundError):
-        pass
+        return None
     except HFValidationError as error:
         raise ModelNotFoundError(f"{source!r} is not a valid hub id: {error}") from error
-    _ask_hub(source, revision, names)
-    return source, revision
+    return folder if has_weights(Path(folder)) else None
 
 
-def _ask_hub(source: str, revision: str | None, names: str) -> None:
+def _ask_hub(source: str, revision: str | None) -> None:
     """Fail within seconds, and in plain words, where from_pretrained would retry for long."""
     try:
         model_info(source, revision=revision, timeout=_HUB_SECONDS)
@@ -63,11 +90,13 @@ def _ask_hub(source: str, revision: str | None, names: str) -> None:
             f"{source} is gated: accept its licence on the hub and log in with `hf auth login`."
         ) from error
     except RevisionNotFoundError as error:
-        raise ModelNotFoundError(f"{source} has no revision {revision!r}.") from error
+        raise ModelNotFoundError(
+            f"{source} has no revision {revision!r}; revision='main' takes the newest."
+        ) from error
     except RepositoryNotFoundError as error:
         raise ModelNotFoundError(
             f"The hub has no model {source!r} (or it is private and you are not logged in). "
-            f"Catalog names: {names}.{similar(source.rpartition('/')[2])}"
+            f"Catalog names: {_NAMES}.{similar(source.rpartition('/')[2])}"
         ) from error
     except Exception as error:
         raise ModelNotFoundError(

@@ -1,0 +1,88 @@
+"""What is known about one model that has a name here."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from huggingface_hub import try_to_load_from_cache
+
+from memvr_integrations.bundled import WEIGHTS
+from memvr_integrations.memvr import MemVRConfig
+
+_INNER = {"preset", "abstention", "port"}
+OWN_TEMPLATE = "the checkpoint's chat template"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CatalogRow:
+    """One model; None stands for what nobody here has seen.
+
+    `parameters` counts weights; it is `estimated` where a part of the checkpoint's settings was
+    concluded from its family's. `layers` are the decoder's, `image_tokens` visual tokens a picture
+    or, with "a tile", a tile of it. `calibrated` says that `preset` was measured on this very
+    model, `photographs` that it was trained on them, `trained_for_tools` that its card or
+    documentation says so (JSON and calls are kept valid with any model). `abstention` is the output
+    entropy (0 to 1) above which an answer is better withheld. `port` is the `model_type` that the
+    checkpoint is converted to, None where transformers reads it as it is.
+    """
+
+    name: str
+    checkpoint: str
+    family: str
+    licence: str | None = None
+    parameters: int | None = None
+    estimated: bool = False
+    revision: str | None = None
+    layers: int | None = None
+    image_tokens: str | None = None
+    prompt: str = OWN_TEMPLATE
+    preset: MemVRConfig | None = None
+    calibrated: bool = False
+    photographs: bool = True
+    trained_for_tools: bool | None = None
+    abstention: float | None = None
+    port: str | None = None
+    note: str = ""
+
+    @property
+    def settings(self) -> MemVRConfig | None:
+        """What `memvr=True` means: the preset, else LLaVA's moved to this depth, uncalibrated."""
+        if self.preset is None and self.layers is not None:
+            return MemVRConfig.preset("llava").for_depth(self.layers)
+        return self.preset
+
+    def gigabytes(self, bytes_per_weight: float = 2) -> float | None:
+        """Memory of the weights alone: 2 bytes each in bfloat16 and float16, 4 in float32."""
+        return None if self.parameters is None else self.parameters * bytes_per_weight / 1e9
+
+    def to_dict(self) -> dict[str, object]:
+        """The row as plain values that JSON can hold."""
+        weights, settings = self.gigabytes(), self.settings
+        return {
+            **{name: value for name, value in asdict(self).items() if name not in _INNER},
+            "gigabytes_bfloat16": None if weights is None else round(weights, 2),
+            "memvr": settings.to_dict() if settings else None,
+            "downloaded": self.downloaded,
+        }
+
+    @property
+    def downloaded(self) -> bool:
+        """Whether the checkpoint lies on this machine."""
+        if self.checkpoint == str(WEIGHTS):
+            return (WEIGHTS / "config.json").exists()
+        return any(
+            isinstance(found, str) and has_weights(Path(found).parent)
+            for found in (
+                try_to_load_from_cache(self.checkpoint, "config.json", revision=revision)
+                for revision in (self.revision, None)
+            )
+        )
+
+
+def has_weights(folder: Path) -> bool:
+    """Whether a checkpoint's weights are all there; an interrupted download leaves some out."""
+    indices = [*folder.glob("*.safetensors.index.json"), *folder.glob("*.bin.index.json")]
+    for index in indices:
+        parts = set(json.loads(index.read_text())["weight_map"].values())
+        return all((folder / part).exists() for part in parts)
+    return any(folder.glob("*.safetensors")) or any(folder.glob("*.bin"))
