@@ -1,6 +1,6 @@
 """Writes the parts of the documentation that follow from the code.
 
-Run it after a change to the command line or to a module: python tests/generated_pages.py
+Run it after a change to the command line, the catalog or a module: python tests/generated_pages.py
 """
 
 import ast
@@ -10,6 +10,7 @@ from typing import Any
 
 import typer
 
+from memvr_integrations.backend import CATALOG, CatalogRow
 from memvr_integrations.cli import app
 
 ROOT = Path(__file__).parents[1]
@@ -71,7 +72,62 @@ def how_it_works() -> str:
     return f"{head}{start}{module_map()}\n{end}{tail}"
 
 
-PAGES = {"cli.md": cli_page, "how-it-works.md": how_it_works}
+def catalog() -> str:
+    """Two tables of all models: what they are, and what they take."""
+    rows = [
+        "| Name | Checkpoint | Revision | Licence | Prompt | Trained for tools | |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in CATALOG:
+        tools = {None: "?", True: "yes", False: "no"}[row.trained_for_tools]
+        checkpoint = "in the package" if row.name == "bundled" else f"`{row.checkpoint}`"
+        revision = (
+            f"`{row.revision[:8]}`" if row.revision else "-" if row.name == "bundled" else "?"
+        )
+        rows.append(
+            f"| `{row.name}` | {checkpoint} | {revision} | {row.licence or 'see its card'} | "
+            f"{row.prompt} | {tools} | {row.note} |"
+        )
+    rows += [
+        "",
+        "Memory is that of the weights alone, in GB; `~` marks counts of which a part was "
+        "concluded from the family.",
+        "",
+        "| Name | Family | float32 | 16-bit | 8-bit | 4-bit | Tokens a picture | MemVR |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in CATALOG:
+        sizes = [row.gigabytes(size) for size in (4, 2, 1, 0.5)]
+        told = ["?" if one is None else f"{'~' * row.estimated}{one:.3g}" for one in sizes]
+        tokens = row.image_tokens or "varies"
+        cells = [f"`{row.name}`", row.family, *told, tokens, _settings(row)]
+        rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+def _settings(row: CatalogRow) -> str:
+    settings = row.settings
+    if settings is None:
+        return "LLaVA's window, moved to its depth; uncalibrated"
+    window = f"layers {settings.starting_layer + 1} to {settings.ending_layer - 1}"
+    if row.layers is not None:
+        window += f" of {row.layers}"
+    activation = f", {settings.activation}" if settings.activation else ""
+    return (
+        f"{window}, above {settings.entropy_threshold:g}, ratio {settings.retracing_ratio:g}"
+        f"{activation}; {'calibrated' if row.calibrated else 'uncalibrated'}"
+    )
+
+
+def models_page() -> str:
+    """The page about models with its tables brought up to date."""
+    page = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
+    head, start, rest = page.partition("<!-- catalog -->\n")
+    _, end, tail = rest.partition("<!-- /catalog -->")
+    return f"{head}{start}\n{catalog()}\n\n{end}{tail}"
+
+
+PAGES = {"cli.md": cli_page, "how-it-works.md": how_it_works, "models.md": models_page}
 
 if __name__ == "__main__":
     for name, make in PAGES.items():
