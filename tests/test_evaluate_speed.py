@@ -3,8 +3,10 @@ import sys
 import pytest
 import torch
 
-from memvr_integrations.evaluate import speed
-from memvr_integrations.evaluate.speed import Bench, Timing, random_llava, table
+from memvr_integrations.evaluate import shapes, speed
+from memvr_integrations.evaluate.speed import Bench, Timing, table
+
+CPU = torch.device("cpu")
 
 
 def test_the_command_prints_a_row_for_every_way(monkeypatch, capsys):
@@ -16,10 +18,12 @@ def test_the_command_prints_a_row_for_every_way(monkeypatch, capsys):
     assert "| 1.00 (1.00-1.00) |" in said
 
 
-def test_a_random_llava_answers_through_the_backend(monkeypatch):
-    monkeypatch.setitem(speed.SIZES, "tiny", (4, 32, 64, 2))
-    monkeypatch.setattr(speed, "TOWER", (2, 32, 2))
-    bench = Bench(random_llava("tiny", torch.device("cpu"), torch.float32), tokens=3)
+def test_random_weights_are_timed():
+    config = shapes.llava(4, 32, 64, 2)
+    config.vision_config.update(
+        {"num_hidden_layers": 2, "hidden_size": 32, "intermediate_size": 64}
+    )
+    bench = Bench(shapes.random_model("tiny", config, CPU, torch.float32), tokens=3)
     timings = bench.rounds(1)
     bench.close()
     assert len(timings) == 5

@@ -19,34 +19,17 @@ from dataclasses import dataclass, replace
 import PIL.Image
 import torch
 from torch import Tensor
-from transformers import (
-    BatchFeature,
-    CLIPImageProcessorPil,
-    CLIPVisionConfig,
-    LlamaConfig,
-    LlavaConfig,
-    LlavaForConditionalGeneration,
-    LlavaProcessor,
-)
+from transformers import BatchFeature
 from transformers.generation.streamers import BaseStreamer
 
 from memvr_integrations.backend.engine import Backend
 from memvr_integrations.backend.loading import LoadConfig, LoadedModel, load_model
 from memvr_integrations.bundled.art import SPRITES
-from memvr_integrations.bundled.model import CHAT_TEMPLATE, IMAGE, open_tokenizer
 from memvr_integrations.bundled.scenes import FIRST_THEMES, Sprites, draw_scene
+from memvr_integrations.evaluate.shapes import SHAPES, random_model
 from memvr_integrations.memvr import MemVRConfig
 from memvr_integrations.types import Request, SamplingParams
 
-# Decoder layers, width, FFN width, heads. All have LLaVA-1.5's vocabulary and image tower.
-SIZES = {
-    "0.1b": (12, 768, 2048, 12),
-    "1b": (22, 2048, 5632, 32),
-    "7b": (32, 4096, 11008, 32),
-    "13b": (40, 5120, 13824, 40),
-}
-TOWER = (24, 1024, 16)  # layers, width, heads
-_VOCABULARY = 32064
 _QUESTION = "Describe the image."
 
 
@@ -62,53 +45,6 @@ class Timing:
         """From the moments at which tokens arrived."""
         steps = max(len(arrivals) - 1, 1)
         return cls(arrivals[0] - started, (arrivals[-1] - arrivals[0]) / steps)
-
-
-def random_llava(size: str, device: torch.device, dtype: torch.dtype) -> LoadedModel:
-    """LLaVA-1.5's architecture with random weights: no download, the same arithmetic."""
-    layers, width, inner, heads = SIZES[size]
-    tower, tower_width, tower_heads = TOWER
-    vision = CLIPVisionConfig(
-        hidden_size=tower_width,
-        intermediate_size=4 * tower_width,
-        num_hidden_layers=tower,
-        num_attention_heads=tower_heads,
-        image_size=336,
-        patch_size=14,
-        projection_dim=768,
-    )
-    text = LlamaConfig(
-        hidden_size=width,
-        intermediate_size=inner,
-        num_hidden_layers=layers,
-        num_attention_heads=heads,
-        num_key_value_heads=heads,
-        vocab_size=_VOCABULARY,
-        max_position_embeddings=4096,
-    )
-    config = LlavaConfig(vision_config=vision, text_config=text, image_token_index=3)
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(dtype)
-    try:
-        with device:
-            model = LlavaForConditionalGeneration(config)
-    finally:
-        torch.set_default_dtype(before)
-    tokenizer = open_tokenizer()
-    # Every id that the random head can choose needs a text, or the stream would wait for it.
-    tokenizer.add_tokens([f" w{index}" for index in range(len(tokenizer), _VOCABULARY)])
-    processor = LlavaProcessor(
-        image_processor=CLIPImageProcessorPil(size={"shortest_edge": 336}, crop_size=336),
-        tokenizer=tokenizer,
-        patch_size=14,
-        vision_feature_select_strategy="default",
-        num_additional_image_tokens=1,
-        image_token=IMAGE,
-        chat_template=CHAT_TEMPLATE,
-    )
-    return LoadedModel(
-        name=f"random LLaVA {size}", model=model.eval(), processor=processor, row=None
-    )
 
 
 class _Arrivals(BaseStreamer):
@@ -224,7 +160,7 @@ def main() -> None:
     parser.add_argument(
         "--model",
         default="bundled",
-        help=f"a catalog name, directory or hub id, or random weights: {', '.join(SIZES)}",
+        help=f"a catalog name, directory or hub id, or random weights: {', '.join(SHAPES)}",
     )
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--tokens", type=int, default=32, help="generated tokens an answer")
@@ -235,10 +171,10 @@ def main() -> None:
         parser.error("--rounds must be at least 1, --tokens at least 2 (the first is the prefill)")
     options = LoadConfig(device=args.device, dtype=args.dtype, progress=False)
     device = options.pick_device()
-    if args.model in SIZES:
+    if args.model in SHAPES:
         auto = torch.float32 if device.type == "cpu" else torch.bfloat16
         dtype = auto if args.dtype == "auto" else getattr(torch, args.dtype)
-        loaded = random_llava(args.model, device, dtype)
+        loaded = random_model(args.model, SHAPES[args.model](), device, dtype)
     else:
         loaded = load_model(args.model, options)
     where = torch.cuda.get_device_name() if device.type == "cuda" else f"{os.cpu_count()} CPU cores"
