@@ -6,12 +6,15 @@ import itertools
 import pytest
 import torch
 from families import FAMILIES
+from llama_index.core.schema import ImageDocument
 from PIL import Image as Pillow
 from tiny_family import LAYERS
 from waiting import eventually, idle
 
 from memvr_integrations.backend import Backend, Image, Message, Request, SamplingParams, batch
 from memvr_integrations.errors import RequestError
+from memvr_integrations.langchain import ChatMemVR, image_block
+from memvr_integrations.llama_index import MemVRMultiModalLLM
 from memvr_integrations.memvr import MemVRConfig, retracing
 
 ALWAYS = MemVRConfig(
@@ -261,3 +264,18 @@ def test_a_conversation_with_pictures_in_two_turns(backend, name):
     [done] = backend.generate(request)
     family = FAMILIES[name]
     assert done.usage.image_tokens == (family.both or family.square + family.wide)
+
+
+def test_both_integrations_run_it(backend, name, family, tmp_path):
+    file = tmp_path / "square.png"
+    SQUARE.save(file)
+    chat = ChatMemVR(model=name, engine=backend, memvr=ALWAYS, max_tokens=TOKENS)
+    content = [image_block(file), {"type": "text", "text": "What is it?"}]
+    answer = chat.invoke([{"role": "user", "content": content}])
+    told = answer.response_metadata["memvr"]
+    assert told["image_tokens"] == family.square
+    assert told["retraced_tokens"] == answer.usage_metadata["output_tokens"]
+    llm = MemVRMultiModalLLM(model=name, engine=backend, memvr=ALWAYS, max_tokens=TOKENS)
+    same = llm.complete("What is it?", image_documents=[ImageDocument(image_path=str(file))])
+    assert same.text == answer.content
+    assert same.additional_kwargs["memvr"] == told

@@ -125,6 +125,26 @@ def test_several_pictures(port, pictures):
     )
 
 
+@pytest.mark.parametrize(
+    ("family", "text"), [("qwen", "<img>a.jpg</img>"), ("glm", "<|end_of_image|>")]
+)
+def test_a_picture_is_never_written_as_text(folders, family, text):
+    with (
+        Backend.load(folders / family, device="cpu", progress=False) as backend,
+        pytest.raises(RequestError, match=r"takes for an image.*Image\(\.\.\.\)"),
+    ):
+        backend.generate(ask(family, f"{text} What is it?"))
+
+
+@pytest.mark.parametrize("family", WRITE)
+@pytest.mark.parametrize("options", [{"dtype": "bfloat16"}, {"attention": "eager"}], ids=str)
+def test_precisions_and_attentions(folders, pictures, family, options):
+    with Backend.load(folders / family, device="cpu", progress=False, **options) as backend:
+        [done] = backend.generate(ask(family, "A dog?", pictures[0]))
+    assert {token.trigger_layer for token in done.tokens} == {3}
+    assert all(0 <= token.entropy <= 1 for token in done.tokens)
+
+
 def test_conversations_with_a_system_prompt(port, pictures):
     family, backend = port
     messages = [

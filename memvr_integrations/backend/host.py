@@ -56,7 +56,8 @@ class Host:
         # What stands for a whole picture, and what one visual token is: often the same.
         self._placeholder = str(getattr(self.processor, "image_token", None) or token)
         others = (getattr(self.processor, f"{kind}_token", None) for kind in ("video", "audio"))
-        self._reserved = {self._placeholder, token, *filter(None, others)}
+        frame: Sequence[str] = getattr(self.processor, "image_frame", ())
+        self._reserved = {self._placeholder, token, *frame, *filter(None, others)}
         self.end_tokens = self._end_tokens()
         # With which an encoder-decoder begins; the others have none.
         self.decoder_start: int | None = self.model.generation_config.decoder_start_token_id

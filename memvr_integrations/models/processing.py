@@ -17,6 +17,8 @@ class FixedTokensProcessor(ProcessorMixin):
     """For models that make the same number of tokens of any picture, whatever its shape."""
 
     attributes: ClassVar[list[str]] = ["image_processor", "tokenizer"]
+    # Tokens that only the template may write: in a message's text they would be an empty picture.
+    image_frame: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
         self,
@@ -67,9 +69,13 @@ class FixedTokensProcessor(ProcessorMixin):
 class QwenVLProcessor(FixedTokensProcessor):
     """Pictures and text for Qwen-VL-Chat."""
 
+    image_frame = ("<img>", "</img>")
+
 
 class Glm4VProcessor(FixedTokensProcessor):
     """Pictures and text for GLM-4V-9B."""
+
+    image_frame = ("<|begin_of_image|>", "<|end_of_image|>")
 
 
 def square_pictures(side: int) -> CLIPImageProcessorPil:
