@@ -278,4 +278,4 @@ def test_both_integrations_run_it(backend, name, family, tmp_path):
     llm = MemVRMultiModalLLM(model=name, engine=backend, memvr=ALWAYS, max_tokens=TOKENS)
     same = llm.complete("What is it?", image_documents=[ImageDocument(image_path=str(file))])
     assert same.text == answer.content
-    assert same.additional_kwargs["memvr"] == told
+    assert same.additional_kwargs["memvr"].items() >= told.items()
