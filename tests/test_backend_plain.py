@@ -124,6 +124,9 @@ FLORENCE = Family(
 )
 FAMILIES = {"mllama": MLLAMA, "blip-2": BLIP, "florence2": FLORENCE}
 
+# Mllama's own, in the oldest transformers that is supported.
+pytestmark = pytest.mark.filterwarnings("ignore:`hidden_state` is deprecated:FutureWarning")
+
 
 @pytest.fixture(scope="module", params=FAMILIES)
 def plain(request, tmp_path_factory):
