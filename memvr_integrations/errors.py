@@ -59,6 +59,10 @@ class MemoryExhaustedError(MemVRError, MemoryError):
     """The device ran out of memory even for a batch of one request."""
 
 
+class BenchmarkError(MemVRError, ValueError):
+    """A benchmark's files are missing or malformed, or answers don't belong to it."""
+
+
 class GenerationError(MemVRError, RuntimeError):
     """The model failed in the middle of an answer; the cause is chained."""
 
