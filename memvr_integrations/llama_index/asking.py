@@ -29,6 +29,9 @@ class Askable:
     _records: Records
     _captions: CaptionImages
 
+    def _catch_up(self) -> None:
+        raise NotImplementedError
+
     def as_retriever(
         self, *, similarity_top_k: int = 4, filters: MetadataFilters | None = None
     ) -> ImageRetriever:
@@ -38,7 +41,7 @@ class Askable:
             embed_model=self.embed_model,
             records=self._records,
             captions=self._captions,
-            owner=self,
+            catch_up=self._catch_up,
             similarity_top_k=similarity_top_k,
             filters=filters,
         )
