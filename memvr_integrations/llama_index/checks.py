@@ -5,11 +5,13 @@ Core takes what it is given and fails later, or drops it.
 
 import functools
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from types import UnionType
 from typing import Any, ParamSpec, TypeVar, get_args
 
 from llama_index.core.callbacks import CallbackManager
+from llama_index.core.llms import LLM
+from llama_index.core.llms.structured_llm import StructuredLLM
 from pydantic import BaseModel, field_validator, model_validator
 
 from memvr_integrations.errors import ConfigError, check_options
@@ -91,6 +93,18 @@ def check_text(name: str, value: object) -> None:
         raise ConfigError(f"{name}={value!r} must be a text that is not empty.")
 
 
+def check_all(name: str, values: object, kind: type, hint: str) -> None:
+    """Refuse what is no list of objects of a class.
+
+    Raises:
+        ConfigError: It is not.
+    """
+    if not isinstance(values, Sequence) or isinstance(values, str):
+        raise ConfigError(f"{name} is a {type(values).__name__}; give a list: [{hint}].")
+    for value in values:
+        check_kind(f"A part of {name}", value, kind, hint)
+
+
 def check_kind(name: str, value: object, kind: type | UnionType, hint: str) -> None:
     """Refuse what is of another class; `hint` is what to give.
 
@@ -99,4 +113,22 @@ def check_kind(name: str, value: object, kind: type | UnionType, hint: str) -> N
     """
     if not isinstance(value, kind):
         told = repr(value) if isinstance(value, str | int | float | None) else type(value).__name__
-        raise ConfigError(f"{name}={told} can't be used: give {hint}.")
+        raise ConfigError(f"{name}={told} can't be used; give {hint}.")
+
+
+def check_llm(llm: LLM) -> None:
+    """Refuse an LLM that can't answer in words about images.
+
+    Raises:
+        ConfigError: It is none, no chat model, or writes objects.
+    """
+    check_kind("llm", llm, LLM, "MemVRMultiModalLLM(model=...)")
+    if isinstance(llm, StructuredLLM):
+        raise ConfigError(
+            "A structured LLM writes objects, which hold no citations; ask it about the images of "
+            "as_retriever() yourself."
+        )
+    if not llm.metadata.is_chat_model:
+        raise ConfigError(
+            f"{type(llm).__name__} is no chat model, which images need; give another llm=."
+        )
