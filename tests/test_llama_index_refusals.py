@@ -159,3 +159,20 @@ def test_calls_that_cannot_be_answered_are_told(llm, call, told):
 def test_garbage_is_no_image(llm):
     with pytest.raises((ImageError, RequestError), match="image"):
         llm.structured_predict(Scene, PROMPT, who="Ana", image_documents="garbage")
+
+
+async def test_a_structured_llm_sees_images_too(llm, engine, scene_file):
+    objects = llm.as_structured_llm(Scene)
+    objects.complete("What?", [scene_file])
+    objects.complete("What?", image_documents=[scene_file])
+    await objects.acomplete("What?", [scene_file])
+    objects.chat(HELLO, image_documents=[scene_file])
+    assert [len(request.images) for request in engine.requests] == [1] * 4
+    objects.complete("What?", True)
+    assert not engine.requests[-1].images
+    with pytest.raises(RequestError, match="images once"):
+        objects.complete("What?", [scene_file], image_documents=[scene_file])
+    with pytest.raises(ValidationError, match="no option 'temprature'"):
+        llm.as_structured_llm(Scene, temprature=1)
+    with pytest.raises(RequestError, match="no class of pydantic"):
+        llm.as_structured_llm(int)

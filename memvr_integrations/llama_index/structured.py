@@ -20,14 +20,15 @@ from pydantic import BaseModel
 from memvr_integrations.errors import RequestError
 from memvr_integrations.llama_index.blocks import ImageDocument
 from memvr_integrations.llama_index.calling import CallingLLM
+from memvr_integrations.llama_index.objects import ObjectLLM
 
 dispatcher = get_dispatcher(__name__)
 
 
 class StructuredLLM(CallingLLM):
-    """`structured_predict` and its streams; core's way by tools and quoted schemas is not taken.
+    """`structured_predict`, its streams and `as_structured_llm`.
 
-    `as_structured_llm` comes here too.
+    Core's way by tools and quoted schemas is not taken.
     """
 
     @dispatcher.span
@@ -107,11 +108,19 @@ class StructuredLLM(CallingLLM):
 
         return objects()
 
+    def as_structured_llm(self, output_cls: type[BaseModel], **kwargs: Any) -> ObjectLLM:
+        """The same LLM, answering with objects of a class.
+
+        Raises:
+            RequestError: It is no class of pydantic.
+        """
+        _check_class(output_cls)
+        return ObjectLLM(llm=self, output_cls=output_cls, **kwargs)
+
     def _begin(
         self, output_cls: type[BaseModel], prompt: BasePromptTemplate, prompt_args: dict[str, Any]
     ) -> Sequence[ChatMessage]:
-        if not (isinstance(output_cls, type) and issubclass(output_cls, BaseModel)):
-            raise RequestError(f"output_cls={output_cls!r} is no class of pydantic; give one.")
+        _check_class(output_cls)
         dispatcher.event(
             LLMStructuredPredictStartEvent(
                 output_cls=output_cls, template=prompt, template_args=prompt_args
@@ -124,6 +133,11 @@ class StructuredLLM(CallingLLM):
         check_arguments(prompt, prompt_args)
         messages: list[ChatMessage] = super()._get_messages(prompt, **prompt_args)
         return messages
+
+
+def _check_class(output_cls: object) -> None:
+    if not (isinstance(output_cls, type) and issubclass(output_cls, BaseModel)):
+        raise RequestError(f"output_cls={output_cls!r} is no class of pydantic; give one.")
 
 
 def check_arguments(prompt: BasePromptTemplate, given: Mapping[str, object]) -> None:
