@@ -43,7 +43,7 @@ class Reader(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data):
-        if self.open[-1] == "td" and self.get_starttag_text() == '<td class="sure">':
+        if self.open and self.open[-1] == "td" and self.get_starttag_text() == '<td class="sure">':
             self.sure.append(data)
 
 
