@@ -55,32 +55,37 @@ class Line:
 
 
 def rows(lines: Sequence[Line]) -> Iterator[list[str]]:
-    """A table's cells, the heads first: a line a strategy."""
-    names = list(lines[0].figures)
-    compared = len(lines) > 1
-    yield [
-        "strategy",
-        *names,
-        *([f"{name}, change" for name in names] if compared else []),
-        *(["p (McNemar)"] if any(line.p is not None for line in lines) else []),
-        "tokens/answer",
-        "retraced",
-        "tokens/s",
-        *(["peak GB"] if any(line.peak_bytes for line in lines) else []),
-        *(["failed"] if any(line.failed for line in lines) else []),
-    ]
-    for line in lines:
-        cells = [line.strategy, *(str(line.figures[name]) for name in names)]
-        if compared:
-            cells += [line.changes[name].signed() if line.changes else "" for name in names]
-        if any(one.p is not None for one in lines):
-            cells.append("" if line.p is None else f"{line.p:.3f}")
-        cells += [f"{line.length:.1f}", f"{line.retraced:.1%}", f"{line.tokens_per_second:.1f}"]
-        if any(one.peak_bytes for one in lines):
-            cells.append(f"{line.peak_bytes / 1e9:.2f}" if line.peak_bytes else "")
-        if any(one.failed for one in lines):
-            cells.append(str(line.failed))
+    """A table's cells, the heads first: a row a figure, then what the answers cost."""
+    first, *others = lines
+    heads = ["", first.strategy]
+    for line in others:
+        heads += [line.strategy, f"{line.strategy} - {first.strategy}"]
+    yield heads
+    for name in first.figures:
+        cells = [name, str(first.figures[name])]
+        for line in others:
+            cells += [str(line.figures[name]), line.changes[name].signed()]
         yield cells
+    for name, told in _costs(lines).items():
+        cells = [name, told[0]]
+        for cost in told[1:]:
+            cells += [cost, ""]
+        yield cells
+
+
+def _costs(lines: Sequence[Line]) -> dict[str, list[str]]:
+    """What answers are like and what they cost, by strategy."""
+    costs = {
+        "McNemar's p": ["" if line.p is None else f"{line.p:.3f}" for line in lines],
+        "tokens an answer": [f"{line.length:.1f}" for line in lines],
+        "tokens that looked again": [f"{line.retraced:.1%}" for line in lines],
+        "tokens a second": [f"{line.tokens_per_second:.1f}" for line in lines],
+        "peak memory, GB": [
+            f"{line.peak_bytes / 1e9:.2f}" if line.peak_bytes else "" for line in lines
+        ],
+        "questions that failed": [str(line.failed) if line.failed else "" for line in lines],
+    }
+    return {name: told for name, told in costs.items() if any(told)}
 
 
 def as_text(lines: Sequence[Line], about: str) -> str:
