@@ -24,8 +24,9 @@ from safetensors.torch import load_file
 from transformers import AutoModelForImageTextToText
 
 from memvr_integrations.errors import ModelLoadError, UnsupportedModelError
-from memvr_integrations.models import conversion
-from memvr_integrations.models.conversion import RECORD, convert
+from memvr_integrations.models import conversion, parts
+from memvr_integrations.models.conversion import convert
+from memvr_integrations.models.parts import RECORD
 
 SMALL = 20_000  # bytes a part: many parts
 
@@ -89,10 +90,10 @@ def test_killed_in_the_middle_it_goes_on(published, tmp_path):
     target = tmp_path / "ours"
     slow = (
         "import sys, time, pathlib\n"
-        "from memvr_integrations.models import conversion\n"
-        "write = conversion._Conversion._write\n"
+        "from memvr_integrations.models import conversion, parts\n"
+        "write = parts.Parts._write_part\n"
         "def slowly(self, *args):\n    write(self, *args); time.sleep(0.05)\n"
-        "conversion._Conversion._write = slowly\n"
+        "parts.Parts._write_part = slowly\n"
         f"conversion.convert(pathlib.Path({str(published / 'glm')!r}), "
         f"pathlib.Path({str(target)!r}), progress=False, part_bytes={SMALL})\n"
     )
@@ -230,7 +231,7 @@ def test_a_target_is_not_overwritten(published, copy, tmp_path):
 
 def test_a_full_disk_is_told_before(published, tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)
-    monkeypatch.setattr(conversion.shutil, "disk_usage", lambda path: usage._replace(free=1000))
+    monkeypatch.setattr(parts.shutil, "disk_usage", lambda path: usage._replace(free=1000))
     refused(published / "qwen", tmp_path / "ours", ModelLoadError, "GB more, but its disk has 0.0")
 
 
