@@ -134,8 +134,8 @@ def read_config(settings: Settings) -> QwenVLConfig:
     visual, size = _visual(settings), settings
     dim, width = number(visual, "output_dim"), number(visual, "width")
     heads, hidden = number(size, "num_attention_heads"), number(size, "hidden_size")
-    expect(size, no_bias=True, kv_channels=hidden // heads, scale_attn_weights=True)
     divide(size, "hidden_size", "num_attention_heads")
+    expect(size, no_bias=True, kv_channels=hidden // heads, scale_attn_weights=True)
     divide(visual, "width", "heads")
     divide(visual, "image_size", "patch_size")
     vision = {
