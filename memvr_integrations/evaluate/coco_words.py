@@ -148,7 +148,7 @@ def mentions(text: str) -> Iterator[str]:
 
     Of several readings the longest is taken: "hot dog" is no dog.
     """
-    words = re.findall(r"[a-z]+", re.sub(r"['’]s\b", "", text.lower()))
+    words = re.findall(r"[a-z]+", re.sub(r"['\u2019]s\b", "", text.lower()))
     at = 0
     while at < len(words):
         for length in range(_LONGEST, 0, -1):
