@@ -1,7 +1,13 @@
 import pytest
 
 from memvr_integrations.errors import BenchmarkError
-from memvr_integrations.evaluate.benchmark import Question, answered, complete, percentages
+from memvr_integrations.evaluate.benchmark import (
+    Question,
+    all_answered,
+    answered,
+    complete,
+    percentages,
+)
 
 QUESTIONS = [Question(id=name, text="?", images=(), group="g") for name in ("one", "two")]
 
@@ -23,3 +29,10 @@ def test_a_set_with_an_open_question_says_nothing():
 
 def test_shares_of_nothing_are_left_out():
     assert percentages({"a": (1, 4), "b": (0, 0)}) == {"a": 25}
+
+
+def test_a_file_of_answers_has_no_gaps():
+    told = all_answered(QUESTIONS, {"two": "2", "one": "1"})
+    assert [answer for _, answer in told] == ["1", "2"]
+    with pytest.raises(BenchmarkError, match="1 of 2 are missing; the first is that to 'one'"):
+        all_answered(QUESTIONS, {"two": "2"})

@@ -43,7 +43,7 @@ def test_the_file_for_the_judge_has_the_order_of_the_questions(folder):
 
 
 def test_a_file_with_a_gap_would_mislead_the_judge(folder):
-    with pytest.raises(BenchmarkError, match="1 questions have no answer, the first is '1'"):
+    with pytest.raises(BenchmarkError, match="1 of 3 are missing; the first is that to '1'"):
         load_llava_bench(folder).answers_file({"0": "a", "2": "c"}, model="m")
 
 

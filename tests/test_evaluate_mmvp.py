@@ -60,7 +60,10 @@ def test_which_option_an_answer_names(answer, option):
 
 def test_the_file_for_the_projects_grader(folder):
     mmvp = load_mmvp(folder)
-    [told] = [json.loads(line) for line in mmvp.answers_file({"2": "b"}, model="m").splitlines()]
+    answers = {"4": "d", "2": "b", "1": "a", "3": "c"}
+    lines = mmvp.answers_file(answers, model="m").splitlines()
+    _, told, _, last = (json.loads(line) for line in lines)
+    assert last["response"] == "d"
     assert (told["question_id"], told["answer"], told["response"]) == (2, "(b)", "b")
     assert told["prompt"] == mmvp.questions[1].text
 

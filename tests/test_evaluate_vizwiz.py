@@ -54,8 +54,10 @@ def test_the_test_split_has_no_accuracy_but_a_file_for_the_server(tmp_path):
     vizwiz = load_vizwiz(tmp_path)
     answers = {"1.jpg": "The two dogs."}
     assert vizwiz.figures(total(vizwiz.marks(answers))) == {"unanswerable": 0}
-    told = json.loads(vizwiz.answers_file(answers, model="m"))
-    assert told == [{"image": "1.jpg", "answer": "2 dogs"}]
+    with pytest.raises(BenchmarkError, match="1 of 2 are missing"):
+        vizwiz.answers_file(answers, model="m")
+    told = json.loads(vizwiz.answers_file(answers | {"2.jpg": "Yes."}, model="m"))
+    assert told == [{"image": "1.jpg", "answer": "2 dogs"}, {"image": "2.jpg", "answer": "yes"}]
 
 
 def test_malformed_entries_are_named(tmp_path):
