@@ -15,6 +15,7 @@ from memvr_integrations.strategies import (
     DoLaConfig,
     FLBConfig,
     ICDConfig,
+    RudderConfig,
     VCDConfig,
     YesBiasConfig,
 )
@@ -27,6 +28,7 @@ STRONG = [
     ICDConfig(alpha=3, beta=0.001),
     DoLaConfig(alpha=2, beta=0.001, layers=(3, 5, 7)),
     FLBConfig(gain=2, rate=0.3, beta=0.001),
+    RudderConfig(strength=90, layer=6),
     YesBiasConfig(bias=30),
 ]
 NEUTRAL = [
@@ -34,6 +36,7 @@ NEUTRAL = [
     ICDConfig(alpha=0, beta=0),
     DoLaConfig(alpha=0, beta=0),
     FLBConfig(gain=0, beta=0),
+    RudderConfig(strength=0),
     YesBiasConfig(bias=0),
 ]
 CONTROLS = [

@@ -8,12 +8,14 @@ from memvr_integrations.backend.decoding.contrastive import contrastive
 from memvr_integrations.backend.decoding.dola import dola, early_layers
 from memvr_integrations.backend.decoding.flb import flb
 from memvr_integrations.backend.decoding.icd import disturbed, icd
+from memvr_integrations.backend.decoding.rudder import attention_update, rudder, steered_layer
 from memvr_integrations.backend.decoding.rule import Rule, keep_plausible
 from memvr_integrations.backend.decoding.vcd import vcd
 from memvr_integrations.backend.decoding.yes_bias import yes_bias, yes_tokens
 from memvr_integrations.backend.host import Host
 from memvr_integrations.backend.jobs import Job, Prompt, Row
 from memvr_integrations.errors import UnsupportedModelError
+from memvr_integrations.memvr.anatomy import find_anatomy
 from memvr_integrations.strategies import (
     ContrastConfig,
     ContrastiveConfig,
@@ -21,6 +23,7 @@ from memvr_integrations.strategies import (
     DoLaConfig,
     FLBConfig,
     ICDConfig,
+    RudderConfig,
     VCDConfig,
     YesBiasConfig,
 )
@@ -42,6 +45,8 @@ def decoding_rule(host: Host, rows: Sequence[Row]) -> AbstractContextManager[Rul
             return dola(host, rows, config)
         case FLBConfig() as config:
             return flb(host, rows, config)
+        case RudderConfig() as config:
+            return rudder(host, rows, config)
         case YesBiasConfig() as config:
             return yes_bias(host, rows, config)
     return nullcontext()
@@ -81,6 +86,9 @@ def at_work(host: Host, request: Request) -> DecodingConfig | None:
         early_layers(host, config)
     elif isinstance(config, ContrastiveConfig) and config.contrasts:
         host.students.get(config.student)
+    elif isinstance(config, RudderConfig):
+        layers = find_anatomy(host.model).layers
+        attention_update(host, layers[steered_layer(host, config)])
     elif isinstance(config, YesBiasConfig):
         yes_tokens(host)
     return config
