@@ -59,3 +59,10 @@ def test_what_cannot_be_judged_is_refused(index):
 
     with pytest.raises(RequestError, match="how unsure the model was"):
         AbstainWhenUnsure(Silent(), threshold=0.5).query("?")
+
+
+def test_only_query_engines_are_taken(index):
+    with pytest.raises(ConfigError, match=r"query_engine=.* give index\.as_query_engine\(\)"):
+        AbstainWhenUnsure(index, threshold=0.5)
+    with pytest.raises(ConfigError, match=r"no option 'treshold'\. Did you mean 'threshold'"):
+        AbstainWhenUnsure(index.as_query_engine(), treshold=0.5)

@@ -1,5 +1,7 @@
 """Chat over a collection, on an engine that sees colours."""
 
+import asyncio
+
 import pytest
 from fields import SeeingEngine, collection
 from llama_index.core.callbacks import CallbackManager, CBEventType, LlamaDebugHandler
@@ -119,3 +121,41 @@ def test_pronouns_refer_back(message):
 )
 def test_other_words_do_not(message):
     assert not refers_back(message)
+
+
+async def test_tasks_that_share_an_engine_get_their_own_metadata(chat, engine):
+    async def slowly(request, real=engine.agenerate):
+        for _ in range(5):
+            await asyncio.sleep(0)
+        return await real(request)
+
+    engine.agenerate = slowly
+    colors = ("red", "green", "blue")
+    responses = await asyncio.gather(*(chat.achat(f"A {color} field?") for color in colors))
+    for color, response in zip(colors, responses, strict=True):
+        assert response.metadata["answers"] == [f"I see {color}."]
+        assert str(response) == f"I see {color}. [1]"
+
+
+async def test_streams_have_metadata(chat):
+    whole = chat.chat("A red field?").metadata
+    stream = chat.stream_chat("A red field?")
+    assert "".join(stream.response_gen)
+    astream = await chat.astream_chat("A red field?")
+    assert [piece async for piece in astream.async_response_gen()]
+    assert whole["answers"] == stream.metadata["answers"] == astream.metadata["answers"]
+    assert whole["memvr"] == stream.metadata["memvr"] == astream.metadata["memvr"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "hint"),
+    [
+        ({"memory": "x"}, "memory='x' can't be used"),
+        ({"system_prompt": 5}, "system_prompt=5 can't be used"),
+        ({"follows_up": "x"}, "follows_up='x' can't be used; give a function"),
+        ({"sytem_prompt": "x"}, "no option 'sytem_prompt'. Did you mean 'system_prompt'"),
+    ],
+)
+def test_wrong_options_are_told(tmp_path, engine, wrong, hint):
+    with pytest.raises(ConfigError, match=hint):
+        collection(tmp_path / "fields", engine).as_chat_engine(**wrong)

@@ -1,4 +1,6 @@
 import numpy as np
+import pytest
+from pydantic import ValidationError
 
 from memvr_integrations.llama_index import WordEmbedding
 
@@ -18,3 +20,8 @@ def test_no_words_are_no_nan():
 
 def test_it_can_be_written_and_read():
     assert WordEmbedding.from_dict(WordEmbedding().to_dict()).model_name.startswith("wordllama")
+
+
+def test_a_typo_is_told():
+    with pytest.raises(ValidationError, match=r"no option 'modelname'\. Did you mean 'model_name'"):
+        WordEmbedding(modelname="x")

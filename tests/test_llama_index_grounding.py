@@ -4,6 +4,7 @@ import pytest
 from fields import SeeingEngine, collection
 from llama_index.core.base.response.schema import Response
 from llama_index.core.evaluation import BatchEvalRunner
+from llama_index.core.schema import ImageDocument, NodeWithScore
 from scripted_engine import text_of
 
 from memvr_integrations.errors import ConfigError, RequestError
@@ -71,3 +72,31 @@ def test_bad_input_is_refused(index):
         GroundingEvaluator(index.llm, threshold=2)
     with pytest.raises(RequestError, match="and images"):
         GroundingEvaluator(index.llm).evaluate(query="?", response="Yes.", contexts=["words"])
+
+
+async def test_streams_and_documents_are_judged(index, tmp_path):
+    judge = GroundingEvaluator(index.llm)
+    whole = index.as_query_engine().query("A red field?")
+    asking = index.as_query_engine(streaming=True)
+    stream = asking.query("A red field?")
+    assert "".join(stream.response_gen)
+    for streamed in (stream, await asking.aquery("A red field?")):
+        result = await judge.aevaluate_response(query="Which color?", response=streamed)
+        assert result.response == str(whole)
+        assert result.passing
+    path = tmp_path / "fields" / "red.png"
+    nodes = [NodeWithScore(node=ImageDocument(image_path=str(path)))]
+    result = judge.evaluate_response(query="?", response=Response("It is red.", source_nodes=nodes))
+    assert result.passing
+
+
+def test_options_are_known(index):
+    judge = GroundingEvaluator(index.llm)
+    with pytest.raises(ConfigError, match=r"no option 'treshold'"):
+        judge.evaluate(query="?", response="Red.", images=["x"], treshold=0.9)
+    with pytest.raises(ConfigError, match=r"no option 'treshold'\. Did you mean 'threshold'"):
+        GroundingEvaluator(index.llm, treshold=0.9)
+    with pytest.raises(ConfigError, match=r"threshold='\.5' must be a number from 0 to 1"):
+        GroundingEvaluator(index.llm, threshold=".5")
+    with pytest.raises(ConfigError, match="llm='bundled' can't be used"):
+        GroundingEvaluator("bundled")

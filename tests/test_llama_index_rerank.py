@@ -2,9 +2,18 @@ import math
 
 import pytest
 from fields import SeeingEngine, collection
-from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
+from llama_index.core.schema import (
+    Document,
+    ImageDocument,
+    MediaResource,
+    Node,
+    NodeWithScore,
+    QueryBundle,
+    TextNode,
+)
 from llama_index_instrumentation import get_dispatcher
 from llama_index_instrumentation.event_handlers import BaseEventHandler
+from pydantic import ValidationError
 
 from memvr_integrations.errors import RequestError
 from memvr_integrations.llama_index import VisualRerank
@@ -95,3 +104,25 @@ def test_it_needs_the_question_and_tells_what_it_does(index, found):
     assert [name for name in events if "ReRank" in name] == ["ReRankStartEvent", "ReRankEndEvent"]
     with pytest.raises(RequestError, match="needs the question"):
         VisualRerank(llm=index.llm).postprocess_nodes(found)
+
+
+def test_documents_with_pictures_are_looked_at(index, tmp_path):
+    def made(color):
+        path = tmp_path / "fields" / f"{color}.png"
+        return [
+            ImageDocument(image_path=str(path)),
+            Node(image_resource=MediaResource(path=path)),
+            Document(image_resource=MediaResource(path=path)),
+        ]
+
+    nodes = [NodeWithScore(node=node, score=0.5) for node in [*made("red"), *made("blue")]]
+    sorted_ = VisualRerank(llm=index.llm, top_n=3).postprocess_nodes(nodes, query_str="blue?")
+    assert [one.node for one in sorted_] == [one.node for one in nodes[3:]]
+    assert all(one.score > 0.5 for one in sorted_)
+
+
+def test_a_typo_is_told(index):
+    with pytest.raises(ValidationError, match=r"VisualRerank has no option 'topn'.*'top_n'"):
+        VisualRerank(llm=index.llm, topn=3)
+    with pytest.raises(ValidationError, match="callback_manager='x' can't be used"):
+        VisualRerank(llm=index.llm, callback_manager="x")

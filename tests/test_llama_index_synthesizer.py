@@ -7,13 +7,24 @@ from fields import SeeingEngine, collection
 from llama_index.core import PromptTemplate
 from llama_index.core.llms import MockLLM
 from llama_index.core.query_engine import CitationQueryEngine, RetrieverQueryEngine
-from llama_index.core.schema import QueryBundle
+from llama_index.core.schema import (
+    ImageDocument,
+    MediaResource,
+    Node,
+    NodeWithScore,
+    QueryBundle,
+)
 from llama_index.core.vector_stores import ExactMatchFilter, MetadataFilters
 from pydantic import BaseModel
 from scripted_engine import text_of
 
 from memvr_integrations.errors import ConfigError, MemVRWarning, RequestError
-from memvr_integrations.llama_index import AbstainWhenUnsure, ImageSynthesizer, citations
+from memvr_integrations.llama_index import (
+    AbstainWhenUnsure,
+    ImageSynthesizer,
+    VisualRerank,
+    citations,
+)
 from memvr_integrations.llama_index.synthesizer import NOTHING_FOUND
 
 THREE = ["red", "green", "blue"]
@@ -249,3 +260,58 @@ def test_cores_own_engines_see_captions_and_cost(index, engine):
     ).query("What is it?")
     assert sum(len(request.images) for request in engine.requests) == 3
     assert len(response.source_nodes) >= 3
+
+
+@pytest.mark.parametrize("count", [1, 2])
+async def test_a_stream_that_was_read_knows_its_text(index, count):
+    asking = index.as_query_engine(streaming=True, rerank_top_n=count)
+    query = "A red field?"
+    whole = index.as_query_engine(rerank_top_n=count).query(query)
+    stream = asking.query(query)
+    assert "".join(stream.response_gen) == str(whole) == str(stream)
+    assert cited(stream) == cited(whole)
+    assert stream.get_response().response == str(whole)
+    begun = asking.query(query)
+    next(begun.response_gen)
+    assert cited(begun) == cited(whole)
+    astream = await asking.aquery(query)
+    with pytest.raises(RequestError, match="not read to its end"):
+        citations(astream)
+    assert "".join([piece async for piece in astream.response_gen]) == str(whole)
+    assert cited(astream) == cited(whole)
+    assert (await astream.get_response()).response == str(whole)
+    fresh = await asking.aquery(query)
+    assert str(await fresh.get_response()) == str(fresh) == str(whole)
+
+
+def test_a_stream_of_nothing_says_so(index):
+    nowhere = MetadataFilters(filters=[ExactMatchFilter(key="file_name", value="none")])
+    stream = index.as_query_engine(filters=nowhere, streaming=True).query("A red field?")
+    assert "".join(stream.response_gen) == NOTHING_FOUND == str(stream)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "hint"),
+    [
+        ({"rerank_top_n": "1"}, "rerank_top_n='1' must be at least 1, as a whole number, or None"),
+        ({"rerank_top_n": True}, "rerank_top_n=True must"),
+        ({"llm": "bundled"}, "llm='bundled' can't be used"),
+        ({"node_postprocessors": VisualRerank}, r"node_postprocessors is a .*give a list"),
+        ({"node_postprocessors": ["x"]}, "node_postprocessors='x' can't be used"),
+        ({"similarity_topk": 3}, "no option 'similarity_topk'. Did you mean 'similarity_top_k'"),
+    ],
+)
+def test_wrong_options_are_told(index, wrong, hint):
+    for make in (index.as_query_engine, index.as_chat_engine):
+        with pytest.raises(ConfigError, match=hint):
+            make(**wrong)
+
+
+def test_documents_are_cited_by_their_files(index, tmp_path):
+    path = tmp_path / "fields" / "red.png"
+    nodes = [
+        NodeWithScore(node=ImageDocument(image_path=str(path))),
+        NodeWithScore(node=Node(image_resource=MediaResource(path=path))),
+    ]
+    response = ImageSynthesizer(llm=index.llm).synthesize("What?", nodes)
+    assert [one.source for one in citations(response)] == [str(path)] * 2

@@ -7,11 +7,12 @@ import torch
 from torch import Tensor
 
 _DRAWS = 1000
+_AT_ONCE = 200  # draws held in memory: thousands of images times this
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure in percent and its 95 % interval."""
+    """A figure, mostly in percent, and its 95 % interval."""
 
     value: float
     low: float
@@ -33,10 +34,9 @@ def share(hits: Tensor, total: Tensor | None = None) -> Estimate:
     """
     hits = hits.double()
     total = torch.ones_like(hits) if total is None else total.double()
-    weights = _resampled(len(hits))
-    values = 100 * (weights @ hits) / (weights @ total)
-    low, high = values.quantile(torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
-    return Estimate(float(100 * hits.sum() / total.sum()), low, high)
+    drawn, whole = resampled_sums(torch.stack([hits, total], 1)).unbind(1)
+    low, high = middle(100 * drawn / whole)
+    return Estimate(float(100 * hits.sum() / total.sum()), float(low), float(high))
 
 
 def by_image(values: Tensor, owners: Sequence[int], images: int) -> Tensor:
@@ -45,9 +45,23 @@ def by_image(values: Tensor, owners: Sequence[int], images: int) -> Tensor:
     return sums.index_add_(0, torch.tensor(list(owners)), values.double())
 
 
-def _resampled(images: int) -> Tensor:
-    """How often each image is drawn in each resampling; (draws, images)."""
+def resampled_sums(values: Tensor, draws: int = _DRAWS) -> Tensor:
+    """Sums over images that are drawn anew, with replacement; always the same draws.
+
+    Shapes: `values` (images, columns); the result (draws, columns).
+    """
     generator = torch.Generator().manual_seed(0)
-    drawn = torch.randint(images, (_DRAWS, images), generator=generator)
-    counts = torch.zeros(_DRAWS, images, dtype=torch.float64)
-    return counts.scatter_add_(1, drawn, torch.ones_like(drawn, dtype=torch.float64))
+    images, parts = len(values), []
+    for start in range(0, draws, _AT_ONCE):
+        size = min(_AT_ONCE, draws - start)
+        drawn = torch.randint(images, (size, images), generator=generator)
+        counts = torch.zeros(size, images, dtype=torch.float64)
+        counts.scatter_add_(1, drawn, torch.ones_like(drawn, dtype=torch.float64))
+        parts.append(counts @ values.double())
+    return torch.cat(parts)
+
+
+def middle(values: Tensor) -> tuple[Tensor, Tensor]:
+    """The ends of the middle 95 % of each column, without NaNs; (draws, ...) -> (...) twice."""
+    low, high = values.nanquantile(torch.tensor([0.025, 0.975], dtype=torch.float64), dim=0)
+    return low, high

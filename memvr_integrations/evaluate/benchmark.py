@@ -1,12 +1,14 @@
 """What a benchmark is: questions about images, and counts from which its figures follow."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import PIL.Image
+
+from memvr_integrations.errors import BenchmarkError, did_you_mean
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +48,57 @@ class Benchmark(Protocol):
         """
 
     def figures(self, counts: Mapping[str, int]) -> dict[str, float]:
-        """The published figures, by name, from the sum of some groups' counts."""
+        """The published figures, by name, from the sum of some groups' counts.
+
+        In percent, except where a name's end gives a unit after a comma ("length, words") and for
+        MME's sums. Names are paths ("popular/official/accuracy"). What is undefined, such as the
+        precision of a model that never says yes, is left out.
+        """
 
     def right(self, answers: Mapping[str, str]) -> dict[str, bool] | None:
         """Which answers are right, by question id, for McNemar's test; None where none is."""
+
+
+@runtime_checkable
+class Submission(Protocol):
+    """A benchmark whose own server, script or judge takes a file of answers."""
+
+    def answers_file(self, answers: Mapping[str, str], *, model: str) -> str:
+        """The text of that file, from answers by question id; `model` is named where it asks."""
+
+
+def answered(
+    questions: Sequence[Question], answers: Mapping[str, str]
+) -> Iterator[tuple[Question, str]]:
+    """The questions that have an answer, with it, in their own order.
+
+    Raises:
+        BenchmarkError: An answer belongs to no question.
+    """
+    known = {question.id for question in questions}
+    for name in answers:
+        if name not in known:
+            raise BenchmarkError(
+                f"An answer has the id {name!r}, which no question has; these answers belong to "
+                f"another benchmark, or to other settings of it.{did_you_mean(name, known)}"
+            )
+    for question in questions:
+        if question.id in answers:
+            yield question, answers[question.id]
+
+
+def complete(sets: Mapping[str, Sequence[str]], right: Mapping[str, bool]) -> dict[str, bool]:
+    """Whether all answers of a set are right, for each set of question ids that are all answered.
+
+    Sets with an open question are left out: a half-answered pair says nothing yet.
+    """
+    return {
+        name: all(right[one] for one in ids)
+        for name, ids in sets.items()
+        if all(one in right for one in ids)
+    }
+
+
+def percentages(parts: Mapping[str, tuple[float, float]]) -> dict[str, float]:
+    """100 * part / whole by name, without those whose whole is empty."""
+    return {name: 100 * part / whole for name, (part, whole) in parts.items() if whole}

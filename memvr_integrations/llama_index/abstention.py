@@ -7,7 +7,13 @@ from llama_index.core.base.response.schema import RESPONSE_TYPE, Response
 from llama_index.core.prompts.mixin import PromptMixinType
 from llama_index.core.schema import QueryBundle
 
-from memvr_integrations.errors import ConfigError, RequestError
+from memvr_integrations.errors import RequestError
+from memvr_integrations.llama_index.checks import (
+    check_kind,
+    check_share,
+    check_text,
+    knows_its_options,
+)
 from memvr_integrations.llama_index.citations import marks
 
 CANNOT_TELL = "I can't tell from these images."
@@ -22,16 +28,18 @@ class AbstainWhenUnsure(BaseQueryEngine):
     was left.
     """
 
+    @knows_its_options
     def __init__(
         self, query_engine: BaseQueryEngine, *, threshold: float, answer: str = CANNOT_TELL
     ) -> None:
         """`query_engine` is one of `ImageCollectionIndex.as_query_engine`, without streaming.
 
         Raises:
-            ConfigError: `threshold` is outside 0 to 1.
+            ConfigError: `threshold` is outside 0 to 1, or it is no query engine.
         """
-        if not isinstance(threshold, int | float) or not 0 <= threshold <= 1:
-            raise ConfigError(f"threshold={threshold!r} must be from 0 to 1.")
+        check_kind("query_engine", query_engine, BaseQueryEngine, "index.as_query_engine()")
+        check_share("threshold", threshold)
+        check_text("answer", answer)
         self._query_engine, self._threshold, self._answer = query_engine, threshold, answer
         super().__init__(callback_manager=query_engine.callback_manager)
 

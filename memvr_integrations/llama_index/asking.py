@@ -13,11 +13,17 @@ from llama_index.core.vector_stores.types import BasePydanticVectorStore
 from memvr_integrations.errors import ConfigError
 from memvr_integrations.llama_index.captions import CaptionImages
 from memvr_integrations.llama_index.chat import ImageChatEngine, refers_back
+from memvr_integrations.llama_index.checks import (
+    check_all,
+    check_llm,
+    check_whole,
+    knows_its_options,
+)
 from memvr_integrations.llama_index.llm import MemVRMultiModalLLM
 from memvr_integrations.llama_index.records import Records
 from memvr_integrations.llama_index.rerank import VisualRerank
 from memvr_integrations.llama_index.retriever import ImageRetriever
-from memvr_integrations.llama_index.synthesizer import ImageSynthesizer, Mode, Overflow, check_llm
+from memvr_integrations.llama_index.synthesizer import ImageSynthesizer, Mode, Overflow
 
 
 class Askable:
@@ -29,6 +35,10 @@ class Askable:
     _records: Records
     _captions: CaptionImages
 
+    def _catch_up(self) -> None:
+        raise NotImplementedError
+
+    @knows_its_options
     def as_retriever(
         self, *, similarity_top_k: int = 4, filters: MetadataFilters | None = None
     ) -> ImageRetriever:
@@ -38,11 +48,12 @@ class Askable:
             embed_model=self.embed_model,
             records=self._records,
             captions=self._captions,
-            owner=self,
+            catch_up=self._catch_up,
             similarity_top_k=similarity_top_k,
             filters=filters,
         )
 
+    @knows_its_options
     def as_query_engine(
         self,
         *,
@@ -68,6 +79,9 @@ class Askable:
         """
         llm = llm or self.llm
         check_llm(llm)
+        check_all(
+            "node_postprocessors", node_postprocessors, BaseNodePostprocessor, "VisualRerank(...)"
+        )
         sorting = _sorting(llm, rerank_top_n)
         return RetrieverQueryEngine(
             self.as_retriever(similarity_top_k=similarity_top_k, filters=filters),
@@ -75,6 +89,7 @@ class Askable:
             [*node_postprocessors, *sorting],
         )
 
+    @knows_its_options
     def as_chat_engine(
         self,
         *,
@@ -97,6 +112,10 @@ class Askable:
             ConfigError: An option is out of range, or the LLM can't sort.
         """
         llm = llm or self.llm
+        check_llm(llm)
+        check_all(
+            "node_postprocessors", node_postprocessors, BaseNodePostprocessor, "VisualRerank(...)"
+        )
         return ImageChatEngine(
             self.as_retriever(similarity_top_k=similarity_top_k, filters=filters),
             llm=llm,
@@ -112,8 +131,7 @@ class Askable:
 def _sorting(llm: LLM, top_n: int | None) -> list[BaseNodePostprocessor]:
     if top_n is None:
         return []
-    if top_n < 1:
-        raise ConfigError(f"rerank_top_n={top_n} must be at least 1, or None.")
+    check_whole("rerank_top_n", top_n, other=", or None")
     if not isinstance(llm, MemVRMultiModalLLM):
         raise ConfigError(
             f"A {type(llm).__name__} gives no probabilities to sort images by; pass "

@@ -1,6 +1,5 @@
-"""The eight ways to ask an LLM in LlamaIndex, and tools; `MemVRMultiModalLLM` adds only a name."""
+"""The eight ways to ask an LLM in LlamaIndex, over the backend's queue."""
 
-import json
 from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import aclosing, closing
 from typing import Any
@@ -13,15 +12,9 @@ from llama_index.core.base.llms.types import (
     CompletionResponse,
     CompletionResponseAsyncGen,
     CompletionResponseGen,
-    ToolCallBlock,
 )
-from llama_index.core.chat_engine.types import AgentChatResponse
 from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_callback
-from llama_index.core.llms.llm import ToolSelection
-from llama_index.core.llms.utils import parse_partial_json
-from llama_index.core.tools.types import BaseTool
 
-from memvr_integrations.backend.classes import schema_of_class
 from memvr_integrations.backend.retries import aretrying, retrying
 from memvr_integrations.errors import RequestError
 from memvr_integrations.llama_index.answers import Growing, to_chat, to_completion
@@ -32,7 +25,7 @@ from memvr_integrations.types import Message
 
 
 class AnsweringLLM(LLMSettings):
-    """Chat, completion, streams, asyncio and tools over the backend's queue."""
+    """Chat and completion, their streams, and both for asyncio."""
 
     @llm_chat_callback()
     def chat(
@@ -145,101 +138,6 @@ class AnsweringLLM(LLMSettings):
 
         return told()
 
-    # Tools.
-
-    def _prepare_chat_with_tools(
-        self,
-        tools: Sequence[BaseTool],
-        user_msg: str | ChatMessage | None = None,
-        chat_history: list[ChatMessage] | None = None,
-        verbose: bool = False,
-        allow_parallel_tool_calls: bool = False,
-        tool_required: bool = False,
-        tool_choice: str | dict[str, Any] | None = None,
-        **kwargs: Any,
-    ) -> dict[str, Any]:
-        if isinstance(user_msg, str):
-            user_msg = ChatMessage(role="user", content=user_msg)
-        named = tool_choice["function"]["name"] if isinstance(tool_choice, dict) else tool_choice
-        return {
-            "messages": [*(chat_history or ()), *([user_msg] if user_msg else ())],
-            "tools": [_openai_tool(tool) for tool in tools],
-            "tool_choice": named or ("required" if tool_required and tools else "auto"),
-            "parallel_tool_calls": allow_parallel_tool_calls,
-            **kwargs,
-        }
-
-    def predict_and_call(
-        self,
-        tools: Sequence[BaseTool],
-        user_msg: str | ChatMessage | None = None,
-        chat_history: list[ChatMessage] | None = None,
-        verbose: bool = False,
-        allow_parallel_tool_calls: bool = False,
-        error_on_no_tool_call: bool = True,
-        error_on_tool_error: bool = False,
-        **kwargs: Any,
-    ) -> AgentChatResponse:
-        """Let the model choose a tool, and run it; where none would be an error, it has to."""
-        kwargs.setdefault("tool_required", error_on_no_tool_call)
-        return super().predict_and_call(
-            tools,
-            user_msg,
-            chat_history,
-            verbose,
-            allow_parallel_tool_calls,
-            error_on_no_tool_call,
-            error_on_tool_error,
-            **kwargs,
-        )
-
-    async def apredict_and_call(
-        self,
-        tools: Sequence[BaseTool],
-        user_msg: str | ChatMessage | None = None,
-        chat_history: list[ChatMessage] | None = None,
-        verbose: bool = False,
-        allow_parallel_tool_calls: bool = False,
-        error_on_no_tool_call: bool = True,
-        error_on_tool_error: bool = False,
-        **kwargs: Any,
-    ) -> AgentChatResponse:
-        """`predict_and_call` for asyncio."""
-        kwargs.setdefault("tool_required", error_on_no_tool_call)
-        return await super().apredict_and_call(
-            tools,
-            user_msg,
-            chat_history,
-            verbose,
-            allow_parallel_tool_calls,
-            error_on_no_tool_call,
-            error_on_tool_error,
-            **kwargs,
-        )
-
-    def get_tool_calls_from_response(
-        self, response: ChatResponse, error_on_no_tool_call: bool = True, **kwargs: Any
-    ) -> list[ToolSelection]:
-        """The calls in a response; those of a stream as far as they are written.
-
-        Raises:
-            RequestError: There is none, and `error_on_no_tool_call` is set.
-        """
-        calls = [block for block in response.message.blocks if isinstance(block, ToolCallBlock)]
-        if not calls and error_on_no_tool_call:
-            raise RequestError(
-                f"The model called no tool, it said {response.message.content!r}; ask with "
-                "tool_required=True, or with error_on_no_tool_call=False."
-            )
-        return [
-            ToolSelection(
-                tool_id=call.tool_call_id or "",
-                tool_name=call.tool_name,
-                tool_kwargs=_arguments(call.tool_kwargs),
-            )
-            for call in calls
-        ]
-
     # The backend's queue.
 
     def _answer(self, messages: Sequence[Message], options: dict[str, Any]) -> ChatResponse:
@@ -292,23 +190,3 @@ def _documents(
     if len(given) > 1 or (lists and named is not None):
         raise RequestError("Give the images once: as the second argument or as image_documents.")
     return lists[0] if lists else named or ()
-
-
-def _openai_tool(tool: BaseTool) -> dict[str, Any]:
-    form = tool.metadata.to_openai_tool(skip_length_check=True)
-    if tool.metadata.fn_schema is not None:
-        form["function"]["parameters"] = schema_of_class(tool.metadata.fn_schema)
-    return form
-
-
-def _arguments(written: dict[str, Any] | str) -> dict[str, Any]:
-    if not isinstance(written, str):
-        return written
-    try:
-        whole: dict[str, Any] = json.loads(written)
-    except ValueError:
-        try:
-            whole = parse_partial_json(written) if written else {}
-        except ValueError:  # cut where nothing can be made of it yet
-            whole = {}
-    return whole

@@ -16,6 +16,9 @@ from llama_index.core.base.llms.types import (
     ToolCallBlock,
 )
 from llama_index.core.schema import BaseNode, ImageNode, MediaResource, Node, NodeWithScore
+from llama_index.core.schema import (
+    ImageDocument as CoreImageDocument,
+)
 
 from memvr_integrations.backend.images import load_image, path_or_data
 from memvr_integrations.errors import ImageError, RequestError
@@ -107,6 +110,26 @@ def _source_of_block(block: ImageBlock) -> Path | str | bytes:
         "An ImageBlock holds no picture; give it image=bytes, path= or url=, or make it with "
         "image_block(...)."
     )
+
+
+def is_image(node: BaseNode) -> bool:
+    """Whether a node shows a picture: core has three kinds of such nodes."""
+    if isinstance(node, ImageNode | CoreImageDocument):
+        return True
+    return isinstance(node, Node) and node.image_resource is not None
+
+
+def address_of(node: BaseNode) -> str:
+    """The path or URL of a node's picture; empty where it holds the picture itself."""
+    if not is_image(node):
+        return ""
+    try:
+        source = source_of_node(node)
+    except ImageError:
+        return ""
+    if isinstance(source, bytes) or (isinstance(source, str) and "://" not in source[:16]):
+        return ""  # base64, or a data URL
+    return str(source)
 
 
 def source_of_node(node: BaseNode) -> Path | str | bytes:

@@ -3,57 +3,53 @@
 import asyncio
 import hashlib
 import json
-import sqlite3
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import PIL.Image
 from llama_index.core.base.llms.types import ChatMessage, TextBlock
 from llama_index.core.llms import LLM
-from llama_index.core.schema import BaseNode, ImageNode, TransformComponent
+from llama_index.core.schema import BaseNode, TransformComponent
 from pydantic import Field, PrivateAttr, SerializeAsAny
 
 from memvr_integrations.backend.images import DEFAULT_POLICY, load_image, pixel_hash
 from memvr_integrations.errors import ConfigError
 from memvr_integrations.llama_index.blocking import wait_for
-from memvr_integrations.llama_index.blocks import image_block, source_of_node
+from memvr_integrations.llama_index.blocks import image_block, is_image, source_of_node
+from memvr_integrations.llama_index.checks import KnownOptions
+from memvr_integrations.llama_index.database import Database
 from memvr_integrations.llama_index.llm import MemVRMultiModalLLM
 
 CAPTION_PROMPT = "Describe the picture."
 
 
 class CaptionCache:
-    """Captions on disk, by what they depend on; safe against being killed at any time."""
+    """Captions on disk, by what they depend on."""
 
     def __init__(self, path: str | Path) -> None:
         """`path` is a file, or ":memory:"."""
-        self._lock = threading.Lock()
-        self._db = sqlite3.connect(str(path), check_same_thread=False)
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("CREATE TABLE IF NOT EXISTS captions (key TEXT PRIMARY KEY, text TEXT)")
-        self._db.commit()
+        self._db = Database(path, "captions (key TEXT PRIMARY KEY, text TEXT)")
 
     def get(self, key: str) -> str | None:
         """A caption, if there is one."""
-        with self._lock:
-            row = self._db.execute("SELECT text FROM captions WHERE key = ?", (key,)).fetchone()
-        return None if row is None else str(row[0])
+        rows = self._db.read("SELECT text FROM captions WHERE key = ?", (key,))
+        return str(rows[0][0]) if rows else None
 
     def put(self, key: str, text: str) -> None:
         """Keep a caption; it is on disk when this returns."""
-        with self._lock, self._db:
-            self._db.execute("INSERT OR REPLACE INTO captions VALUES (?, ?)", (key, text))
+        self._db.write("INSERT OR REPLACE INTO captions VALUES (?, ?)", [(key, text)])
 
     def close(self) -> None:
         """Close the file."""
         self._db.close()
 
 
-class CaptionImages(TransformComponent):
-    """Writes a caption into the text of every image node that has none.
+class CaptionImages(KnownOptions, TransformComponent):
+    """Writes a caption into the text of every node with an image that has none.
 
-    For an `IngestionPipeline`, or alone. What was captioned before under the same pixels, model,
+    That is image nodes, image documents and nodes with an `image_resource`. For an
+    `IngestionPipeline`, or alone. What was captioned before under the same pixels, model,
     settings and prompt comes out of `cache`, a file; without one, out of memory.
     """
 
@@ -80,12 +76,12 @@ class CaptionImages(TransformComponent):
 
     async def acall(self, nodes: Sequence[BaseNode], **kwargs: Any) -> Sequence[BaseNode]:
         """The same for asyncio."""
-        bare = [node for node in nodes if isinstance(node, ImageNode) and not node.text]
+        bare = [node for node in nodes if is_image(node) and not node.get_content().strip()]
         for start in range(0, len(bare), self.batch_size):
             batch = bare[start : start + self.batch_size]
             captions = await asyncio.gather(*(self.caption(source_of_node(n)) for n in batch))
             for node, text in zip(batch, captions, strict=True):
-                node.text = text
+                node.set_content(text)
         return nodes
 
     async def caption(self, source: Any) -> str:
@@ -94,10 +90,7 @@ class CaptionImages(TransformComponent):
         Raises:
             ImageError: The picture can't be used.
         """
-        # URLs and file:// are the LLM's to allow.
-        llm = self.llm
-        policy = llm.image_policy if isinstance(llm, MemVRMultiModalLLM) else DEFAULT_POLICY
-        image = await asyncio.to_thread(load_image, source, policy)
+        image = await self.picture(source)
         if self._known is None:
             self._known = CaptionCache(self.cache or ":memory:")
         key = self._key(pixel_hash(image))
@@ -113,6 +106,16 @@ class CaptionImages(TransformComponent):
                 )
             self._known.put(key, text)
         return text
+
+    async def picture(self, source: Any) -> PIL.Image.Image:
+        """One picture; URLs and file:// are the LLM's to allow.
+
+        Raises:
+            ImageError: It can't be used.
+        """
+        llm = self.llm
+        policy = llm.image_policy if isinstance(llm, MemVRMultiModalLLM) else DEFAULT_POLICY
+        return await asyncio.to_thread(load_image, source, policy)
 
     def close(self) -> None:
         """Close the file of captions."""

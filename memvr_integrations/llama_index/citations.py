@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from llama_index.core.base.response.schema import RESPONSE_TYPE
 from llama_index.core.chat_engine.types import AgentChatResponse, StreamingAgentChatResponse
-from llama_index.core.schema import ImageNode, NodeWithScore
+from llama_index.core.schema import NodeWithScore
 
 from memvr_integrations.errors import RequestError
+from memvr_integrations.llama_index.blocks import address_of
 
 # [1], and what models write for several: [1, 2], [1-3].
 _MARK = re.compile(r" ?\[(\d{1,3}(?:\s*[,\u2013-]\s*\d{1,3})*)\]")
@@ -48,9 +49,7 @@ def citations(
 
 def _citation(n: int, found: NodeWithScore) -> Citation:
     node = found.node
-    source = node.metadata.get("file_path", "")
-    if isinstance(node, ImageNode):
-        source = node.image_path or node.image_url or source
+    source = address_of(node) or node.metadata.get("file_path", "")
     return Citation(
         n=n, node_id=node.node_id, source=source, caption=node.get_content(), score=found.score
     )

@@ -2,52 +2,42 @@
 
 import asyncio
 import shutil
-import warnings
 import weakref
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
-from tempfile import mkdtemp
-from typing import TYPE_CHECKING, Self, TypedDict, Unpack
+from typing import TYPE_CHECKING, Self, Unpack
 
 from llama_index.core.base.embeddings.base import BaseEmbedding
-from llama_index.core.embeddings import MultiModalEmbedding
 from llama_index.core.llms import LLM
-from llama_index.core.schema import ImageNode
+from llama_index.core.schema import BaseNode, ImageNode
 from llama_index.core.vector_stores import SimpleVectorStore
 from llama_index.core.vector_stores.types import BasePydanticVectorStore, VectorStoreQuery
-from tqdm.auto import tqdm
 
-from memvr_integrations.errors import ConfigError, ImageError, MemVRWarning
+from memvr_integrations.errors import ConfigError
 from memvr_integrations.llama_index.asking import Askable
 from memvr_integrations.llama_index.blocking import wait_for
 from memvr_integrations.llama_index.captions import CAPTION_PROMPT, CaptionImages
+from memvr_integrations.llama_index.checks import knows_its_options
 from memvr_integrations.llama_index.embedding import WordEmbedding
 from memvr_integrations.llama_index.images import (
     Entry,
-    Metadata,
     Told,
     entries,
+    id_of,
     in_folder,
     in_table,
+    is_file,
+    place_of,
 )
+from memvr_integrations.llama_index.intake import Intake
 from memvr_integrations.llama_index.llm import MemVRMultiModalLLM
-from memvr_integrations.llama_index.records import Record, Records
+from memvr_integrations.llama_index.metadata import Metadata
+from memvr_integrations.llama_index.options import Options, check_given, folder_of
+from memvr_integrations.llama_index.records import Records
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-class Options(TypedDict, total=False):
-    """What all ways to make an `ImageCollectionIndex` take."""
-
-    llm: LLM | None
-    embed_model: BaseEmbedding | None
-    vector_store: BasePydanticVectorStore | None
-    caption_prompt: str
-    batch_size: int
-    show_progress: bool
 
 
 class ImageCollectionIndex(Askable):
@@ -60,12 +50,15 @@ class ImageCollectionIndex(Askable):
     pictures instead of their captions. `vector_store` holds the vectors: in memory by default, or
     for instance a `QdrantVectorStore`.
 
-    Images that can't be read are left out with a warning; `failures` says why.
+    Images that can't be read are left out with a warning; `failures` says why. `with` closes it.
 
     Raises:
-        ConfigError: `persist_dir` was made with another embedding or caption prompt.
+        ConfigError: An option is wrong, or `persist_dir` was made with another embedding or
+            caption prompt.
+        RequestError: It was closed before.
     """
 
+    @knows_its_options
     def __init__(
         self,
         persist_dir: str | Path | None = None,
@@ -78,24 +71,37 @@ class ImageCollectionIndex(Askable):
         show_progress: bool = True,
     ) -> None:
         """Open a collection, or begin one."""
+        check_given(
+            llm=llm,
+            embed_model=embed_model,
+            vector_store=vector_store,
+            caption_prompt=caption_prompt,
+            batch_size=batch_size,
+        )
         self.llm = llm or MemVRMultiModalLLM()
         self.embed_model = embed_model or WordEmbedding()
-        self.failures: dict[str, str] = {}
-        self._batch_size, self._show_progress = batch_size, show_progress
-        self.persist_dir = Path(persist_dir or mkdtemp(prefix="memvr-"))
-        self.persist_dir.mkdir(parents=True, exist_ok=True)
+        self.vector_store = vector_store or SimpleVectorStore()
+        self.persist_dir = folder_of(persist_dir)
         self._records = Records(self.persist_dir / "images.sqlite")
-        self._agree("embed_model", self.embed_model.model_name)
-        self._agree("caption_prompt", caption_prompt)
         self._captions = CaptionImages(
             llm=self.llm, prompt=caption_prompt, cache=self.persist_dir / "captions.sqlite"
         )
         passing = None if persist_dir else self.persist_dir
         self._finalizer = weakref.finalize(self, _shut, self._records, self._captions, passing)
-        self.vector_store = vector_store or SimpleVectorStore()
+        self._agree("embed_model", self.embed_model.model_name)
+        self._agree("caption_prompt", caption_prompt)
         self._fill_store()
+        self._intake = Intake(
+            records=self._records,
+            captions=self._captions,
+            embed_model=self.embed_model,
+            vector_store=self.vector_store,
+            batch_size=batch_size,
+            show_progress=show_progress,
+        )
 
     @classmethod
+    @knows_its_options
     def from_folder(
         cls,
         folder: str | Path,
@@ -108,26 +114,32 @@ class ImageCollectionIndex(Askable):
         """A collection of a folder's images; `metadata` says for each file what to filter by.
 
         Called again on the same `persist_dir`, it takes in what is new or changed and forgets
-        what is gone.
+        what is gone, from this folder or any other. Without `metadata`, what was said of a file
+        stays. Files are images by their suffixes; folders behind links are not looked into.
 
         Raises:
-            ConfigError: There is no such folder, or no image in it.
+            ConfigError: There is no such folder, no image in it, or `metadata` gives what JSON
+                does not hold.
         """
         found = in_folder(folder, recursive=recursive, metadata=metadata)
         index = cls(persist_dir, **options)
-        wait_for(index._take_in(found))
+        wait_for(index._intake.take_in(found))
         here, kept = Path(folder).resolve(), {entry.id for entry in found}
-        index.remove(
-            record.id
-            for record in index._records
-            if record.id not in kept and here in Path(record.source).parents
+        index._intake.forget(
+            [
+                record.id
+                for record in index._records
+                if record.is_gone or (here in Path(record.source).parents and record.id not in kept)
+            ]
         )
+        index._intake.tell(found, {})
         return index
 
     @classmethod
+    @knows_its_options
     def from_images(
         cls,
-        images: Iterable[Told],
+        images: "Told | Iterable[Told]",
         *,
         persist_dir: str | Path | None = None,
         **options: Unpack[Options],
@@ -138,6 +150,7 @@ class ImageCollectionIndex(Askable):
         return index
 
     @classmethod
+    @knows_its_options
     def from_dataframe(
         cls,
         table: "pd.DataFrame",
@@ -154,6 +167,7 @@ class ImageCollectionIndex(Askable):
         return cls.from_images(in_table(table, image_column), persist_dir=persist_dir, **options)
 
     @classmethod
+    @knows_its_options
     def open(cls, persist_dir: str | Path, **options: Unpack[Options]) -> Self:
         """Open a collection that exists already.
 
@@ -169,42 +183,58 @@ class ImageCollectionIndex(Askable):
 
     # What it holds.
 
-    def add(self, images: Iterable[Told]) -> list[str]:
-        """Take in images; those that are there already and did not change cost nothing.
+    @property
+    def failures(self) -> dict[str, str]:
+        """Why images were left out, by their path, URL, or number in what was given."""
+        return self._intake.failures
 
-        Returns their ids; those of images that can't be read are left out.
+    def add(self, images: "Told | Iterable[Told]") -> list[str]:
+        """Take in images, or one; those that are there already and did not change cost nothing.
+
+        What is said of an image (`(image, {"year": 2024})`) replaces what was said before; said
+        of none, it stays. Returns their ids; those of images that can't be read are left out.
+
+        Raises:
+            ConfigError: Something is said of an image that JSON does not hold.
         """
-        return wait_for(self.aadd(images))
+        found, failed = entries(images, self.persist_dir / "images")
+        wait_for(self._intake.take_in(found))
+        return self._intake.tell(found, failed)
 
-    async def aadd(self, images: Iterable[Told]) -> list[str]:
+    async def aadd(self, images: "Told | Iterable[Told]") -> list[str]:
         """`add` for asyncio."""
-        return await self._take_in(list(entries(images, self.persist_dir / "images")))
+        kept = self.persist_dir / "images"
+        found, failed = await asyncio.to_thread(entries, images, kept)
+        await self._intake.take_in(found)
+        return self._intake.tell(found, failed)
 
-    def remove(self, images: Iterable[str | Path]) -> None:
-        """Forget images, by id, path or URL; their files stay where they are.
+    def remove(self, images: str | Path | Iterable[str | Path]) -> None:
+        """Forget images, or one, by id, path or URL; their files stay where they are.
 
         Raises:
             ConfigError: One of them is not in the collection.
         """
         known = self._records.stamps()
-        ids = [self._id(image, known) for image in images]
-        if ids:
-            self.vector_store.delete_nodes(ids)
-            self._records.remove(ids)
+        named = [images] if isinstance(images, str | Path) else images
+        self._intake.forget([self._id(image, known) for image in named])
 
     def _id(self, image: str | Path, known: Container[str]) -> str:
-        [entry] = entries([image], self.persist_dir)
-        for one in (str(image), entry.id):
-            if one in known:
-                return one
-        raise ConfigError(f"{str(image)!r} is not in this collection.")
+        if found := _known(image, known):
+            return found
+        raise ConfigError(
+            f"{str(image)[:200]!r} is not in this collection; give an image's id, path or URL."
+        )
 
     def refresh(self) -> None:
-        """Look at every file again: describe what has changed, forget what is gone."""
-        known = [Entry(source=r.source, metadata=r.metadata) for r in self._records]
-        files = [entry for entry in known if entry.is_file]
-        self.remove([entry.id for entry in files if not entry.stamp])
-        wait_for(self._take_in([entry for entry in files if entry.stamp]))
+        """Look at every file again: describe what has changed, forget what is gone.
+
+        A file that can't be read any more is forgotten too, with a warning.
+        """
+        files = [Entry(source=r.source) for r in self._records if is_file(r.source)]
+        self._intake.forget([entry.id for entry in files if not entry.stamp])
+        there = [entry for entry in files if entry.stamp]
+        wait_for(self._intake.take_in(there))
+        self._intake.tell(there, {})
 
     def __len__(self) -> int:
         """How many images it holds."""
@@ -223,11 +253,21 @@ class ImageCollectionIndex(Askable):
         """Its images as nodes, each with its caption as text."""
         return (record.node for record in self._records)
 
+    def __contains__(self, image: object) -> bool:
+        """Whether it holds an image, by id, path, URL or node."""
+        return _known(image, self._records.stamps()) is not None
+
     def close(self) -> None:
         """Close its files; what is kept stays."""
         self._finalizer()
 
-    # Taking in.
+    def __enter__(self) -> Self:
+        """`with` closes it at its end."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Close it."""
+        self.close()
 
     def _agree(self, name: str, value: str) -> None:
         before = self._records.fact(name, value)
@@ -236,6 +276,11 @@ class ImageCollectionIndex(Askable):
                 f"{self.persist_dir} was made with {name}={before!r}, not {value!r}; open it with "
                 "that one, or make another collection."
             )
+
+    def _catch_up(self) -> None:
+        """Vectors in memory don't know what another process wrote since the last look."""
+        if self._records.changed_elsewhere() and isinstance(self.vector_store, SimpleVectorStore):
+            self.vector_store.add([record.node for record in self._records])
 
     def _fill_store(self) -> None:
         """A store that is new, or lost what it had, gets the vectors that are kept on disk."""
@@ -250,66 +295,13 @@ class ImageCollectionIndex(Askable):
                 return
         self.vector_store.add([record.node for record in self._records])
 
-    async def _take_in(self, found: Sequence[Entry]) -> list[str]:
-        known = self._records.stamps()
-        unique = {entry.id: entry for entry in found}
-        new = [
-            entry
-            for entry in unique.values()
-            if known.get(entry.id) != (entry.stamp, dict(entry.metadata))
-        ]
-        failed: list[str] = []
-        with tqdm(total=len(new), disable=not self._show_progress, unit="image") as bar:
-            for start in range(0, len(new), self._batch_size):
-                batch = new[start : start + self._batch_size]
-                failed += await self._take_in_batch(batch, known)
-                bar.update(len(batch))
-        if failed:
-            warnings.warn(
-                f"{len(failed)} of {len(unique)} images could not be read and were left out, the "
-                f"first: {self.failures[failed[0]]} See the collection's `failures`.",
-                MemVRWarning,
-                stacklevel=2,
-            )
-        return [one for one, entry in unique.items() if entry.source not in self.failures]
 
-    async def _take_in_batch(self, batch: Sequence[Entry], known: Container[str]) -> list[str]:
-        """Describe some images and keep them; returns the sources of those that failed."""
-        told = await asyncio.gather(*map(self._describe, batch))
-        failed = [e.source for e, one in zip(batch, told, strict=True) if one is None]
-        records = [one for one in told if one is not None]
-        if records:
-            vectors = await self._embed(records)
-            records = [replace(r, embedding=v) for r, v in zip(records, vectors, strict=True)]
-            old = [record.id for record in records if record.id in known]
-            if old:
-                self.vector_store.delete_nodes(old)
-            self.vector_store.add([record.node for record in records])
-            self._records.put(records)
-        return failed
-
-    async def _describe(self, entry: Entry) -> Record | None:
-        stamp = entry.stamp  # before the file is read: what changes meanwhile is seen next time
-        try:
-            source = Path(entry.source) if entry.is_file else entry.source
-            caption = await self._captions.caption(source)
-        except ImageError as error:
-            self.failures[entry.source] = str(error)
-            return None
-        self.failures.pop(entry.source, None)
-        return Record(
-            id=entry.id,
-            source=entry.source,
-            stamp=stamp,
-            caption=caption,
-            embedding=[],
-            metadata=dict(entry.metadata),
-        )
-
-    async def _embed(self, records: Sequence[Record]) -> list[list[float]]:
-        if isinstance(self.embed_model, MultiModalEmbedding):
-            return [await self.embed_model.aget_image_embedding(r.source) for r in records]
-        return await self.embed_model.aget_text_embedding_batch([r.caption for r in records])
+def _known(image: object, known: Container[str]) -> str | None:
+    """The id of an image that is known, by id, path, URL or node."""
+    name = image.node_id if isinstance(image, BaseNode) else image
+    if not isinstance(name, str | Path):
+        return None
+    return next((one for one in (str(name), id_of(place_of(name))) if one in known), None)
 
 
 def _shut(records: Records, captions: CaptionImages, passing: Path | None) -> None:

@@ -9,6 +9,8 @@ from safetensors.numpy import load_file
 from wordllama.inference import WordLlamaInference
 from wordllama.tokenizers import tokenizer_from_file
 
+from memvr_integrations.llama_index.checks import KnownOptions
+
 _WEIGHTS, _TOKENIZER = "l2_supercat_256.safetensors", "l2_supercat_tokenizer_config.json"
 
 
@@ -19,7 +21,7 @@ def _words() -> WordLlamaInference:
     return WordLlamaInference(weights["embedding.weight"], tokenizer_from_file(_TOKENIZER))
 
 
-class WordEmbedding(BaseEmbedding):
+class WordEmbedding(KnownOptions, BaseEmbedding):
     """The mean of a text's word vectors, of length 1: 256 numbers.
 
     It knows words, not their order. Any other embedding of LlamaIndex can take its place.

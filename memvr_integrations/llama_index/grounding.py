@@ -4,15 +4,15 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from llama_index.core.base.response.schema import Response
+from llama_index.core.base.response.schema import RESPONSE_TYPE, AsyncStreamingResponse
 from llama_index.core.evaluation import BaseEvaluator, EvaluationResult
 from llama_index.core.prompts import BasePromptTemplate, PromptTemplate
 from llama_index.core.prompts.mixin import PromptDictType
-from llama_index.core.schema import ImageNode
 
-from memvr_integrations.errors import ConfigError, RequestError
+from memvr_integrations.errors import RequestError, check_options
 from memvr_integrations.llama_index.blocking import wait_for
-from memvr_integrations.llama_index.blocks import ImageDocument
+from memvr_integrations.llama_index.blocks import ImageDocument, is_image
+from memvr_integrations.llama_index.checks import check_kind, check_share, knows_its_options
 from memvr_integrations.llama_index.citations import citations, unmarked
 from memvr_integrations.llama_index.llm import MemVRMultiModalLLM
 
@@ -20,6 +20,9 @@ GROUNDING_TEMPLATE = PromptTemplate(
     "Question: {query_str}\nAnswer: {response_str}\nDoes the picture show that this answer is "
     "right? Answer yes or no."
 )
+
+
+_OPTIONS = ("query", "response", "contexts", "images", "reference", "sleep_time_in_seconds")
 
 
 class GroundingEvaluator(BaseEvaluator):
@@ -30,6 +33,7 @@ class GroundingEvaluator(BaseEvaluator):
     passes from `threshold` on. Works in core's `BatchEvalRunner`.
     """
 
+    @knows_its_options
     def __init__(
         self,
         llm: MemVRMultiModalLLM,
@@ -40,10 +44,11 @@ class GroundingEvaluator(BaseEvaluator):
         """`template` holds {query_str} and {response_str}, and asks for yes or no.
 
         Raises:
-            ConfigError: `threshold` is outside 0 to 1.
+            ConfigError: `threshold` is outside 0 to 1, or something is of another kind.
         """
-        if not 0 <= threshold <= 1:
-            raise ConfigError(f"threshold={threshold!r} must be from 0 to 1.")
+        check_kind("llm", llm, MemVRMultiModalLLM, "MemVRMultiModalLLM(model=...)")
+        check_share("threshold", threshold)
+        check_kind("template", template, BasePromptTemplate, "PromptTemplate(...)")
         self._llm, self._threshold, self._template = llm, threshold, template
 
     def _get_prompts(self) -> PromptDictType:
@@ -63,13 +68,13 @@ class GroundingEvaluator(BaseEvaluator):
         return wait_for(self.aevaluate(query, response, contexts, **kwargs))
 
     def evaluate_response(
-        self, query: str | None = None, response: Response | None = None, **kwargs: Any
+        self, query: str | None = None, response: RESPONSE_TYPE | None = None, **kwargs: Any
     ) -> EvaluationResult:
         """`aevaluate_response` from ordinary code."""
         return wait_for(self.aevaluate_response(query, response, **kwargs))
 
     async def aevaluate_response(
-        self, query: str | None = None, response: Response | None = None, **kwargs: Any
+        self, query: str | None = None, response: RESPONSE_TYPE | None = None, **kwargs: Any
     ) -> EvaluationResult:
         """Judge a query engine's response by the images that it rests on.
 
@@ -78,9 +83,9 @@ class GroundingEvaluator(BaseEvaluator):
         """
         if response is None or query is None:
             raise RequestError("GroundingEvaluator needs query= and response=.")
-        images = [
-            node for found in response.source_nodes if isinstance(node := found.node, ImageNode)
-        ]
+        if isinstance(response, AsyncStreamingResponse):
+            response = await response.get_response()
+        images = [found.node for found in response.source_nodes if is_image(found.node)]
         if not images:
             return EvaluationResult(
                 query=query,
@@ -107,13 +112,18 @@ class GroundingEvaluator(BaseEvaluator):
         contexts: Sequence[str] | None = None,
         sleep_time_in_seconds: int = 0,
         images: Sequence[ImageDocument] = (),
+        reference: str | None = None,
         **kwargs: Any,
     ) -> EvaluationResult:
-        """Judge an answer by some images; `contexts`, which are texts, are not looked at.
+        """Judge an answer by some images.
+
+        `contexts` and `reference`, which are texts for core's evaluators, are not looked at.
 
         Raises:
+            ConfigError: There is no such option.
             RequestError: There is no question, no answer or no image.
         """
+        check_options("GroundingEvaluator.evaluate", kwargs, _OPTIONS)
         await asyncio.sleep(sleep_time_in_seconds)
         if query is None or response is None or not images:
             raise RequestError(

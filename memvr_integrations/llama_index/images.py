@@ -1,20 +1,23 @@
 """Which images a collection is asked to hold: files, folders, URLs, pixels, tables."""
 
+import os
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+import numpy as np
+
 from memvr_integrations.backend.images import load_image, pixel_hash
-from memvr_integrations.errors import ConfigError
+from memvr_integrations.errors import ConfigError, ImageError
+from memvr_integrations.llama_index.metadata import Metadata, plain_cell, plain_metadata
 
 if TYPE_CHECKING:
     import pandas as pd
     import PIL.Image
 
 Source: TypeAlias = "str | Path | bytes | PIL.Image.Image"
-Metadata: TypeAlias = Mapping[str, str | int | float | bool | None]
 Told: TypeAlias = "Source | tuple[Source, Metadata]"
 """An image, alone or with what to filter it by."""
 
@@ -25,15 +28,18 @@ _SUFFIXES = (
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """An image and what its owner says of it; `source` is a path or a URL."""
+    """An image and what its owner says of it; `source` is a path or a URL.
+
+    `metadata` is None where nothing is said: then it stays as it is.
+    """
 
     source: str
-    metadata: Metadata = field(default_factory=dict)
+    metadata: Metadata | None = None
 
     @property
     def id(self) -> str:
         """The same for the same place, always."""
-        return str(uuid.uuid5(uuid.NAMESPACE_URL, self.source))
+        return id_of(self.source)
 
     @property
     def is_file(self) -> bool:
@@ -42,16 +48,42 @@ class Entry:
 
     @property
     def stamp(self) -> str:
-        """What changes when the file does: its size and time; empty where there is no file."""
-        if not self.is_file or not Path(self.source).exists():
-            return ""
-        status = Path(self.source).stat()
-        return f"{status.st_size}:{status.st_mtime_ns}"
+        """What changes when the file does; empty where there is no file."""
+        return stamp_of(self.source)
+
+
+def id_of(source: str) -> str:
+    """The id of an image, from its place."""
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, source))
 
 
 def is_file(source: str) -> bool:
     """Whether a source is a path, not a URL."""
     return "://" not in source
+
+
+def stamp_of(source: str) -> str:
+    """A file's size and time."""
+    try:
+        status = os.stat(source)
+    except (OSError, ValueError):  # URLs and impossible names are no files either
+        return ""
+    return f"{status.st_size}:{status.st_mtime_ns}"
+
+
+def place_of(image: str | Path) -> str:
+    """A URL as it is; a path in the one way to write it.
+
+    Links among its folders are followed, but it is not itself: two names in a folder are two
+    images.
+    """
+    if isinstance(image, str) and not is_file(image):
+        return image
+    path = Path(image)
+    try:
+        return str(path.parent.resolve() / path.name)
+    except (OSError, ValueError):  # no name that a file can have; reading it will say why
+        return str(path)
 
 
 def in_folder(
@@ -72,7 +104,8 @@ def in_folder(
             f"{folder} holds no image ({', '.join(_SUFFIXES)}); give another folder"
             + ("." if recursive else ", or recursive=True.")
         )
-    return [Entry(source=str(file), metadata=metadata(file) if metadata else {}) for file in images]
+    told = {file: plain_metadata(metadata(file), repr(str(file))) for file in images if metadata}
+    return [Entry(source=str(file), metadata=told.get(file)) for file in images]
 
 
 def in_table(table: "pd.DataFrame", column: str) -> Iterator[tuple[Source, Metadata]]:
@@ -88,27 +121,63 @@ def in_table(table: "pd.DataFrame", column: str) -> Iterator[tuple[Source, Metad
         )
     for row in table.to_dict("records"):
         source = row.pop(column)
-        yield source, {str(name): _plain(value) for name, value in row.items()}
+        yield source, {str(name): plain_cell(value) for name, value in row.items()}
 
 
-def entries(images: Iterable[Told], keep: Path) -> Iterator[Entry]:
-    """Images of any kind; pixels that are nowhere yet are kept as files in a folder.
+def entries(images: "Told | Iterable[Told]", keep: Path) -> tuple[list[Entry], dict[str, str]]:
+    """Images of any kind, or one alone; pixels that are nowhere yet are kept as files in a folder.
+
+    Returns the images, and why others can't be read, by their number in what was given.
 
     Raises:
-        ConfigError: One of them is no image source.
-        ImageError: Pixels can't be read.
+        ConfigError: Something is said of an image that JSON does not hold.
     """
-    for image in images:
-        source, metadata = image if isinstance(image, tuple) else (image, {})
-        if isinstance(source, str) and not is_file(source):
-            yield Entry(source=source, metadata=metadata)
-        elif isinstance(source, str | Path):
-            yield Entry(source=str(Path(source).resolve()), metadata=metadata)
-        else:
-            yield Entry(source=str(_kept(source, keep)), metadata=metadata)
+    found: list[Entry] = []
+    failed: dict[str, str] = {}
+    for at, image in enumerate(_listed(images)):  # one by one: pixels need not fit into memory
+        source, metadata = _pair(image, at)
+        try:
+            found.append(Entry(source=_source(source, keep), metadata=metadata))
+        except ImageError as error:
+            failed[f"image {at}"] = f"image {at} (counted from 0): {error}"
+    return found, failed
 
 
-def _kept(source: "bytes | PIL.Image.Image", keep: Path) -> Path:
+def _listed(images: "Told | Iterable[Told]") -> "Iterable[Told]":
+    if isinstance(images, Mapping):
+        raise ConfigError(
+            "The images are a dict; give pairs of image and metadata: list(images.items())."
+        )
+    one = isinstance(images, str | Path | bytes | bytearray | memoryview)
+    pixels = isinstance(images, np.ndarray) and images.dtype.kind not in "OUS"
+    pair = isinstance(images, tuple) and len(images) == 2 and isinstance(images[1], Mapping)
+    if one or pixels or pair or not hasattr(images, "__iter__"):
+        return [images]  # type: ignore[list-item]  # whatever else it is, reading it will say
+    return images  # type: ignore[return-value]  # nothing else can be iterated
+
+
+def _pair(image: "Told", at: int) -> "tuple[Source, Metadata | None]":
+    """An image and its metadata, checked before anything is kept."""
+    if not isinstance(image, tuple):
+        return image, None
+    if len(image) != 2:
+        raise ConfigError(
+            f"image {at} (counted from 0) is a tuple of {len(image)}; give (image, metadata)."
+        )
+    source, metadata = image
+    name = repr(str(source)[:200]) if isinstance(source, str | Path) else f"image {at}"
+    return source, plain_metadata(metadata, name)
+
+
+def _source(source: "Source", keep: Path) -> str:
+    if isinstance(source, Path):
+        return place_of(source)
+    if isinstance(source, str) and source.lstrip()[:5].lower() != "data:":
+        return place_of(source)
+    return str(_kept(source, keep))
+
+
+def _kept(source: "str | bytes | PIL.Image.Image", keep: Path) -> Path:
     image = load_image(source)
     path = keep / f"{pixel_hash(image)}.png"
     if not path.exists():
@@ -117,11 +186,3 @@ def _kept(source: "bytes | PIL.Image.Image", keep: Path) -> Path:
         image.save(half, "PNG")
         half.rename(path)  # whole, or not there
     return path.resolve()
-
-
-def _plain(value: object) -> str | int | float | bool | None:
-    """A table's value as JSON has it."""
-    value = value.item() if hasattr(value, "item") else value
-    if value is None or isinstance(value, str | int | float | bool):
-        return None if value != value else value  # NaN
-    return str(value)

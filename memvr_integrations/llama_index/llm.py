@@ -7,6 +7,7 @@ from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.llms import loading
 from llama_index.core.multi_modal_llms import MultiModalLLM
 
+from memvr_integrations.errors import RequestError
 from memvr_integrations.llama_index.blocks import ImageDocument
 from memvr_integrations.llama_index.messages import question, to_messages
 from memvr_integrations.llama_index.structured import StructuredLLM
@@ -52,8 +53,10 @@ class MemVRMultiModalLLM(StructuredLLM, MultiModalLLM):  # type: ignore[misc]  #
         """The model's own probability of the first answer among some: P(yes), unless told others.
 
         Raises:
+            RequestError: `answers` are not two or more different texts.
             MemVRError: As `Backend.score` does.
         """
+        _check_answers(answers)
         request = self._request(question(prompt, image_documents), {})
         return _share(self._engine().score(request, answers))
 
@@ -64,12 +67,23 @@ class MemVRMultiModalLLM(StructuredLLM, MultiModalLLM):  # type: ignore[misc]  #
         answers: Sequence[str] = ("Yes", "No"),
     ) -> float:
         """`probability` for asyncio; concurrent calls share batches."""
+        _check_answers(answers)
         request = self._request(question(prompt, image_documents), {})
         return _share(await (await self._aengine()).ascore(request, answers))
 
     def unload(self) -> None:
         """Give the model back; when nobody else uses it, its memory is freed."""
         self._leases.release()
+
+
+def _check_answers(answers: Sequence[str]) -> None:
+    texts = [] if isinstance(answers, str) else list(answers)
+    named = all(isinstance(text, str) and text.strip() for text in texts)
+    if not named or len(set(texts)) < max(2, len(texts)):
+        raise RequestError(
+            f"answers={answers!r} must be two or more different texts, as ('Yes', 'No'): a "
+            "probability is shared out among them."
+        )
 
 
 def _share(logs: Sequence[float]) -> float:

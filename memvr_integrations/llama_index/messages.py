@@ -31,6 +31,7 @@ def to_messages(
         RequestError: A message, a block or a call in it can't be used.
         ImageError: A block or document that should hold a picture holds none.
     """
+    _check(messages)
     names: dict[str, str] = {}  # of tools, by the id of their call
     translated: list[Message] = []
     for message in messages:
@@ -46,8 +47,28 @@ def to_messages(
 
 
 def question(prompt: str, documents: Sequence[ImageDocument]) -> tuple[Message, ...]:
-    """A completion's prompt as a conversation: the pictures, then the text."""
+    """A completion's prompt as a conversation: the pictures, then the text.
+
+    Raises:
+        RequestError: The prompt is no text.
+    """
+    if not isinstance(prompt, str):
+        raise RequestError(f"The prompt is a {type(prompt).__name__}; give a text.")
     return (Message("user", [*pictures_of(documents), Text(prompt)]),)
+
+
+def _check(messages: Sequence[ChatMessage]) -> None:
+    if isinstance(messages, str | ChatMessage) or not isinstance(messages, Sequence):
+        raise RequestError(
+            f"messages is a {type(messages).__name__}; give a list: "
+            "[ChatMessage(role='user', content=...)]."
+        )
+    for message in messages:
+        if not isinstance(message, ChatMessage):
+            raise RequestError(
+                f"messages holds a {type(message).__name__}; give ChatMessage(role=..., "
+                "content=...)."
+            )
 
 
 def _with_pictures(

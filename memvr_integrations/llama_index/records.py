@@ -1,16 +1,22 @@
 """What a collection knows of its images, on disk: nothing is lost when it is killed."""
 
 import json
-import sqlite3
-import threading
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from llama_index.core.schema import ImageNode
 
-from memvr_integrations.llama_index.images import Metadata, is_file
+from memvr_integrations.backend.images import load_image
+from memvr_integrations.errors import ImageError
+from memvr_integrations.llama_index.database import Database
+from memvr_integrations.llama_index.images import is_file, stamp_of
+from memvr_integrations.llama_index.metadata import Metadata
+
+_AT_ONCE = 900  # older SQLite takes at most 999 values in a query
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +36,22 @@ class Record:
     @property
     def is_gone(self) -> bool:
         """Whether its file is not there any more."""
-        return is_file(self.source) and not Path(self.source).exists()
+        return is_file(self.source) and not os.path.exists(self.source)
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether its picture can be shown: URLs are not asked, nor files that did not change."""
+        if not is_file(self.source):
+            return True
+        if not os.access(self.source, os.R_OK):
+            return False
+        if stamp_of(self.source) == self.stamp:
+            return True
+        try:
+            load_image(Path(self.source))
+        except ImageError:
+            return False
+        return True
 
     @property
     def node(self) -> ImageNode:
@@ -58,23 +79,18 @@ class Records:
 
     def __init__(self, path: str | Path) -> None:
         """`path` is a file, or ":memory:"."""
-        self._lock = threading.Lock()
-        self._db = sqlite3.connect(str(path), check_same_thread=False)
-        self._db.execute("PRAGMA journal_mode=WAL")
-        with self._db:
-            self._db.execute("CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT)")
-            self._db.execute(
-                "CREATE TABLE IF NOT EXISTS images (id TEXT PRIMARY KEY, source TEXT, stamp TEXT, "
-                "caption TEXT, embedding BLOB, metadata TEXT)"
-            )
+        self._db = Database(
+            path,
+            "facts (name TEXT PRIMARY KEY, value TEXT)",
+            "images (id TEXT PRIMARY KEY, source TEXT, stamp TEXT, caption TEXT, embedding BLOB, "
+            "metadata TEXT)",
+        )
 
-    def fact(self, name: str, value: str | None = None) -> str | None:
-        """What was noted under a name; given a value, it is noted where nothing was."""
-        with self._lock, self._db:
-            if value is not None:
-                self._db.execute("INSERT OR IGNORE INTO facts VALUES (?, ?)", (name, value))
-            row = self._db.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
-        return None if row is None else str(row[0])
+    def fact(self, name: str, value: str) -> str:
+        """What was noted under a name; the value, where nothing was."""
+        self._db.write("INSERT OR IGNORE INTO facts VALUES (?, ?)", [(name, value)])
+        [[noted]] = self._db.read("SELECT value FROM facts WHERE name = ?", (name,))
+        return str(noted)
 
     def put(self, records: Iterable[Record]) -> None:
         """Keep some records, all or none; they are on disk when this returns."""
@@ -89,51 +105,51 @@ class Records:
             )
             for record in records
         ]
-        with self._lock, self._db:
-            self._db.executemany("INSERT OR REPLACE INTO images VALUES (?,?,?,?,?,?)", rows)
+        self._db.write("INSERT OR REPLACE INTO images VALUES (?,?,?,?,?,?)", rows)
 
     def remove(self, ids: Iterable[str]) -> None:
         """Forget some records."""
-        with self._lock, self._db:
-            self._db.executemany("DELETE FROM images WHERE id = ?", [(one,) for one in ids])
+        self._db.write("DELETE FROM images WHERE id = ?", [(one,) for one in ids])
 
     def stamps(self) -> dict[str, tuple[str, Metadata]]:
         """The stamp and the metadata of every image, by its id."""
-        with self._lock:
-            rows = self._db.execute("SELECT id, stamp, metadata FROM images").fetchall()
-        return {row[0]: (row[1], json.loads(row[2])) for row in rows}
+        rows = self._db.read("SELECT id, stamp, metadata FROM images")
+        return {str(one): (str(stamp), json.loads(str(told))) for one, stamp, told in rows}
 
     def get(self, ids: Sequence[str]) -> list[Record]:
         """Some records, in the order of `ids`; without those that are gone."""
-        marks = ",".join("?" * len(ids))
-        with self._lock:
-            query = f"SELECT * FROM images WHERE id IN ({marks})"  # marks alone
-            found = {row[0]: _record(row) for row in self._db.execute(query, list(ids))}
+        found: dict[str, Record] = {}
+        for start in range(0, len(ids), _AT_ONCE):
+            some = ids[start : start + _AT_ONCE]
+            marks = ",".join("?" * len(some))
+            rows = self._db.read(f"SELECT * FROM images WHERE id IN ({marks})", some)
+            found |= {record.id: record for record in map(_record, rows)}
         return [found[one] for one in ids if one in found]
 
     def __iter__(self) -> Iterator[Record]:
         """Every record, in the order of ids."""
-        with self._lock:
-            rows = self._db.execute("SELECT * FROM images ORDER BY id").fetchall()
-        return map(_record, rows)
+        return map(_record, self._db.read("SELECT * FROM images ORDER BY id"))
 
     def first(self) -> Record | None:
         """One of them, if there is any."""
-        with self._lock:
-            row = self._db.execute("SELECT * FROM images LIMIT 1").fetchone()
-        return None if row is None else _record(row)
+        return next(map(_record, self._db.read("SELECT * FROM images LIMIT 1")), None)
 
     def __len__(self) -> int:
         """How many images there are."""
-        with self._lock:
-            return int(self._db.execute("SELECT COUNT(*) FROM images").fetchone()[0])
+        [[count]] = self._db.read("SELECT COUNT(*) FROM images")
+        assert isinstance(count, int)
+        return count
+
+    def changed_elsewhere(self) -> bool:
+        """Whether another process changed them since this was asked last."""
+        return self._db.changed_elsewhere()
 
     def close(self) -> None:
         """Close the file."""
         self._db.close()
 
 
-def _record(row: tuple[str, str, str, str, bytes, str]) -> Record:
+def _record(row: tuple[Any, ...]) -> Record:
     one, source, stamp, caption, vector, metadata = row
     return Record(
         id=one,

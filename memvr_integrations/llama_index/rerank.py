@@ -9,12 +9,14 @@ import inflect
 from llama_index.core.indices.keyword_table.utils import simple_extract_keywords
 from llama_index.core.instrumentation.events.rerank import ReRankEndEvent, ReRankStartEvent
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
-from llama_index.core.schema import ImageNode, NodeWithScore, QueryBundle
+from llama_index.core.schema import NodeWithScore, QueryBundle
 from llama_index_instrumentation import get_dispatcher
 from pydantic import Field
 
 from memvr_integrations.errors import RequestError
 from memvr_integrations.llama_index.blocking import wait_for
+from memvr_integrations.llama_index.blocks import is_image
+from memvr_integrations.llama_index.checks import KnownOptions
 from memvr_integrations.llama_index.llm import MemVRMultiModalLLM
 
 dispatcher = get_dispatcher(__name__)
@@ -49,7 +51,7 @@ def _english() -> inflect.engine:
     return inflect.engine()
 
 
-class VisualRerank(BaseNodePostprocessor):
+class VisualRerank(KnownOptions, BaseNodePostprocessor):
     """Keeps the `top_n` images that show most of what a question names, by the model's own eyes.
 
     For each of the `things(question)`, or of its `custom_embedding_strs`, the model is asked
@@ -85,8 +87,8 @@ class VisualRerank(BaseNodePostprocessor):
             ReRankStartEvent(query=query_bundle, nodes=nodes, top_n=self.top_n, model_name=name)
         )
         things = list(self.things(" ".join(query_bundle.embedding_strs)))
-        images = [node for node in nodes if isinstance(node.node, ImageNode)]
-        others = [node for node in nodes if not isinstance(node.node, ImageNode)]
+        images = [node for node in nodes if is_image(node.node)]
+        others = [node for node in nodes if not is_image(node.node)]
         if things:
             shares = await asyncio.gather(*(self._share(node, things) for node in images))
             images = [self._scored(n, share) for n, share in zip(images, shares, strict=True)]

@@ -16,6 +16,8 @@ from pydantic import (
     PrivateAttr,
     SkipValidation,
     StrictBool,
+    StrictFloat,
+    StrictInt,
     field_serializer,
     field_validator,
     model_validator,
@@ -25,7 +27,8 @@ from memvr_integrations.backend.classes import schema_of_class
 from memvr_integrations.backend.loading import Dtype, LoadConfig, Quantization, context_of
 from memvr_integrations.backend.protocol import Engine
 from memvr_integrations.backend.registry import Leases
-from memvr_integrations.errors import ConfigError, ModelNotFoundError, check_options
+from memvr_integrations.errors import ConfigError, ModelNotFoundError, RequestError, check_options
+from memvr_integrations.llama_index.checks import KnownOptions
 from memvr_integrations.memvr import MemVRConfig
 from memvr_integrations.policy import ImagePolicy
 from memvr_integrations.tools import JsonSchema, Tool
@@ -52,46 +55,58 @@ _PER_CALL = (
 )
 
 
-class LLMSettings(FunctionCallingLLM):
+class LLMSettings(KnownOptions, FunctionCallingLLM):
     """The options of `MemVRMultiModalLLM`, checked; nothing here computes an answer."""
 
     model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True, protected_namespaces=())
 
-    model: str = "bundled"
+    model: str | Path = "bundled"
     memvr: InstanceOf[MemVRConfig] | dict[str, Any] | StrictBool | None = True
-    max_tokens: int = SamplingParams.max_tokens
-    temperature: float = SamplingParams.temperature
-    top_p: float = SamplingParams.top_p
-    top_k: int = SamplingParams.top_k
-    min_p: float = SamplingParams.min_p
-    repetition_penalty: float = SamplingParams.repetition_penalty
-    stop: tuple[str, ...] = ()
-    seed: int | None = None
-    timeout: float | None = None
-    max_retries: int = Field(default=2, ge=0)
-    context_window: int | None = None
+    max_tokens: StrictInt = SamplingParams.max_tokens
+    temperature: StrictFloat = SamplingParams.temperature
+    top_p: StrictFloat = SamplingParams.top_p
+    top_k: StrictInt = SamplingParams.top_k
+    min_p: StrictFloat = SamplingParams.min_p
+    repetition_penalty: StrictFloat = SamplingParams.repetition_penalty
+    stop: str | Sequence[str] = ()
+    seed: StrictInt | None = None
+    timeout: StrictFloat | None = None
+    max_retries: StrictInt = Field(default=2, ge=0)
+    context_window: StrictInt | None = Field(default=None, ge=1)
     device: str = "auto"
     dtype: Dtype = "auto"
     quantization: Quantization | None = None
     attention: str | None = None
     revision: str | None = None
-    allow_image_urls: bool | tuple[str, ...] = False
-    image_dirs: tuple[Path, ...] = ()
+    allow_image_urls: StrictBool | Sequence[str] = False
+    image_dirs: Sequence[str | Path] = ()
     engine: SkipValidation[Engine | None] = Field(default=None, exclude=True, repr=False)
 
     _leases: Leases = PrivateAttr(default_factory=Leases)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _know_every_option(cls, values: Any) -> Any:
-        given = values if isinstance(values, dict) else ()
-        check_options("MemVRMultiModalLLM", given, cls.model_fields)
-        return values
 
     @field_validator("model", mode="before")
     @classmethod
     def _path_as_text(cls, value: object) -> object:
         return str(value) if isinstance(value, Path) else value
+
+    @field_validator("stop", "allow_image_urls", mode="after")
+    @classmethod
+    def _a_tuple(cls, value: bool | str | Sequence[str]) -> object:
+        if isinstance(value, bool):
+            return value
+        return (value,) if isinstance(value, str) else tuple(value)
+
+    @field_validator("engine", mode="before")
+    @classmethod
+    def _a_backend(cls, value: object) -> object:
+        if not (value is None or hasattr(value, "astream")):
+            raise ConfigError(f"engine={value!r} is no backend; give Backend.load(...).")
+        return value
+
+    @field_validator("image_dirs", mode="after")
+    @classmethod
+    def _folders(cls, value: Sequence[str | Path]) -> tuple[Path, ...]:
+        return tuple(map(Path, value))
 
     @field_validator("memvr", mode="before")
     @classmethod
@@ -129,19 +144,21 @@ class LLMSettings(FunctionCallingLLM):
             num_output=self.max_tokens,
             is_chat_model=True,
             is_function_calling_model=True,
-            model_name=self.model,
+            model_name=str(self.model),
         )
 
     def _known_window(self) -> int:
         if self.engine is not None:
             return self.engine.context
         try:
-            return context_of(self.model, self.revision)
+            return context_of(str(self.model), self.revision)
         except ModelNotFoundError:
             return DEFAULT_CONTEXT_WINDOW
 
     def _request(self, messages: Sequence[Message], options: Mapping[str, Any]) -> Request:
-        check_options("A call of MemVRMultiModalLLM", options, _PER_CALL)
+        # Images are an argument of its own, and what is misspelt most.
+        known = (*_PER_CALL, "image_documents")
+        check_options("A call of MemVRMultiModalLLM", options, known)
         return Request(
             messages=tuple(messages),
             sampling=SamplingParams(**{name: self._option(options, name) for name in _SAMPLING}),
@@ -161,25 +178,35 @@ class LLMSettings(FunctionCallingLLM):
     def image_policy(self) -> ImagePolicy:
         """Which pictures may come in."""
         given = self.engine.image_policy if self.engine is not None else None
-        return ImagePolicy.of(self.allow_image_urls, self.image_dirs, otherwise=given)
+        return ImagePolicy.of(self.allow_image_urls, map(Path, self.image_dirs), otherwise=given)
 
     def _load_config(self) -> LoadConfig:
         return LoadConfig.of(self)
 
     def _engine(self) -> Engine:
-        return self.engine or self._leases.get(self.model, self._load_config())
+        return self.engine or self._leases.get(str(self.model), self._load_config())
 
     async def _aengine(self) -> Engine:
-        return self.engine or await self._leases.aget(self.model, self._load_config())
+        return self.engine or await self._leases.aget(str(self.model), self._load_config())
 
 
 def _tools(forms: Iterable[Mapping[str, Any]]) -> Iterable[Tool]:
     """Tools in OpenAI's form as the backend's."""
     for form in forms:
-        function = form.get("function", form)
+        function = form.get("function", form) if isinstance(form, Mapping) else None
+        if not isinstance(function, Mapping) or "name" not in function:
+            raise RequestError(
+                f"The tool {form!r} is not in OpenAI's form; give tools to chat_with_tools([...])."
+            )
         given = {key: function[key] for key in ("description", "parameters") if function.get(key)}
         yield Tool(name=str(function["name"]), **given)
 
 
 def _schema(form: type[BaseModel] | JsonSchema | None) -> JsonSchema | None:
-    return schema_of_class(form) if isinstance(form, type) else form
+    if not isinstance(form, type):
+        return form
+    if not issubclass(form, BaseModel):
+        raise RequestError(
+            f"response_format={form.__name__} is no class of pydantic; give one, or a JSON schema."
+        )
+    return schema_of_class(form)

@@ -14,7 +14,6 @@ from llama_index.core.base.response.schema import (
 )
 from llama_index.core.callbacks import CallbackManager
 from llama_index.core.llms import LLM
-from llama_index.core.llms.structured_llm import StructuredLLM
 from llama_index.core.prompts import BasePromptTemplate, PromptTemplate
 from llama_index.core.prompts.mixin import PromptDictType
 from llama_index.core.response_synthesizers import BaseSynthesizer
@@ -24,9 +23,17 @@ from llama_index.core.types import RESPONSE_TEXT_TYPE
 from memvr_integrations.errors import ConfigError, RequestError
 from memvr_integrations.llama_index.blocking import wait_for
 from memvr_integrations.llama_index.captions import CAPTION_PROMPT
+from memvr_integrations.llama_index.checks import check_llm, check_text, knows_its_options
 from memvr_integrations.llama_index.citations import Marks, marks
 from memvr_integrations.llama_index.llm import MemVRMultiModalLLM
-from memvr_integrations.llama_index.told import AsyncStreamAnswer, StreamAnswer, TextAnswer, Told
+from memvr_integrations.llama_index.told import (
+    AsyncImageStream,
+    AsyncStreamAnswer,
+    ImageStream,
+    StreamAnswer,
+    TextAnswer,
+    Told,
+)
 
 Mode: TypeAlias = Literal["each", "together"]
 Overflow: TypeAlias = Literal["error", "leave_out"]
@@ -51,6 +58,7 @@ class ImageSynthesizer(BaseSynthesizer):
     `left_out`, the ids of images that it did not see.
     """
 
+    @knows_its_options
     def __init__(
         self,
         *,
@@ -74,6 +82,7 @@ class ImageSynthesizer(BaseSynthesizer):
             if value not in known:
                 raise ConfigError(f"{name}={value!r} must be one of {', '.join(known)}.")
         check_llm(llm)
+        check_text("empty_response", empty_response)
         super().__init__(
             llm=llm,
             callback_manager=callback_manager,
@@ -262,6 +271,8 @@ class ImageSynthesizer(BaseSynthesizer):
     def _with_metadata(self, response: RESPONSE_TYPE) -> RESPONSE_TYPE:
         if response.metadata is None:  # nothing was found
             response.metadata = Told(given=0, shown=0).metadata | {"left_out": []}
+            if isinstance(response, StreamingResponse | AsyncStreamingResponse):
+                response.response_txt = self._empty_response
         self.metadata = response.metadata
         return response
 
@@ -274,29 +285,10 @@ class ImageSynthesizer(BaseSynthesizer):
         left_out = source_nodes[told.shown : told.given]
         metadata |= told.metadata | {"left_out": [found.node.node_id for found in left_out]}
         if isinstance(response_str, StreamAnswer):
-            return StreamingResponse(response_str, source_nodes=source_nodes, metadata=metadata)
+            return ImageStream(response_str, source_nodes=source_nodes, metadata=metadata)
         if isinstance(response_str, AsyncStreamAnswer):
-            return AsyncStreamingResponse(
-                response_str, source_nodes=source_nodes, metadata=metadata
-            )
+            return AsyncImageStream(response_str, source_nodes=source_nodes, metadata=metadata)
         return Response(str(response_str), source_nodes=source_nodes, metadata=metadata)
-
-
-def check_llm(llm: LLM) -> None:
-    """Refuse an LLM that can't answer in words about images.
-
-    Raises:
-        ConfigError: It is no chat model, or writes objects.
-    """
-    if isinstance(llm, StructuredLLM):
-        raise ConfigError(
-            "A structured LLM writes objects, which hold no citations; ask it about the images of "
-            "as_retriever() yourself."
-        )
-    if not llm.metadata.is_chat_model:
-        raise ConfigError(
-            f"{type(llm).__name__} is no chat model, which images need; give another llm=."
-        )
 
 
 def _as_messages(texts: Sequence[str]) -> list[ChatMessage]:

@@ -1,12 +1,19 @@
 """Answers that carry what is known of them beside their text, through core's synthesizers."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Generator
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
 
 from llama_index.core.base.llms.types import ChatResponse
+from llama_index.core.base.response.schema import (
+    AsyncStreamingResponse,
+    Response,
+    StreamingResponse,
+)
 
+from memvr_integrations.errors import RequestError
 from memvr_integrations.llama_index.citations import unmarked
 
 
@@ -50,14 +57,16 @@ class TextAnswer(str):
 
 
 class StreamAnswer(Generator[str, None, None]):
-    """A growing answer, and what will be known of it."""
+    """A growing answer, and what will be known of it; `text` is what was read so far."""
 
     def __init__(self, texts: Generator[str, None, None], told: Told) -> None:
-        self._texts, self.told = texts, told
+        self._texts, self.told, self.text = texts, told, ""
 
     def send(self, value: None) -> str:
         """The next piece."""
-        return self._texts.send(value)
+        piece = self._texts.send(value)
+        self.text += piece
+        return piece
 
     def throw(self, error: Any, value: Any = None, trace: TracebackType | None = None) -> str:
         """Tell the answer that its reader failed, or left."""
@@ -65,15 +74,73 @@ class StreamAnswer(Generator[str, None, None]):
 
 
 class AsyncStreamAnswer(AsyncGenerator[str, None]):
-    """The same for asyncio."""
+    """The same for asyncio; `done` when it was read to its end."""
 
     def __init__(self, texts: AsyncGenerator[str, None], told: Told) -> None:
-        self._texts, self.told = texts, told
+        self._texts, self.told, self.text, self.done = texts, told, "", False
 
     async def asend(self, value: None) -> str:
         """The next piece."""
-        return await self._texts.asend(value)
+        try:
+            piece = await self._texts.asend(value)
+        except StopAsyncIteration:
+            self.done = True
+            raise
+        self.text += piece
+        return piece
 
     async def athrow(self, error: Any, value: Any = None, trace: Any = None) -> str:
         """Tell the answer that its reader failed, or left."""
         return await self._texts.athrow(error)
+
+
+class ImageStream(StreamingResponse):
+    """A streamed response that knows its text; core's forgets what was read piece by piece."""
+
+    response_gen: StreamAnswer
+
+    def __str__(self) -> str:
+        """Its whole text; what was not read yet is read now."""
+        for _ in self.response_gen:
+            pass
+        self.response_txt = self.response_gen.text
+        return super().__str__()
+
+    def get_response(self) -> Response:
+        """The same as an ordinary response."""
+        str(self)
+        return super().get_response()
+
+
+class AsyncImageStream(AsyncStreamingResponse):
+    """The same for asyncio."""
+
+    response_gen: AsyncStreamAnswer
+
+    def __str__(self) -> str:
+        """Its whole text, when it was read.
+
+        Raises:
+            RequestError: It was not read to its end, and an event loop runs.
+        """
+        if not self.response_gen.done:
+            self._read_now()
+        self.response_txt = self.response_gen.text
+        return self.response_txt or "None"
+
+    def _read_now(self) -> None:
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            super().__str__()
+            return
+        raise RequestError(
+            "This stream was not read to its end; read async_response_gen(), or await "
+            "get_response()."
+        )
+
+    async def get_response(self) -> Response:
+        """The same as an ordinary response; what was not read yet is read now."""
+        async for _ in self.response_gen:
+            pass
+        return Response(self.response_gen.text, self.source_nodes, self.metadata)

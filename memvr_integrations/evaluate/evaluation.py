@@ -1,0 +1,168 @@
+"""One benchmark, one model, several ways of decoding: asked, compared, written down."""
+
+import datetime
+import hashlib
+import json
+import os
+import platform
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import torch
+import transformers
+
+from memvr_integrations import __version__
+from memvr_integrations.backend.protocol import Engine
+from memvr_integrations.evaluate.asking import Asking, Strategy
+from memvr_integrations.evaluate.benchmark import Benchmark, Question
+from memvr_integrations.evaluate.report import Line, as_html, as_text
+from memvr_integrations.evaluate.runs import Answer, Run
+from memvr_integrations.evaluate.statistics import intervals, mcnemar, paired_differences
+
+TABLE, PAGE, FIGURES = "table.txt", "report.html", "figures.jsonl"
+
+
+def evaluate(
+    engine: Engine,
+    benchmark: Benchmark,
+    strategies: Sequence[Strategy],
+    folder: Path,
+    *,
+    seeds: Sequence[int] = (0,),
+    limit: int | None = None,
+    batch: int = 8,
+    progress: bool = True,
+) -> list[Line]:
+    """Ask what was not answered yet, and compare all strategies with the first.
+
+    `folder` keeps every answer, and gets a table, a page and the figures. With `limit`, only the
+    questions about the first `limit` groups are asked.
+
+    Raises:
+        ConfigError: The folder holds another evaluation.
+        BackendClosedError: The model is gone; what was answered is kept.
+    """
+    questions = _first_groups(benchmark.questions, limit)
+    run = Run(
+        folder,
+        {
+            "benchmark": benchmark.name,
+            "questions": len(questions),
+            "digest": _digest(questions),
+            "model": engine.name,
+            "strategies": [strategy.to_dict() for strategy in strategies],
+            "seeds": list(seeds),
+            "version": __version__,
+        },
+    )
+    asking = Asking(engine, run, batch=batch, progress=progress)
+    asking.ask(questions, strategies, seeds)
+    lines = compare(benchmark, run, [strategy.name for strategy in strategies], seeds)
+    lines = [replace(line, peak_bytes=asking.peak_bytes.get(line.strategy)) for line in lines]
+    _write(run, benchmark, lines, len({question.group for question in questions}))
+    return lines
+
+
+def compare(
+    benchmark: Benchmark, run: Run, names: Sequence[str], seeds: Sequence[int]
+) -> list[Line]:
+    """Every strategy's figures, and their paired differences to the first strategy's.
+
+    A question that one strategy has no answer to counts for none.
+    """
+    common = {
+        seed: set.intersection(*(set(run.texts(name, seed)) for name in names)) for seed in seeds
+    }
+    marks = {name: _marks(benchmark, run, name, common) for name in names}
+    right = {name: _right(benchmark, run, name, common) for name in names}
+    first = names[0]
+    lines = []
+    for name in names:
+        compared = name != first
+        before, after = right[first], right[name]
+        line = Line(
+            strategy=name,
+            figures=intervals(benchmark.figures, marks[name]),
+            changes=(
+                paired_differences(benchmark.figures, marks[first], marks[name]) if compared else {}
+            ),
+            p=mcnemar(before, after).p if compared and before and after else None,
+        )
+        lines.append(_costed(line, [answer for answer in run if answer.strategy == name]))
+    return lines
+
+
+def _marks(
+    benchmark: Benchmark, run: Run, name: str, common: Mapping[int, set[str]]
+) -> dict[str, Counter[str]]:
+    """Counts by group, summed over seeds: a group's answers are drawn together."""
+    sums: dict[str, Counter[str]] = {}
+    for seed, kept in common.items():
+        texts = {one: text for one, text in run.texts(name, seed).items() if one in kept}
+        for group, counts in benchmark.marks(texts).items():
+            sums.setdefault(group, Counter()).update(counts)
+    return sums
+
+
+def _right(
+    benchmark: Benchmark, run: Run, name: str, common: Mapping[int, set[str]]
+) -> dict[str, bool]:
+    right: dict[str, bool] = {}
+    for seed, kept in common.items():
+        texts = {one: text for one, text in run.texts(name, seed).items() if one in kept}
+        found = benchmark.right(texts) or {}
+        right |= {f"{seed}/{question}": value for question, value in found.items()}
+    return right
+
+
+def _costed(line: Line, told: Sequence[Answer]) -> Line:
+    given = [answer for answer in told if answer.error is None]
+    tokens = sum(answer.tokens for answer in given)
+    seconds = sum(answer.seconds for answer in given)
+    return replace(
+        line,
+        answered=len(given),
+        failed=len(told) - len(given),
+        length=tokens / max(len(given), 1),
+        retraced=sum(answer.retraced for answer in given) / max(tokens, 1),
+        tokens_per_second=tokens / seconds if seconds else 0.0,
+    )
+
+
+def _first_groups(questions: Sequence[Question], limit: int | None) -> list[Question]:
+    if limit is None:
+        return list(questions)
+    kept = set(list(dict.fromkeys(question.group for question in questions))[:limit])
+    return [question for question in questions if question.group in kept]
+
+
+def _digest(questions: Sequence[Question]) -> str:
+    """What tells these questions from others, pictures by their names alone."""
+    told = [
+        [one.id, one.text, one.group, [str(i) for i in one.images if isinstance(i, Path)]]
+        for one in questions
+    ]
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
+
+
+def _write(run: Run, benchmark: Benchmark, lines: Sequence[Line], groups: int) -> None:
+    about = (
+        f"{benchmark.name}, {run.plan['questions']} questions in {groups} groups, "
+        f"seeds {run.plan['seeds']}, {run.plan['model']}. {_machine()}. "
+        "95 % intervals by bootstrap over groups; differences are paired."
+    )
+    title = f"{benchmark.name}: {run.plan['model']}"
+    (run.folder / TABLE).write_text(as_text(lines, about) + "\n", encoding="utf-8")
+    (run.folder / PAGE).write_text(as_html(lines, title, about), encoding="utf-8")
+    told = (json.dumps(asdict(line), ensure_ascii=False) + "\n" for line in lines)
+    (run.folder / FIGURES).write_text("".join(told), encoding="utf-8")
+
+
+def _machine() -> str:
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
+    return (
+        f"{datetime.date.today()}, {os.cpu_count()} CPU cores ({platform.machine()}), {device}, "
+        f"torch {torch.__version__}, transformers {transformers.__version__}"
+    )

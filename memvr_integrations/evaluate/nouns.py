@@ -1,0 +1,48 @@
+"""Plurals of English nouns, for finding the words of a closed list in a text."""
+
+from collections.abc import Iterable
+
+_IRREGULAR = {
+    "person": "people",
+    "man": "men",
+    "woman": "women",
+    "child": "children",
+    "foot": "feet",
+    "tooth": "teeth",
+    "goose": "geese",
+    "mouse": "mice",
+    "ox": "oxen",
+    "sheep": "sheep",
+    "fish": "fish",
+    "deer": "deer",
+    "aircraft": "aircraft",
+    "bus": "buses",
+}
+_OES = {"tomato", "potato", "hero", "mango", "buffalo"}
+_VES = {"knife", "wife", "life", "loaf", "leaf", "shelf", "half", "calf", "wolf", "scarf", "thief"}
+
+
+def plural(noun: str) -> str:
+    """The plural of a noun, or of the last word of several: "wine glass" -> "wine glasses"."""
+    head, space, last = noun.rpartition(" ")
+    return head + space + _plural(last)
+
+
+def _plural(word: str) -> str:
+    if word in _IRREGULAR:
+        return _IRREGULAR[word]
+    for ending in ("man", "child"):  # "policeman", "grandchild", but not "human" or "caiman"
+        if word.endswith(ending) and word not in ("human", "caiman", "german", "roman"):
+            return word.removesuffix(ending) + _IRREGULAR[ending]
+    if word in _VES:
+        return word.removesuffix("e").removesuffix("f") + "ves"
+    if word.endswith("y") and word[-2:-1] not in "aeiou":
+        return word[:-1] + "ies"
+    sharp = word.endswith(("s", "x", "z", "ch", "sh"))
+    return word + ("es" if sharp or word in _OES else "s")
+
+
+def forms(nouns: Iterable[str]) -> dict[str, str]:
+    """From every noun and its plural to the noun; a word that is a noun itself stays that."""
+    nouns = list(nouns)
+    return {plural(noun): noun for noun in nouns} | {noun: noun for noun in nouns}

@@ -1,0 +1,143 @@
+"""What an evaluation found, as a table for the terminal and as a page that needs no network."""
+
+import html
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from memvr_integrations.bundled.intervals import Estimate
+
+_STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem;
+  color: #1a1a1a; background: #fff; }
+table { border-collapse: collapse; margin: 1rem 0; }
+th, td { padding: .3rem .7rem; border-bottom: 1px solid #ddd; text-align: right; }
+th:first-child, td:first-child { text-align: left; }
+caption { text-align: left; font-weight: 600; padding: .5rem 0; }
+svg { vertical-align: middle; }
+.sure { font-weight: 600; }
+.note { color: #555; }
+"""
+_WIDTH, _HEIGHT = 260, 16
+
+WARNINGS = (
+    "An interval that holds zero is no proof of no effect, and no proof of one.",
+    "Intervals resample the images of this run. Other images, prompts, models and settings may "
+    "give other results.",
+    "Each figure is compared by itself. Of twenty comparisons without any effect, one falls "
+    "outside its 95 % interval.",
+    "A gain in accuracy with a shifted yes-ratio may be a shift alone: compare the yes-ratio, and "
+    "the controls.",
+    "Published figures of other papers come from other prompts, parsers and sampling; only "
+    "differences within this table compare.",
+    "Times are shares of batches that ran in turns; other programs on the machine widen them.",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One strategy's results; `changes` are paired differences to the first strategy.
+
+    `p` is that of McNemar's test of right against wrong answers, None where none is right or
+    wrong. `length` is in tokens an answer, `retraced` the share of tokens, `peak_bytes` the
+    device's memory where it can be told.
+    """
+
+    strategy: str
+    figures: Mapping[str, Estimate]
+    changes: Mapping[str, Estimate] = field(default_factory=dict)
+    p: float | None = None
+    answered: int = 0
+    failed: int = 0
+    length: float = 0.0
+    retraced: float = 0.0
+    tokens_per_second: float = 0.0
+    peak_bytes: int | None = None
+
+
+def rows(lines: Sequence[Line]) -> Iterator[list[str]]:
+    """A table's cells, the heads first: a row a figure, then what the answers cost."""
+    first, *others = lines
+    heads = ["", first.strategy]
+    for line in others:
+        heads += [line.strategy, f"{line.strategy} - {first.strategy}"]
+    yield heads
+    for name in first.figures:
+        cells = [name, str(first.figures[name])]
+        for line in others:
+            cells += [str(line.figures[name]), line.changes[name].signed()]
+        yield cells
+    for name, told in _costs(lines).items():
+        cells = [name, told[0]]
+        for cost in told[1:]:
+            cells += [cost, ""]
+        yield cells
+
+
+def _costs(lines: Sequence[Line]) -> dict[str, list[str]]:
+    """What answers are like and what they cost, by strategy."""
+    costs = {
+        "McNemar's p": ["" if line.p is None else f"{line.p:.3f}" for line in lines],
+        "tokens an answer": [f"{line.length:.1f}" for line in lines],
+        "tokens that looked again": [f"{line.retraced:.1%}" for line in lines],
+        "tokens a second": [f"{line.tokens_per_second:.1f}" for line in lines],
+        "peak memory, GB": [
+            f"{line.peak_bytes / 1e9:.2f}" if line.peak_bytes else "" for line in lines
+        ],
+        "questions that failed": [str(line.failed) if line.failed else "" for line in lines],
+    }
+    return {name: told for name, told in costs.items() if any(told)}
+
+
+def as_text(lines: Sequence[Line], about: str) -> str:
+    """The table in columns, what it is about, and what must not be concluded."""
+    table = list(rows(lines))
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    out = [about, ""]
+    for cells in table:
+        first, *others = [cell.rjust(width) for cell, width in zip(cells, widths, strict=True)]
+        out.append("  ".join([cells[0].ljust(len(first)), *others]).rstrip())
+    return "\n".join([*out, "", *(f"- {warning}" for warning in WARNINGS)])
+
+
+def as_html(lines: Sequence[Line], title: str, about: str) -> str:
+    """A page of its own: tables, and a bar with its interval for every figure."""
+    names = list(lines[0].figures)
+    head, *body = rows(lines)
+    table = [_row("th", head), *(_row("td", cells) for cells in body)]
+    charts = [_chart(name, lines) for name in names]
+    warned = "".join(f"<li>{html.escape(warning)}</li>" for warning in WARNINGS)
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}'
+        f"</title><style>{_STYLE}</style></head><body><h1>{html.escape(title)}</h1>"
+        f'<p class="note">{html.escape(about)}</p><table>{"".join(table)}</table>'
+        f"{''.join(charts)}<h2>What this does not say</h2><ul>{warned}</ul></body></html>\n"
+    )
+
+
+def _row(tag: str, cells: Sequence[str]) -> str:
+    return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
+
+
+def _chart(name: str, lines: Sequence[Line]) -> str:
+    top = max(100.0, *(line.figures[name].high for line in lines))
+    bars = []
+    for line in lines:
+        one = line.figures[name]
+        start, end, at = (_WIDTH * max(0.0, x) / top for x in (one.low, one.high, one.value))
+        middle = _HEIGHT / 2
+        picture = (
+            f'<svg width="{_WIDTH}" height="{_HEIGHT}" role="img" '
+            f'aria-label="{html.escape(str(one))}">'
+            f'<rect width="{_WIDTH}" height="{_HEIGHT}" fill="#eee"/>'
+            f'<rect width="{at:.1f}" height="{_HEIGHT}" fill="#4a7ab5"/>'
+            f'<line x1="{start:.1f}" x2="{end:.1f}" y1="{middle}" y2="{middle}" '
+            'stroke="#111" stroke-width="2"/></svg>'
+        )
+        sure = line.changes.get(name)
+        mark = ' class="sure"' if sure and (sure.low > 0 or sure.high < 0) else ""
+        changed = sure.signed() if sure else ""
+        bars.append(
+            f"<tr><td>{html.escape(line.strategy)}</td><td>{picture}</td><td>{one}</td>"
+            f"<td{mark}>{changed}</td></tr>"
+        )
+    return f"<table><caption>{html.escape(name)}</caption>{''.join(bars)}</table>"

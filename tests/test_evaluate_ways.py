@@ -1,0 +1,37 @@
+"""Ways of decoding by name."""
+
+import pytest
+
+from memvr_integrations.errors import ConfigError
+from memvr_integrations.evaluate.ways import NAMES, seeds_for, strategies
+from memvr_integrations.memvr import MemVRConfig
+
+PRESET = MemVRConfig(retracing_ratio=0.2)
+
+
+def test_plain_comes_first_and_controls_start_from_the_preset():
+    plain, damping, memvr = strategies(["damping", "memvr"], PRESET)
+    assert (plain.name, plain.memvr) == ("plain", None)
+    assert (memvr.name, memvr.memvr) == ("memvr", PRESET)
+    assert damping.memvr.control == "damping"
+    assert damping.memvr.retracing_ratio == 0.2
+    assert [way.name for way in strategies(NAMES, PRESET)] == list(NAMES)
+
+
+@pytest.mark.parametrize(
+    ("names", "text"),
+    [(["memvvr"], "Did you mean 'memvr'"), (["memvr", "memvr"], "comes twice")],
+)
+def test_names_that_cannot_be(names, text):
+    with pytest.raises(ConfigError, match=text):
+        strategies(names, PRESET)
+
+
+def test_drawn_answers_need_several_seeds():
+    assert seeds_for([], 0.0) == [0]
+    assert seeds_for([], 0.7) == [0, 1, 2]
+    assert seeds_for([5], 0.0) == [5]
+    with pytest.raises(ConfigError, match=r"temperature=0\.7 draws.*at least 3"):
+        seeds_for([1, 2], 0.7)
+    with pytest.raises(ConfigError, match="twice"):
+        seeds_for([1, 1], 0.0)

@@ -1,0 +1,66 @@
+"""Captions of nodes and documents, whatever class holds the picture."""
+
+import pytest
+from fields import SeeingEngine, paint
+from llama_index.core.ingestion import IngestionPipeline
+from llama_index.core.node_parser import SentenceSplitter
+from llama_index.core.schema import Document, ImageDocument, ImageNode, MediaResource, Node
+from pydantic import ValidationError
+
+from memvr_integrations.errors import ConfigError, ImageError
+from memvr_integrations.llama_index import CaptionImages, MemVRMultiModalLLM
+
+RED = "A field that is red."
+
+
+@pytest.fixture
+def llm():
+    return MemVRMultiModalLLM(model="scripted", engine=SeeingEngine())
+
+
+@pytest.fixture
+def red(tmp_path):
+    paint(tmp_path / "fields", ["red"])
+    return tmp_path / "fields" / "red.png"
+
+
+def test_every_node_with_a_picture_is_captioned(llm, red):
+    nodes = [
+        ImageNode(image_path=str(red)),
+        ImageDocument(image_path=str(red)),
+        Document(image_resource=MediaResource(path=red)),
+        Node(image_resource=MediaResource(data=red.read_bytes())),
+    ]
+    told = CaptionImages(llm=llm)(nodes)
+    assert [node.get_content() for node in told] == [RED] * 4
+    kept = ImageDocument(image_path=str(red), text="mine")
+    assert CaptionImages(llm=llm)([kept])[0].get_content() == "mine"
+    plain = Document(text="")
+    assert CaptionImages(llm=llm)([plain])[0].get_content() == ""
+    with pytest.raises(ImageError, match="holds no picture"):
+        CaptionImages(llm=llm)([ImageDocument()])
+
+
+def test_documents_go_through_a_pipeline(llm, red):
+    pipeline = IngestionPipeline(
+        transformations=[CaptionImages(llm=llm), SentenceSplitter()], disable_cache=True
+    )
+    [node] = pipeline.run(documents=[ImageDocument(image_path=str(red))])
+    assert node.get_content() == RED
+
+
+def test_a_typo_is_told(llm):
+    with pytest.raises(ValidationError, match=r"CaptionImages has no option 'promt'.*'prompt'"):
+        CaptionImages(llm=llm, promt="x")
+    with pytest.raises(ValidationError, match=r"no option 'batchsize'.*'batch_size'"):
+        CaptionImages(llm=llm, batchsize=3)
+
+
+def test_the_folder_of_a_cache_is_made(llm, red, tmp_path):
+    cache = tmp_path / "deep" / "captions.sqlite"
+    caption = CaptionImages(llm=llm, cache=cache)
+    assert caption([ImageNode(image_path=str(red))])[0].text == RED
+    assert cache.exists()
+    caption.close()
+    with pytest.raises(ConfigError, match="can't be used"):
+        CaptionImages(llm=llm, cache=red / "c.sqlite")([ImageNode(image_path=str(red))])
