@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from memvr_integrations.backend import Backend, Request
     from memvr_integrations.memvr import MemVRConfig
+    from memvr_integrations.strategies import DecodingConfig
     from memvr_integrations.types import Completion
 
 app = typer.Typer(
@@ -81,6 +82,10 @@ def ask(
     ending_layer: Annotated[
         int | None, typer.Option(help="Layers before this one may trigger.")
     ] = None,
+    decoding: Annotated[
+        str | None,
+        typer.Option(help="A strategy beside MemVR: its name, or JSON with name and settings."),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ... or mps.")] = "auto",
     dtype: Annotated[
         Literal["auto", "float32", "bfloat16", "float16"], typer.Option(help="Precision.")
@@ -101,6 +106,7 @@ def ask(
     if no_memvr and changes:
         raise typer.BadParameter(f"--no-memvr leaves nothing for {', '.join(changes)} to change.")
     with _told():
+        strategy = _strategy(decoding)
         with _leaving_at_once():
             images = _load(files)  # before seconds go into loading a model
             from memvr_integrations.backend import Backend, Request, SamplingParams
@@ -117,9 +123,10 @@ def ask(
             )
         with backend:
             config = None if no_memvr else _changed(backend.preset, changes)
-            _answer(
-                backend, Request.ask(question, *images, sampling=sampling, memvr=config), as_json
+            request = Request.ask(
+                question, *images, sampling=sampling, memvr=config, decoding=strategy
             )
+            _answer(backend, request, as_json)
 
 
 @app.command()
@@ -156,6 +163,18 @@ def convert(
             from memvr_integrations.backend.converting import convert_checkpoint
         convert_checkpoint(source, target, revision=revision, progress=sys.stderr.isatty())
     typer.echo(f"{target} is ready: memvr ask --model {target} IMAGE QUESTION")
+
+
+def _strategy(text: str | None) -> "DecodingConfig | None":
+    """What --decoding says: a name, or a JSON object."""
+    from memvr_integrations.strategies import read_decoding
+
+    if text is None or not text.lstrip().startswith("{"):
+        return read_decoding(text)
+    try:
+        return read_decoding(json.loads(text))
+    except json.JSONDecodeError as error:
+        raise typer.BadParameter(f"--decoding is no JSON ({error}): {text}") from None
 
 
 def _split(arguments: list[str]) -> tuple[list[Path], str]:
@@ -214,6 +233,8 @@ def _changed(preset: "MemVRConfig", changes: dict[str, int | float]) -> "MemVRCo
 def _summary(completion: "Completion", seconds: float) -> str:
     tokens = len(completion.tokens)
     line = f"{tokens} tokens in {seconds:.1f} s ({tokens / max(seconds, 1e-9):.0f} a second)"
+    if completion.decoding is not None:
+        line += f" · decoded by {completion.decoding.name}"
     if completion.memvr is None:
         return f"[{line} · MemVR off]"
     triggers = [t.trigger_layer for t in completion.tokens if t.trigger_layer is not None]
@@ -229,6 +250,7 @@ def _as_json(completion: "Completion") -> dict[str, object]:
         "answer": completion.text,
         "model": completion.model,
         "memvr": completion.memvr.to_dict() if completion.memvr else None,
+        "decoding": completion.decoding.to_dict() if completion.decoding else None,
         "usage": {
             "prompt_tokens": usage.prompt_tokens,
             "image_tokens": usage.image_tokens,

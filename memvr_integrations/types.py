@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from memvr_integrations.errors import RequestError
 from memvr_integrations.memvr.config import MemVRConfig
 from memvr_integrations.policy import ImagePolicy
+from memvr_integrations.strategies import Decoding, DecodingConfig, read_decoding
 from memvr_integrations.tools import JsonSchema, Tool, ToolCall, ToolCallDelta
 
 if TYPE_CHECKING:
@@ -146,7 +147,8 @@ class Request:
     """One thing to answer.
 
     `memvr=True` takes the model's preset, a `MemVRConfig` sets it, a dict changes
-    some fields of the preset, None or False decodes plainly.
+    some fields of the preset, None or False decodes plainly. `decoding` is a strategy's config,
+    its name, or a dict of its fields with its `name`; None is the model's own choice.
     `timeout` is in seconds and counts the waiting in the queue.
 
     With `tools`, `tool_choice` is "auto" (the model answers or calls), "none", "required" (at
@@ -154,7 +156,8 @@ class Request:
     answer fits. Both hold while decoding, so no other answer can come out; such an answer ends
     within `max_tokens` and is not cut by `stop`.
 
-    `image_policy` says which images may come in, None as the engine has it.
+    `image_policy` says which images may come in, None as the engine has it. `evidence` is for
+    evaluation: the pictures that MemVR's control "shuffled" retraces in place of the request's own.
     """
 
     messages: tuple[Message, ...]
@@ -166,9 +169,12 @@ class Request:
     parallel_tool_calls: bool = True
     response_format: JsonSchema | None = None
     image_policy: ImagePolicy | None = None
+    decoding: Decoding | None = None
+    evidence: tuple[Image, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what no model could answer."""
+        object.__setattr__(self, "decoding", read_decoding(self.decoding))
         object.__setattr__(self, "tools", tuple(self.tools))
         self._check_tools()
         alone = isinstance(self.messages, Message)
@@ -180,15 +186,32 @@ class Request:
                 raise RequestError(
                     f"A request holds a {type(message).__name__}; wrap it as Message(role, ...)."
                 )
-        if isinstance(self.memvr, Mapping):
-            MemVRConfig.from_dict(self.memvr)
-        elif not isinstance(self.memvr, MemVRConfig | bool | None):
-            raise RequestError(
-                f"memvr={self.memvr!r} must be True, False, None, a MemVRConfig(...) or a "
-                "dict of its fields."
-            )
+        self._check_memvr()
         if self.timeout is not None:
             _within("timeout", self.timeout, 0, 1e9, above=True)
+
+    def _check_memvr(self) -> None:
+        asked = self.memvr
+        if isinstance(asked, Mapping):
+            asked = MemVRConfig.from_dict(asked)
+        if not isinstance(asked, MemVRConfig | bool | None):
+            raise RequestError(
+                f"memvr={asked!r} must be True, False, None, a MemVRConfig(...) or a "
+                "dict of its fields."
+            )
+        object.__setattr__(self, "evidence", tuple(self.evidence))
+        shuffled = isinstance(asked, MemVRConfig) and asked.control == "shuffled"
+        if shuffled != bool(self.evidence):
+            raise RequestError(
+                f"evidence holds {len(self.evidence)} image(s) and MemVR's control is "
+                f"{asked.control if isinstance(asked, MemVRConfig) else None!r}: "
+                "control='shuffled' needs other images as evidence, and nothing else takes them."
+            )
+
+    @property
+    def strategy(self) -> DecodingConfig | None:
+        """`decoding` as the config that it stands for."""
+        return read_decoding(self.decoding)
 
     def _check_tools(self) -> None:
         names = [tool.name for tool in self.tools]
@@ -232,6 +255,7 @@ class Request:
         sampling: SamplingParams | None = None,
         memvr: MemVRConfig | Mapping[str, object] | bool | None = True,
         timeout: float | None = None,
+        decoding: Decoding | None = None,
     ) -> Request:
         """A single user message: some images, then a question."""
         content: list[Text | Image | str] = [*(Image(source) for source in images), Text(question)]
@@ -240,6 +264,7 @@ class Request:
             sampling=sampling or SamplingParams(),
             memvr=memvr,
             timeout=timeout,
+            decoding=decoding,
         )
 
 
@@ -262,9 +287,10 @@ class TokenRecord:
     """One generated token.
 
     `text` is what it added to the answer or to a tool call ("" for an end token or what a stop
-    string trimmed); `logprob` is the natural logarithm of the model's own probability, before
-    temperature, filters and grammars. `output_entropy` (0 to 1) is that of the same
-    probabilities, over the ten likeliest. `entropy` (0 to 1) is that of the deciding inner layer:
+    string trimmed); `logprob` is the natural logarithm of its probability, before temperature,
+    filters and grammars: the model's own, or the decoding strategy's where that let the token
+    through. `output_entropy` (0 to 1) is that of the model's own probabilities, over the ten
+    likeliest. `entropy` (0 to 1) is that of the deciding inner layer:
     the one that triggered, else the most unsure one that was probed; None when nothing was
     probed. `trigger_layer` is None when the model did not look again; the FFN of the layer after
     it was retraced.
@@ -295,7 +321,7 @@ class Completion:
     """A finished answer; with `n` above 1 the others are its `alternatives`.
 
     `boxes` are those that the model wrote into its text, as Qwen-VL does when it is asked where
-    something is.
+    something is. `decoding` is the strategy that was at work.
     """
 
     text: str
@@ -307,6 +333,7 @@ class Completion:
     alternatives: tuple[Completion, ...] = ()
     tool_calls: tuple[ToolCall, ...] = ()
     boxes: tuple[Box, ...] = ()
+    decoding: DecodingConfig | None = None
 
     @property
     def retraced(self) -> int:

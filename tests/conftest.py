@@ -163,7 +163,8 @@ def ask(scenes: list[Scene]) -> Callable[..., Request]:
     def make(
         question: str = "What is in the picture?", *numbers: int, **options: object
     ) -> Request:
-        own = {key: options.pop(key) for key in ("memvr", "timeout") if key in options}
+        known = ("memvr", "timeout", "decoding", "evidence", "response_format")
+        own = {key: options.pop(key) for key in known if key in options}
         content = [Image(scenes[number].pixels) for number in numbers]
         return Request(
             messages=(Message("user", [*content, question]),),

@@ -70,8 +70,8 @@ def traces(monkeypatch):
     """The traces of all batches to come."""
     seen, arm = [], batch.retracing
 
-    def noting(model, configs):
-        armed = arm(model, configs)
+    def noting(model, configs, *, memory):
+        armed = arm(model, configs, memory=memory)
         enter = type(armed).__enter__
 
         class Noted:

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch.nn.functional import log_softmax
 
-from memvr_integrations.backend import QueueConfig
+from memvr_integrations.backend import Image, QueueConfig
+from memvr_integrations.errors import RequestError
 from memvr_integrations.memvr import MemVRConfig
 
 EAGER = MemVRConfig(starting_layer=2, ending_layer=9, entropy_threshold=0.3, retracing_ratio=0.25)
@@ -218,3 +219,33 @@ def test_the_generation_settings_of_a_checkpoint_stay_out(make_backend, ask, loa
     assert [token.id for token in after.tokens] == [token.id for token in before.tokens]
     backend.close()
     assert loaded.model.generation_config is settings
+
+
+def test_shuffled_retraces_other_pictures(patient, ask, scenes, endless):
+    shuffled = EAGER.changed({"control": "shuffled"})
+
+    def asked(config, number, *others):
+        evidence = [Image(scenes[other].pixels) for other in others]
+        return ask("Describe it.", number, memvr=config, evidence=evidence, max_tokens=8)
+
+    with endless(patient):
+        own = patient.generate(asked(EAGER, 1))[0]
+        together = patient.generate(
+            [asked(shuffled, 1, 1), asked(shuffled, 1, 2), asked(shuffled, 1, 3, 4)]
+        )
+        assert patient.batches == 2
+        alone = patient.generate(asked(shuffled, 1, 3, 4))[0]
+    assert [t.logprob for t in together[0].tokens] == pytest.approx(
+        [t.logprob for t in own.tokens], abs=1e-4
+    )
+    assert together[1].tokens[0].output_entropy != own.tokens[0].output_entropy
+    same(together[2], alone)
+    assert together[1].retraced
+
+
+@pytest.mark.parametrize(("config", "others"), [(EAGER, [2]), (None, [2]), ("shuffled", [])])
+def test_evidence_and_its_control_come_together(ask, scenes, config, others):
+    evidence = [Image(scenes[other].pixels) for other in others]
+    memvr = {"control": config} if config == "shuffled" else config
+    with pytest.raises(RequestError, match="control='shuffled' needs other images"):
+        ask("What?", 0, memvr=memvr, evidence=evidence)

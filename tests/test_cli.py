@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from memvr_integrations.backend import Backend
 from memvr_integrations.cli import app
+from memvr_integrations.strategies import VCDConfig
 
 ROOT = Path(__file__).parent.parent
 
@@ -94,6 +95,7 @@ def test_json(memvr, backend, ask, scene_file):
         "answer",
         "model",
         "memvr",
+        "decoding",
         "usage",
         "finish_reason",
         "boxes",
@@ -322,3 +324,21 @@ def test_stdin_that_is_no_text_is_told(scene_file):
     assert done.returncode == 2
     assert b"stdin is not utf-8 text" in done.stderr
     assert b"Traceback" not in done.stderr
+
+
+def test_a_decoding_strategy(memvr, scene_file):
+    command = ["ask", scene_file, "Is there a dog?", "--max-tokens", 2]
+    told = json.loads(memvr(*command, "--json", "--decoding", '{"name":"vcd","alpha":0.5}').stdout)
+    assert told["decoding"] == VCDConfig(alpha=0.5).to_dict()
+    assert "decoded by flb" in memvr(*command, "--decoding", "flb").stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "match"),
+    [("vdc", 1, "Did you mean 'vcd'"), ('{"name"', 2, "is no JSON"), ("{}", 1, "its 'name'")],
+)
+def test_a_wrong_strategy_is_told_before_loading(memvr, scene_file, text, code, match):
+    done = memvr("ask", scene_file, "Is there a dog?", "--decoding", text)
+    assert done.exit_code == code
+    assert match in " ".join(done.stderr.replace("│", " ").split())
+    assert not memvr.calls

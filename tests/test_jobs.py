@@ -30,7 +30,7 @@ def make_row(tokenizer, events):
     def make(deadline=math.inf, **sampling):
         request = Request.ask("What?", sampling=SamplingParams(**sampling), timeout=1)
         job = Job(request=request, pictures=(), config=None, sink=events.append, deadline=deadline)
-        job.prompt = Prompt(inputs={"input_ids": torch.zeros(1, 9)}, image_tokens=0)
+        job.prompt = Prompt(inputs={"input_ids": torch.zeros(1, 9)}, image_tokens=0, room=9)
         row = Row(job, 0)
         row.begin(AnswerText(tokenizer, request.sampling.stop))
         return row

@@ -13,6 +13,7 @@ from langchain_core.messages import HumanMessage
 from scripted_engine import ScriptedEngine
 
 from memvr_integrations.langchain import ChatMemVR, image_block
+from memvr_integrations.strategies import DoLaConfig
 
 
 @pytest.fixture
@@ -63,3 +64,18 @@ async def test_a_cache_sees_what_lies_behind_a_url(engine, scenes, tmp_path):
         model.invoke([message])
         await model.ainvoke([message])
     assert len(engine.requests) == 2
+
+
+def test_a_strategy_is_written_copied_and_part_of_the_key(engine):
+    model = ChatMemVR(decoding=DoLaConfig(layers=(2, 4)), max_tokens=5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # as above
+        again = loads(
+            dumps(model), allowed_objects=[ChatMemVR], valid_namespaces=["memvr_integrations"]
+        )
+    assert again.decoding == pickle.loads(pickle.dumps(model)).decoding == model.decoding
+    chat = ChatMemVR(model="scripted", engine=engine, cache=InMemoryCache())
+    for decoding in ("vcd", "vcd", {"name": "vcd", "alpha": 2}, None):
+        chat.invoke("Hi", decoding=decoding)
+        ChatMemVR(model="scripted", engine=engine, cache=chat.cache, decoding=decoding).invoke("Hi")
+    assert len(engine.requests) == 6

@@ -11,6 +11,7 @@ from scripted_engine import ScriptedEngine
 from memvr_integrations import errors
 from memvr_integrations.langchain import ChatMemVR
 from memvr_integrations.policy import ImagePolicy
+from memvr_integrations.strategies import ICDConfig, VCDConfig
 
 
 @pytest.fixture
@@ -136,3 +137,16 @@ def test_errors_before_a_call_have_both_names(scripted):
         with pytest.raises(errors.MemVRError) as caught:
             wrong()
         assert isinstance(caught.value, exceptions.LangChainException)
+
+
+def test_a_decoding_strategy_reaches_the_engine(scripted, engine):
+    model = ChatMemVR(model="scripted", engine=engine, decoding="vcd")
+    model.invoke("Hi")
+    model.bind(decoding={"name": "icd", "alpha": 0.5}).invoke("Hi")
+    model.invoke("Hi", decoding=None)
+    asked = [request.decoding for request in engine.requests]
+    assert asked == [VCDConfig(), ICDConfig(alpha=0.5), None]
+    with pytest.raises(ValueError, match="Did you mean 'vcd'"):
+        ChatMemVR(decoding="vdc")
+    with pytest.raises(errors.ConfigError, match="alhpa"):
+        scripted.invoke("Hi", decoding={"name": "vcd", "alhpa": 1})

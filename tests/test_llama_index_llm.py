@@ -17,6 +17,7 @@ from waiting import eventually, idle
 from memvr_integrations import errors
 from memvr_integrations.llama_index import MemVRMultiModalLLM
 from memvr_integrations.memvr import MemVRConfig
+from memvr_integrations.strategies import DoLaConfig, VCDConfig
 
 ALWAYS = MemVRConfig(starting_layer=2, ending_layer=9, entropy_threshold=0.0, retracing_ratio=0.2)
 
@@ -202,3 +203,20 @@ def test_both_frameworks_share_one_model():
     ours.unload()
     assert not theirs._engine({}).closed
     theirs.unload()
+
+
+def test_a_decoding_strategy_reaches_the_engine(scripted, engine):
+    llm = MemVRMultiModalLLM(model="scripted", engine=engine, decoding="vcd")
+    llm.complete("Hi")
+    llm.complete("Hi", decoding={"name": "dola", "layers": [2, 4]})
+    assert [request.decoding for request in engine.requests] == [
+        VCDConfig(),
+        DoLaConfig(layers=(2, 4)),
+    ]
+    with pytest.raises(ValueError, match="Did you mean 'vcd'"):
+        MemVRMultiModalLLM(decoding="vdc")
+
+
+def test_a_strategy_survives_being_written():
+    llm = MemVRMultiModalLLM(decoding=DoLaConfig(layers=(2, 4)))
+    assert MemVRMultiModalLLM.from_json(llm.to_json()).decoding == llm.decoding

@@ -50,7 +50,7 @@ def test_presets(name, expected):
         ({"norm_before_head": 1}, "norm_before_head=1 must be one of"),
         ({"dynamic_ratio": "yes"}, "dynamic_ratio='yes' must be one of"),
         ({"scope": None}, "scope=None must be one of"),
-        ({"control": "shuffled"}, "control='shuffled' must be one of"),
+        ({"control": "scrambled"}, "control='scrambled' must be one of"),
         ({"retrace_ratio": 0.1}, "no field 'retrace_ratio'. Did you mean 'retracing_ratio'?"),
         ({"zebra": 1}, "no field 'zebra'. Choose from"),
     ],

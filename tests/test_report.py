@@ -24,6 +24,7 @@ def test_what_happened_is_counted():
     assert json.loads(json.dumps(found)) == found
     assert found.pop("config")["retracing_ratio"] == config.retracing_ratio
     assert found == {
+        "decoding": None,
         "retraced_tokens": 2,
         "layers": {"6": 2},
         "image_tokens": 64,

@@ -7,6 +7,16 @@ from memvr_integrations.backend.loading import LoadConfig
 from memvr_integrations.backend.protocol import Engine
 from memvr_integrations.backend.worker import QueueConfig
 from memvr_integrations.policy import ImagePolicy
+from memvr_integrations.strategies import (
+    ContrastiveConfig,
+    DecodingConfig,
+    DoLaConfig,
+    FLBConfig,
+    ICDConfig,
+    RudderConfig,
+    VCDConfig,
+    YesBiasConfig,
+)
 from memvr_integrations.tools import Tool, ToolCall, ToolCallDelta
 from memvr_integrations.types import (
     Box,
@@ -28,13 +38,19 @@ __all__ = [
     "CatalogRow",
     "Chunk",
     "Completion",
+    "ContrastiveConfig",
+    "DecodingConfig",
+    "DoLaConfig",
     "Engine",
+    "FLBConfig",
+    "ICDConfig",
     "Image",
     "ImagePolicy",
     "LoadConfig",
     "Message",
     "QueueConfig",
     "Request",
+    "RudderConfig",
     "SamplingParams",
     "Text",
     "TokenRecord",
@@ -42,4 +58,6 @@ __all__ = [
     "ToolCall",
     "ToolCallDelta",
     "Usage",
+    "VCDConfig",
+    "YesBiasConfig",
 ]

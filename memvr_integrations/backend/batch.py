@@ -1,7 +1,7 @@
 """Runs one batch of rows through the model: pads, encodes, generates, tells every token."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor
@@ -14,10 +14,12 @@ from transformers import (
 )
 
 from memvr_integrations.backend.answer import AnswerText
+from memvr_integrations.backend.decoding import decoding_rule
+from memvr_integrations.backend.decoding.rule import Rule
 from memvr_integrations.backend.host import Host
+from memvr_integrations.backend.inputs import batch_inputs
 from memvr_integrations.backend.jobs import Row
-from memvr_integrations.backend.vision import Features, VisionEncoder, join
-from memvr_integrations.memvr import Trace, layer_entropy, retracing
+from memvr_integrations.memvr import Trace, VisualMemory, layer_entropy, retracing
 from memvr_integrations.types import TokenRecord
 
 
@@ -26,16 +28,15 @@ def run_batch(host: Host, rows: Sequence[Row]) -> None:
     """Generate until every row is done; each tells its own tokens as they come."""
     for row in rows:
         row.begin(AnswerText(host.tokenizer, row.job.request.sampling.stop))
-        assert row.job.prompt is not None
-        row.restart(host.constraint(row.job, row.job.prompt))
-    inputs = _inputs(host, rows)
-    with _armed(host, rows) as trace, _own_defaults(host):
-        run = _Run(host, rows, trace)
-        generate: Callable[..., Tensor] = host.model.generate  # type: ignore[assignment]
-        generate(
+        row.restart(host.constraint(row.job, row.prompt))
+    prompts, pictures = [row.prompt for row in rows], [row.job.pictures for row in rows]
+    inputs = batch_inputs(host, prompts, pictures)
+    with _armed(host, rows) as trace, decoding_rule(host, rows) as rule, host.own_defaults():
+        run = _Run(host, rows, trace, rule)
+        host.generate(
             **inputs,
             generation_config=GenerationConfig(
-                max_new_tokens=max(run.limits),
+                max_new_tokens=max(row.most for row in rows),
                 do_sample=False,
                 num_beams=1,
                 repetition_penalty=1.0,
@@ -49,97 +50,43 @@ def run_batch(host: Host, rows: Sequence[Row]) -> None:
         )
 
 
-def _inputs(host: Host, rows: Sequence[Row]) -> dict[str, Tensor]:
-    """What the model reads: prompts in one batch, and their pictures."""
-    if host.vision is None:
-        [prompt] = [row.job.prompt for row in rows if row.job.prompt is not None]
-        return {
-            name: value.to(
-                host.model.device, host.model.dtype if value.is_floating_point() else None
-            )
-            for name, value in prompt.inputs.items()
-        }
-    inputs = _pad(host, rows)
-    features = _features(host.vision, host, rows)
-    if features:
-        inputs["mm_encoder_outputs"] = {"image": join(features)}  # type: ignore[assignment]
-    return inputs
-
-
-def _features(vision: VisionEncoder, host: Host, rows: Sequence[Row]) -> list[Features]:
-    """The features of all pictures, in the rows' order.
-
-    Raises:
-        RequestError: A prompt has another number of image tokens than its pictures became.
-    """
-    encoded = vision.encode([row.job.pictures for row in rows])
-    for row, own in zip(rows, encoded, strict=True):
-        assert row.job.prompt is not None
-        tokens = sum(features.count for features in own)
-        # The model itself compares the whole batch's, where two wrongs make a right.
-        if tokens != row.job.prompt.image_tokens:
-            raise host.lost(
-                len(own), f"{tokens} visual tokens for {row.job.prompt.image_tokens} image tokens"
-            )
-    return [features for own in encoded for features in own]
-
-
-@contextmanager
-def _own_defaults(host: Host) -> Iterator[None]:
-    """Keep the checkpoint's generation settings out: a request's own are all that counts.
-
-    `generate` would fill in what a request leaves open, some of it (forced ends, penalties) in
-    ways that make a row depend on its batch.
-    """
-    before = host.model.generation_config
-    host.model.generation_config = GenerationConfig()
-    try:
-        yield
-    finally:
-        host.model.generation_config = before
-
-
 def _armed(host: Host, rows: Sequence[Row]) -> AbstractContextManager[Trace | None]:
     """MemVR for the rows that asked for it and have something to look at again."""
     configs = [row.job.config if row.job.pictures else None for row in rows]
     if not any(configs):
         return nullcontext()
-    return retracing(host.model, configs)
+    return retracing(host.model, configs, memory=_other_images(host, rows))
 
 
-def _pad(host: Host, rows: Sequence[Row]) -> dict[str, Tensor]:
-    """The rows' prompts as one batch, padded on the left."""
-    prompts = [row.job.prompt for row in rows if row.job.prompt is not None]
-    longest = max(prompt.length for prompt in prompts)
-    batch: dict[str, Tensor] = {}
-    for name in {name: None for prompt in prompts for name in prompt.inputs}:
-        parts = []
-        for prompt in prompts:
-            part = prompt.inputs.get(name)
-            if name.endswith("grid_thw"):
-                parts += [] if part is None else [part]
-                continue
-            if part is None:
-                part = torch.zeros_like(prompt.inputs["input_ids"])
-            fill = host.pad if name == "input_ids" else 0
-            missing = longest - prompt.length
-            parts.append(torch.nn.functional.pad(part, (missing, 0), value=fill))
-        batch[name] = torch.cat(parts).to(host.model.device)
-    return batch
+def _other_images(host: Host, rows: Sequence[Row]) -> VisualMemory | None:
+    """What the control "shuffled" retraces; None where each row retraces its own images."""
+    if host.vision is None or not any(row.job.evidence for row in rows):
+        return None
+    encoded = host.vision.encode([row.job.evidence for row in rows])
+    return VisualMemory.from_rows(
+        [
+            [tokens.reshape(-1, tokens.shape[-1]) for one in own for tokens in one.tokens]
+            for own in encoded
+        ]
+    )
 
 
 class _Run:
     """The state of one running batch, shared by the two callbacks of `generate`."""
 
-    def __init__(self, host: Host, rows: Sequence[Row], trace: Trace | None) -> None:
-        self._host, self._rows, self._trace = host, rows, trace
-        prompts = [row.job.prompt for row in rows if row.job.prompt is not None]
-        longest = max(prompt.length for prompt in prompts)
-        self._padding = [longest - prompt.length for prompt in prompts]
-        self.limits = [host.limit(row.job, at) for row, at in zip(rows, prompts, strict=True)]
+    def __init__(
+        self, host: Host, rows: Sequence[Row], trace: Trace | None, rule: Rule | None
+    ) -> None:
+        self._host, self._rows, self._trace, self._rule = host, rows, trace, rule
+        longest = max(row.prompt.length for row in rows)
+        self._padding = [longest - row.prompt.length for row in rows]
 
-    def choose(self, ids: Tensor, scores: Tensor) -> Tensor:
-        """Every row's next token; scores that leave nothing else to choose."""
+    def choose(self, ids: Tensor, own: Tensor) -> Tensor:
+        """Every row's next token; scores that leave nothing else to choose.
+
+        Where a strategy rules out all that a grammar allows, the model's own logits decide.
+        """
+        scores = self._rule(ids, own) if self._rule else own
         chosen = scores.argmax(-1)
         for index, row in enumerate(self._rows):
             if row.done:
@@ -147,14 +94,17 @@ class _Run:
             allowed = row.constraint.allowed() if row.constraint else None
             if allowed is not None or not row.sampler.plain:
                 chosen[index] = row.sampler.choose(
-                    ids[index, self._padding[index] :], scores[index], allowed
+                    ids[index, self._padding[index] :],
+                    _open(scores[index], own[index], allowed),
+                    allowed,
                 )
             if (again := row.replay()) is not None:
                 chosen[index] = again
             if row.constraint:
                 chosen[index] = row.constraint.take(int(chosen[index]), replayed=again is not None)
-        self._logprobs = scores.gather(1, chosen[:, None])[:, 0] - scores.logsumexp(-1)
-        self._entropies = layer_entropy(scores)
+        told = _logprobs(scores, chosen)
+        self._logprobs = torch.where(told.isneginf(), _logprobs(own, chosen), told)
+        self._entropies = layer_entropy(own)
         return torch.full_like(scores, -torch.inf).scatter_(1, chosen[:, None], 0.0)
 
     def watch(self, ids: Tensor) -> Tensor:
@@ -177,10 +127,20 @@ class _Run:
             row.take(
                 record,
                 end=tokens[index] in self._host.end_tokens,
-                limit=self.limits[index],
+                limit=row.most,
                 model=self._host.name,
             )
         return torch.tensor([row.done for row in self._rows], device=ids.device)
+
+
+def _open(scores: Tensor, own: Tensor, allowed: Tensor | None) -> Tensor:
+    if allowed is None or bool((allowed.to(scores.device) & ~scores.isneginf()).any()):
+        return scores
+    return own
+
+
+def _logprobs(scores: Tensor, chosen: Tensor) -> Tensor:
+    return scores.gather(1, chosen[:, None])[:, 0] - scores.logsumexp(-1)
 
 
 class _Choose(LogitsProcessor):

@@ -14,6 +14,7 @@ from typing import Self
 import torch
 
 from memvr_integrations.backend.compiling import Left
+from memvr_integrations.backend.decoding import at_work
 from memvr_integrations.backend.grammar import grammar_of
 from memvr_integrations.backend.host import Host
 from memvr_integrations.backend.images import load_image, pixel_hash
@@ -33,7 +34,7 @@ from memvr_integrations.errors import BackendClosedError, RequestError
 from memvr_integrations.memvr import MemVRConfig
 from memvr_integrations.memvr.plan import window
 from memvr_integrations.policy import ImagePolicy
-from memvr_integrations.types import Chunk, Completion, Request, SamplingParams, Usage
+from memvr_integrations.types import Chunk, Completion, Image, Request, SamplingParams, Usage
 
 
 class Backend:
@@ -308,9 +309,10 @@ class Backend:
             )
 
     async def _asubmit(self, inbox: AsyncInbox) -> None:
-        """`_submit`, in a thread of its own where pictures or schemas would hold up the loop."""
+        """`_submit`, in a thread of its own where it might hold up the loop."""
         request = inbox.request
-        if not request.images and not request.tools and request.response_format is None:
+        quick = not request.images and not request.tools and request.response_format is None
+        if quick and request.decoding is None:
             self._submit(inbox)
             return
         self._check_open()
@@ -352,14 +354,12 @@ class Backend:
         """Decode the pictures, in the calling thread."""
         self._check_open()
         request = inbox.request
-        pictures = []
-        for part in request.images:
-            image = load_image(part.source, request.image_policy or self._images)
-            self._host.check_kind(image)
-            pictures.append(Picture(image=image, hash=pixel_hash(image)))
+        pictures = self._pictures(request, request.images)
         config = self._config(request)
+        # Refused here, they spoil nobody's batch.
         if config is not None:
-            window(config, self._host.layers)  # refused here, it spoils nobody's batch
+            window(config, self._host.layers)
+        decoding = at_work(self._host, request)
         grammar = grammar_of(request)
         if grammar is not None:
             try:
@@ -375,7 +375,17 @@ class Backend:
             left=inbox.left,
             grammar=grammar,
             dictated=inbox.dictated,
+            decoding=decoding,
+            evidence=self._pictures(request, request.evidence),
         )
+
+    def _pictures(self, request: Request, images: Sequence[Image]) -> list[Picture]:
+        pictures = []
+        for part in images:
+            image = load_image(part.source, request.image_policy or self._images)
+            self._host.check_kind(image)
+            pictures.append(Picture(image=image, hash=pixel_hash(image)))
+        return pictures
 
 
 def _as_list(requests: Request | Sequence[Request]) -> list[Request]:

@@ -2,19 +2,22 @@
 
 import functools
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import PIL.Image
 import torch
 from jinja2 import TemplateError
 from torch import Tensor
+from transformers import GenerationConfig
 
 from memvr_integrations.backend.constraint import Constraint, Dictation, Grammars
 from memvr_integrations.backend.conversation import plain_messages, without_system
 from memvr_integrations.backend.formats import FORMATS
 from memvr_integrations.backend.jobs import Job, Prompt
 from memvr_integrations.backend.loading import LoadedModel, context_window
+from memvr_integrations.backend.students import Students
 from memvr_integrations.backend.vision import FeatureCache, VisionEncoder
 from memvr_integrations.bundled.photographs import looks_drawn
 from memvr_integrations.errors import (
@@ -62,6 +65,7 @@ class Host:
         # With which an encoder-decoder begins; the others have none.
         self.decoder_start: int | None = self.model.generation_config.decoder_start_token_id
         self.pad = self._pad()
+        self.students = Students(self)
         self.grammars = Grammars(
             self.tokenizer, vocabulary=int(text.vocab_size), ends=self.end_tokens
         )
@@ -80,11 +84,31 @@ class Host:
 
     def release(self) -> None:
         """Let the model's memory go."""
+        self.students.release()
         if self.vision is not None:
             self.vision.release()
         del self.model, self.processor, self.tokenizer
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
+
+    def generate(self, **arguments: object) -> Tensor:
+        """The model's own `generate`."""
+        made: Tensor = self.model.generate(**arguments)  # type: ignore[operator]
+        return made
+
+    @contextmanager
+    def own_defaults(self) -> Iterator[None]:
+        """Keep the checkpoint's generation settings out: a request's own are all that counts.
+
+        `generate` would fill in what a request leaves open, some of it (forced ends, penalties) in
+        ways that make a row depend on its batch.
+        """
+        before = self.model.generation_config
+        self.model.generation_config = GenerationConfig()
+        try:
+            yield
+        finally:
+            self.model.generation_config = before
 
     @property
     def preset(self) -> MemVRConfig:
@@ -106,14 +130,24 @@ class Host:
             RequestError: An image got lost on the way, or what is asked for can't end in time.
             ContextLengthError: The prompt is too long.
         """
+        prompt = self.fitted(job)
+        self.constraint(job, prompt)
+        return prompt
+
+    def fitted(self, job: Job) -> Prompt:
+        """Tokenise a job's conversation, if it leaves room for a token.
+
+        Raises:
+            RequestError: An image got lost on the way.
+            ContextLengthError: The prompt is too long.
+        """
         prompt = self.write(job)
-        if prompt.length >= self.context:
+        if prompt.room < 1:
             raise ContextLengthError(
                 f"The prompt has {prompt.length} tokens ({prompt.image_tokens} of images), but "
                 f"{self.name} reads at most {self.context - 1}; send fewer images or a shorter "
                 "conversation."
             )
-        self.constraint(job, prompt)
         return prompt
 
     def write(self, job: Job) -> Prompt:
@@ -129,7 +163,9 @@ class Host:
             raise self.lost(len(job.pictures), f"{image_tokens} image tokens")
         # Who encodes its pictures itself needs all that its processor made of them.
         inputs = dict(encoded) if self.vision is None else _text_side(encoded, ids)
-        return Prompt(inputs=inputs, image_tokens=image_tokens)
+        return Prompt(
+            inputs=inputs, image_tokens=image_tokens, room=self.context - int(ids.shape[1])
+        )
 
     def lost(self, pictures: int, became: str) -> RequestError:
         """The error for pictures that a prompt does not show as it should."""
@@ -148,7 +184,8 @@ class Host:
 
     def limit(self, job: Job, prompt: Prompt) -> int:
         """How many tokens an answer may have."""
-        return min(job.request.sampling.max_tokens, self.context - prompt.length)
+        room = prompt.room if job.second is None else min(prompt.room, job.second.room)
+        return min(job.request.sampling.max_tokens, room)
 
     def constraint(self, job: Job, prompt: Prompt) -> Constraint | Dictation | None:
         """What holds a new answer of this job to its grammar or its text, if it has one."""

@@ -23,14 +23,14 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from memvr_integrations.backend.decoding import (
+from memvr_integrations.backend.fetch import download, shown_url
+from memvr_integrations.backend.pixels import (
     check_size,
     decode,
     from_array,
     open_image,
     shows_first_of_many,
 )
-from memvr_integrations.backend.fetch import download, shown_url
 from memvr_integrations.errors import ImageError, MemVRWarning
 from memvr_integrations.policy import ImagePolicy
 

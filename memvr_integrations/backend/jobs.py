@@ -14,10 +14,12 @@ from memvr_integrations.backend.answer import AnswerText
 from memvr_integrations.backend.calls import CallReader
 from memvr_integrations.backend.constraint import Constraint, Dictation
 from memvr_integrations.backend.grammar import Grammar
+from memvr_integrations.backend.noise import Noise
 from memvr_integrations.backend.sampling import RowSampler
 from memvr_integrations.errors import MemVRError, RequestTimeoutError
 from memvr_integrations.memvr import MemVRConfig
 from memvr_integrations.models.boxes import read_boxes
+from memvr_integrations.strategies import DecodingConfig
 from memvr_integrations.types import (
     Box,
     Chunk,
@@ -33,18 +35,23 @@ Event: TypeAlias = Chunk | MemVRError
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """A decoded image and the hash of its pixels."""
+    """A decoded image, the hash of its pixels, and the noise through which it is to be seen."""
 
     image: PIL.Image.Image
     hash: str
+    noise: Noise | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Prompt:
-    """A tokenised conversation; every tensor of `inputs` has one row."""
+    """A tokenised conversation; every tensor of `inputs` has one row.
+
+    `room` is how many tokens its model can still read behind it.
+    """
 
     inputs: dict[str, Tensor]
     image_tokens: int
+    room: int
 
     @property
     def length(self) -> int:
@@ -56,8 +63,10 @@ class Prompt:
 class Job:
     """One request being served.
 
-    Only the inference thread touches a job after it was queued. The caller keeps `left` and sets
-    it on leaving, which may be before there is a job.
+    `second` is the prompt of a second run, where the decoding strategy has one that reads another.
+    `evidence` are the pictures that a control retraces instead of the request's own. Only the
+    inference thread touches a job after it was queued. The caller keeps `left` and sets it on
+    leaving, which may be before there is a job.
     """
 
     request: Request
@@ -69,7 +78,10 @@ class Job:
     grammar: Grammar | None = None
     dictated: tuple[int, ...] = ()
     failed: bool = False
+    decoding: DecodingConfig | None = None
+    evidence: Sequence[Picture] = ()
     prompt: Prompt | None = None
+    second: Prompt | None = None
     rows: list["Row"] = field(default_factory=list)
 
     @property
@@ -107,6 +119,23 @@ class Row:
         self.sampler = RowSampler(self.job.request.sampling, self._seed)
         self.constraint = constraint
         self._replayed = 0
+
+    @property
+    def prompt(self) -> Prompt:
+        """What is read; a row is only run once there is a prompt."""
+        assert self.job.prompt is not None
+        return self.job.prompt
+
+    @property
+    def second_prompt(self) -> Prompt:
+        """What a second run of the same answer reads."""
+        return self.job.second or self.prompt
+
+    @property
+    def most(self) -> int:
+        """How many tokens the answer may have."""
+        room = min(self.prompt.room, self.second_prompt.room)
+        return min(self.job.request.sampling.max_tokens, room)
 
     @property
     def structured(self) -> bool:
@@ -162,13 +191,12 @@ class Row:
 
     def _completion(self, model: str, calling: bool) -> Completion:
         assert self.finish_reason is not None
-        assert self.job.prompt is not None
         return Completion(
             text="" if calling else self.text.text,
             finish_reason=self.finish_reason,
             usage=Usage(
-                prompt_tokens=self.job.prompt.length,
-                image_tokens=self.job.prompt.image_tokens,
+                prompt_tokens=self.prompt.length,
+                image_tokens=self.prompt.image_tokens,
                 completion_tokens=len(self.tokens),
             ),
             tokens=tuple(self._told),
@@ -176,6 +204,7 @@ class Row:
             memvr=self.job.config if self.job.pictures else None,
             tool_calls=self.calls.calls,
             boxes=self._boxes(),
+            decoding=self.job.decoding,
         )
 
     def _boxes(self) -> tuple[Box, ...]:

@@ -14,6 +14,7 @@ def record(completion: Completion) -> dict[str, object]:
     )
     return {
         "config": asdict(completion.memvr) if completion.memvr else None,
+        "decoding": completion.decoding.to_dict() if completion.decoding else None,
         "retraced_tokens": completion.retraced,
         "layers": {str(layer): layers[layer] for layer in sorted(layers)},
         "image_tokens": completion.usage.image_tokens,

@@ -103,24 +103,27 @@ class VisionEncoder:
 
     def _one(self, picture: Picture, in_company: bool, known: dict[str, Features]) -> Features:
         in_company = in_company and self._company_counts
-        key = picture.hash + " in company" * in_company
+        noise = picture.noise.key if picture.noise else ""
+        key = picture.hash + " in company" * in_company + noise
         features = known.get(key) or self._cache.get(key)
         if features is None:
-            features = self._run(picture.image, 2 if in_company else 1)
+            features = self._run(picture, 2 if in_company else 1)
             self.encoded += 1
             self._cache.put(key, features)
         known[key] = features
         return features
 
     @torch.inference_mode()
-    def _run(self, picture: PIL.Image.Image, copies: int) -> Features:
+    def _run(self, picture: Picture, copies: int) -> Features:
         """Encode a picture that stands `copies` times in its prompt."""
         dtype, device = self._model.dtype, self._model.device
         known = {
             name: value.to(device, dtype) if value.is_floating_point() else value.to(device)
-            for name, value in self._prepare([picture] * copies).items()
+            for name, value in self._prepare([picture.image] * copies).items()
             if name in self._accepted
         }
+        if picture.noise is not None:
+            known["pixel_values"] = picture.noise.on(known["pixel_values"], picture.hash)
         output = self._encode(**known, return_dict=True)
         tokens = getattr(output, "pooler_output", None)
         layers = [tokens, *(getattr(output, "deepstack_features", None) or [])]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from memvr_integrations.backend.batch import run_batch
+from memvr_integrations.backend.decoding import second_prompt
 from memvr_integrations.backend.host import Host
 from memvr_integrations.backend.jobs import Job, Row
 from memvr_integrations.errors import (
@@ -160,6 +161,7 @@ class Worker:
             return False
         if job.prompt is None:
             try:
+                job.second = second_prompt(self._host, job)
                 job.prompt = self._host.prompt(job)
             except Exception as error:
                 job.fail(_ours(error))
@@ -192,7 +194,12 @@ class Worker:
 
 
 def _same_formula(rows: Sequence[Row]) -> bool:
-    """Whether one arming serves all rows; thresholds, ratios and windows may differ."""
+    """Whether one arming and one strategy serve all rows.
+
+    Thresholds, ratios and windows may differ, and whether MemVR acts at all.
+    """
+    if len({row.job.decoding for row in rows}) > 1:
+        return False
     formulas = {
         (c.uncertainty, c.activation, c.norm_before_head, c.scope, c.dynamic_ratio, c.control)
         for row in rows

@@ -39,7 +39,8 @@ class ChatMemVR(ChatSettings):
     objects that ask for the same model, and leave it with the last of them or with `unload()`.
 
     `model` is a catalog name, a folder or a hub id. `memvr=True` takes the model's preset, a
-    `MemVRConfig` sets it, None decodes plainly. `temperature=0`, the default, is greedy.
+    `MemVRConfig` sets it, None decodes plainly. `decoding` is a strategy beside it, such as "vcd"
+    or `VCDConfig(...)`. `temperature=0`, the default, is greedy.
     `allow_image_urls` is False, True (any public host) or the hosts from which pictures may be
     downloaded; `image_dirs` are the folders below which `file://` URLs may point. `engine` takes
     a backend of your own instead of `model`.

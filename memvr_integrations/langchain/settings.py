@@ -37,6 +37,7 @@ from memvr_integrations.langchain.options import (
 )
 from memvr_integrations.memvr import MemVRConfig
 from memvr_integrations.policy import ImagePolicy
+from memvr_integrations.strategies import DecodingConfig, read_decoding
 from memvr_integrations.types import Request, SamplingParams
 
 _SAMPLING = (
@@ -49,7 +50,7 @@ _SAMPLING = (
     "seed",
     "n",
 )
-_PER_CALL = (*_SAMPLING, "model", "memvr", "timeout", "logprobs", "stream_usage")
+_PER_CALL = (*_SAMPLING, "model", "memvr", "decoding", "timeout", "logprobs", "stream_usage")
 _BOUND = ("tools", "tool_choice", "parallel_tool_calls", "response_format", "strict")
 
 
@@ -62,6 +63,7 @@ class ChatSettings(BaseChatModel):
 
     model: str = "bundled"
     memvr: InstanceOf[MemVRConfig] | dict[str, Any] | StrictBool | None = True
+    decoding: InstanceOf[DecodingConfig] | None = None
     max_tokens: int = SamplingParams.max_tokens
     temperature: float = SamplingParams.temperature
     top_p: float = SamplingParams.top_p
@@ -113,6 +115,11 @@ class ChatSettings(BaseChatModel):
     def _settings_as_config(cls, value: object) -> object:
         return read_setting(value)
 
+    @field_validator("decoding", mode="before")
+    @classmethod
+    def _strategy_as_config(cls, value: object) -> DecodingConfig | None:
+        return read_decoding(value)
+
     @model_validator(mode="after")
     def _check_memvr_options(self) -> Self:
         if not (self.engine is None or hasattr(self.engine, "astream")):
@@ -137,13 +144,13 @@ class ChatSettings(BaseChatModel):
     def _identifying_params(self) -> dict[str, Any]:
         shown = {*_PER_CALL, "device", "dtype", "quantization", "attention", "revision"}
         options = {name: getattr(self, name) for name in sorted(shown)}
-        return options | {"stop": self.stop, "memvr": self._memvr_as_data()}
+        return options | {"stop": self.stop, **self._settings_as_data()}
 
     @property
     def lc_attributes(self) -> dict[str, Any]:
         """What a serialised model needs and plain fields don't say."""
         return {
-            "memvr": self._memvr_as_data(),
+            **self._settings_as_data(),
             "image_dirs": [str(path) for path in self.image_dirs],
         }
 
@@ -152,8 +159,9 @@ class ChatSettings(BaseChatModel):
         """Whether `dumps` writes it."""
         return True
 
-    def _memvr_as_data(self) -> dict[str, Any] | bool | None:
-        return asdict(self.memvr) if isinstance(self.memvr, MemVRConfig) else self.memvr
+    def _settings_as_data(self) -> dict[str, Any]:
+        memvr = asdict(self.memvr) if isinstance(self.memvr, MemVRConfig) else self.memvr
+        return {"memvr": memvr, "decoding": self.decoding.to_dict() if self.decoding else None}
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         params = super()._get_ls_params(stop=stop, **kwargs)
@@ -201,6 +209,7 @@ class ChatSettings(BaseChatModel):
             messages=to_messages(messages),
             sampling=self._sampling(stop or self.stop, options),
             memvr=read_setting(memvr),
+            decoding=self._option(options, "decoding"),
             timeout=self._option(options, "timeout"),
             tools=to_tools(tools),
             tool_choice=to_choice(options.get("tool_choice"), tools),

@@ -22,11 +22,11 @@ class MemVRMultiModalLLM(StructuredLLM, MultiModalLLM):  # type: ignore[misc]  #
     of them or with `unload()`.
 
     `model` is a catalog name, a folder or a hub id. `memvr=True` takes the model's preset, a
-    `MemVRConfig` sets it, None decodes plainly. `temperature=0`, the default, is greedy. Pictures
-    come as `ImageBlock`s of messages or as `image_documents=`. `allow_image_urls` is False, True
-    (any public host) or the hosts from which pictures may be downloaded; `image_dirs` are the
-    folders below which `file://` URLs may point. `engine` takes a backend of your own instead of
-    `model`.
+    `MemVRConfig` sets it, None decodes plainly. `decoding` is a strategy beside it, such as "vcd"
+    or `VCDConfig(...)`. `temperature=0`, the default, is greedy. Pictures come as `ImageBlock`s of
+    messages or as `image_documents=`. `allow_image_urls` is False, True (any public host) or the
+    hosts from which pictures may be downloaded; `image_dirs` are the folders below which `file://`
+    URLs may point. `engine` takes a backend of your own instead of `model`.
 
     Every answer says in `additional_kwargs["memvr"]` how unsure the model was and where it looked
     again, for each token too.

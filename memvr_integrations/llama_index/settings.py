@@ -32,6 +32,7 @@ from memvr_integrations.errors import ConfigError, ModelNotFoundError, RequestEr
 from memvr_integrations.llama_index.checks import KnownOptions
 from memvr_integrations.memvr import MemVRConfig
 from memvr_integrations.policy import ImagePolicy
+from memvr_integrations.strategies import DecodingConfig, read_decoding
 from memvr_integrations.tools import JsonSchema, Tool
 from memvr_integrations.types import Message, Request, SamplingParams
 
@@ -48,6 +49,7 @@ _SAMPLING = (
 _PER_CALL = (
     *_SAMPLING,
     "memvr",
+    "decoding",
     "timeout",
     "tools",
     "tool_choice",
@@ -63,6 +65,7 @@ class LLMSettings(KnownOptions, FunctionCallingLLM):
 
     model: str | Path = "bundled"
     memvr: InstanceOf[MemVRConfig] | dict[str, Any] | StrictBool | None = True
+    decoding: InstanceOf[DecodingConfig] | None = None
     max_tokens: StrictInt = SamplingParams.max_tokens
     temperature: StrictFloat = SamplingParams.temperature
     top_p: StrictFloat = SamplingParams.top_p
@@ -114,6 +117,15 @@ class LLMSettings(KnownOptions, FunctionCallingLLM):
     def _settings_as_config(cls, value: object) -> object:
         return read_setting(value)
 
+    @field_validator("decoding", mode="before")
+    @classmethod
+    def _strategy_as_config(cls, value: object) -> DecodingConfig | None:
+        return read_decoding(value)
+
+    @field_serializer("decoding")
+    def _strategy_as_data(self, value: DecodingConfig | None) -> dict[str, Any] | None:
+        return value.to_dict() if value else None
+
     @field_serializer("memvr")
     def _memvr_as_data(
         self, value: MemVRConfig | dict[str, Any] | bool | None
@@ -164,6 +176,7 @@ class LLMSettings(KnownOptions, FunctionCallingLLM):
             messages=tuple(messages),
             sampling=SamplingParams(**{name: self._option(options, name) for name in _SAMPLING}),
             memvr=read_setting(self._option(options, "memvr")),
+            decoding=self._option(options, "decoding"),
             timeout=self._option(options, "timeout"),
             tools=tuple(_tools(options.get("tools") or ())),
             tool_choice=options.get("tool_choice") or "auto",

@@ -5,12 +5,13 @@ import math
 from collections.abc import Mapping
 from typing import Literal, Self, get_args
 
-from memvr_integrations.errors import ConfigError, did_you_mean
+from memvr_integrations.checks import check_choice, check_fields, check_integer, check_number
+from memvr_integrations.errors import ConfigError
 
 Uncertainty = Literal["top10", "vocabulary"]
 Activation = Literal["silu", "gelu", "relu"]
 Scope = Literal["all", "last"]
-Control = Literal["damping"]
+Control = Literal["damping", "shuffled"]
 
 # The published windows are for decoders of this many layers.
 _REFERENCE_DEPTH = 32
@@ -32,7 +33,8 @@ class MemVRConfig:
         dynamic_ratio: Replace `retracing_ratio` by 2 * (entropy - threshold), clamped to 0..1.
         scope: Whether a trigger in the prompt retraces every prompt position, or the last alone.
             With "last" the prompt's cached keys do not depend on the question.
-        control: "damping" is for evaluation: multiply the FFN by (1 - ratio) and add no evidence.
+        control: For evaluation: "damping" multiplies the FFN by (1 - ratio) and adds no evidence,
+            "shuffled" retraces the visual tokens of other images, which must be given then.
 
     Raises:
         ConfigError: A field is unknown, of the wrong type, or outside its limits.
@@ -51,31 +53,27 @@ class MemVRConfig:
 
     def __new__(cls, **settings: object) -> Self:
         """Refuse unknown fields before the generated `__init__` turns them into a TypeError."""
-        known = [field.name for field in dataclasses.fields(cls)]
-        for name in settings:
-            if name not in known:
-                hint = did_you_mean(name, known) or f" Choose from {known}."
-                raise ConfigError(f"MemVRConfig has no field {name!r}.{hint}")
+        check_fields(cls, settings)
         return super().__new__(cls)
 
     def __post_init__(self) -> None:
         """Check every field against its limits."""
-        _check_integer("starting_layer", self.starting_layer, least=-1)
-        _check_integer("ending_layer", self.ending_layer, least=1)
+        check_integer("starting_layer", self.starting_layer, least=-1)
+        check_integer("ending_layer", self.ending_layer, least=1)
         if self.ending_layer - self.starting_layer < 2:
             raise ConfigError(
                 f"No layer lies strictly between starting_layer={self.starting_layer} and "
                 f"ending_layer={self.ending_layer}; ending_layer must be at least "
                 f"{self.starting_layer + 2}."
             )
-        _check_number("entropy_threshold", self.entropy_threshold, most=math.inf)
-        _check_number("retracing_ratio", self.retracing_ratio, most=1.0)
-        _check_choice("uncertainty", self.uncertainty, get_args(Uncertainty))
-        _check_choice("activation", self.activation, (None, *get_args(Activation)))
-        _check_choice("norm_before_head", self.norm_before_head, (True, False))
-        _check_choice("dynamic_ratio", self.dynamic_ratio, (True, False))
-        _check_choice("scope", self.scope, get_args(Scope))
-        _check_choice("control", self.control, (None, *get_args(Control)))
+        check_number("entropy_threshold", self.entropy_threshold, most=math.inf)
+        check_number("retracing_ratio", self.retracing_ratio, most=1.0)
+        check_choice("uncertainty", self.uncertainty, get_args(Uncertainty))
+        check_choice("activation", self.activation, (None, *get_args(Activation)))
+        check_choice("norm_before_head", self.norm_before_head, (True, False))
+        check_choice("dynamic_ratio", self.dynamic_ratio, (True, False))
+        check_choice("scope", self.scope, get_args(Scope))
+        check_choice("control", self.control, (None, *get_args(Control)))
 
     @classmethod
     def from_dict(cls, settings: Mapping[str, object]) -> Self:
@@ -134,7 +132,7 @@ class MemVRConfig:
         Raises:
             ConfigError: `layers` is below 2; then no layer has a successor to retrace.
         """
-        _check_integer("layers", layers, least=2)
+        check_integer("layers", layers, least=2)
         first = min(round((self.starting_layer + 1) * layers / _REFERENCE_DEPTH), layers - 2)
         beyond = max(round(self.ending_layer * layers / _REFERENCE_DEPTH), first + 1)
         return dataclasses.replace(self, starting_layer=first - 1, ending_layer=beyond)
@@ -160,21 +158,3 @@ _PRESETS: dict[str, dict[str, object]] = {
     },
     "paper": {"uncertainty": "vocabulary", "activation": "silu"},
 }
-
-
-def _check_integer(name: str, value: object, *, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ConfigError(f"{name}={value!r} must be an integer of at least {least}.")
-
-
-def _check_number(name: str, value: object, *, most: float) -> None:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not (number and isinstance(value, int | float) and 0 <= value <= most) or value == math.inf:
-        limits = "of 0 or more" if most == math.inf else f"from 0 to {most:g}"
-        raise ConfigError(f"{name}={value!r} must be a finite number {limits}.")
-
-
-def _check_choice(name: str, value: object, choices: tuple[object, ...]) -> None:
-    # 1 == True, so the type is compared as well.
-    if not any(value == choice and type(value) is type(choice) for choice in choices):
-        raise ConfigError(f"{name}={value!r} must be one of {list(choices)}.")

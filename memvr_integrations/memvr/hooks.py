@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Literal
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
 from torch import nn
 
@@ -21,7 +21,7 @@ from memvr_integrations.memvr.session import Session
 from memvr_integrations.memvr.trace import Trace
 from memvr_integrations.memvr.uncertainty import CandidateProbe, ExactProbe, Probe
 
-_armed: WeakSet[nn.Module] = WeakSet()
+_armed: WeakKeyDictionary[nn.Module, Session] = WeakKeyDictionary()
 _arming = threading.Lock()
 
 
@@ -66,6 +66,11 @@ def retracing(
     if shared is None:
         yield trace
         return
+    if shared.control == "shuffled" and memory is None:
+        raise ConfigError(
+            "control='shuffled' retraces other images' visual tokens; pass them as "
+            "memory=VisualMemory.from_rows(...)."
+        )
     anatomy = find_anatomy(model)
     windows = {window(row, len(anatomy.layers)) for row in rows if row is not None}
     if probe == "candidates" and (shared.uncertainty != "top10" or len(windows) > 1):
@@ -87,14 +92,30 @@ def retracing(
                 f"This {type(model).__name__} is armed already, here or in another thread. Leave "
                 "the other `with retracing(...)` first; a batch may have one config a row."
             )
-        _armed.add(anatomy.decoder)
+        _armed[anatomy.decoder] = session
     try:
         session.attach(sorted(frozenset().union(*windows)))
         yield trace
     finally:
         session.detach()
         with _arming:
-            _armed.discard(anatomy.decoder)
+            _armed.pop(anatomy.decoder, None)
+
+
+@contextmanager
+def suspended(model: nn.Module) -> Iterator[None]:
+    """Within the `with`, calls of an armed model run plain and unseen, between two of its own.
+
+    For a second stream through the same model, with a cache of its own. A model that isn't armed
+    stays as it is.
+    """
+    decoder = find_anatomy(model).decoder
+    session = _armed.get(decoder)
+    if session is None:
+        yield
+        return
+    with session.suspended():
+        yield
 
 
 def _probe(kind: str, anatomy: Anatomy, config: MemVRConfig) -> Probe:

@@ -4,7 +4,8 @@ import copy
 import functools
 import inspect
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -66,6 +67,16 @@ class Session:
         self._frame = _DECODING
         self._pass: Pass | None = None
         self._running = False
+        self._suspended = False
+
+    @contextmanager
+    def suspended(self) -> Iterator[None]:
+        """Let calls of the model pass by, as if it weren't armed."""
+        before, self._suspended = self._suspended, True
+        try:
+            yield
+        finally:
+            self._suspended = before
 
     # -- attaching
 
@@ -103,6 +114,8 @@ class Session:
         # `generate` reads the signature of all three, which `wraps` keeps.
         @functools.wraps(original)
         def wrapper(*args: object, **kwargs: object) -> object:
+            if self._suspended:
+                return original(*args, **kwargs)
             return instead(original, *args, **kwargs)
 
         self._replaced.append((owner, name, vars(owner).get(name)))
@@ -165,6 +178,8 @@ class Session:
     def _enter(
         self, module: nn.Module, args: tuple[object, ...], kwargs: dict[str, object]
     ) -> None:
+        if self._suspended:
+            return
         if not self._running:
             raise ArmingError(
                 f"The decoder of an armed {type(self._model).__name__} was called on its own. "

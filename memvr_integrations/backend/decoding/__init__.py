@@ -1,0 +1,94 @@
+"""Decoding strategies, a file each: from a request's config to a rule on the batch's logits."""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+
+from memvr_integrations.backend.decoding.contrastive import contrastive
+from memvr_integrations.backend.decoding.dola import dola, early_layers
+from memvr_integrations.backend.decoding.flb import flb
+from memvr_integrations.backend.decoding.icd import disturbed, icd
+from memvr_integrations.backend.decoding.rudder import attention_update, rudder, steered_layer
+from memvr_integrations.backend.decoding.rule import Rule, keep_plausible
+from memvr_integrations.backend.decoding.vcd import vcd
+from memvr_integrations.backend.decoding.yes_bias import yes_bias, yes_tokens
+from memvr_integrations.backend.host import Host
+from memvr_integrations.backend.jobs import Job, Prompt, Row
+from memvr_integrations.errors import UnsupportedModelError
+from memvr_integrations.memvr.anatomy import find_anatomy
+from memvr_integrations.strategies import (
+    ContrastConfig,
+    ContrastiveConfig,
+    DecodingConfig,
+    DoLaConfig,
+    FLBConfig,
+    ICDConfig,
+    RudderConfig,
+    VCDConfig,
+    YesBiasConfig,
+)
+from memvr_integrations.types import Request
+
+
+def decoding_rule(host: Host, rows: Sequence[Row]) -> AbstractContextManager[Rule | None]:
+    """The rule of the strategy that a running batch's rows share; None for plain decoding."""
+    match rows[0].job.decoding:
+        case ContrastConfig(control="plausibility", beta=beta):
+            return nullcontext(lambda ids, own: keep_plausible(own, own, beta))
+        case VCDConfig() as config:
+            return vcd(host, rows, config)
+        case ICDConfig() as config:
+            return icd(host, rows, config)
+        case ContrastiveConfig() as config:
+            return contrastive(host, rows, config)
+        case DoLaConfig() as config:
+            return dola(host, rows, config)
+        case FLBConfig() as config:
+            return flb(host, rows, config)
+        case RudderConfig() as config:
+            return rudder(host, rows, config)
+        case YesBiasConfig() as config:
+            return yes_bias(host, rows, config)
+    return nullcontext()
+
+
+def second_prompt(host: Host, job: Job) -> Prompt | None:
+    """What the second run of a job reads; None where it reads the same, or there is none.
+
+    Raises:
+        RequestError: The prompt can't be written.
+        ContextLengthError: It is longer than the model that reads it can.
+    """
+    config = job.decoding
+    if isinstance(config, ICDConfig) and config.contrasts:
+        return host.fitted(replace(job, request=disturbed(job.request, config.disturbance)))
+    if isinstance(config, ContrastiveConfig) and config.contrasts:
+        return host.students.get(config.student).fitted(job)
+    return None
+
+
+def at_work(host: Host, request: Request) -> DecodingConfig | None:
+    """The strategy that will answer a request, ready to run; None decodes plainly.
+
+    Raises:
+        UnsupportedModelError: The model lacks what the strategy needs.
+        ConfigError: Its settings don't fit the model.
+    """
+    config = request.strategy
+    if config is None or (config.needs_image and not request.images):
+        return None
+    if host.unsupported is not None and not isinstance(config, FLBConfig | YesBiasConfig):
+        raise UnsupportedModelError(
+            f"decoding={config.name!r} needs a second run or the inner layers of the model, and "
+            f"{host.name} decodes plainly only: {host.unsupported}"
+        )
+    if isinstance(config, DoLaConfig):
+        early_layers(host, config)
+    elif isinstance(config, ContrastiveConfig) and config.contrasts:
+        host.students.get(config.student)
+    elif isinstance(config, RudderConfig):
+        layers = find_anatomy(host.model).layers
+        attention_update(host, layers[steered_layer(host, config)])
+    elif isinstance(config, YesBiasConfig):
+        yes_tokens(host)
+    return config

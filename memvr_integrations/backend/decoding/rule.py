@@ -1,0 +1,35 @@
+"""What a strategy is to the backend: a rule from logits to logits, and the formulas rules share."""
+
+import math
+from collections.abc import Callable
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+
+Rule: TypeAlias = Callable[[Tensor, Tensor], Tensor]
+"""Called once a token with all rows' ids so far, (rows, length) with padding, and the model's own
+logits, (rows, vocabulary) in float32; returns the strategy's logits, -inf where it rules out."""
+
+
+def contrast(own: Tensor, other: Tensor, weight: float, push: float) -> Tensor:
+    """`weight own - push other`, and `own` where one of the two rules a token out.
+
+    Shapes: all (rows, vocabulary); `other` may know fewer tokens, the rest stays as it is.
+    """
+    known = own[:, : other.shape[-1]]
+    other = other[:, : own.shape[-1]].to(own)
+    usable = known.isfinite() & other.isfinite()
+    mixed = torch.where(usable, weight * known - push * other, known)
+    return torch.cat([mixed, own[:, mixed.shape[-1] :]], dim=-1)
+
+
+def keep_plausible(scores: Tensor, own: Tensor, beta: float) -> Tensor:
+    """Rule out the tokens that the model itself finds less than `beta` times the likeliest.
+
+    Shapes: all (rows, vocabulary).
+    """
+    if beta == 0:
+        return scores
+    least = own.max(-1, keepdim=True).values + math.log(beta)
+    return scores.masked_fill(own < least, -torch.inf)

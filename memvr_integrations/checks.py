@@ -1,0 +1,45 @@
+"""Checks that settings classes share: each names the field, its value and its limits."""
+
+import dataclasses
+import math
+from collections.abc import Iterable
+
+from memvr_integrations.errors import ConfigError, did_you_mean
+
+
+def check_fields(kind: type, given: Iterable[str]) -> None:
+    """Refuse what is no field of a dataclass.
+
+    Raises:
+        ConfigError: There is one; the message says what may have been meant.
+    """
+    known = [field.name for field in dataclasses.fields(kind)]
+    for name in given:
+        if name not in known:
+            hint = did_you_mean(name, known) or f" Choose from {known}."
+            raise ConfigError(f"{kind.__name__} has no field {name!r}.{hint}")
+
+
+def check_integer(name: str, value: object, *, least: int, most: float = math.inf) -> None:
+    """Refuse anything but a whole number within limits."""
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if not (whole and isinstance(value, int) and least <= value <= most):
+        limits = f"of at least {least}" if most == math.inf else f"from {least} to {most:g}"
+        raise ConfigError(f"{name}={value!r} must be an integer {limits}.")
+
+
+def check_number(name: str, value: object, *, most: float, least: float = 0) -> None:
+    """Refuse anything but a finite number within limits."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    inside = number and isinstance(value, int | float) and least <= value <= most
+    if not inside or value in (math.inf, -math.inf):
+        limits = f"of {least:g} or more" if most == math.inf else f"from {least:g} to {most:g}"
+        raise ConfigError(f"{name}={value!r} must be a finite number {limits}.")
+
+
+def check_choice(name: str, value: object, choices: Iterable[object]) -> None:
+    """Refuse what is none of some values."""
+    choices = list(choices)
+    # 1 == True, so the type is compared as well.
+    if not any(value == choice and type(value) is type(choice) for choice in choices):
+        raise ConfigError(f"{name}={value!r} must be one of {choices}.")

@@ -1,0 +1,76 @@
+"""Decoding strategies on every family: neutral ones are greedy, rows equal themselves alone."""
+
+import itertools
+
+import pytest
+import torch
+from families import FAMILIES
+from PIL import Image as Pillow
+from tiny_family import LAYERS
+
+from memvr_integrations.backend import Backend, QueueConfig, Request, SamplingParams
+from memvr_integrations.errors import UnsupportedModelError
+from memvr_integrations.memvr import MemVRConfig
+from memvr_integrations.strategies import DoLaConfig, ICDConfig, RudderConfig, VCDConfig
+
+ALWAYS = MemVRConfig(
+    starting_layer=0, ending_layer=LAYERS - 1, entropy_threshold=0.0, retracing_ratio=0.5
+)
+PAIRS = {
+    "vcd": (VCDConfig(alpha=0, beta=0), VCDConfig()),
+    "icd": (ICDConfig(alpha=0, beta=0), ICDConfig()),
+    "dola": (DoLaConfig(alpha=0, beta=0), DoLaConfig(alpha=2, layers=(0, 2, 3))),
+    "rudder": (RudderConfig(strength=0, layer=3), RudderConfig(strength=3, layer=3)),
+}
+
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def name(request):
+    if request.param == "gemma4":  # whose processor needed torchvision once
+        pytest.importorskip("transformers.models.gemma4.processing_gemma4")
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def backend(name, tmp_path_factory):
+    folder = FAMILIES[name].save(name, tmp_path_factory.mktemp(name))
+    queueing = QueueConfig(gather_seconds=0.2)
+    with Backend.load(folder, device="cpu", progress=False, queueing=queueing) as loaded:
+        yield loaded
+
+
+def picture(seed, size):
+    pixels = torch.randint(0, 256, (*size, 3), generator=torch.Generator().manual_seed(seed))
+    return Pillow.fromarray(pixels.to(torch.uint8).numpy())
+
+
+def requests(decoding):
+    square, wide = picture(0, (60, 60)), picture(1, (30, 60))
+    asked = [("What is it?", square), ("Is there a dog or perhaps a cow?", wide, square)]
+    return [
+        Request.ask(*one, sampling=SamplingParams(max_tokens=4), memvr=memvr, decoding=decoding)
+        for one, memvr in itertools.product(asked, (None, ALWAYS))
+    ]
+
+
+@pytest.mark.parametrize("kind", PAIRS)
+def test_it_works_on_this_family(backend, name, kind):
+    neutral, strong = PAIRS[kind]
+    plain = backend.generate(requests(None))
+    assert [a.tokens for a in backend.generate(requests(neutral))] == [a.tokens for a in plain]
+    together = backend.generate(requests(strong))
+    assert [a.tokens for a in together] != [a.tokens for a in plain]
+    for one, request in zip(together, requests(strong), strict=True):
+        [alone] = backend.generate(request)
+        assert [token.id for token in alone.tokens] == [token.id for token in one.tokens]
+        logprobs = [token.logprob for token in one.tokens]
+        assert [token.logprob for token in alone.tokens] == pytest.approx(logprobs, abs=1e-4)
+
+
+def test_layers_without_attention_cannot_be_steered(backend, name):
+    if name != "qwen3_5":
+        pytest.skip("all layers of the others have it")
+    with pytest.raises(UnsupportedModelError, match="no self-attention"):
+        backend.generate(requests(RudderConfig(layer=0))[:1])
