@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 
+from memvr_integrations.bundled.measure import mentioned
 from memvr_integrations.bundled.questions import caption
+from memvr_integrations.bundled.scenes import FIRST_THEMES
 from memvr_integrations.evaluate.bundled_scenes import load_scenes
 from memvr_integrations.evaluate.statistics import total
 from memvr_integrations.evaluate.yes_no import PARSERS
@@ -52,6 +54,11 @@ def test_a_caption_by_hand(scenes):
     assert (counts["mentions"], counts["wrong mentions"], counts["named"]) == (2, 1, 1)
     assert counts["there"] == len(scene.names)
     assert counts["words"] == len(text.split())
+
+
+def test_no_theme_is_named_like_a_class():
+    """Else "a farm scene" would name a thing."""
+    assert not mentioned(" ".join(FIRST_THEMES))
 
 
 def test_a_seed_is_a_set_of_scenes(scenes):

@@ -90,3 +90,5 @@ def test_parsers_disagree_on_the_same_outputs():
     count_all_parsers(counts, "s", "No, there is none.", truth=False)
     figures = figures_of_all_parsers(counts, "s")
     assert [figures[f"s/{name}/accuracy"] for name in PARSERS] == [100, 100, 0, 100]
+    assert [f"s/{name}/unsure" in figures for name in PARSERS] == [False, False, True, True]
+    assert figures["s/lmms-eval/unsure"] == 100
