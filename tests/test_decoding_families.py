@@ -66,7 +66,7 @@ def test_it_works_on_this_family(backend, name, kind):
         [alone] = backend.generate(request)
         assert [token.id for token in alone.tokens] == [token.id for token in one.tokens]
         logprobs = [token.logprob for token in one.tokens]
-        assert [token.logprob for token in alone.tokens] == pytest.approx(logprobs, abs=1e-4)
+        assert [token.logprob for token in alone.tokens] == pytest.approx(logprobs, abs=1e-3)
 
 
 def test_layers_without_attention_cannot_be_steered(backend, name):
