@@ -210,10 +210,14 @@ def _load(files: list[Path]) -> "list[PIL.Image.Image]":
 def _answer(backend: "Backend", request: "Request", as_json: bool) -> None:
     """Print the answer while it comes, or as JSON when it is complete."""
     started, completion = time.monotonic(), None
-    for chunk in backend.stream(request):
-        completion = chunk.completion
-        if not as_json:
-            typer.echo(chunk.text, nl=False)
+    if request.strategy is not None and request.strategy.whole:
+        [completion] = backend.generate(request)
+        typer.echo("" if as_json else completion.text, nl=False)
+    else:
+        for chunk in backend.stream(request):
+            completion = chunk.completion
+            if not as_json:
+                typer.echo(chunk.text, nl=False)
     assert completion is not None
     if as_json:
         typer.echo(json.dumps(_as_json(completion), ensure_ascii=False))

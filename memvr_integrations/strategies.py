@@ -223,6 +223,51 @@ class FLBConfig(DecodingConfig):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class OPERAConfig(DecodingConfig):
+    """OPERA: beams that pay for trusting one of their own tokens too much, and are taken back.
+
+    The last layer's attention (the greatest over heads, a row's sum 1) of each candidate token
+    gives a penalty: `max_j 1e-7 prod_{i>=j} sigma a_ij` over the answer's tokens; among the first
+    ten tokens minus the attention to the image. Where the same j recurs in all beams, the answer
+    goes on from there with other tokens. `1 + candidates` forwards a token, each of `beams` rows,
+    and a forward for every token that is read again after a roll-back. One request at a time,
+    greedy, told at its end, without MemVR. Source: arXiv 2311.17911.
+
+    Args:
+        beams: How many continuations are followed.
+        sigma: Scales the attention, so that its products don't vanish.
+        threshold: How often j must have recurred in every beam.
+        candidates: Tokens that are tried for each beam, and roll-backs to one place at most.
+        weight: Of the penalty against the log-probabilities; 0 is plain beam search.
+        history: How many tokens back a roll-back may reach.
+    """
+
+    name: ClassVar[str] = "opera"
+    whole: ClassVar[bool] = True
+
+    beams: int = 5
+    sigma: float = 50.0
+    threshold: int = 15
+    candidates: int = 5
+    weight: float = 1.0
+    history: int = 512
+
+    def __post_init__(self) -> None:
+        """Check every field against its limits."""
+        check_integer("beams", self.beams, least=1, most=64)
+        check_number("sigma", self.sigma, most=1e4)
+        check_integer("threshold", self.threshold, least=1)
+        check_integer("candidates", self.candidates, least=1, most=64)
+        check_number("weight", self.weight, most=1e6)
+        check_integer("history", self.history, least=1)
+
+    @property
+    def forwards(self) -> int:
+        """One, and one for each candidate."""
+        return 1 + self.candidates
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class RudderConfig(DecodingConfig):
     """RUDDER: the attention's summary of the prompt is added to the residual stream again.
 
@@ -289,6 +334,7 @@ STRATEGIES: dict[str, type[DecodingConfig]] = {
         DoLaConfig,
         ContrastiveConfig,
         FLBConfig,
+        OPERAConfig,
         RudderConfig,
         YesBiasConfig,
     )

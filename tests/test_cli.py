@@ -333,6 +333,16 @@ def test_a_decoding_strategy(memvr, scene_file):
     assert "decoded by flb" in memvr(*command, "--decoding", "flb").stderr
 
 
+def test_a_strategy_that_knows_its_answer_at_the_end(memvr, scene_file):
+    command = ["ask", scene_file, "Is there a dog?", "--max-tokens", 2, "--decoding", "opera"]
+    done = memvr(*command, "--no-memvr")
+    assert done.stdout.strip()
+    assert "decoded by opera" in done.stderr
+    told = json.loads(memvr(*command, "--no-memvr", "--json").stdout)
+    assert told["answer"] == done.stdout.strip()
+    assert "memvr=None leaves it out" in memvr(*command).stderr
+
+
 @pytest.mark.parametrize(
     ("text", "code", "match"),
     [("vdc", 1, "Did you mean 'vcd'"), ('{"name"', 2, "is no JSON"), ("{}", 1, "its 'name'")],

@@ -10,6 +10,7 @@ from scripted_engine import ScriptedEngine
 
 from memvr_integrations import errors
 from memvr_integrations.langchain import ChatMemVR, image_block
+from memvr_integrations.strategies import OPERAConfig
 
 
 @pytest.fixture
@@ -112,3 +113,13 @@ async def test_several_answers_in_a_watched_graph(engine):
     run = await graph.compile().astream_events(asked, version="v3")
     assert [event async for event in run]
     assert engine.requests[0].sampling.n == 2
+
+
+async def test_a_strategy_without_a_stream_is_never_streamed_unasked(model, seen):
+    options = {"decoding": OPERAConfig(beams=2, candidates=1), "memvr": None, "max_tokens": 3}
+    model.streaming = True
+    whole = model.invoke([seen], **options)
+    assert whole.content == (await model.ainvoke([seen], **options)).content
+    assert whole.response_metadata["memvr"]["decoding"]["name"] == "opera"
+    with pytest.raises(errors.RequestError, match="nothing to stream"):
+        [chunk async for chunk in model.astream([seen], **options)]

@@ -1,6 +1,7 @@
 """The ported models through the whole backend, both integrations and the command line."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from llama_index.core.base.llms.types import ChatMessage, ImageBlock, TextBlock
@@ -16,6 +17,7 @@ from memvr_integrations.errors import ModelLoadError, RequestError, UnsupportedM
 from memvr_integrations.langchain import ChatMemVR, image_block
 from memvr_integrations.llama_index import MemVRMultiModalLLM
 from memvr_integrations.memvr import MemVRConfig
+from memvr_integrations.strategies import DoLaConfig, ICDConfig, RudderConfig, VCDConfig
 
 WRITE = {"qwen": write_qwen, "glm": write_glm}
 PRESET = {"qwen": "qwen_vl", "glm": "glm_4v"}
@@ -50,6 +52,40 @@ def ask(family, question, *pictures, always=True, tokens=5, **options):
     return Request.ask(
         question, *pictures, sampling=SamplingParams(max_tokens=tokens, **options), memvr=config
     )
+
+
+@pytest.mark.parametrize(
+    ("neutral", "strong"),
+    [
+        (VCDConfig(alpha=0, beta=0), VCDConfig()),
+        (ICDConfig(alpha=0, beta=0), ICDConfig()),
+        (DoLaConfig(alpha=0, beta=0), DoLaConfig()),
+        (RudderConfig(strength=0), RudderConfig(strength=3)),
+    ],
+    ids=lambda config: config.name,
+)
+def test_decoding_strategies(port, pictures, neutral, strong):
+    family, backend = port
+    requests = [
+        [
+            replace(ask(family, "Is there a dog?", pictures[0]), decoding=decoding),
+            replace(ask(family, "What, then?", pictures[1], always=False), decoding=decoding),
+        ]
+        for decoding in (None, neutral, strong)
+    ]
+    plain, same, other = (backend.generate(asked) for asked in requests)
+    assert [answer.tokens for answer in same] == [answer.tokens for answer in plain]
+    assert [answer.tokens for answer in other] != [answer.tokens for answer in plain]
+    for request, done in zip(requests[2], other, strict=True):
+        [alone] = backend.generate(request)
+        assert [t.id for t in alone.tokens] == [t.id for t in done.tokens]
+
+
+def test_attention_that_cannot_be_read_is_told(port, pictures):
+    family, backend = port
+    request = replace(ask(family, "What?", pictures[0], always=False), decoding="opera")
+    with pytest.raises(UnsupportedModelError, match="can't be read"):
+        backend.generate(request)
 
 
 def test_rows_of_a_batch_equal_themselves_alone(port, pictures):

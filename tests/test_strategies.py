@@ -12,6 +12,7 @@ from memvr_integrations.strategies import (
     DoLaConfig,
     FLBConfig,
     ICDConfig,
+    OPERAConfig,
     RudderConfig,
     VCDConfig,
     YesBiasConfig,
@@ -28,6 +29,7 @@ def test_the_defaults_are_the_published_ones():
     assert dataclasses.astuple(DoLaConfig()) == (1.0, 0.1, None, "low", False)
     assert dataclasses.astuple(ContrastiveConfig(student="x")) == (0.5, 0.1, None, "x")
     assert dataclasses.astuple(FLBConfig()) == (0.3, 0.05, 0.1, None)
+    assert dataclasses.astuple(OPERAConfig()) == (5, 50.0, 15, 5, 1.0, 512)
     assert dataclasses.astuple(RudderConfig()) == (20.0, 5.0, 1.0, 0.05, 1.0, None, "mean")
 
 
@@ -64,6 +66,7 @@ def test_layers_survive_json():
         ({"name": "dola", "layers": [1.5]}, "layers=1.5 must be an integer"),
         ({"name": "dola", "norm_before_head": 1}, "norm_before_head=1 must be"),
         ({"name": "flb", "gain": "much"}, "gain='much' must be"),
+        ({"name": "opera", "beams": 0}, "beams=0 must be an integer from 1 to 64"),
         ({"name": "rudder", "gate_min": 0.9, "gate_max": 0.5}, "gate_min=0.9 must be.*0 to 0.5"),
         ({"name": "rudder", "layer": -1}, "layer=-1 must be"),
         ({"name": "rudder", "pooling": "max"}, "pooling='max' must be"),

@@ -14,7 +14,7 @@ from transformers import (
 )
 
 from memvr_integrations.backend.answer import AnswerText
-from memvr_integrations.backend.decoding import decoding_rule
+from memvr_integrations.backend.decoding import answered_whole, decoding_rule
 from memvr_integrations.backend.decoding.rule import Rule
 from memvr_integrations.backend.host import Host
 from memvr_integrations.backend.inputs import batch_inputs
@@ -29,6 +29,8 @@ def run_batch(host: Host, rows: Sequence[Row]) -> None:
     for row in rows:
         row.begin(AnswerText(host.tokenizer, row.job.request.sampling.stop))
         row.restart(host.constraint(row.job, row.prompt))
+    if answered_whole(host, rows):
+        return
     prompts, pictures = [row.prompt for row in rows], [row.job.pictures for row in rows]
     inputs = batch_inputs(host, prompts, pictures)
     with _armed(host, rows) as trace, decoding_rule(host, rows) as rule, host.own_defaults():

@@ -173,6 +173,7 @@ class Backend:
         Raises:
             MemVRError: As `generate` does, when the first chunk is asked for or later.
         """
+        _check_streams(request)
         inbox = BlockingInbox(request)
         try:
             self._submit(inbox)
@@ -195,6 +196,7 @@ class Backend:
 
     async def astream(self, request: Request) -> AsyncGenerator[Chunk, None]:
         """`stream` for asyncio; closing the generator or cancelling the task stops computing."""
+        _check_streams(request)
         async with aclosing(self._chunks(AsyncInbox(request))) as chunks:
             async for chunk in chunks:
                 yield chunk
@@ -364,7 +366,7 @@ class Backend:
         # Refused here, they spoil nobody's batch.
         if config is not None:
             window(config, self._host.layers)
-        decoding = at_work(self._host, request)
+        decoding = at_work(self._host, request, scored=bool(inbox.dictated))
         grammar = grammar_of(request)
         if grammar is not None:
             try:
@@ -391,6 +393,15 @@ class Backend:
             self._host.check_kind(image)
             pictures.append(Picture(image=image, hash=pixel_hash(image)))
         return pictures
+
+
+def _check_streams(request: Request) -> None:
+    strategy = request.strategy
+    if strategy is not None and strategy.whole:
+        raise RequestError(
+            f"decoding={strategy.name!r} takes back what it said, so there is nothing to stream "
+            "before the end. Use generate(), or choose another strategy."
+        )
 
 
 def _as_list(requests: Request | Sequence[Request]) -> list[Request]:

@@ -198,7 +198,9 @@ def _same_formula(rows: Sequence[Row]) -> bool:
 
     Thresholds, ratios and windows may differ, and whether MemVR acts at all.
     """
-    if len({row.job.decoding for row in rows}) > 1:
+    strategies = {row.job.decoding for row in rows}
+    alone = any(strategy is not None and strategy.whole for strategy in strategies)
+    if len(strategies) > 1 or (alone and len(rows) > 1):
         return False
     formulas = {
         (c.uncertainty, c.activation, c.norm_before_head, c.scope, c.dynamic_ratio, c.control)

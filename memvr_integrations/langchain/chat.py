@@ -26,6 +26,7 @@ from memvr_integrations.langchain.options import (
 from memvr_integrations.langchain.settings import ChatSettings
 from memvr_integrations.langchain.structured import Method, structured
 from memvr_integrations.memvr import MemVRConfig
+from memvr_integrations.strategies import read_decoding
 from memvr_integrations.types import Chunk, Completion
 
 if TYPE_CHECKING:
@@ -138,10 +139,11 @@ class ChatMemVR(ChatSettings):
                     yield self._chunk(chunk, kwargs)
 
     def _streaming_disabled(self, **kwargs: Any) -> bool:
-        # Several answers don't fit into one stream. `stream()`, which gives stream=True, says so;
-        # whatever else would stream on its own account generates them.
-        several = self._option(kwargs, "n") != 1 and not kwargs.get("stream")
-        return several or super()._streaming_disabled(**kwargs)
+        # Several answers don't fit into one stream, and some strategies have none. `stream()`,
+        # which gives stream=True, says so; whatever else would stream by itself generates.
+        strategy = read_decoding(self._option(kwargs, "decoding"))
+        whole = self._option(kwargs, "n") != 1 or (strategy is not None and strategy.whole)
+        return (whole and not kwargs.get("stream")) or super()._streaming_disabled(**kwargs)
 
     def bind_tools(
         self,

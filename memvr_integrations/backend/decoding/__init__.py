@@ -8,13 +8,14 @@ from memvr_integrations.backend.decoding.contrastive import contrastive
 from memvr_integrations.backend.decoding.dola import dola, early_layers
 from memvr_integrations.backend.decoding.flb import flb
 from memvr_integrations.backend.decoding.icd import disturbed, icd
+from memvr_integrations.backend.decoding.opera import answer_by_opera, last_attention
 from memvr_integrations.backend.decoding.rudder import attention_update, rudder, steered_layer
 from memvr_integrations.backend.decoding.rule import Rule, keep_plausible
 from memvr_integrations.backend.decoding.vcd import vcd
 from memvr_integrations.backend.decoding.yes_bias import yes_bias, yes_tokens
 from memvr_integrations.backend.host import Host
 from memvr_integrations.backend.jobs import Job, Prompt, Row
-from memvr_integrations.errors import UnsupportedModelError
+from memvr_integrations.errors import RequestError, UnsupportedModelError
 from memvr_integrations.memvr.anatomy import find_anatomy
 from memvr_integrations.strategies import (
     ContrastConfig,
@@ -23,6 +24,7 @@ from memvr_integrations.strategies import (
     DoLaConfig,
     FLBConfig,
     ICDConfig,
+    OPERAConfig,
     RudderConfig,
     VCDConfig,
     YesBiasConfig,
@@ -52,6 +54,14 @@ def decoding_rule(host: Host, rows: Sequence[Row]) -> AbstractContextManager[Rul
     return nullcontext()
 
 
+def answered_whole(host: Host, rows: Sequence[Row]) -> bool:
+    """Answer a request whose strategy tells an answer at its end only; False for all others."""
+    config = rows[0].job.decoding
+    if isinstance(config, OPERAConfig):
+        answer_by_opera(host, rows[0], config)
+    return isinstance(config, OPERAConfig)
+
+
 def second_prompt(host: Host, job: Job) -> Prompt | None:
     """What the second run of a job reads; None where it reads the same, or there is none.
 
@@ -67,10 +77,13 @@ def second_prompt(host: Host, job: Job) -> Prompt | None:
     return None
 
 
-def at_work(host: Host, request: Request) -> DecodingConfig | None:
+def at_work(host: Host, request: Request, *, scored: bool = False) -> DecodingConfig | None:
     """The strategy that will answer a request, ready to run; None decodes plainly.
 
+    With `scored` the answer is given, and its probability wanted.
+
     Raises:
+        RequestError: The request wants something that the strategy can't do.
         UnsupportedModelError: The model lacks what the strategy needs.
         ConfigError: Its settings don't fit the model.
     """
@@ -82,6 +95,9 @@ def at_work(host: Host, request: Request) -> DecodingConfig | None:
             f"decoding={config.name!r} needs a second run or the inner layers of the model, and "
             f"{host.name} decodes plainly only: {host.unsupported}"
         )
+    if config.whole:
+        _check_whole(config, request, scored=scored)
+        last_attention(host)
     if isinstance(config, DoLaConfig):
         early_layers(host, config)
     elif isinstance(config, ContrastiveConfig) and config.contrasts:
@@ -92,3 +108,24 @@ def at_work(host: Host, request: Request) -> DecodingConfig | None:
     elif isinstance(config, YesBiasConfig):
         yes_tokens(host)
     return config
+
+
+def _check_whole(config: DecodingConfig, request: Request, *, scored: bool) -> None:
+    sampling = request.sampling
+    wanted = {
+        f"n={sampling.n}": sampling.n > 1,
+        f"temperature={sampling.temperature}": not sampling.greedy,
+        f"repetition_penalty={sampling.repetition_penalty}": sampling.repetition_penalty != 1,
+        "a schema or tools": request.response_format is not None or bool(request.callable_tools),
+        "the score of a given answer": scored,
+        "MemVR (memvr=None leaves it out)": bool(request.images)
+        and request.memvr is not None
+        and request.memvr is not False,
+    }
+    refused = [what for what, asked in wanted.items() if asked]
+    if refused:
+        raise RequestError(
+            f"decoding={config.name!r} searches for one likeliest answer, and takes back what it "
+            f"tried; it does not go with {', '.join(refused)}. Leave that out, or choose another "
+            "strategy."
+        )

@@ -20,6 +20,17 @@ class Stream:
         self._host, self._inputs, self._most = host, inputs, most
         self._ids: Tensor | None = None
 
+    @property
+    def ids(self) -> Tensor:
+        """What was read so far, (rows, length)."""
+        assert self._ids is not None
+        return self._ids
+
+    @property
+    def _cache(self) -> Any:
+        # Any of transformers' caches; they share no typed base that has all of their methods.
+        return self._state["past_key_values"]
+
     @torch.inference_mode()
     def logits(self, ids: Tensor) -> Tensor:
         """What this run says next, (rows, vocabulary) in float32, `ids` being the deciding run's.
@@ -29,11 +40,10 @@ class Stream:
         with suspended(self._host.model):
             if self._ids is None:
                 self._prepare()
-                assert self._ids is not None
-                return self._forward(self._ids, first=True)
-            newest = ids[:, -1:].to(self._ids.device)
-            self._ids = torch.cat([self._ids, newest], dim=1)
-            return self._forward(self._ids, first=False)
+                return self._forward(self.ids, first=True)
+            newest = ids[:, -1:].to(self.ids.device)
+            self._ids = torch.cat([self.ids, newest], dim=1)
+            return self._forward(self.ids, first=False)
 
     def _prepare(self) -> None:
         """Let `generate` lay out cache, masks and positions, and stop there."""
