@@ -84,6 +84,7 @@ def ask(
         str | None,
         typer.Option(help="A strategy beside MemVR: its name, or JSON with name and settings."),
     ] = None,
+    revision: Annotated[str | None, typer.Option(help="Of the hub's checkpoint.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ... or mps.")] = "auto",
     dtype: Annotated[
         Literal["auto", "float32", "bfloat16", "float16"], typer.Option(help="Precision.")
@@ -116,6 +117,7 @@ def ask(
                 device=device,
                 dtype=dtype,
                 quantization=quantization,
+                revision=revision,
                 memvr=not no_memvr,
                 progress=interactive,
             )
