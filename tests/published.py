@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 
 import torch
 from memvr_models import load_arrays, load_json
@@ -61,6 +62,11 @@ GLM = {
         "scaling_factor": 8.0,
     },
 }
+NORM = re.compile(r"(norm\w*|ln_\w+)\.weight$")
+QUIET = re.compile(
+    r"visual\.(conv1|positional|ln_pre)|resblocks.*(out_proj|c_proj)|wte|word_embeddings"
+    r"|attn_pool\.(query|kv_proj|attn\.out_proj)|vision\.(conv|.*(attention\.dense|fc2))"
+)
 GLM_TOKENS = [
     "<|endoftext|>",
     "[MASK]",
@@ -161,6 +167,82 @@ def glm_tower(width=16, layers=2, ff=32, dim=32, glu=48, patches=16):
             own = f"transformer.layers.{at}.{name}"
             shapes |= {f"{own}.weight": size, f"{own}.bias": size[:1]}
     return noise(shapes)
+
+
+def qwen_decoder(settings):
+    size, ff = settings["hidden_size"], settings["intermediate_size"] // 2
+    mixed = settings["num_attention_heads"] * settings["kv_channels"]
+    shapes = {
+        "transformer.wte.weight": (settings["vocab_size"], size),
+        "transformer.ln_f.weight": (size,),
+        "lm_head.weight": (settings["vocab_size"], size),
+    }
+    for at in range(settings["num_hidden_layers"]):
+        sizes = {
+            "ln_1.weight": (size,),
+            "ln_2.weight": (size,),
+            "attn.c_attn.weight": (3 * mixed, size),
+            "attn.c_attn.bias": (3 * mixed,),
+            "attn.c_proj.weight": (size, mixed),
+            "mlp.w1.weight": (ff, size),
+            "mlp.w2.weight": (ff, size),
+            "mlp.c_proj.weight": (size, ff),
+        }
+        shapes |= {f"transformer.h.{at}.{name}": size for name, size in sizes.items()}
+    return noise(shapes)
+
+
+def glm_decoder(settings):
+    size, ff, words = (settings[k] for k in ("hidden_size", "ffn_hidden_size", "padded_vocab_size"))
+    heads, head = settings["num_attention_heads"], settings["kv_channels"]
+    groups = settings["multi_query_group_num"] if settings["multi_query_attention"] else heads
+    fused = (heads + 2 * groups) * head
+    shapes = {
+        "transformer.embedding.word_embeddings.weight": (words, size),
+        "transformer.encoder.final_layernorm.weight": (size,),
+        "transformer.output_layer.weight": (words, size),
+    }
+    for at in range(settings["num_layers"]):
+        sizes = {
+            "input_layernorm.weight": (size,),
+            "post_attention_layernorm.weight": (size,),
+            "self_attention.query_key_value.weight": (fused, size),
+            "self_attention.dense.weight": (size, heads * head),
+            "mlp.dense_h_to_4h.weight": (2 * ff, size),
+            "mlp.dense_4h_to_h.weight": (size, ff),
+        }
+        if settings["add_qkv_bias"]:
+            sizes["self_attention.query_key_value.bias"] = (fused,)
+        shapes |= {f"transformer.encoder.layers.{at}.{name}": size for name, size in sizes.items()}
+    return noise(shapes)
+
+
+def random_qwen(settings):
+    """Weights of any size, at which every parameter and every norm's epsilon matters."""
+    eyes = settings["visual"]
+    sizes = (eyes["width"], eyes["layers"], int(eyes["width"] * eyes["mlp_ratio"]))
+    tower = qwen_tower(*sizes, eyes["output_dim"], eyes["n_queries"])
+    tower = {f"transformer.visual.{name}": value for name, value in tower.items()}
+    return tuned(qwen_decoder(settings) | tower)
+
+
+def random_glm(settings):
+    """As `random_qwen`."""
+    eyes = settings["vision_config"]
+    tower = glm_tower(patches=(eyes["image_size"] // eyes["patch_size"]) ** 2)
+    tower = {f"transformer.vision.{name}": value for name, value in tower.items()}
+    return tuned(glm_decoder(settings) | tower)
+
+
+def tuned(weights):
+    """Noise at another size: what a norm reads is small, so that its epsilon shows."""
+    for name, value in weights.items():
+        fan_in = value[0].numel() if value.dim() > 1 else 100
+        value = value * 10 / fan_in**0.5
+        if NORM.search(name):
+            value = 1 + 3 * value
+        weights[name] = value * 0.02 if QUIET.search(name) else value
+    return weights
 
 
 def qwen_weights():
