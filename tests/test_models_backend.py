@@ -17,7 +17,13 @@ from memvr_integrations.errors import ModelLoadError, RequestError, UnsupportedM
 from memvr_integrations.langchain import ChatMemVR, image_block
 from memvr_integrations.llama_index import MemVRMultiModalLLM
 from memvr_integrations.memvr import MemVRConfig
-from memvr_integrations.strategies import DoLaConfig, ICDConfig, RudderConfig, VCDConfig
+from memvr_integrations.strategies import (
+    DoLaConfig,
+    ICDConfig,
+    OPERAConfig,
+    RudderConfig,
+    VCDConfig,
+)
 
 WRITE = {"qwen": write_qwen, "glm": write_glm}
 PRESET = {"qwen": "qwen_vl", "glm": "glm_4v"}
@@ -81,11 +87,14 @@ def test_decoding_strategies(port, pictures, neutral, strong):
         assert [t.id for t in alone.tokens] == [t.id for t in done.tokens]
 
 
-def test_attention_that_cannot_be_read_is_told(port, pictures):
+def test_a_search_of_one_beam_is_greedy(port, pictures):
     family, backend = port
-    request = replace(ask(family, "What?", pictures[0], always=False), decoding="opera")
-    with pytest.raises(UnsupportedModelError, match="can't be read"):
-        backend.generate(request)
+    asked = ask(family, "What?", pictures[0], always=False)
+    search = OPERAConfig(beams=1, candidates=1, weight=0)
+    [plain], [found] = (backend.generate(replace(asked, decoding=d)) for d in (None, search))
+    assert found.tokens == plain.tokens
+    wide = OPERAConfig(beams=2, candidates=2)
+    assert backend.generate(replace(asked, decoding=wide))[0].tokens
 
 
 def test_rows_of_a_batch_equal_themselves_alone(port, pictures):
