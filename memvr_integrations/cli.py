@@ -1,22 +1,17 @@
 """The `memvr` command: parses, calls, prints. What it prints about itself goes to stderr."""
 
 import json
-import os
-import signal
 import sys
-import threading
 import time
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from memvr_integrations import __version__
-from memvr_integrations.errors import MemVRError, MemVRWarning
+from memvr_integrations.cli_evaluate import calibrate, evaluate
+from memvr_integrations.cli_telling import leaving_at_once, told
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -35,8 +30,11 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-_INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 _EXAMPLE = 'Example: memvr ask examples/images/farm.png "Is there a dog in the picture?"'
+
+
+app.command("eval")(evaluate)
+app.command()(calibrate)
 
 
 def main() -> None:
@@ -86,6 +84,7 @@ def ask(
         str | None,
         typer.Option(help="A strategy beside MemVR: its name, or JSON with name and settings."),
     ] = None,
+    revision: Annotated[str | None, typer.Option(help="Of the hub's checkpoint.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ... or mps.")] = "auto",
     dtype: Annotated[
         Literal["auto", "float32", "bfloat16", "float16"], typer.Option(help="Precision.")
@@ -105,9 +104,9 @@ def ask(
     changes = {name: value for name, value in settings.items() if value is not None}
     if no_memvr and changes:
         raise typer.BadParameter(f"--no-memvr leaves nothing for {', '.join(changes)} to change.")
-    with _told():
+    with told():
         strategy = _strategy(decoding)
-        with _leaving_at_once():
+        with leaving_at_once():
             images = _load(files)  # before seconds go into loading a model
             from memvr_integrations.backend import Backend, Request, SamplingParams
 
@@ -118,6 +117,7 @@ def ask(
                 device=device,
                 dtype=dtype,
                 quantization=quantization,
+                revision=revision,
                 memvr=not no_memvr,
                 progress=interactive,
             )
@@ -134,7 +134,7 @@ def models(
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array.")] = False,
 ) -> None:
     """List the catalog: names, sizes, licences, and what lies on this machine."""
-    with _leaving_at_once():
+    with leaving_at_once():
         from memvr_integrations.backend.catalog import CATALOG
 
     if as_json:
@@ -158,8 +158,8 @@ def convert(
     revision: Annotated[str | None, typer.Option(help="Of the hub's checkpoint.")] = None,
 ) -> None:
     """Convert a published Qwen-VL-Chat or GLM-4V-9B, once; what was stopped goes on."""
-    with _told():
-        with _leaving_at_once():
+    with told():
+        with leaving_at_once():
             from memvr_integrations.backend.converting import convert_checkpoint
         convert_checkpoint(source, target, revision=revision, progress=sys.stderr.isatty())
     typer.echo(f"{target} is ready: memvr ask --model {target} IMAGE QUESTION")
@@ -184,7 +184,7 @@ def _split(arguments: list[str]) -> tuple[list[Path], str]:
         )
     *images, question = arguments
     if question == "-":
-        with _told():
+        with told():
             try:
                 question = sys.stdin.read().strip()
             except UnicodeDecodeError as error:
@@ -274,54 +274,3 @@ def _as_json(completion: "Completion") -> dict[str, object]:
             for token in completion.tokens
         ],
     }
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """Tell failures and warnings of ours in one line each."""
-    with warnings.catch_warnings():
-        show = warnings.showwarning
-
-        def tell(message: Warning | str, category: type[Warning], *where: object) -> None:
-            if issubclass(category, MemVRWarning):
-                typer.echo(f"hint: {message}", err=True)
-            else:
-                show(message, category, *where)  # type: ignore[arg-type]
-
-        warnings.showwarning = tell  # type: ignore[assignment]
-        warnings.simplefilter("always", MemVRWarning)
-        try:
-            yield
-        except KeyboardInterrupt:
-            typer.echo("\ninterrupted", err=True)
-            raise typer.Exit(_INTERRUPTED) from None
-        except MemVRError as error:
-            _fail(error)
-
-
-@contextmanager
-def _leaving_at_once() -> Iterator[None]:
-    """Let Ctrl-C end the process on the spot.
-
-    For importing and loading: some libraries swallow a KeyboardInterrupt there, and nothing was
-    begun that would need an end.
-    """
-
-    def leave(*_: object) -> None:
-        os.write(2, b"\ninterrupted\n")
-        os._exit(_INTERRUPTED)
-
-    if threading.current_thread() is not threading.main_thread():  # only it may set a handler
-        yield
-        return
-    before = signal.signal(signal.SIGINT, leave)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def _fail(error: MemVRError) -> NoReturn:
-    text = " ".join(str(error).split())
-    typer.echo(f"memvr: {text}", err=True)
-    raise typer.Exit(1)

@@ -4,10 +4,11 @@ import time
 
 import pytest
 import torch
+from conftest import attached
 from torch.nn.functional import log_softmax
 
 from memvr_integrations.backend import Image, QueueConfig
-from memvr_integrations.errors import RequestError
+from memvr_integrations.errors import GenerationError, RequestError
 from memvr_integrations.memvr import MemVRConfig
 
 EAGER = MemVRConfig(starting_layer=2, ending_layer=9, entropy_threshold=0.3, retracing_ratio=0.25)
@@ -249,3 +250,15 @@ def test_evidence_and_its_control_come_together(ask, scenes, config, others):
     memvr = {"control": config} if config == "shuffled" else config
     with pytest.raises(RequestError, match="control='shuffled' needs other images"):
         ask("What?", 0, memvr=memvr, evidence=evidence)
+
+
+def test_numbers_that_are_none_are_told(make_backend, ask):
+    backend = make_backend()
+
+    def spoil(module, args, out):
+        out.logits[0] = float("nan")
+        return out
+
+    with attached(backend, spoil), pytest.raises(GenerationError, match=r"\(NaN\).*float32"):
+        backend.generate(ask("A dog?", 0, max_tokens=3))
+    assert backend.generate(ask("A dog?", 0, max_tokens=3))[0].tokens

@@ -3,6 +3,7 @@
 import importlib.util
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -60,6 +61,8 @@ def python_blocks():
 @pytest.fixture(autouse=True)
 def at_the_root(monkeypatch):
     monkeypatch.chdir(ROOT)
+    yield
+    shutil.rmtree(ROOT / "runs", ignore_errors=True)  # what `memvr eval` writes
 
 
 @pytest.mark.parametrize("example", python_blocks(), ids=str)

@@ -90,3 +90,17 @@ def test_files_are_given_as_files(run, scene_file, backend):
     assert 0 < good.retraced == good.tokens <= 4
     assert good.seconds > 0
     assert "nowhere.png" in bad.error
+
+
+def test_the_shuffled_control_sees_another_groups_image(run, scene_file):
+    pictures = [Pillow.new("RGB", (8, 8), color) for color in ("red", "green", "blue")]
+    questions = [
+        Question(id=str(n), text=f"{n}?", images=(pictures[n],), group=str(n)) for n in range(3)
+    ]
+    engine = ScriptedEngine()
+    ways = [Strategy(name="shuffled", memvr=MemVRConfig(control="shuffled"))]
+    Asking(engine, run, progress=False).ask(questions, ways, [0])
+    assert not any(answer.error for answer in run)
+    for n, request in enumerate(engine.requests):
+        [other] = request.evidence
+        assert other.source is pictures[(n + 1) % 3]

@@ -1,10 +1,14 @@
 """Ways of decoding by name."""
 
+import json
+
 import pytest
 
 from memvr_integrations.errors import ConfigError
+from memvr_integrations.evaluate.benchmark import Question
 from memvr_integrations.evaluate.ways import NAMES, seeds_for, strategies
 from memvr_integrations.memvr import MemVRConfig
+from memvr_integrations.strategies import DoLaConfig, VCDConfig
 
 PRESET = MemVRConfig(retracing_ratio=0.2)
 
@@ -18,9 +22,26 @@ def test_plain_comes_first_and_controls_start_from_the_preset():
     assert [way.name for way in strategies(NAMES, PRESET)] == list(NAMES)
 
 
+def test_strategies_stand_alone_or_go_along_with_memvr():
+    _, vcd, both, control = strategies(["vcd", "memvr+vcd", "dola-plausibility"], PRESET)
+    assert (vcd.memvr, vcd.decoding) == (None, VCDConfig())
+    assert (both.memvr, both.decoding) == (PRESET, VCDConfig())
+    assert control.decoding == DoLaConfig(control="plausibility")
+    json.dumps([way.to_dict() for way in (vcd, both, control)])
+    request = both.request(Question(id="a", text="A dog?", images=(), group="a"), 3)
+    assert (request.memvr, request.decoding, request.sampling.seed) == (PRESET, VCDConfig(), 3)
+
+
 @pytest.mark.parametrize(
     ("names", "text"),
-    [(["memvvr"], "Did you mean 'memvr'"), (["memvr", "memvr"], "comes twice")],
+    [
+        (["memvvr"], "Did you mean 'memvr'"),
+        (["memvr", "memvr"], "comes twice"),
+        (["memvr+damping"], "can't be joined"),
+        (["vcd+icd"], "can't be joined"),
+        (["memvr+plain"], "can't be joined"),
+        (["contrastive"], "no strategy 'contrastive'"),
+    ],
 )
 def test_names_that_cannot_be(names, text):
     with pytest.raises(ConfigError, match=text):

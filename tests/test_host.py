@@ -3,8 +3,10 @@
 import asyncio
 import copy
 import dataclasses
+import json
 
 import pytest
+from families import FAMILIES
 
 from memvr_integrations.backend import Backend, Image, Message, Request, SamplingParams
 from memvr_integrations.errors import RequestError, UnsupportedModelError
@@ -161,3 +163,15 @@ def test_a_model_without_an_image_token_is_refused(loaded):
     model.config = loaded.model.config.text_config
     with pytest.raises(UnsupportedModelError, match="no image token"):
         Backend(dataclasses.replace(loaded, model=model))
+
+
+def test_of_templates_with_names_the_default_is_taken(tmp_path):
+    llava = FAMILIES["llava"].save("llava", tmp_path)
+    template = (llava / "chat_template.jinja").read_text()
+    (llava / "chat_template.jinja").unlink()
+    path = llava / "tokenizer_config.json"
+    named = [{"name": "default", "template": template}, {"name": "tool_use", "template": "no"}]
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"chat_template": named}))
+    with Backend.load(llava, device="cpu", progress=False) as backend:
+        request = Request.ask("A dog?", memvr=None, sampling=SamplingParams(max_tokens=2))
+        assert backend.generate(request)[0].tokens

@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 import torch
 import transformers
+from safetensors.torch import load_file, save_file
 
 from memvr_integrations.backend import Backend, LoadConfig, loading
 from memvr_integrations.backend.loading import load_model
 from memvr_integrations.errors import (
     ConfigError,
     MemoryExhaustedError,
+    MemVRWarning,
     ModelLoadError,
     UnsupportedModelError,
 )
@@ -180,3 +182,28 @@ def test_code_of_a_checkpoint_is_never_run(checkpoint, monkeypatch):
     with pytest.raises(UnsupportedModelError, match="never run here"):
         load_model(checkpoint, QUIET)
     assert not ran.exists()
+
+
+def test_weights_that_no_file_has_are_not_made_up(checkpoint):
+    weights = load_file(checkpoint / "model.safetensors")
+    gone = next(name for name in weights if "up_proj" in name)
+    tower = next(name for name in weights if "vision" in name)
+    save_file({n: w for n, w in weights.items() if n != gone}, checkpoint / "model.safetensors")
+    with pytest.raises(ModelLoadError, match=r"1 weights of .*up_proj.*answer by chance"):
+        load_model(checkpoint, QUIET)
+    save_file({n: w for n, w in weights.items() if n != tower}, checkpoint / "model.safetensors")
+    with pytest.warns(MemVRWarning, match="vision.*they are random"):
+        load_model(checkpoint, QUIET)
+
+
+@pytest.mark.parametrize("content", ["[]", '{"image_processor": 5}'])
+def test_a_processor_of_another_kind_is_told(checkpoint, content):
+    (checkpoint / "processor_config.json").write_text(content)
+    with pytest.raises(ModelLoadError, match="could not be loaded"):
+        load_model(checkpoint, QUIET)
+
+
+@pytest.mark.parametrize("options", [{"device": None}, {"device": 0}, {"memvr": "yes"}])
+def test_options_of_another_kind_are_told(options):
+    with pytest.raises(ConfigError, match=next(iter(options))):
+        LoadConfig(**options)

@@ -7,6 +7,7 @@ import pytest
 from llama_index.core.base.llms.types import ChatMessage, ImageBlock, TextBlock
 from PIL import Image as Pillow
 from published import write_glm, write_qwen
+from transformers import AutoModelForImageTextToText, AutoProcessor
 from typer.testing import CliRunner
 
 from memvr_integrations.backend import Backend, Message, Request, SamplingParams
@@ -145,8 +146,38 @@ def test_off_is_the_plain_model(port, pictures):
 def test_it_knows_its_name_and_preset(port):
     family, backend = port
     assert backend.name == NAME[family]
-    assert backend.preset == MemVRConfig.preset(PRESET[family])
+    # The tiny ones have other depths than the published, so the window is moved.
+    usual = {"qwen": 32, "glm": 40}[family]
+    expected = MemVRConfig.preset(PRESET[family])
+    layers = backend._host.layers
+    assert backend.preset == (expected if layers == usual else expected.for_depth(layers))
     assert not backend.calibrated
+
+
+@pytest.mark.parametrize("family", WRITE)
+def test_without_the_backend_batches_and_no_cache_are_right_too(folders, pictures, family):
+    model = AutoModelForImageTextToText.from_pretrained(folders / family, dtype="float32").eval()
+    processor = AutoProcessor.from_pretrained(folders / family)
+    texts = [
+        processor.apply_chat_template(
+            [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": question}]}],
+            add_generation_prompt=True,
+        )
+        for question in ("A dog?", "Is there a dog in the picture, or a cat?")
+    ]
+    options = {"max_new_tokens": 4, "do_sample": False, "eos_token_id": None}
+
+    def generated(rows, **more):
+        shown = [pictures[row] for row in rows]
+        inputs = processor(
+            images=shown, text=[texts[row] for row in rows], padding=True, return_tensors="pt"
+        )
+        ids = model.generate(**inputs, **options, **more)
+        return ids[:, inputs["input_ids"].shape[1] :].tolist()
+
+    together = generated([0, 1])
+    assert together == generated([0]) + generated([1])
+    assert generated([0], use_cache=False) == together[:1]
 
 
 def test_several_pictures(port, pictures):
@@ -272,6 +303,9 @@ def test_the_command_converts(folders, tmp_path, scene_file):
     options = ["--model", str(tmp_path / "ours"), "--max-tokens", "2", "--json"]
     asked = run.invoke(app, ["ask", *options, str(scene_file), "What is it?"])
     assert json.loads(asked.stdout)["model"] == "glm-4v-9b"
+    needless = run.invoke(app, ["convert", "llava-1.5-7b", str(tmp_path / "other")])
+    assert needless.exit_code == 1
+    assert "needs no conversion" in needless.output
     refused = run.invoke(app, ["convert", str(tmp_path / "nothing"), str(tmp_path / "other")])
     assert refused.exit_code == 1
     assert "nothing" in refused.output

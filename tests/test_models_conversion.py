@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -10,7 +11,9 @@ import time
 
 import pytest
 import torch
+from filelock import FileLock
 from published import (
+    GLM,
     QWEN,
     glm_weights,
     qwen_weights,
@@ -20,12 +23,13 @@ from published import (
     write_ranks,
     write_shards,
 )
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForImageTextToText
 
 from memvr_integrations.errors import ModelLoadError, UnsupportedModelError
-from memvr_integrations.models import conversion
-from memvr_integrations.models.conversion import RECORD, convert
+from memvr_integrations.models import conversion, parts
+from memvr_integrations.models.conversion import convert
+from memvr_integrations.models.parts import RECORD
 
 SMALL = 20_000  # bytes a part: many parts
 
@@ -89,10 +93,10 @@ def test_killed_in_the_middle_it_goes_on(published, tmp_path):
     target = tmp_path / "ours"
     slow = (
         "import sys, time, pathlib\n"
-        "from memvr_integrations.models import conversion\n"
-        "write = conversion._Conversion._write\n"
+        "from memvr_integrations.models import conversion, parts\n"
+        "write = parts.Parts._write_part\n"
         "def slowly(self, *args):\n    write(self, *args); time.sleep(0.05)\n"
-        "conversion._Conversion._write = slowly\n"
+        "parts.Parts._write_part = slowly\n"
         f"conversion.convert(pathlib.Path({str(published / 'glm')!r}), "
         f"pathlib.Path({str(target)!r}), progress=False, part_bytes={SMALL})\n"
     )
@@ -230,7 +234,7 @@ def test_a_target_is_not_overwritten(published, copy, tmp_path):
 
 def test_a_full_disk_is_told_before(published, tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)
-    monkeypatch.setattr(conversion.shutil, "disk_usage", lambda path: usage._replace(free=1000))
+    monkeypatch.setattr(parts.shutil, "disk_usage", lambda path: usage._replace(free=1000))
     refused(published / "qwen", tmp_path / "ours", ModelLoadError, "GB more, but its disk has 0.0")
 
 
@@ -254,3 +258,120 @@ def test_bytes_are_words_as_published(published, tmp_path):
         token, rank = line.split()
         word = base64.b64decode(token).decode()
         assert tokenizer(word, add_special_tokens=False).input_ids == [int(rank)]
+
+
+def test_settings_decide_how_weights_are_cut(copy, tmp_path):
+    """Corrected settings don't go on with parts that were cut by wrong ones."""
+    source = copy("qwen")
+    write_config(source, QWEN | {"visual": QWEN["visual"] | {"heads": 4}})
+    convert(source, tmp_path / "ours", progress=False)
+    write_config(source, QWEN)
+    with pytest.raises(ModelLoadError, match="conversion of other files"):
+        convert(source, tmp_path / "ours", progress=False)
+
+
+@pytest.mark.parametrize(
+    ("family", "changes", "text"),
+    [
+        ("qwen", {"hidden_size": "32"}, "hidden_size is '32', not a whole number"),
+        ("qwen", {"hidden_size": 0}, "hidden_size is 0"),
+        ("qwen", {"num_attention_heads": 5}, "can't be cut into num_attention_heads=5"),
+        ("qwen", {"no_bias": False}, "no_bias is False; True alone is ported"),
+        ("qwen", {"kv_channels": 16}, "kv_channels is 16"),
+        ("qwen", {"visual": QWEN["visual"] | {"heads": 3}}, "width=32 can't be cut into heads=3"),
+        ("qwen", {"visual": QWEN["visual"] | {"mlp_ratio": float("inf")}}, "mlp_ratio is inf"),
+        ("qwen", {"visual": []}, "visual is \\[\\]"),
+        ("qwen", {"quantization_config": {"bits": 4}}, "is quantised"),
+        ("glm", {"seq_length": -1}, "seq_length is -1"),
+        ("glm", {"layernorm_epsilon": "1e-5"}, "does not describe a GLM-4V-9B"),
+        ("glm", {"rmsnorm": False}, "rmsnorm is False; True alone is ported"),
+        ("glm", {"boi_token_id": 500}, "gives token 500 another name"),
+        ("glm", {"multi_query_group_num": 3}, "can't be cut as config.json says"),
+        (
+            "glm",
+            {"vision_config": GLM["vision_config"] | {"hidden_act": "quick_gelu"}},
+            "hidden_act is 'quick_gelu'",
+        ),
+    ],
+)
+def test_settings_that_cannot_be_are_told(copy, tmp_path, family, changes, text):
+    source = copy(family)
+    write_config(source, (QWEN if family == "qwen" else GLM) | changes)
+    with pytest.raises(ModelLoadError, match=text) as caught:
+        convert(source, tmp_path / "ours", progress=False)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "ours" / "config.json").exists()
+
+
+def test_quantised_weights_are_refused(copy, tmp_path):
+    source = copy("glm")
+    weights = glm_weights()
+    name = "transformer.encoder.layers.0.self_attention.dense.weight"
+    weights[name] = weights[name].to(torch.int8)
+    write_shards(source, weights)
+    refused(source, tmp_path / "ours", ModelLoadError, f"{name} as I8: it is quantised")
+
+
+class Harmful:
+    """Unpickling it would make a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (self.path, "w")
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_code_in_a_pickle_is_never_run(copy, tmp_path, legacy):
+    source, trace = copy("glm"), tmp_path / "it ran"
+    for path in source.glob("model*"):
+        path.unlink()
+    torch.save(
+        {"transformer.weight": Harmful(str(trace))},
+        source / "pytorch_model.bin",
+        _use_new_zipfile_serialization=not legacy,
+    )
+    refused(source, tmp_path / "ours", ModelLoadError, "code in it is never run")
+    assert not trace.exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"\x80\x02}q\x00K\x01K\x02s.", os.urandom(99)])
+def test_what_is_no_pickle_is_told(copy, tmp_path, content):
+    source = copy("glm")
+    for path in source.glob("model*"):
+        path.unlink()
+    (source / "pytorch_model.bin").write_bytes(content)
+    refused(source, tmp_path / "ours", ModelLoadError, "pytorch_model.bin")
+
+
+@pytest.mark.parametrize("names", [{"a": 5}, {"a": "../x"}, {"a": "."}, [1]])
+def test_an_index_that_is_damaged_is_told(copy, tmp_path, names):
+    source = copy("qwen")
+    (source / "model.safetensors.index.json").write_text(json.dumps({"weight_map": names}))
+    refused(source, tmp_path / "ours", ModelLoadError, "index.json is damaged|lacks 1 of 1")
+
+
+def test_a_parameter_in_two_files_is_told(copy, tmp_path):
+    source = copy("qwen")
+    first, second = (source / f"model-0000{n}-of-00002.safetensors" for n in (1, 2))
+    weights = load_file(second)
+    name = next(iter(load_file(first)))
+    save_file(weights | {name: load_file(first)[name]}, second)
+    refused(source, tmp_path / "ours", ModelLoadError, f"Two files hold {name}")
+
+
+def test_targets_that_cannot_be_written_are_told(published, tmp_path):
+    (tmp_path / "file").touch()
+    for target in (tmp_path / "file", tmp_path / "file" / "under"):
+        with pytest.raises(ModelLoadError, match="can't be written"):
+            convert(published / "qwen", target, progress=False)
+
+
+def test_two_conversions_do_not_write_at_once(published, tmp_path):
+    (tmp_path / "ours").mkdir()
+    with FileLock(tmp_path / "ours" / "conversion.lock"):
+        refused(published / "qwen", tmp_path / "ours", ModelLoadError, "Another conversion is")
+    (tmp_path / "ours" / "conversion.unfinished").touch()  # killed while it wrote its first note
+    convert(published / "qwen", tmp_path / "ours", progress=False)
+    assert not list((tmp_path / "ours").glob("*.lock"))

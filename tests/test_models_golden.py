@@ -93,7 +93,12 @@ def test_retracing_is_the_original(models, family, name):
 def test_qwens_eyes_are_the_original(tmp_path):
     sizes, arrays = vision_sizes("qwen"), load_arrays("qwen_vision_public")
     visual = QWEN["visual"] | sizes | {"image_start_id": 505}
-    settings = QWEN | {"hidden_size": 256, "num_hidden_layers": 1, "visual": visual}
+    settings = QWEN | {
+        "hidden_size": 256,
+        "kv_channels": 64,
+        "num_hidden_layers": 1,
+        "visual": visual,
+    }
     tower = load_arrays("tiny_qwen_vision_weights").items()
     weights = {f"transformer.visual.{name}": value for name, value in tower}
     layer = "transformer.h.0"

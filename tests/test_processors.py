@@ -179,3 +179,11 @@ def test_pixtral_ends_every_row_of_patches(pixtral):
 def test_pixtral_counts_placeholders(pixtral, images, text):
     with pytest.raises(ValueError, match=r"\d \[IMG\] in the prompt for \d image"):
         pixtral(images=images, text=text)
+
+
+def test_what_older_files_leave_out_comes_from_the_model(tmp_path):
+    """LLaVA's first checkpoints have a preprocessor_config.json and nothing else."""
+    llava = FAMILIES["llava"].save("llava", tmp_path)
+    whole = inputs(read(llava))
+    (llava / "processor_config.json").unlink()
+    assert torch.equal(inputs(read(llava))["input_ids"], whole["input_ids"])

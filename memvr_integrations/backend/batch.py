@@ -1,5 +1,6 @@
 """Runs one batch of rows through the model: pads, encodes, generates, tells every token."""
 
+import math
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 
@@ -19,6 +20,7 @@ from memvr_integrations.backend.decoding.rule import Rule
 from memvr_integrations.backend.host import Host
 from memvr_integrations.backend.inputs import batch_inputs
 from memvr_integrations.backend.jobs import Row
+from memvr_integrations.errors import GenerationError
 from memvr_integrations.memvr import Trace, VisualMemory, layer_entropy, retracing
 from memvr_integrations.types import TokenRecord
 
@@ -116,6 +118,15 @@ class _Run:
         entropies = self._entropies.tolist()
         for index, row in enumerate(self._rows):
             if row.done:
+                continue
+            if math.isnan(logprobs[index]):
+                row.job.fail(
+                    GenerationError(
+                        f"{self._host.name} gave numbers that are none (NaN): its weights are "
+                        "damaged, or too large for its precision. Try dtype='float32', or "
+                        "download it again."
+                    )
+                )
                 continue
             looked = step.rows[index] if step is not None else None
             record = TokenRecord(

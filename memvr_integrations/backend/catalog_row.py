@@ -9,7 +9,6 @@ from huggingface_hub import try_to_load_from_cache
 from memvr_integrations.bundled import WEIGHTS
 from memvr_integrations.memvr import MemVRConfig
 
-_INNER = {"preset", "abstention", "port"}
 OWN_TEMPLATE = "the checkpoint's chat template"
 
 
@@ -59,7 +58,7 @@ class CatalogRow:
         """The row as plain values that JSON can hold."""
         weights, settings = self.gigabytes(), self.settings
         return {
-            **{name: value for name, value in asdict(self).items() if name not in _INNER},
+            **{name: value for name, value in asdict(self).items() if name != "preset"},
             "gigabytes_bfloat16": None if weights is None else round(weights, 2),
             "memvr": settings.to_dict() if settings else None,
             "downloaded": self.downloaded,
@@ -81,8 +80,11 @@ class CatalogRow:
 
 def has_weights(folder: Path) -> bool:
     """Whether a checkpoint's weights are all there; an interrupted download leaves some out."""
-    indices = [*folder.glob("*.safetensors.index.json"), *folder.glob("*.bin.index.json")]
-    for index in indices:
-        parts = set(json.loads(index.read_text())["weight_map"].values())
-        return all((folder / part).exists() for part in parts)
-    return any(folder.glob("*.safetensors")) or any(folder.glob("*.bin"))
+    for name in ("model.safetensors", "pytorch_model.bin"):
+        index = folder / f"{name}.index.json"
+        if index.exists():
+            parts = set(json.loads(index.read_text())["weight_map"].values())
+            return all((folder / part).exists() for part in parts)
+        if (folder / name).exists():
+            return True
+    return False

@@ -6,7 +6,7 @@ from huggingface_hub import snapshot_download
 
 from memvr_integrations.backend.catalog import find
 from memvr_integrations.backend.locating import locate
-from memvr_integrations.errors import ModelNotFoundError
+from memvr_integrations.errors import ModelNotFoundError, UnsupportedModelError
 from memvr_integrations.models.conversion import convert
 
 _NEEDED = ["*.json", "*.safetensors", "*.bin", "*.tiktoken", "tokenizer.model"]
@@ -22,7 +22,13 @@ def convert_checkpoint(
         UnsupportedModelError: It is of no family that is ported here.
         ModelLoadError: It is damaged, or `target` can't take it.
     """
-    source, revision = locate(name, find(name), revision)
+    row = find(name)
+    if row is not None and row.port is None:
+        raise UnsupportedModelError(
+            f"{row.name} needs no conversion: transformers reads its checkpoint as it is. Give "
+            f"{row.name!r} as the model."
+        )
+    source, revision = locate(name, row, revision)
     if not Path(source).is_dir():
         try:
             source = snapshot_download(source, revision=revision, allow_patterns=_NEEDED)

@@ -117,6 +117,11 @@ class Backend:
         return self._host.calibrated
 
     @property
+    def layers(self) -> int:
+        """How many layers the decoder has."""
+        return self._host.layers
+
+    @property
     def context(self) -> int:
         """How many tokens the model reads, prompt and answer together."""
         return self._host.context

@@ -114,7 +114,8 @@ class Host:
     def preset(self) -> MemVRConfig:
         """What `memvr=True` means for this model."""
         if self.row is not None and self.row.preset is not None:
-            return self.row.preset
+            usual = self.row.layers in (None, self.layers)
+            return self.row.preset if usual else self.row.preset.for_depth(self.layers)
         return MemVRConfig.preset("llava").for_depth(self.layers)
 
     @property
@@ -273,6 +274,8 @@ class Host:
     def _other_template(self) -> str | None:
         """The prompt format of a processor that has none."""
         tokenizers = self.tokenizer.chat_template
+        if isinstance(tokenizers, dict):  # several by name, for tools and the like
+            tokenizers = tokenizers.get("default")
         if isinstance(tokenizers, str) and tokenizers:
             return tokenizers
         return FORMATS.get(self.model.config.model_type)

@@ -1,7 +1,8 @@
 """From a name to a model in memory: where it comes from, on what device, in what precision."""
 
 import functools
-from collections.abc import Iterator
+import warnings
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,6 @@ from typing import Literal, Protocol, Self, TypeAlias, get_args
 
 import torch
 import transformers
-from safetensors import SafetensorError
 from transformers import (
     MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
     AutoConfig,
@@ -28,6 +28,7 @@ from memvr_integrations.errors import (
     ConfigError,
     MemoryExhaustedError,
     MemVRError,
+    MemVRWarning,
     ModelLoadError,
     UnsupportedModelError,
 )
@@ -94,6 +95,10 @@ class LoadConfig:
 
     def __post_init__(self) -> None:
         """Refuse what no machine has, and what this one hasn't."""
+        if not isinstance(self.device, str):
+            raise ConfigError(f"device={self.device!r} must be a text, such as 'auto' or 'cuda:0'.")
+        if self.memvr not in (True, False, None):
+            raise ConfigError(f"memvr={self.memvr!r} must be True, False or None when loading.")
         if self.dtype not in get_args(Dtype):
             raise ConfigError(f"dtype={self.dtype!r} must be one of {', '.join(get_args(Dtype))}.")
         if self.quantization not in (None, *get_args(Quantization)):
@@ -151,7 +156,8 @@ def load_model(name: str | Path, config: LoadConfig) -> LoadedModel:
         if config.memvr:
             _check_anatomy(settings)
         processor = load_processor(source, revision, settings)
-        model = AutoModelForImageTextToText.from_pretrained(
+        loaded: tuple[PreTrainedModel, Mapping[str, Collection[str]]]
+        loaded = AutoModelForImageTextToText.from_pretrained(  # type: ignore[assignment]
             source,
             revision=revision,
             trust_remote_code=False,
@@ -159,13 +165,36 @@ def load_model(name: str | Path, config: LoadConfig) -> LoadedModel:
             device_map="balanced" if config.device == "balanced" else {"": device},
             quantization_config=_quantization(config, device),
             attn_implementation=config.attention,
+            output_loading_info=True,
         )
+        model, told = loaded
+        _check_whole(str(name), told["missing_keys"])
         if config.dtype == "auto" and config.quantization is None and device.type == "cpu":
             small = model.num_parameters() < _SMALL
             model = model.float() if small else model.bfloat16()
     row = row or find_port(settings.model_type)
     return LoadedModel(
         name=row.name if row else str(name), model=model.eval(), processor=processor, row=row
+    )
+
+
+def _check_whole(name: str, missing: Collection[str]) -> None:
+    """Refuse weights that transformers made up because no file has them.
+
+    In a vision tower there may be some that nothing reads, such as a pooling head.
+    """
+    if not missing:
+        return
+    told = f"{len(missing)} weights of {name} are in none of its files, such as {min(missing)}"
+    if not all("vision" in one or "visual" in one for one in missing):
+        raise ModelLoadError(
+            f"{told}: it would answer by chance. Download the whole checkpoint, or save it again "
+            "under the names that its class has."
+        )
+    warnings.warn(
+        f"{told}: they are random, and answers about images with them, unless nothing reads them.",
+        MemVRWarning,
+        stacklevel=2,
     )
 
 
@@ -247,13 +276,14 @@ def _told(name: str) -> Iterator[None]:
             "device='balanced' where there are several GPUs, or choose a smaller model or "
             "device='cpu'."
         ) from error
-    except (OSError, SafetensorError, ValueError, KeyError, RuntimeError, ImportError) as error:
+    # Damaged files make torch and transformers raise nearly every type there is.
+    except Exception as error:
         if "trust_remote_code" in str(error):
             raise UnsupportedModelError(
                 f"{name} brings code of its own, which is never run here. Choose a model whose "
                 "architecture transformers has."
             ) from None
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else ""
+        reason = " ".join(str(error).split())[:300]
         raise ModelLoadError(
             f"{name} was found but could not be loaded: {type(error).__name__}: {reason}"
         ) from error

@@ -15,7 +15,7 @@ from huggingface_hub.errors import (
 from memvr_integrations.backend.catalog import similar
 from memvr_integrations.backend.catalog_row import CatalogRow, has_weights
 from memvr_integrations.errors import MemVRWarning, ModelLoadError, ModelNotFoundError
-from memvr_integrations.models.conversion import RECORD
+from memvr_integrations.models.parts import RECORD
 
 _HUB_SECONDS = 5.0
 _NAMES = "such as bundled, smolvlm-256m, llava-1.5-7b; `memvr models` lists all"

@@ -78,7 +78,22 @@ def load_processor(source: str, revision: str | None, settings: PretrainedConfig
         ),
         **missing,
     )
+    _fill_in(read, settings)
     return read
+
+
+def _fill_in(processor: ProcessorMixin, settings: PretrainedConfig) -> None:
+    """Older checkpoints tell their processor nothing of the tower; their model's settings do."""
+    vision = getattr(settings, "vision_config", None)
+    if not hasattr(processor, "patch_size") or processor.patch_size is not None or vision is None:
+        return
+    processor.patch_size = vision.patch_size
+    if getattr(processor, "vision_feature_select_strategy", "") is None:
+        strategy = settings.vision_feature_select_strategy
+        processor.vision_feature_select_strategy = strategy  # type: ignore[attr-defined]
+        # The class token, which "default" takes away again.
+        more = int(vision.model_type == "clip_vision_model")
+        processor.num_additional_image_tokens = more  # type: ignore[attr-defined]
 
 
 def _kind(

@@ -17,7 +17,14 @@ from typing import TypeAlias
 
 from memvr_integrations.evaluate.benchmark import Question, answered, percentages
 from memvr_integrations.evaluate.nouns import forms
-from memvr_integrations.evaluate.published_files import Folder, json_list, json_object, text_lines
+from memvr_integrations.evaluate.published_files import (
+    Folder,
+    Record,
+    json_list,
+    json_object,
+    text_lines,
+    unique,
+)
 from memvr_integrations.evaluate.yes_no import count_answer, figures_of, yes_or_no
 
 Nouns: TypeAlias = Callable[[str], Iterable[str]]
@@ -184,33 +191,18 @@ def load_amber(
     files = Folder(outer.maybe("data") or folder, "AMBER", _ADVICE)
     words = _read_words(files, nouns, similar)
     pictures = outer.find("image", "images", "data/image", "data/images")
-    queries = {one.number("id"): one for one in json_list(files.find("query/query_all.json"))}
+    queries = dict(unique(json_list(files.find("query/query_all.json")), "id"))
     questions: list[Question] = []
     descriptions: dict[str, Description] = {}
     kinds: dict[str, str] = {}
     truths: dict[str, bool] = {}
-    for record in json_list(files.find("annotations.json")):
+    for name, record in unique(json_list(files.find("annotations.json")), "id"):
         number, kind = record.number("id"), record.choice("type", (_GENERATIVE, *_TYPES))
-        if number not in queries:
+        if name not in queries:
             raise record.wrong(f"query_all.json has no question with the id {number}")
-        query, name = queries[number], str(number)
-        image = query.text("image")
-        tokens = _DESCRIPTION_TOKENS if kind == _GENERATIVE else Question.max_tokens
-        questions.append(
-            Question(
-                id=name,
-                text=query.text("query"),
-                images=(pictures / image,),
-                group=image,
-                max_tokens=tokens,
-            )
-        )
+        questions.append(_question(name, queries[name], kind, pictures))
         if kind == _GENERATIVE:
-            truth, invented = record.texts("truth"), record.texts("hallu")
-            for noun in (*truth, *invented):
-                if noun not in words.related:
-                    raise record.wrong(f"relation.json has no {noun!r}")
-            descriptions[name] = Description(truth=truth, invented=invented)
+            descriptions[name] = _description(record, words)
         else:
             kinds[name], truths[name] = kind, record.choice("truth", ("yes", "no")) == "yes"
     return Amber(
@@ -220,6 +212,25 @@ def load_amber(
         truths=truths,
         words=words,
     )
+
+
+def _question(name: str, query: Record, kind: str, pictures: Path) -> Question:
+    image = query.text("image")
+    return Question(
+        id=name,
+        text=query.text("query"),
+        images=(pictures / image,),
+        group=image,
+        max_tokens=_DESCRIPTION_TOKENS if kind == _GENERATIVE else Question.max_tokens,
+    )
+
+
+def _description(record: Record, words: Words) -> Description:
+    truth, invented = record.texts("truth"), record.texts("hallu")
+    for noun in (*truth, *invented):
+        if noun not in words.related:
+            raise record.wrong(f"relation.json has no {noun!r}")
+    return Description(truth=truth, invented=invented)
 
 
 def _read_words(files: Folder, nouns: Nouns | None, similar: Similar | None) -> Words:

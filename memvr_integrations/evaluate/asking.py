@@ -3,7 +3,10 @@
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
 
+import PIL.Image
 import torch
 from tqdm import tqdm
 
@@ -12,7 +15,10 @@ from memvr_integrations.errors import BackendClosedError, MemVRError
 from memvr_integrations.evaluate.benchmark import Question
 from memvr_integrations.evaluate.runs import Answer, Run
 from memvr_integrations.memvr import MemVRConfig
+from memvr_integrations.strategies import DecodingConfig
 from memvr_integrations.types import Completion, Image, Message, Request, SamplingParams
+
+Picture: TypeAlias = Path | PIL.Image.Image
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,16 +27,23 @@ class Strategy:
 
     name: str
     memvr: MemVRConfig | None = None
+    decoding: DecodingConfig | None = None
     temperature: float = 0.0
 
-    def request(self, question: Question, seed: int) -> Request:
-        """The question, to be answered in this way."""
+    def request(self, question: Question, seed: int, others: Sequence[Picture] = ()) -> Request:
+        """The question, to be answered in this way; `others` are images of another question.
+
+        A control that looks at other images takes those.
+        """
+        shuffled = self.memvr is not None and self.memvr.control == "shuffled"
         return Request(
             messages=(Message("user", [*map(Image, question.images), question.text]),),
             sampling=SamplingParams(
                 max_tokens=question.max_tokens, temperature=self.temperature, seed=seed
             ),
             memvr=self.memvr,
+            decoding=self.decoding,
+            evidence=tuple(map(Image, others)) if shuffled else (),
         )
 
     def to_dict(self) -> dict[str, object]:
@@ -38,6 +51,7 @@ class Strategy:
         return {
             "name": self.name,
             "memvr": self.memvr.to_dict() if self.memvr else None,
+            "decoding": self.decoding.to_dict() if self.decoding else None,
             "temperature": self.temperature,
         }
 
@@ -52,6 +66,7 @@ class Asking:
     def __init__(self, engine: Engine, run: Run, *, batch: int = 8, progress: bool = True) -> None:
         self._engine, self._run, self._batch = engine, run, batch
         self._silent = not progress
+        self._others: dict[str, tuple[Picture, ...]] = {}
         self.peak_bytes: dict[str, int] = {}
 
     def ask(
@@ -62,6 +77,7 @@ class Asking:
         Raises:
             BackendClosedError: The model is gone, so that no question can be answered any more.
         """
+        self._others = _other_images(questions)
         total = len(questions) * len(strategies) * len(seeds)
         with tqdm(total=total, desc="Asking", disable=self._silent) as bar:
             for batch in _batches(questions, self._batch):
@@ -103,7 +119,9 @@ class Asking:
 
     def _answered(self, batch: Sequence[Question], strategy: Strategy, seed: int) -> list[Answer]:
         started = time.perf_counter()
-        done = self._engine.generate([strategy.request(one, seed) for one in batch])
+        done = self._engine.generate(
+            [strategy.request(one, seed, self._others.get(one.group, ())) for one in batch]
+        )
         seconds = (time.perf_counter() - started) / len(batch)
         pairs = zip(batch, done, strict=True)
         return [_answer(one, completion, strategy, seed, seconds) for one, completion in pairs]
@@ -121,6 +139,16 @@ def _answer(
         retraced=done.retraced,
         seconds=seconds,
     )
+
+
+def _other_images(questions: Sequence[Question]) -> dict[str, tuple[Picture, ...]]:
+    """For every group the images of the next one that has any: always the same."""
+    shown = {question.group: question.images for question in questions if question.images}
+    groups = list(shown)
+    if len(groups) < 2:
+        return {}
+    following = dict(zip(groups, [*groups[1:], groups[0]], strict=True))
+    return {group: shown[other] for group, other in following.items()}
 
 
 def _batches(questions: Sequence[Question], size: int) -> Iterator[Sequence[Question]]:

@@ -64,7 +64,11 @@ class Submission(Protocol):
     """A benchmark whose own server, script or judge takes a file of answers."""
 
     def answers_file(self, answers: Mapping[str, str], *, model: str) -> str:
-        """The text of that file, from answers by question id; `model` is named where it asks."""
+        """The text of that file, from answers by question id; `model` is named where it asks.
+
+        Raises:
+            BenchmarkError: The file must have every answer, and one is missing.
+        """
 
 
 def answered(
@@ -85,6 +89,24 @@ def answered(
     for question in questions:
         if question.id in answers:
             yield question, answers[question.id]
+
+
+def all_answered(
+    questions: Sequence[Question], answers: Mapping[str, str]
+) -> list[tuple[Question, str]]:
+    """All questions with their answers, for what reads a file of answers line by line.
+
+    Raises:
+        BenchmarkError: A question has no answer, or an answer no question.
+    """
+    told = list(answered(questions, answers))
+    if len(told) < len(questions):
+        first = next(question.id for question in questions if question.id not in answers)
+        raise BenchmarkError(
+            f"A file of answers needs them all, and {len(questions) - len(told)} of "
+            f"{len(questions)} are missing; the first is that to {first!r}."
+        )
+    return told
 
 
 def complete(sets: Mapping[str, Sequence[str]], right: Mapping[str, bool]) -> dict[str, bool]:

@@ -48,7 +48,8 @@ class Scenes:
             counts = marks.setdefault(question.group, Counter())
             kind = self.kinds.get(question.id)
             if kind is None:
-                counts.update(_caption(answer, self.scenes[question.group]))
+                named, there = sorted(mentioned(answer)), self.scenes[question.group].names
+                counts.update(caption_marks(named, there, words=len(answer.split())))
                 continue
             for split in NEGATIVES if kind == "positive" else (kind,):
                 count_all_parsers(counts, split, answer, truth=kind == "positive")
@@ -71,12 +72,6 @@ class Scenes:
             if question.id in self.kinds
             for truth in [self.kinds[question.id] == "positive"]
         }
-
-
-def _caption(text: str, scene: Scene) -> Counter[str]:
-    # "A farm scene" names no farm, and "a fruit stand scene" no fruit.
-    named = mentioned(text) - mentioned(f"{scene.theme} scene")
-    return caption_marks(sorted(named), scene.names, words=len(text.split()))
 
 
 def load_scenes(*, count: int = 200, seed: int = SEED) -> Scenes:

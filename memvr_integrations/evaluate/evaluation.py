@@ -6,7 +6,7 @@ import json
 import os
 import platform
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -50,7 +50,7 @@ def evaluate(
         {
             "benchmark": benchmark.name,
             "questions": len(questions),
-            "digest": _digest(questions),
+            "digest": questions_digest(questions),
             "model": engine.name,
             "strategies": [strategy.to_dict() for strategy in strategies],
             "seeds": list(seeds),
@@ -66,15 +66,23 @@ def evaluate(
 
 
 def compare(
-    benchmark: Benchmark, run: Run, names: Sequence[str], seeds: Sequence[int]
+    benchmark: Benchmark,
+    run: Run,
+    names: Sequence[str],
+    seeds: Sequence[int],
+    *,
+    only: Set[str] | None = None,
 ) -> list[Line]:
     """Every strategy's figures, and their paired differences to the first strategy's.
 
-    A question that one strategy has no answer to counts for none.
+    A question that one strategy has no answer to counts for none. `only` says which questions
+    count, None that all do.
     """
     common = {
         seed: set.intersection(*(set(run.texts(name, seed)) for name in names)) for seed in seeds
     }
+    if only is not None:
+        common = {seed: kept & only for seed, kept in common.items()}
     marks = {name: _marks(benchmark, run, name, common) for name in names}
     right = {name: _right(benchmark, run, name, common) for name in names}
     first = names[0]
@@ -138,7 +146,7 @@ def _first_groups(questions: Sequence[Question], limit: int | None) -> list[Ques
     return [question for question in questions if question.group in kept]
 
 
-def _digest(questions: Sequence[Question]) -> str:
+def questions_digest(questions: Sequence[Question]) -> str:
     """What tells these questions from others, pictures by their names alone."""
     told = [
         [one.id, one.text, one.group, [str(i) for i in one.images if isinstance(i, Path)]]

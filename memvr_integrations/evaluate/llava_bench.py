@@ -5,8 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from memvr_integrations.errors import BenchmarkError
-from memvr_integrations.evaluate.benchmark import Question, answered
+from memvr_integrations.evaluate.benchmark import Question, all_answered
 from memvr_integrations.evaluate.judged import Judged
 from memvr_integrations.evaluate.published_files import Folder, json_lines, unique
 
@@ -21,35 +20,24 @@ _MAX_TOKENS = 1024  # as in LLaVA's own script
 class LlavaBench(Judged):
     """LLaVA's script (eval_gpt_review_bench.py) asks a judge about a file of answers.
 
-    The script reads that file and the questions line by line, so a file that lacks an answer
-    would be compared with the wrong questions.
+    The script reads that file and the questions side by side, so after a gap it would compare
+    answers with the wrong questions.
     """
 
     name: str = "llava-bench"
 
     def answers_file(self, answers: Mapping[str, str], *, model: str) -> str:
-        """JSON lines as LLaVA's model_vqa.py writes them.
-
-        Raises:
-            BenchmarkError: A question has no answer.
-        """
-        told = {question.id: answer for question, answer in answered(self.questions, answers)}
-        missing = [question.id for question in self.questions if question.id not in told]
-        if missing:
-            raise BenchmarkError(
-                f"LLaVA-Bench: {len(missing)} questions have no answer, the first is "
-                f"{missing[0]!r}; its judge reads questions and answers side by side."
-            )
+        """JSON lines as LLaVA's model_vqa.py writes them, in the order of the questions."""
         lines: list[dict[str, object]] = [
             {
                 "question_id": int(question.id) if question.id.isdecimal() else question.id,
                 "prompt": question.text,
-                "text": told[question.id],
+                "text": answer,
                 "answer_id": question.id,
                 "model_id": model,
                 "metadata": {},
             }
-            for question in self.questions
+            for question, answer in all_answered(self.questions, answers)
         ]
         return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from memvr_integrations.evaluate.benchmark import Question, answered
+from memvr_integrations.evaluate.benchmark import Question, all_answered
 from memvr_integrations.evaluate.judged import Judged
 from memvr_integrations.evaluate.published_files import Folder, as_record, json_object
 
@@ -24,7 +24,7 @@ class MmVet(Judged):
 
     def answers_file(self, answers: Mapping[str, str], *, model: str) -> str:
         """The JSON object of answers by question id, for results/{model}.json."""
-        told = {question.id: answer for question, answer in answered(self.questions, answers)}
+        told = {question.id: answer for question, answer in all_answered(self.questions, answers)}
         return json.dumps(told, indent=2, ensure_ascii=False)
 
 

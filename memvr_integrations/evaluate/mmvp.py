@@ -7,7 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from memvr_integrations.evaluate.benchmark import Question, answered, complete, percentages
+from memvr_integrations.evaluate.benchmark import (
+    Question,
+    all_answered,
+    answered,
+    complete,
+    percentages,
+)
 from memvr_integrations.evaluate.published_files import Folder, Record, table, unique
 
 _ADVICE = (
@@ -77,7 +83,7 @@ class Mmvp:
                 "answer_id": question.id,
                 "model_id": model,
             }
-            for question, answer in answered(self.questions, answers)
+            for question, answer in all_answered(self.questions, answers)
         ]
         return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
 

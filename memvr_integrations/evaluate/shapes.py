@@ -20,6 +20,7 @@ from transformers import (
     Qwen2_5_VLConfig,
 )
 
+from memvr_integrations.backend.catalog import find_port
 from memvr_integrations.backend.loading import LoadedModel
 from memvr_integrations.backend.processors import load_processor
 from memvr_integrations.bundled.model import CHAT_TEMPLATE, IMAGE, open_tokenizer
@@ -140,7 +141,10 @@ def random_model(
     finally:
         torch.set_default_dtype(before)
     return LoadedModel(
-        name=f"random {name}", model=model.to(device).eval(), processor=processor, row=None
+        name=f"random {name}",
+        model=model.to(device).eval(),
+        processor=processor,
+        row=find_port(config.model_type),  # for its preset
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from memvr_integrations.evaluate.benchmark import Question, answered, percentages
+from memvr_integrations.evaluate.benchmark import Question, all_answered, answered, percentages
 from memvr_integrations.evaluate.published_files import Folder, json_list, unique
 from memvr_integrations.evaluate.vqa_text import normalized
 
@@ -64,7 +64,7 @@ class VizWiz:
         """The JSON list of images and answers that the challenge's server on EvalAI takes."""
         told = [
             {"image": question.group, "answer": normalized(answer)}
-            for question, answer in answered(self.questions, answers)
+            for question, answer in all_answered(self.questions, answers)
         ]
         return json.dumps(told, indent=1, ensure_ascii=False)
 

@@ -1,8 +1,8 @@
 """Answers made comparable the way the VQA challenges do it, which several benchmarks share.
 
 The steps and the small lists of number words and articles are those of the VQA evaluation
-(visualqa.org): punctuation, then number words, articles and lost apostrophes. The contractions are
-generated from pronouns and auxiliaries, so that rare ones may be missing here or there.
+(visualqa.org): punctuation, then number words, articles and lost apostrophes. Contractions are put
+together from their halves here, and double ones ("couldntve") are left alone.
 """
 
 import re
@@ -15,18 +15,21 @@ _ARTICLES = {"a", "an", "the"}
 _NUMBERS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
 _DIGITS = {name: str(value) for value, name in enumerate(_NUMBERS)} | {"none": "0"}
 
-_NEGATED = (
-    "ai", "are", "ca", "could", "did", "does", "do", "had", "has", "have", "is", "might", "must",
-    "need", "should", "was", "were", "wo", "would",
-)  # fmt: skip
-_WITH_HAVE = ("could", "might", "must", "should", "would", "i", "they", "we", "you", "who")
-_CONTRACTIONS = {f"{verb}nt": f"{verb}n't" for verb in _NEGATED}
-_CONTRACTIONS |= {f"{word}ve": f"{word}'ve" for word in _WITH_HAVE}
-_CONTRACTIONS |= {f"{word}re": f"{word}'re" for word in ("they", "you")}
-_CONTRACTIONS |= {f"{word}d": f"{word}'d" for word in ("they", "you", "who", "how", "it", "there")}
-_CONTRACTIONS |= {f"{word}ll": f"{word}'ll" for word in ("they", "you", "who", "how", "it")}
-_CONTRACTIONS |= {f"{word}s": f"{word}'s" for word in ("that", "there", "what", "where", "he")}
-_CONTRACTIONS |= {"im": "i'm", "lets": "let's", "yall": "y'all", "oclock": "o'clock"}
+# Which words each lost apostrophe is given back to.
+_LOST = {
+    "n't": "ai are ca could did does do had has have is might must need ought sha should was were "
+    "wo would",
+    "'ve": "could might must should would they we you who what where",
+    "'re": "they you what there why",
+    "'d": "they you who how it there he where",
+    "'ll": "they you who how it what why",
+    "'s": "that there what where when who how why he",
+}
+_CONTRACTIONS = {
+    word + end.replace("'", ""): word + end
+    for end, words in _LOST.items()
+    for word in words.split()
+} | {"yall": "y'all", "oclock": "o'clock", "maam": "ma'am", "twas": "'twas"}
 
 
 def without_punctuation(text: str) -> str:

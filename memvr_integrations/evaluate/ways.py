@@ -1,19 +1,54 @@
-"""Ways of decoding by name, as tables and the command line call them."""
+"""Ways of decoding by name, as tables and the command line call them.
+
+MemVR and its controls, the strategies beside it with their defaults, `-plausibility` behind a
+contrastive one for its control, and two of them joined by "+": `memvr+vcd`.
+"""
 
 from collections.abc import Callable, Sequence
 
 from memvr_integrations.errors import ConfigError, did_you_mean
 from memvr_integrations.evaluate.asking import Strategy
 from memvr_integrations.memvr import MemVRConfig
+from memvr_integrations.strategies import STRATEGIES, ContrastConfig, DecodingConfig, read_decoding
 
 PLAIN = "plain"
-_WAYS: dict[str, Callable[[MemVRConfig], MemVRConfig | None]] = {
-    PLAIN: lambda preset: None,
+_CONTROL = "-plausibility"
+_MEMVR: dict[str, Callable[[MemVRConfig], MemVRConfig]] = {
     "memvr": lambda preset: preset,
     "damping": lambda preset: preset.changed({"control": "damping"}),
+    "shuffled": lambda preset: preset.changed({"control": "shuffled"}),
 }
-NAMES = tuple(_WAYS)
+# A student has to be chosen, so the contrastive one has no default.
+_BESIDE = tuple(name for name in STRATEGIES if name != "contrastive")
+_CONTROLS = tuple(
+    name + _CONTROL for name in _BESIDE if issubclass(STRATEGIES[name], ContrastConfig)
+)
+NAMES = (PLAIN, *_MEMVR, *_BESIDE, *_CONTROLS)
 SEEDS_WHEN_SAMPLING = 3
+
+
+def check(names: Sequence[str]) -> None:
+    """Refuse names that are unknown, or come twice, or can't be joined.
+
+    Raises:
+        ConfigError: One is so.
+    """
+    for name in names:
+        parts = name.split("+")
+        for part in parts:
+            if part not in NAMES:
+                raise ConfigError(
+                    f"There is no strategy {part!r}; there are {', '.join(NAMES)}."
+                    + did_you_mean(part, NAMES)
+                )
+        looking = sum(part in _MEMVR for part in parts)
+        if len(parts) > 2 or (len(parts) == 2 and (looking != 1 or PLAIN in parts)):
+            raise ConfigError(
+                f"{name!r} can't be joined: one of {', '.join(_MEMVR)} goes with one of "
+                f"{', '.join(_BESIDE)}."
+            )
+    if len(set(names)) < len(names):
+        raise ConfigError(f"A strategy comes twice in {', '.join(names)}; name each once.")
 
 
 def strategies(
@@ -24,20 +59,25 @@ def strategies(
     `preset` is what "memvr" means, and what its controls start from.
 
     Raises:
-        ConfigError: A name is unknown or comes twice.
+        ConfigError: As `check` does.
     """
     ordered = [PLAIN, *(name for name in names if name != PLAIN)]
-    for name in ordered:
-        if name not in _WAYS:
-            raise ConfigError(
-                f"There is no strategy {name!r}; there are {', '.join(NAMES)}."
-                + did_you_mean(name, NAMES)
-            )
-    if len(set(ordered)) < len(ordered):
-        raise ConfigError(f"A strategy comes twice in {', '.join(ordered)}; name each once.")
+    check(ordered)
     return [
-        Strategy(name=name, memvr=_WAYS[name](preset), temperature=temperature) for name in ordered
+        Strategy(
+            name=name,
+            memvr=next((_MEMVR[p](preset) for p in name.split("+") if p in _MEMVR), None),
+            decoding=next((_beside(p) for p in name.split("+") if _beside(p)), None),
+            temperature=temperature,
+        )
+        for name in ordered
     ]
+
+
+def _beside(part: str) -> DecodingConfig | None:
+    if part in _CONTROLS:
+        return read_decoding({"name": part.removesuffix(_CONTROL), "control": "plausibility"})
+    return read_decoding(part) if part in _BESIDE else None
 
 
 def seeds_for(seeds: Sequence[int], temperature: float) -> list[int]:

@@ -103,11 +103,10 @@ def count_all_parsers(counts: Counter[str], under: str, answer: str, *, truth: b
 
 
 def figures_of_all_parsers(counts: Mapping[str, int], under: str) -> dict[str, float]:
-    """The figures of each of `PARSERS`, under its name."""
-    return {
-        figure: value
-        for name in PARSERS
-        for figure, value in figures_of(
-            counts, f"{under}/{name}", unsure_is_missed=name != "lmms-eval"
-        ).items()
-    }
+    """The figures of each of `PARSERS`, under its name; no "unsure" where a parser never is."""
+    figures: dict[str, float] = {}
+    for name in PARSERS:
+        figures |= figures_of(counts, f"{under}/{name}", unsure_is_missed=name != "lmms-eval")
+        if name in (OFFICIAL, "vcd"):
+            figures.pop(f"{under}/{name}/unsure", None)
+    return figures

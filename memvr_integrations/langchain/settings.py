@@ -24,6 +24,7 @@ from pydantic import (
 from memvr_integrations import __version__
 from memvr_integrations.backend.catalog import find
 from memvr_integrations.backend.loading import Dtype, LoadConfig, Quantization, context_of
+from memvr_integrations.backend.presets import read_setting
 from memvr_integrations.backend.protocol import Engine
 from memvr_integrations.backend.registry import Leases
 from memvr_integrations.errors import ConfigError, RequestError, check_options
@@ -112,7 +113,7 @@ class ChatSettings(BaseChatModel):
     @field_validator("memvr", mode="before")
     @classmethod
     def _settings_as_config(cls, value: object) -> object:
-        return MemVRConfig.read(value)
+        return read_setting(value)
 
     @field_validator("decoding", mode="before")
     @classmethod
@@ -207,7 +208,7 @@ class ChatSettings(BaseChatModel):
         return Request(
             messages=to_messages(messages),
             sampling=self._sampling(stop or self.stop, options),
-            memvr=MemVRConfig.read(memvr),
+            memvr=read_setting(memvr),
             decoding=self._option(options, "decoding"),
             timeout=self._option(options, "timeout"),
             tools=to_tools(tools),

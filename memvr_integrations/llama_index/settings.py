@@ -25,6 +25,7 @@ from pydantic import (
 
 from memvr_integrations.backend.classes import schema_of_class
 from memvr_integrations.backend.loading import Dtype, LoadConfig, Quantization, context_of
+from memvr_integrations.backend.presets import read_setting
 from memvr_integrations.backend.protocol import Engine
 from memvr_integrations.backend.registry import Leases
 from memvr_integrations.errors import ConfigError, ModelNotFoundError, RequestError, check_options
@@ -114,7 +115,7 @@ class LLMSettings(KnownOptions, FunctionCallingLLM):
     @field_validator("memvr", mode="before")
     @classmethod
     def _settings_as_config(cls, value: object) -> object:
-        return MemVRConfig.read(value)
+        return read_setting(value)
 
     @field_validator("decoding", mode="before")
     @classmethod
@@ -174,7 +175,7 @@ class LLMSettings(KnownOptions, FunctionCallingLLM):
         return Request(
             messages=tuple(messages),
             sampling=SamplingParams(**{name: self._option(options, name) for name in _SAMPLING}),
-            memvr=MemVRConfig.read(self._option(options, "memvr")),
+            memvr=read_setting(self._option(options, "memvr")),
             decoding=self._option(options, "decoding"),
             timeout=self._option(options, "timeout"),
             tools=tuple(_tools(options.get("tools") or ())),

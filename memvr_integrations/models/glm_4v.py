@@ -138,6 +138,7 @@ class Glm4VModel(VisionLanguageModel):
     """GLM-4V without a head."""
 
     config: Glm4VConfig
+    own_positions = True
     _no_split_modules = ["Glm4VBlock", "Glm4VAdapter", "GlmDecoderLayer"]  # noqa: RUF012
 
     def __init__(self, config: Glm4VConfig) -> None:

@@ -10,7 +10,15 @@ from transformers import GenerationConfig
 
 from memvr_integrations.errors import ModelLoadError
 from memvr_integrations.models.glm_4v import Glm4VConfig
-from memvr_integrations.models.keymap import KeyMap, Rule, Settings, both, number
+from memvr_integrations.models.keymap import (
+    KeyMap,
+    Rule,
+    Settings,
+    both,
+    divide,
+    expect,
+    number,
+)
 from memvr_integrations.models.processing import Glm4VProcessor, square_pictures
 from memvr_integrations.models.tiktoken import build_tokenizer
 
@@ -20,6 +28,8 @@ _WORDS = (
 )
 _END = "<|endoftext|>"
 _PICTURE = "<|begin_of_image|>"
+_ROLES = ("<|system|>", "<|user|>", "<|assistant|>", "<|observation|>")
+_NEEDED = {_END, "[gMASK]", "<sop>", _PICTURE, "<|end_of_image|>", *_ROLES}
 
 TEMPLATE = """\
 {%- set shown = namespace(count=0) -%}
@@ -52,8 +62,14 @@ TEMPLATE = """\
 
 
 def _grouped(tensor: Tensor, settings: Settings) -> Sequence[Tensor]:
-    """Fused queries of all heads, then keys and values of the fewer groups."""
+    """Fused queries of all heads, then keys and values of the fewer groups.
+
+    Where there are no groups, the original cuts head by head: each has its query, key and value.
+    """
     head, heads = number(settings, "kv_channels"), number(settings, "num_attention_heads")
+    if not settings.get("multi_query_attention"):
+        by_head = tensor.unflatten(0, (heads, 3, head))
+        return [by_head[:, part].flatten(0, 1) for part in range(3)]
     groups = _groups(settings)
     return tensor.split_with_sizes([heads * head, groups * head, groups * head])
 
@@ -118,9 +134,26 @@ KEYS = KeyMap(
 
 
 def read_config(settings: Settings) -> Glm4VConfig:
-    """Our settings from those of a published config.json."""
+    """Our settings from those of a published config.json.
+
+    Raises:
+        KeyError: Something is missing.
+        TypeError: Something is of the wrong kind.
+        ValueError: Something is not what was ported.
+    """
     size, visual = settings, settings["vision_config"]
-    assert isinstance(visual, dict)
+    if not isinstance(visual, dict):
+        raise TypeError(f"vision_config is {visual!r}, not an object")
+    expect(
+        size,
+        rmsnorm=True,
+        apply_residual_connection_post_layernorm=False,
+        post_layer_norm=True,
+        add_bias_linear=False,
+    )
+    expect(visual, hidden_act="gelu", in_channels=3)
+    divide(visual, "hidden_size", "num_heads")
+    divide(visual, "image_size", "patch_size")
     vision = {
         "image_size": visual["image_size"],
         "patch_size": visual["patch_size"],
@@ -138,12 +171,12 @@ def read_config(settings: Settings) -> Glm4VConfig:
         "hidden_size": size["hidden_size"],
         "intermediate_size": size["ffn_hidden_size"],
         "num_hidden_layers": size["num_layers"],
-        "num_attention_heads": size["num_attention_heads"],
+        "num_attention_heads": number(size, "num_attention_heads"),
         "num_key_value_heads": _groups(size),
         "head_dim": size["kv_channels"],
-        "max_position_embeddings": size["seq_length"],
+        "max_position_embeddings": number(size, "seq_length"),
         "rms_norm_eps": size["layernorm_epsilon"],
-        "attention_bias": bool(size.get("add_bias_linear") or size.get("add_qkv_bias")),
+        "attention_bias": bool(size.get("add_qkv_bias")),
         "pad_token_id": size["pad_token_id"],
         "eos_token_id": size["eos_token_id"],
         "rope_parameters": {
@@ -168,11 +201,18 @@ def read_processor(folder: Path, config: Glm4VConfig) -> Glm4VProcessor:
         known = {
             int(at): str(token["content"]) for at, token in told["added_tokens_decoder"].items()
         }
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelLoadError(
             f"{folder / 'tokenizer_config.json'} does not say the special tokens "
             f"({type(error).__name__}: {error}). Download the checkpoint again, with all files."
         ) from error
+    missing = sorted(_NEEDED - set(known.values()))
+    if missing or known.get(config.image_token_id) != _PICTURE:
+        raise ModelLoadError(
+            f"{folder / 'tokenizer_config.json'} lacks {', '.join(missing) or _PICTURE}, or gives "
+            f"token {config.image_token_id} another name: it is of another checkpoint, or cut off. "
+            "Download all files again."
+        )
     added = [AddedToken(known[at], special=True, normalized=False) for at in sorted(known)]
     tokenizer = build_tokenizer(
         folder / "tokenizer.model", _WORDS, added, end=_END, normalise=False

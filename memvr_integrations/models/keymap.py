@@ -12,16 +12,39 @@ Cut: TypeAlias = Callable[[Tensor, Settings], Sequence[Tensor]]
 
 
 def number(settings: Settings, name: str) -> int:
-    """A whole number of a config.json.
+    """A size in a config.json, a whole number above 0.
 
     Raises:
         KeyError: It is not there.
         TypeError: It is something else.
     """
     value = settings[name]
-    if not isinstance(value, int):
-        raise TypeError(f"{name} is {value!r}, not a whole number")
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < 2**31:
+        raise TypeError(f"{name} is {value!r}, not a whole number above 0")
     return value
+
+
+def expect(settings: Settings, **values: object) -> None:
+    """Refuse settings that are there and say something else: what is ported has these.
+
+    Raises:
+        ValueError: One does.
+    """
+    for name, value in values.items():
+        if settings.get(name, value) != value:
+            raise ValueError(f"{name} is {settings[name]!r}; {value!r} alone is ported")
+
+
+def divide(settings: Settings, whole: str, parts: str) -> None:
+    """Refuse a size that does not come in so many equal parts.
+
+    Raises:
+        ValueError: It does not.
+    """
+    if number(settings, parts) < 1 or number(settings, whole) % number(settings, parts):
+        raise ValueError(
+            f"{whole}={settings[whole]} can't be cut into {parts}={settings[parts]} equal parts"
+        )
 
 
 def whole(tensor: Tensor, settings: Settings) -> Sequence[Tensor]:

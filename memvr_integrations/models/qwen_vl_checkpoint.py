@@ -8,7 +8,17 @@ from torch import Tensor
 from transformers import GenerationConfig
 
 from memvr_integrations.errors import ModelLoadError
-from memvr_integrations.models.keymap import KeyMap, Rule, Settings, both, number, thirds, turned
+from memvr_integrations.models.keymap import (
+    KeyMap,
+    Rule,
+    Settings,
+    both,
+    divide,
+    expect,
+    number,
+    thirds,
+    turned,
+)
 from memvr_integrations.models.processing import QwenVLProcessor, square_pictures
 from memvr_integrations.models.qwen_vl import QwenVLConfig
 from memvr_integrations.models.tiktoken import build_tokenizer
@@ -53,7 +63,7 @@ TEMPLATE = """\
 
 def _by_head(tensor: Tensor, settings: Settings) -> Sequence[Tensor]:
     """The ViT's rows come a head at a time, each with its query, key and value."""
-    heads = _visual(settings)["heads"]
+    heads = number(_visual(settings), "heads")
     split = tensor.unflatten(0, (heads, 3, -1))
     return [split.transpose(0, 1).flatten(0, 2)]
 
@@ -114,17 +124,27 @@ KEYS = KeyMap(
 
 
 def read_config(settings: Settings) -> QwenVLConfig:
-    """Our settings from those of a published config.json."""
+    """Our settings from those of a published config.json.
+
+    Raises:
+        KeyError: Something is missing.
+        TypeError: Something is of the wrong kind.
+        ValueError: Something is not what was ported.
+    """
     visual, size = _visual(settings), settings
-    dim, width = visual["output_dim"], visual["width"]
-    heads = size["num_attention_heads"]
+    dim, width = number(visual, "output_dim"), number(visual, "width")
+    heads, hidden = number(size, "num_attention_heads"), number(size, "hidden_size")
+    divide(size, "hidden_size", "num_attention_heads")
+    expect(size, no_bias=True, kv_channels=hidden // heads, scale_attn_weights=True)
+    divide(visual, "width", "heads")
+    divide(visual, "image_size", "patch_size")
     vision = {
         "image_size": visual["image_size"],
         "patch_size": visual["patch_size"],
         "hidden_size": width,
-        "intermediate_size": int(width * visual["mlp_ratio"]),
-        "num_hidden_layers": visual["layers"],
-        "num_attention_heads": visual["heads"],
+        "intermediate_size": int(width * _ratio(visual)),
+        "num_hidden_layers": number(visual, "layers"),
+        "num_attention_heads": number(visual, "heads"),
         "num_queries": visual.get("n_queries", 256),
         "resampler_heads": max(1, dim // 128),
         "output_dim": dim,
@@ -136,7 +156,9 @@ def read_config(settings: Settings) -> QwenVLConfig:
         "num_hidden_layers": size["num_hidden_layers"],
         "num_attention_heads": heads,
         "num_key_value_heads": heads,
-        "max_position_embeddings": size.get("seq_length", _TRAINED_LENGTH),
+        "max_position_embeddings": (
+            number(size, "seq_length") if "seq_length" in size else _TRAINED_LENGTH
+        ),
         "rms_norm_eps": size["layer_norm_epsilon"],
         "rope_parameters": {
             "rope_type": "default",
@@ -145,7 +167,9 @@ def read_config(settings: Settings) -> QwenVLConfig:
         "tie_word_embeddings": False,
     }
     return QwenVLConfig(
-        vision_config=vision, text_config=text, image_token_id=visual["image_start_id"] + 2
+        vision_config=vision,
+        text_config=text,
+        image_token_id=number(visual, "image_start_id") + 2,
     )
 
 
@@ -184,7 +208,15 @@ def read_generation(processor: QwenVLProcessor) -> GenerationConfig:
     return GenerationConfig(eos_token_id=ends, pad_token_id=ends[0])
 
 
-def _visual(settings: Settings) -> dict[str, int]:
+def _visual(settings: Settings) -> Settings:
     visual = settings["visual"]
-    assert isinstance(visual, dict)
+    if not isinstance(visual, dict):
+        raise TypeError(f"visual is {visual!r}, not an object")
     return visual
+
+
+def _ratio(visual: Settings) -> float:
+    ratio = visual["mlp_ratio"]
+    if not isinstance(ratio, int | float) or not 0 < ratio < 100:
+        raise TypeError(f"mlp_ratio is {ratio!r}, not a number above 0")
+    return ratio

@@ -17,6 +17,8 @@ from memvr_integrations.errors import ModelLoadError
 _BLOCK = 2**22
 # What the files of the hub's cache are called, and what its download records hold: their SHA-256.
 _DIGEST_LENGTH = 64
+# As safetensors and PyTorch call them.
+_TYPES = {"F32", "F16", "BF16", "F64", "FLOAT32", "FLOAT16", "BFLOAT16", "FLOAT64"}
 
 
 @dataclass(frozen=True)
@@ -81,10 +83,12 @@ def _named(folder: Path, name: str) -> list[Path]:
     if not index.exists():
         return [folder / name] if (folder / name).exists() else []
     try:
-        names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
+        names = sorted(
+            {_file_name(one) for one in json.loads(index.read_text())["weight_map"].values()}
+        )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelLoadError(f"{index} is damaged ({error!r}). Download it again.") from error
-    missing = [one for one in names if not (folder / one).exists()]
+    missing = [one for one in names if not (folder / one).is_file()]
     if missing:
         raise ModelLoadError(
             f"{folder} lacks {len(missing)} of {len(names)} files of weights, such as "
@@ -93,9 +97,17 @@ def _named(folder: Path, name: str) -> list[Path]:
     return [folder / one for one in names]
 
 
+def _file_name(value: object) -> str:
+    if not isinstance(value, str) or Path(value).name != value:
+        raise ValueError(f"{value!r} is no name of a file")
+    return value
+
+
 def _sizes(path: Path) -> dict[str, int]:
     if path.suffix != ".safetensors":
-        return {name: tensor.nbytes for name, tensor in _unpickled(path).items()}
+        found = _unpickled(path)
+        _check_types(path, {name: str(value.dtype) for name, value in found.items()})
+        return {name: tensor.nbytes for name, tensor in found.items()}
     try:
         with path.open("rb") as file:
             header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
@@ -103,18 +115,38 @@ def _sizes(path: Path) -> dict[str, int]:
             names = set(whole.keys())
     except (SafetensorError, OSError, ValueError, OverflowError, MemoryError) as error:
         raise _damaged(path, error) from error
+    _check_types(path, {name: str(header[name]["dtype"]) for name in names})
     ends = {name: header[name]["data_offsets"] for name in names}
     return {name: end - start for name, (start, end) in ends.items()}
 
 
+def _check_types(path: Path, types: Mapping[str, str]) -> None:
+    """Quantised weights keep their scales elsewhere, and mean nothing without them."""
+    for name, kind in types.items():
+        if kind.removeprefix("torch.").upper() not in _TYPES:
+            raise ModelLoadError(
+                f"{path} holds {name} as {kind}: it is quantised. Take the checkpoint in bfloat16, "
+                "float16 or float32; quantization='4bit' makes it small when it is loaded."
+            )
+
+
 def _unpickled(path: Path) -> dict[str, Tensor]:
     try:
-        found = _loaded(path, mmap=True)
-    except (RuntimeError, ValueError, EOFError, UnpicklingError) as error:
-        if "mmap" not in str(error):
-            raise _damaged(path, error) from error
-        found = _loaded(path, mmap=False)  # written by a torch before 1.6
-    if not isinstance(found, dict):
+        try:
+            found = _loaded(path, mmap=True)
+        except RuntimeError as error:
+            if "mmap" not in str(error):
+                raise
+            found = _loaded(path, mmap=False)  # written by a torch before 1.6
+    except UnpicklingError as error:
+        raise ModelLoadError(
+            f"{path} holds more than weights, or is no file of weights; code in it is never run. "
+            "Download the checkpoint again, from its makers."
+        ) from error
+    # What damaged bytes make of an unpickler is nearly every type there is.
+    except Exception as error:
+        raise _damaged(path, error) from error
+    if not isinstance(found, dict) or not all(isinstance(name, str) for name in found):
         raise _damaged(path, TypeError(f"it holds a {type(found).__name__}"))
     return {name: value for name, value in found.items() if isinstance(value, Tensor)}
 
@@ -124,6 +156,8 @@ def _loaded(path: Path, *, mmap: bool) -> object:
 
 
 def _damaged(path: Path, error: Exception) -> ModelLoadError:
+    if isinstance(error, PermissionError):
+        return ModelLoadError(f"{path} may not be read by this user; change its permissions.")
     reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     return ModelLoadError(
         f"{path} can't be read as weights ({reason}): it is damaged or incomplete. Download it "

@@ -46,4 +46,7 @@ def build_tokenizer(
     if normalise:
         tokenizer.normalizer = normalizers.NFC()
     tokenizer.add_tokens(list(added))
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=end, pad_token=end)
+    # On the left, where a batch that is generated from needs it.
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, eos_token=end, pad_token=end, padding_side="left"
+    )

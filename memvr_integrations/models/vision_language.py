@@ -42,6 +42,7 @@ class VisionLanguageModel(PreTrainedModel):
     _supports_sdpa = True
     _supports_flash_attn = True
     _skip_keys_device_placement = ["past_key_values"]  # noqa: RUF012  # transformers' own is no ClassVar
+    own_positions = False
 
     def __init__(self, config: VisionLanguageConfig, vision: nn.Module) -> None:
         super().__init__(config)
@@ -86,8 +87,14 @@ class VisionLanguageModel(PreTrainedModel):
                 raise ValueError("Images need input_ids, which hold their places.")
             inputs_embeds = self._placed(input_ids, inputs_embeds, encoded)
         past = past_key_values.get_seq_length() if past_key_values is not None else 0
-        if position_ids is None and input_ids is not None and not past:
+        if position_ids is None and input_ids is not None and self.own_positions:
+            if past:
+                raise ValueError("With a cache this model's position_ids must be given.")
             position_ids = self.positions(input_ids, attention_mask)
+        if attention_mask is None and self.own_positions:
+            # Without a mask, positions that repeat would be taken for several texts in a row.
+            rows, width = inputs_embeds.shape[:2]
+            attention_mask = inputs_embeds.new_ones((rows, past + width), dtype=torch.long)
         return self.language_model(
             attention_mask=attention_mask,
             position_ids=position_ids,

@@ -1,0 +1,122 @@
+"""The commands that measure: `memvr eval` and `memvr calibrate`."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from memvr_integrations.cli_telling import leaving_at_once, told
+
+if TYPE_CHECKING:
+    from memvr_integrations.backend import Backend
+
+_Benchmark = Annotated[
+    str, typer.Argument(help="scenes (always there), pope, chair, mme, amber, mmvp, ...")
+]
+_Folder = Annotated[
+    Path | None, typer.Option(help="Where the benchmark's published files lie; none for scenes.")
+]
+_Model = Annotated[str, typer.Option("--model", "-m", help="Catalog name, directory or hub id.")]
+_Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ... or mps.")]
+_Dtype = Annotated[
+    Literal["auto", "float32", "bfloat16", "float16"], typer.Option(help="Precision.")
+]
+_Batch = Annotated[int, typer.Option(min=1, help="Questions asked together.")]
+
+
+def evaluate(
+    benchmark: _Benchmark,
+    out: Annotated[Path, typer.Option(help="A folder; an evaluation in it goes on.")],
+    folder: _Folder = None,
+    model: _Model = "bundled",
+    strategies: Annotated[
+        str, typer.Option(help="Names, with commas; all are compared with plain decoding.")
+    ] = "memvr,damping,shuffled",
+    temperature: Annotated[float, typer.Option(min=0, help="0 takes the likeliest token.")] = 0.0,
+    seed: Annotated[
+        list[int] | None, typer.Option(help="May come several times; 0, 1 and 2 when sampling.")
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Only the first so many images (groups).")
+    ] = None,
+    batch: _Batch = 8,
+    device: _Device = "auto",
+    dtype: _Dtype = "auto",
+) -> None:
+    """Ask a benchmark in several ways, side by side; what was stopped goes on."""
+    with told():
+        with leaving_at_once():
+            from memvr_integrations.evaluate import evaluation, ways
+            from memvr_integrations.evaluate.catalog import load_benchmark
+
+            asked = load_benchmark(benchmark, folder)
+            seeds = ways.seeds_for(seed or [], temperature)
+            names = [name.strip() for name in strategies.split(",") if name.strip()]
+            ways.check(names)
+            backend = _load(model, device, dtype, batch)
+        with backend:
+            lines = evaluation.evaluate(
+                backend,
+                asked,
+                ways.strategies(names, backend.preset, temperature=temperature),
+                out,
+                seeds=seeds,
+                limit=limit,
+                batch=batch,
+                progress=sys.stderr.isatty(),
+            )
+        typer.echo((out / evaluation.TABLE).read_text(encoding="utf-8"), nl=False)
+        failed = sum(line.failed for line in lines)
+        if failed:
+            typer.echo(f"hint: {failed} questions failed; {out} says why.", err=True)
+        typer.echo(f"{out / evaluation.PAGE} has the same for a browser.", err=True)
+
+
+def calibrate(
+    benchmark: _Benchmark,
+    out: Annotated[Path, typer.Option(help="A folder; a calibration in it goes on.")],
+    folder: _Folder = None,
+    model: _Model = "bundled",
+    limit: Annotated[int, typer.Option(min=2, help="So many images (groups).")] = 100,
+    minutes: Annotated[float, typer.Option(min=0, help="Time for choosing settings.")] = 30.0,
+    batch: _Batch = 8,
+    device: _Device = "auto",
+    dtype: _Dtype = "auto",
+) -> None:
+    """Find MemVR's settings for a model, or that it is better off; writes a preset file."""
+    with told():
+        with leaving_at_once():
+            from memvr_integrations.evaluate.calibration import Calibrating, candidates
+            from memvr_integrations.evaluate.catalog import load_benchmark
+
+            asked = load_benchmark(benchmark, folder)
+            backend = _load(model, device, dtype, batch)
+        with backend:
+            calibrating = Calibrating(
+                backend,
+                asked,
+                list(candidates(backend.layers, backend.preset)),
+                out,
+                limit=limit,
+                minutes=minutes,
+                batch=batch,
+                progress=sys.stderr.isatty(),
+            )
+            found = calibrating.find()
+        found.save(out / "preset.json", model=backend.name, benchmark=benchmark)
+        settings = "off" if found.config is None else found.config
+        typer.echo(f"{settings}: {found.reason}")
+        typer.echo(f"{out / 'preset.json'} is what memvr= takes.", err=True)
+
+
+def _load(model: str, device: str, dtype: _Dtype, batch: int) -> "Backend":
+    from memvr_integrations.backend import Backend, QueueConfig
+
+    return Backend.load(
+        model,
+        device=device,
+        dtype=dtype,
+        queueing=QueueConfig(max_batch=batch),
+        progress=sys.stderr.isatty(),
+    )

@@ -1,0 +1,236 @@
+"""Finding MemVR's settings for a model, or that it is better off.
+
+Half of the groups choose among settings, by halving: all settings on few questions, the better
+third on more, the best on all. The other half, which chose nothing, has to confirm the choice.
+"""
+
+import datetime
+import hashlib
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeAlias
+
+from tqdm import tqdm
+
+from memvr_integrations import __version__
+from memvr_integrations.backend.protocol import Engine
+from memvr_integrations.bundled.intervals import Estimate
+from memvr_integrations.errors import BenchmarkError
+from memvr_integrations.evaluate.asking import Asking, Strategy
+from memvr_integrations.evaluate.benchmark import Benchmark, Question
+from memvr_integrations.evaluate.evaluation import compare, questions_digest
+from memvr_integrations.evaluate.report import Line
+from memvr_integrations.evaluate.runs import Run
+from memvr_integrations.evaluate.ways import PLAIN
+from memvr_integrations.memvr import MemVRConfig
+
+Figures: TypeAlias = Mapping[str, float]
+
+THRESHOLDS = (0.6, 0.75, 0.9)
+RATIOS = (0.06, 0.12, 0.2, 0.3)
+_SHARES = (0.25, 0.5, 1.0)  # of the questions that choose, in each rung
+_KEPT = 3  # one of so many goes on to the next rung
+LEAST_RECALL, LEAST_LENGTH = 0.99, 0.95
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """What was found: settings, or None for "off", and why.
+
+    `held_out` are the chosen settings' changes on the questions that chose nothing, None where no
+    settings got so far.
+    """
+
+    config: MemVRConfig | None
+    reason: str
+    tried: int
+    held_out: Mapping[str, Estimate] | None
+
+    def save(self, path: Path, *, model: str, benchmark: str) -> None:
+        """Write a file that `memvr=` takes."""
+        told = {
+            "memvr": self.config.to_dict() if self.config else None,
+            "model": model,
+            "benchmark": benchmark,
+            "reason": self.reason,
+            "tried": self.tried,
+            "held_out": {name: str(change) for name, change in (self.held_out or {}).items()},
+            "date": str(datetime.date.today()),
+            "version": __version__,
+        }
+        path.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+
+
+def candidates(layers: int, base: MemVRConfig) -> Iterator[MemVRConfig]:
+    """Settings to be tried: the window of `base`, an early and a late one; thresholds; ratios."""
+    width = max(2, layers // 3)
+    windows = {
+        (base.starting_layer, base.ending_layer),
+        (0, width + 1),
+        (max(0, layers - width - 2), layers - 1),
+    }
+    for start, end in sorted(windows):
+        for threshold in THRESHOLDS:
+            for ratio in RATIOS:
+                yield replace(
+                    base,
+                    starting_layer=start,
+                    ending_layer=end,
+                    entropy_threshold=threshold,
+                    retracing_ratio=ratio,
+                )
+
+
+class Calibrating:
+    """One calibration; what was asked is kept in a folder, so that it goes on when stopped."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        benchmark: Benchmark,
+        settings: Sequence[MemVRConfig],
+        folder: Path,
+        *,
+        limit: int | None = 100,
+        minutes: float = 30.0,
+        batch: int = 8,
+        progress: bool = True,
+    ) -> None:
+        """`limit` bounds the groups, `minutes` the time in which settings are chosen."""
+        self._benchmark, self._silent = benchmark, not progress
+        self._ways = [Strategy(name=_named(one), memvr=one) for one in settings]
+        self._choosing, self._confirming = _halves(benchmark.questions, limit)
+        if not self._choosing or not self._confirming:
+            raise BenchmarkError(
+                f"{benchmark.name} has too few groups of questions to choose settings on some and "
+                "confirm them on others; give more images."
+            )
+        questions = [*self._choosing, *self._confirming]
+        self._run = Run(
+            folder,
+            {
+                "calibration of": engine.name,
+                "benchmark": benchmark.name,
+                "digest": questions_digest(questions),
+                "settings": [way.to_dict() for way in self._ways],
+            },
+        )
+        self._asking = Asking(engine, self._run, batch=batch, progress=False)
+        self._end = time.monotonic() + 60 * minutes
+
+    def find(self) -> Calibration:
+        """Choose settings, confirm them, or say "off"."""
+        left = list(self._ways)
+        for share in _SHARES:
+            ranked = self._ranked(left, share)
+            left = ranked[: max(1, len(ranked) // _KEPT)] if share < 1 else ranked[:1]
+            if not left:
+                return Calibration(
+                    config=None,
+                    reason="no settings kept recall, length and accuracy",
+                    tried=len(self._ways),
+                    held_out=None,
+                )
+            if time.monotonic() > self._end:
+                break
+        return self._confirmed(left[0])
+
+    def _ranked(self, ways: Sequence[Strategy], share: float) -> list[Strategy]:
+        """Those that broke no constraint on a share of the questions, the best first."""
+        questions = _first(self._choosing, share)
+        found: list[tuple[float, Strategy]] = []
+        for way in tqdm(ways, desc=f"Choosing on {len(questions)}", disable=self._silent):
+            if found and time.monotonic() > self._end:
+                break
+            plain, other = self._compared(way, questions)
+            if broken(plain.figures, other.figures) is None:
+                found.append((gain(plain.figures, other.figures), way))
+        return [way for worth, way in sorted(found, key=lambda pair: -pair[0]) if worth > 0]
+
+    def _confirmed(self, way: Strategy) -> Calibration:
+        plain, other = self._compared(way, self._confirming)
+        failed = broken(plain.figures, other.figures)
+        name, sign = goal(plain.figures)
+        change = other.changes[name]
+        sure = change.low > 0 if sign > 0 else change.high < 0
+        if failed is None and sure:
+            config, reason = way.memvr, f"{name} {change.signed()} on questions that chose nothing"
+        else:
+            config = None
+            reason = failed or (
+                f"{name} {change.signed()} on questions that chose nothing: it may be chance"
+            )
+        return Calibration(
+            config=config, reason=reason, tried=len(self._ways), held_out=other.changes
+        )
+
+    def _compared(self, way: Strategy, questions: Sequence[Question]) -> tuple[Line, Line]:
+        plain = Strategy(name=PLAIN)
+        self._asking.ask(questions, [plain, way], [0])
+        kept = {question.id for question in questions}
+        first, second = compare(self._benchmark, self._run, [plain.name, way.name], [0], only=kept)
+        return first, second
+
+
+def goal(figures: Mapping[str, Estimate]) -> tuple[str, int]:
+    """The figure that is to get better, and whether up (1) or down (-1).
+
+    Raises:
+        BenchmarkError: The benchmark has none that tells better from worse.
+    """
+    for ending, sign in (("CHAIR_I", -1), ("official/accuracy", 1), ("accuracy", 1)):
+        for name in figures:
+            if name == ending or name.endswith(f"/{ending}"):
+                return name, sign
+    raise BenchmarkError(
+        f"No figure of this benchmark tells better from worse ({', '.join(figures)}); calibrate "
+        "on one with CHAIR or accuracy."
+    )
+
+
+def gain(plain: Mapping[str, Estimate], other: Mapping[str, Estimate]) -> float:
+    """By how much the goal got better."""
+    name, sign = goal(plain)
+    return sign * (other[name].value - plain[name].value)
+
+
+def broken(plain: Mapping[str, Estimate], other: Mapping[str, Estimate]) -> str | None:
+    """Which constraint does not hold, in words; None where all do."""
+    for name, before in plain.items():
+        after, end = other[name].value, name.rsplit("/", 1)[-1]
+        least = {"recall": LEAST_RECALL, "length, words": LEAST_LENGTH}.get(end)
+        # A yes/no recall is no constraint: saying yes to all would hold it.
+        if end == "recall" and name.count("/") > 1:
+            least = None
+        if least is not None and after < least * before.value:
+            return f"{name} fell from {before.value:.1f} to {after:.1f}, below {least:.0%} of it"
+        if name.endswith("official/accuracy") and after < before.value:
+            return f"{name} fell from {before.value:.1f} to {after:.1f}"
+    return None
+
+
+def _named(config: MemVRConfig) -> str:
+    return (
+        f"layers {config.starting_layer + 1}-{config.ending_layer - 1}, above "
+        f"{config.entropy_threshold:g}, ratio {config.retracing_ratio:g}"
+    )
+
+
+def _halves(
+    questions: Sequence[Question], limit: int | None
+) -> tuple[list[Question], list[Question]]:
+    """Groups by turns, in an order that no file decides."""
+    groups = list(dict.fromkeys(question.group for question in questions))[:limit]
+    groups.sort(key=lambda group: hashlib.sha256(group.encode()).digest())
+    half = set(groups[::2])
+    kept = [question for question in questions if question.group in set(groups)]
+    return [q for q in kept if q.group in half], [q for q in kept if q.group not in half]
+
+
+def _first(questions: Sequence[Question], share: float) -> list[Question]:
+    groups = list(dict.fromkeys(question.group for question in questions))
+    kept = set(groups[: max(1, round(share * len(groups)))])
+    return [question for question in questions if question.group in kept]

@@ -1,0 +1,53 @@
+"""The commands that measure."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from memvr_integrations.cli import app
+from memvr_integrations.evaluate.runs import ANSWERS
+
+
+def run(*words):
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+def test_eval_prints_a_table_and_goes_on(tmp_path):
+    words = ["eval", "scenes", "--out", tmp_path / "run", "--limit", 2, "--device", "cpu"]
+    done = run(*words, "--strategies", "memvr,shuffled")
+    assert done.exit_code == 0, done.output
+    assert "random/official/accuracy" in done.output
+    assert "shuffled - plain" in done.output
+    answers = (tmp_path / "run" / ANSWERS).read_text()
+    again = run(*words, "--strategies", "memvr,shuffled")
+    assert again.exit_code == 0
+    assert (tmp_path / "run" / ANSWERS).read_text() == answers
+    other = run(*words, "--strategies", "memvr")
+    assert other.exit_code == 1
+    assert "holds another evaluation" in other.output
+
+
+def test_calibrate_writes_a_preset(tmp_path):
+    words = ["--limit", 4, "--minutes", 0, "--device", "cpu"]
+    done = run("calibrate", "scenes", "--out", tmp_path / "run", *words)
+    assert done.exit_code == 0, done.output
+    told = json.loads((tmp_path / "run" / "preset.json").read_text())
+    assert told["model"] == "bundled"
+    assert told["tried"] == 36
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["eval", "popes"], "Did you mean 'pope'"),
+        (["eval", "pope", "--folder", "nowhere"], "nowhere"),
+        (["eval", "scenes", "--strategies", "memvvr"], "Did you mean 'memvr'"),
+        (["eval", "scenes", "--temperature", "1", "--seed", "1"], "at least 3"),
+        (["calibrate", "scenes", "--folder", "here"], "leave the folder out"),
+    ],
+)
+def test_wrong_words_are_told_before_a_model_is_loaded(words, text, tmp_path):
+    done = run(*words, "--out", tmp_path, "--model", "nothing-like-it")
+    assert done.exit_code == 1
+    assert text in " ".join(done.output.split())

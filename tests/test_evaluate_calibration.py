@@ -1,0 +1,142 @@
+"""Finding settings: where they help, where they hurt, where it may be chance."""
+
+import json
+import random
+from collections import Counter
+
+import pytest
+from PIL import Image as Pillow
+from scripted_engine import ScriptedEngine, text_of
+
+from memvr_integrations.backend.presets import read_preset
+from memvr_integrations.bundled.intervals import Estimate
+from memvr_integrations.errors import BenchmarkError
+from memvr_integrations.evaluate.benchmark import Question
+from memvr_integrations.evaluate.calibration import Calibrating, broken, candidates, goal
+from memvr_integrations.memvr import MemVRConfig
+
+PICTURE = Pillow.new("RGB", (8, 8))
+SETTINGS = list(candidates(12, MemVRConfig(starting_layer=1, ending_layer=6)))
+BEST = MemVRConfig(starting_layer=1, ending_layer=6, entropy_threshold=0.75, retracing_ratio=0.2)
+
+
+class Numbers:
+    """Is it even? Sixty questions, each a group."""
+
+    name = "numbers"
+    questions = tuple(
+        Question(id=str(n), text=f"Is {n} even?", images=(PICTURE,), group=str(n))
+        for n in range(60)
+    )
+
+    def marks(self, answers):
+        right = self.right(answers)
+        return {one: Counter({"asked": 1, "right": right[one]}) for one in answers}
+
+    def figures(self, counts):
+        return {"official/accuracy": 100 * counts["right"] / counts["asked"]} if counts else {}
+
+    def right(self, answers):
+        return {one: (text == "yes") == (int(one) % 2 == 0) for one, text in answers.items()}
+
+
+def model(errors):
+    """A model that is wrong with the chance that `errors` gives for a request's settings."""
+
+    def speak(request):
+        number = int(text_of(request.messages[0]).split()[1])
+        chance = random.Random(f"{number} {request.memvr is None or request.memvr == BEST}")
+        right = "yes" if number % 2 == 0 else "no"
+        wrong = "no" if right == "yes" else "yes"
+        return wrong if chance.random() < errors(request.memvr) else right
+
+    return ScriptedEngine(speak)
+
+
+def calibrated(engine, folder, **options):
+    options = {"limit": None, "progress": False} | options
+    return Calibrating(engine, Numbers(), SETTINGS, folder, **options).find()
+
+
+def test_settings_cover_windows_thresholds_and_ratios():
+    assert BEST in SETTINGS
+    assert len(SETTINGS) == len(set(SETTINGS)) == 36
+    for layers in (4, 12, 32, 40):
+        for one in candidates(layers, MemVRConfig.preset("llava").for_depth(layers)):
+            assert one.ending_layer <= layers
+
+
+def test_what_helps_is_found_and_confirmed(tmp_path):
+    engine = model(lambda memvr: 0.0 if memvr == BEST else 0.4)
+    found = calibrated(engine, tmp_path / "run")
+    assert found.config == BEST
+    assert found.held_out["official/accuracy"].low > 0
+    found.save(tmp_path / "preset.json", model="scripted", benchmark="numbers")
+    assert read_preset(tmp_path / "preset.json") == BEST
+    asked = len(engine.requests)
+    assert calibrated(engine, tmp_path / "run").config == BEST
+    assert len(engine.requests) == asked  # all of it was kept
+
+
+def test_where_it_hurts_off_is_chosen(tmp_path):
+    found = calibrated(model(lambda memvr: 0.1 if memvr is None else 0.5), tmp_path / "run")
+    assert found.config is None
+    assert found.reason == "no settings kept recall, length and accuracy"
+    found.save(tmp_path / "preset.json", model="scripted", benchmark="numbers")
+    assert json.loads((tmp_path / "preset.json").read_text())["memvr"] is None
+    assert read_preset(tmp_path / "preset.json") is None
+
+
+def test_where_it_changes_nothing_off_is_chosen(tmp_path):
+    def same(request):
+        return "yes" if int(text_of(request.messages[0]).split()[1]) % 3 else "no"
+
+    assert calibrated(ScriptedEngine(same), tmp_path).config is None
+
+
+def test_a_gain_by_chance_is_not_confirmed(tmp_path):
+    """Settings that are as often wrong, on other questions, win among many and lose alone."""
+
+    def speak(request):
+        number = int(text_of(request.messages[0]).split()[1])
+        right = random.Random(f"{number} {request.memvr}").random() < 0.6
+        return "yes" if (number % 2 == 0) == right else "no"
+
+    found = calibrated(ScriptedEngine(speak), tmp_path)
+    assert found.config is None
+    assert found.held_out is None or "chance" in found.reason or "fell" in found.reason
+
+
+def test_time_is_bounded(tmp_path):
+    engine = model(lambda memvr: 0.0 if memvr == SETTINGS[0] else 0.4)
+    calibrated(engine, tmp_path, minutes=0.0)
+    tried = {request.memvr for request in engine.requests}
+    assert len(tried) < len(SETTINGS) / 2
+
+
+def test_too_few_groups_are_told(tmp_path):
+    with pytest.raises(BenchmarkError, match="too few groups"):
+        Calibrating(ScriptedEngine(), Numbers(), SETTINGS, tmp_path, limit=1)
+
+
+def estimates(**values):
+    return {
+        name.replace("__", "/"): Estimate(value, value, value) for name, value in values.items()
+    }
+
+
+def test_constraints():
+    plain = estimates(captions__recall=80.0, captions__CHAIR_I=10.0, random__official__recall=90.0)
+    plain["captions/length, words"] = Estimate(20.0, 20.0, 20.0)
+    assert goal(plain) == ("captions/CHAIR_I", -1)
+    assert broken(plain, plain) is None
+    low = plain | estimates(captions__recall=79.0)
+    assert "captions/recall fell from 80.0 to 79.0" in broken(plain, low)
+    short = plain | {"captions/length, words": Estimate(18.0, 18.0, 18.0)}
+    assert "below 95%" in broken(plain, short)
+    # Of yes/no questions the accuracy counts, not how often yes is said.
+    assert broken(plain, plain | estimates(random__official__recall=10.0)) is None
+    worse = estimates(random__official__accuracy=90.0), estimates(random__official__accuracy=89.0)
+    assert "random/official/accuracy fell" in broken(*worse)
+    with pytest.raises(BenchmarkError, match="better from worse"):
+        goal(estimates(words=3.0))
