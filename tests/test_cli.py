@@ -276,8 +276,8 @@ def test_ctrl_c_while_something_swallows_it():
     """As transformers does while it is imported."""
     code = (
         "import time\n"
-        "from memvr_integrations.cli import _leaving_at_once\n"
-        "with _leaving_at_once():\n"
+        "from memvr_integrations.cli_telling import leaving_at_once\n"
+        "with leaving_at_once():\n"
         "    print('in', flush=True)\n"
         "    try:\n"
         "        time.sleep(60)\n"
@@ -292,10 +292,10 @@ def test_ctrl_c_while_something_swallows_it():
 
 
 def test_the_handler_is_put_back():
-    from memvr_integrations.cli import _leaving_at_once
+    from memvr_integrations.cli_telling import leaving_at_once
 
     before = signal.getsignal(signal.SIGINT)
-    with _leaving_at_once():
+    with leaving_at_once():
         assert signal.getsignal(signal.SIGINT) is not before
     assert signal.getsignal(signal.SIGINT) is before
 
