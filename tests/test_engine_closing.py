@@ -48,17 +48,17 @@ def test_closing_while_running_tells_those_who_wait(make_backend, ask, endless):
 
 
 async def test_closing_while_pictures_are_decoded(make_backend, ask, monkeypatch):
-    from memvr_integrations.backend import engine
+    from memvr_integrations.backend import intake
 
     backend, begun, go_on = make_backend(), threading.Event(), threading.Event()
-    load = engine.load_image
+    load = intake.load_image
 
     def waiting(*args):
         begun.set()
         assert go_on.wait(10)
         return load(*args)
 
-    monkeypatch.setattr(engine, "load_image", waiting)
+    monkeypatch.setattr(intake, "load_image", waiting)
     tasks = [asyncio.create_task(backend.agenerate([ask("What?", 0)])) for _ in range(5)]
     await asyncio.to_thread(begun.wait, 10)
     closing = asyncio.create_task(asyncio.to_thread(backend.close))

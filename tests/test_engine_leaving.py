@@ -94,17 +94,17 @@ def test_a_loop_that_is_gone_harms_nobody(make_backend, ask, endless):
 
 
 async def test_an_abandoned_picture_is_never_queued(make_backend, ask, monkeypatch):
-    from memvr_integrations.backend import engine
+    from memvr_integrations.backend import intake
 
     backend, begun, go_on = make_backend(), threading.Event(), threading.Event()
-    load = engine.load_image
+    load = intake.load_image
 
     def waiting(*args):
         begun.set()
         assert go_on.wait(10)
         return load(*args)
 
-    monkeypatch.setattr(engine, "load_image", waiting)
+    monkeypatch.setattr(intake, "load_image", waiting)
     task = asyncio.create_task(backend.agenerate([ask("What?", 0)]))
     await asyncio.to_thread(begun.wait, 10)
     task.cancel()
@@ -120,7 +120,7 @@ async def test_an_abandoned_picture_is_never_queued(make_backend, ask, monkeypat
 
 
 async def test_the_time_out_counts_the_decoding_of_pictures(make_backend, ask, monkeypatch):
-    from memvr_integrations.backend import engine
+    from memvr_integrations.backend import intake
 
     go_on, done = threading.Event(), threading.Event()
 
@@ -129,7 +129,7 @@ async def test_the_time_out_counts_the_decoding_of_pictures(make_backend, ask, m
         done.set()
         raise ImageError("too late")
 
-    monkeypatch.setattr(engine, "load_image", load)
+    monkeypatch.setattr(intake, "load_image", load)
     with pytest.raises(RequestTimeoutError):
         await make_backend().agenerate([ask("What?", 0, timeout=0.05)])
     assert not done.is_set()

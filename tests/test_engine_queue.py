@@ -7,7 +7,7 @@ import threading
 import pytest
 from waiting import eventually, idle, slow
 
-from memvr_integrations.backend import QueueConfig, engine
+from memvr_integrations.backend import QueueConfig, intake
 from memvr_integrations.errors import QueueFullError, RequestTimeoutError
 
 
@@ -97,13 +97,13 @@ def _threads(name):
 async def test_text_does_not_wait_for_pictures_of_others(backend, ask, scenes, monkeypatch):
     """Not even when many pictures take their time."""
     release = threading.Event()
-    load = engine.load_image
+    load = intake.load_image
 
     def slow_load(source, policy):
         release.wait(10)
         return load(source, policy)
 
-    monkeypatch.setattr(engine, "load_image", slow_load)
+    monkeypatch.setattr(intake, "load_image", slow_load)
     waiting = [
         asyncio.ensure_future(backend.agenerate(ask("Who?", 0, max_tokens=1))) for _ in range(20)
     ]

@@ -9,7 +9,6 @@ from PIL import Image as Pillow
 from scripted_engine import ScriptedEngine, text_of
 
 from memvr_integrations.backend.presets import read_preset
-from memvr_integrations.bundled.intervals import Estimate
 from memvr_integrations.errors import BenchmarkError
 from memvr_integrations.evaluate.benchmark import Question
 from memvr_integrations.evaluate.calibration import Calibrating, broken, candidates, goal
@@ -119,24 +118,22 @@ def test_too_few_groups_are_told(tmp_path):
         Calibrating(ScriptedEngine(), Numbers(), SETTINGS, tmp_path, limit=1)
 
 
-def estimates(**values):
-    return {
-        name.replace("__", "/"): Estimate(value, value, value) for name, value in values.items()
-    }
+def figures(**values):
+    return {name.replace("__", "/"): value for name, value in values.items()}
 
 
 def test_constraints():
-    plain = estimates(captions__recall=80.0, captions__CHAIR_I=10.0, random__official__recall=90.0)
-    plain["captions/length, words"] = Estimate(20.0, 20.0, 20.0)
+    plain = figures(captions__recall=80.0, captions__CHAIR_I=10.0, random__official__recall=90.0)
+    plain["captions/length, words"] = 20.0
     assert goal(plain) == ("captions/CHAIR_I", -1)
     assert broken(plain, plain) is None
-    low = plain | estimates(captions__recall=79.0)
+    low = plain | figures(captions__recall=79.0)
     assert "captions/recall fell from 80.0 to 79.0" in broken(plain, low)
-    short = plain | {"captions/length, words": Estimate(18.0, 18.0, 18.0)}
+    short = plain | {"captions/length, words": 18.0}
     assert "below 95%" in broken(plain, short)
     # Of yes/no questions the accuracy counts, not how often yes is said.
-    assert broken(plain, plain | estimates(random__official__recall=10.0)) is None
-    worse = estimates(random__official__accuracy=90.0), estimates(random__official__accuracy=89.0)
+    assert broken(plain, plain | figures(random__official__recall=10.0)) is None
+    worse = figures(random__official__accuracy=90.0), figures(random__official__accuracy=89.0)
     assert "random/official/accuracy fell" in broken(*worse)
     with pytest.raises(BenchmarkError, match="better from worse"):
-        goal(estimates(words=3.0))
+        goal(figures(words=3.0))

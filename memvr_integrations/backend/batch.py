@@ -97,17 +97,20 @@ class _Run:
                 continue
             allowed = row.constraint.allowed() if row.constraint else None
             if allowed is not None or not row.sampler.plain:
+                ruled_out = self._rule is not None and _nothing_left(scores[index], allowed)
                 chosen[index] = row.sampler.choose(
                     ids[index, self._padding[index] :],
-                    _open(scores[index], own[index], allowed),
+                    (own if ruled_out else scores)[index],
                     allowed,
                 )
             if (again := row.replay()) is not None:
                 chosen[index] = again
             if row.constraint:
                 chosen[index] = row.constraint.take(int(chosen[index]), replayed=again is not None)
-        told = _logprobs(scores, chosen)
-        self._logprobs = torch.where(told.isneginf(), _logprobs(own, chosen), told)
+        self._logprobs = _logprobs(scores, chosen)
+        if self._rule is not None:
+            cut = self._logprobs.isneginf()
+            self._logprobs = torch.where(cut, _logprobs(own, chosen), self._logprobs)
         self._entropies = layer_entropy(own)
         return torch.full_like(scores, -torch.inf).scatter_(1, chosen[:, None], 0.0)
 
@@ -146,10 +149,11 @@ class _Run:
         return torch.tensor([row.done for row in self._rows], device=ids.device)
 
 
-def _open(scores: Tensor, own: Tensor, allowed: Tensor | None) -> Tensor:
-    if allowed is None or bool((allowed.to(scores.device) & ~scores.isneginf()).any()):
-        return scores
-    return own
+def _nothing_left(scores: Tensor, allowed: Tensor | None) -> bool:
+    """Whether a strategy ruled out every token that a grammar allows."""
+    if allowed is None:
+        return False
+    return not bool((allowed.to(scores.device) & ~scores.isneginf()).any())
 
 
 def _logprobs(scores: Tensor, chosen: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import weakref
-from collections.abc import AsyncGenerator, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import replace
@@ -13,13 +13,10 @@ from typing import Self
 
 import torch
 
-from memvr_integrations.backend.compiling import Left
-from memvr_integrations.backend.decoding import at_work
-from memvr_integrations.backend.grammar import grammar_of
 from memvr_integrations.backend.host import Host
-from memvr_integrations.backend.images import load_image, pixel_hash
 from memvr_integrations.backend.inbox import AsyncInbox, BlockingInbox, Inbox
-from memvr_integrations.backend.jobs import Job, Picture, gather, timed_out
+from memvr_integrations.backend.intake import Intake
+from memvr_integrations.backend.jobs import gather, timed_out
 from memvr_integrations.backend.loading import (
     Device,
     Dtype,
@@ -32,9 +29,8 @@ from memvr_integrations.backend.vision import DEFAULT_CACHE_BYTES, FeatureCache
 from memvr_integrations.backend.worker import QueueConfig, Worker
 from memvr_integrations.errors import BackendClosedError, RequestError
 from memvr_integrations.memvr import MemVRConfig
-from memvr_integrations.memvr.plan import window
 from memvr_integrations.policy import ImagePolicy
-from memvr_integrations.types import Chunk, Completion, Image, Request, SamplingParams, Usage
+from memvr_integrations.types import Chunk, Completion, Request, SamplingParams, Usage
 
 
 class Backend:
@@ -54,11 +50,11 @@ class Backend:
     ) -> None:
         """Serve a loaded model; `Backend.load` is the usual way in."""
         self._host = Host(loaded, FeatureCache(cache_bytes))
-        self._images = images or ImagePolicy()
+        self._intake = Intake(self._host, images or ImagePolicy())
         self._worker = Worker(self._host, queueing or QueueConfig())
         # Wide, because a slow download must not keep others waiting.
-        self._intake = ThreadPoolExecutor(16, thread_name_prefix="memvr-intake")
-        self._finalizer = weakref.finalize(self, _shut, self._worker, self._intake)
+        self._pool = ThreadPoolExecutor(16, thread_name_prefix="memvr-intake")
+        self._finalizer = weakref.finalize(self, _shut, self._worker, self._pool)
         self._process = os.getpid()
 
     @classmethod
@@ -129,7 +125,7 @@ class Backend:
     @property
     def image_policy(self) -> ImagePolicy:
         """Which pictures may come in, where a request doesn't say."""
-        return self._images
+        return self._intake.images
 
     @property
     def closed(self) -> bool:
@@ -230,7 +226,8 @@ class Backend:
             RequestError: The prompt can't be written.
             ImageError: An image can't be used.
         """
-        prompt = self._host.write(self._job(BlockingInbox(request)))
+        self._check_open()
+        prompt = self._host.write(self._intake.job(BlockingInbox(request)))
         return Usage(
             prompt_tokens=prompt.length, image_tokens=prompt.image_tokens, completion_tokens=0
         )
@@ -263,7 +260,7 @@ class Backend:
         try:
             self._check_open()
             self._worker.check_room(len(inboxes))
-            self._worker.submit(*(self._job(inbox) for inbox in inboxes))
+            self._worker.submit(*(self._intake.job(inbox) for inbox in inboxes))
             return [gather(dict(_completions(inbox.chunks()))) for inbox in inboxes]
         finally:
             for inbox in inboxes:
@@ -324,7 +321,7 @@ class Backend:
             return
         self._check_open()
         try:
-            submitting = self._intake.submit(self._submit, inbox)
+            submitting = self._pool.submit(self._submit, inbox)
         except RuntimeError:  # closed by another thread in this very moment
             raise BackendClosedError("The backend was closed before the answer.") from None
         try:
@@ -343,56 +340,9 @@ class Backend:
         """Make a job and queue it, unless its caller has left meanwhile."""
         self._check_open()
         self._worker.check_room(1)
-        job = self._job(inbox)
+        job = self._intake.job(inbox)
         if not inbox.left.is_set():
             self._worker.submit(job)
-
-    def _config(self, request: Request) -> MemVRConfig | None:
-        asked = request.memvr
-        if self._host.unsupported is not None and asked is not None and asked is not False:
-            raise self._host.unsupported
-        if isinstance(asked, MemVRConfig):
-            return asked
-        if isinstance(asked, Mapping):
-            return self.preset.changed(asked)
-        return self.preset if asked else None
-
-    def _job(self, inbox: Inbox) -> Job:
-        """Decode the pictures, in the calling thread."""
-        self._check_open()
-        request = inbox.request
-        pictures = self._pictures(request, request.images)
-        config = self._config(request)
-        # Refused here, they spoil nobody's batch.
-        if config is not None:
-            window(config, self._host.layers)
-        decoding = at_work(self._host, request, scored=bool(inbox.dictated))
-        grammar = grammar_of(request)
-        if grammar is not None:
-            try:
-                self._host.grammars.check(grammar, inbox.wanted)
-            except Left:
-                raise timed_out(request) from None
-        return Job(
-            request=request,
-            pictures=pictures,
-            config=config,
-            sink=inbox.put,
-            deadline=inbox.deadline,
-            left=inbox.left,
-            grammar=grammar,
-            dictated=inbox.dictated,
-            decoding=decoding,
-            evidence=self._pictures(request, request.evidence),
-        )
-
-    def _pictures(self, request: Request, images: Sequence[Image]) -> list[Picture]:
-        pictures = []
-        for part in images:
-            image = load_image(part.source, request.image_policy or self._images)
-            self._host.check_kind(image)
-            pictures.append(Picture(image=image, hash=pixel_hash(image)))
-        return pictures
 
 
 def _check_streams(request: Request) -> None:

@@ -303,11 +303,11 @@ class Host:
         return int(pad) if pad is not None else min(self.end_tokens, default=0)
 
 
-def _unsupported(model: "PreTrainedModel") -> UnsupportedModelError | None:
+def _unsupported(model: "PreTrainedModel") -> str | None:
     try:
         find_anatomy(model)
     except UnsupportedModelError as error:
-        return error
+        return str(error)
     return None
 
 

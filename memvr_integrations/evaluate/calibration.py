@@ -21,9 +21,14 @@ from memvr_integrations.bundled.intervals import Estimate
 from memvr_integrations.errors import BenchmarkError
 from memvr_integrations.evaluate.asking import Asking, Strategy
 from memvr_integrations.evaluate.benchmark import Benchmark, Question
-from memvr_integrations.evaluate.evaluation import compare, questions_digest
-from memvr_integrations.evaluate.report import Line
+from memvr_integrations.evaluate.evaluation import (
+    answered_by_all,
+    compare,
+    marks_of,
+    questions_digest,
+)
 from memvr_integrations.evaluate.runs import Run
+from memvr_integrations.evaluate.statistics import total
 from memvr_integrations.evaluate.ways import PLAIN
 from memvr_integrations.memvr import MemVRConfig
 
@@ -145,16 +150,18 @@ class Calibrating:
         for way in tqdm(ways, desc=f"Choosing on {len(questions)}", disable=self._silent):
             if found and time.monotonic() > self._end:
                 break
-            plain, other = self._compared(way, questions)
-            if broken(plain.figures, other.figures) is None:
-                found.append((gain(plain.figures, other.figures), way))
+            before, after = self._figures(way, questions)
+            if broken(before, after) is None:
+                found.append((gain(before, after), way))
         return [way for worth, way in sorted(found, key=lambda pair: -pair[0]) if worth > 0]
 
     def _confirmed(self, way: Strategy) -> Calibration:
-        plain, other = self._compared(way, self._confirming)
-        failed = broken(plain.figures, other.figures)
-        name, sign = goal(plain.figures)
-        change = other.changes[name]
+        before, after = self._figures(way, self._confirming)
+        kept = {question.id for question in self._confirming}
+        _, line = compare(self._benchmark, self._run, [PLAIN, way.name], [0], only=kept)
+        failed = broken(before, after)
+        name, sign = goal(before)
+        change = line.changes[name]
         sure = change.low > 0 if sign > 0 else change.high < 0
         if failed is None and sure:
             config, reason = way.memvr, f"{name} {change.signed()} on questions that chose nothing"
@@ -164,18 +171,22 @@ class Calibrating:
                 f"{name} {change.signed()} on questions that chose nothing: it may be chance"
             )
         return Calibration(
-            config=config, reason=reason, tried=len(self._ways), held_out=other.changes
+            config=config, reason=reason, tried=len(self._ways), held_out=line.changes
         )
 
-    def _compared(self, way: Strategy, questions: Sequence[Question]) -> tuple[Line, Line]:
-        plain = Strategy(name=PLAIN)
-        self._asking.ask(questions, [plain, way], [0])
+    def _figures(self, way: Strategy, questions: Sequence[Question]) -> tuple[Figures, Figures]:
+        """Plain decoding's figures, and some settings'; asks what was not asked yet."""
+        self._asking.ask(questions, [Strategy(name=PLAIN), way], [0])
         kept = {question.id for question in questions}
-        first, second = compare(self._benchmark, self._run, [plain.name, way.name], [0], only=kept)
-        return first, second
+        common = answered_by_all(self._run, [PLAIN, way.name], [0], kept)
+        before, after = (
+            self._benchmark.figures(total(marks_of(self._benchmark, self._run, name, common)))
+            for name in (PLAIN, way.name)
+        )
+        return before, after
 
 
-def goal(figures: Mapping[str, Estimate]) -> tuple[str, int]:
+def goal(figures: Figures) -> tuple[str, int]:
     """The figure that is to get better, and whether up (1) or down (-1).
 
     Raises:
@@ -191,24 +202,24 @@ def goal(figures: Mapping[str, Estimate]) -> tuple[str, int]:
     )
 
 
-def gain(plain: Mapping[str, Estimate], other: Mapping[str, Estimate]) -> float:
+def gain(plain: Figures, other: Figures) -> float:
     """By how much the goal got better."""
     name, sign = goal(plain)
-    return sign * (other[name].value - plain[name].value)
+    return sign * (other[name] - plain[name])
 
 
-def broken(plain: Mapping[str, Estimate], other: Mapping[str, Estimate]) -> str | None:
+def broken(plain: Figures, other: Figures) -> str | None:
     """Which constraint does not hold, in words; None where all do."""
     for name, before in plain.items():
-        after, end = other[name].value, name.rsplit("/", 1)[-1]
+        after, end = other[name], name.rsplit("/", 1)[-1]
         least = {"recall": LEAST_RECALL, "length, words": LEAST_LENGTH}.get(end)
         # A yes/no recall is no constraint: saying yes to all would hold it.
         if end == "recall" and name.count("/") > 1:
             least = None
-        if least is not None and after < least * before.value:
-            return f"{name} fell from {before.value:.1f} to {after:.1f}, below {least:.0%} of it"
-        if name.endswith("official/accuracy") and after < before.value:
-            return f"{name} fell from {before.value:.1f} to {after:.1f}"
+        if least is not None and after < least * before:
+            return f"{name} fell from {before:.1f} to {after:.1f}, below {least:.0%} of it"
+        if name.endswith("official/accuracy") and after < before:
+            return f"{name} fell from {before:.1f} to {after:.1f}"
     return None
 
 

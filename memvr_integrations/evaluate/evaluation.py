@@ -78,12 +78,8 @@ def compare(
     A question that one strategy has no answer to counts for none. `only` says which questions
     count, None that all do.
     """
-    common = {
-        seed: set.intersection(*(set(run.texts(name, seed)) for name in names)) for seed in seeds
-    }
-    if only is not None:
-        common = {seed: kept & only for seed, kept in common.items()}
-    marks = {name: _marks(benchmark, run, name, common) for name in names}
+    common = answered_by_all(run, names, seeds, only)
+    marks = {name: marks_of(benchmark, run, name, common) for name in names}
     right = {name: _right(benchmark, run, name, common) for name in names}
     first = names[0]
     lines = []
@@ -102,8 +98,19 @@ def compare(
     return lines
 
 
-def _marks(
-    benchmark: Benchmark, run: Run, name: str, common: Mapping[int, set[str]]
+def answered_by_all(
+    run: Run, names: Sequence[str], seeds: Sequence[int], only: Set[str] | None = None
+) -> dict[int, Set[str]]:
+    """By seed, the questions that every strategy has answered; of `only`, where it is given."""
+    common: dict[int, Set[str]] = {}
+    for seed in seeds:
+        kept = set.intersection(*(set(run.texts(name, seed)) for name in names))
+        common[seed] = kept if only is None else kept & only
+    return common
+
+
+def marks_of(
+    benchmark: Benchmark, run: Run, name: str, common: Mapping[int, Set[str]]
 ) -> dict[str, Counter[str]]:
     """Counts by group, summed over seeds: a group's answers are drawn together."""
     sums: dict[str, Counter[str]] = {}
@@ -115,7 +122,7 @@ def _marks(
 
 
 def _right(
-    benchmark: Benchmark, run: Run, name: str, common: Mapping[int, set[str]]
+    benchmark: Benchmark, run: Run, name: str, common: Mapping[int, Set[str]]
 ) -> dict[str, bool]:
     right: dict[str, bool] = {}
     for seed, kept in common.items():
