@@ -9,7 +9,11 @@ import typer
 from memvr_integrations.cli_telling import leaving_at_once, told
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from memvr_integrations.backend import Backend
+    from memvr_integrations.backend.protocol import Engine
+    from memvr_integrations.evaluate.benchmark import Benchmark
 
 _Benchmark = Annotated[
     str, typer.Argument(help="scenes (always there), pope, chair, mme, amber, mmvp, ...")
@@ -33,6 +37,7 @@ def evaluate(
     strategies: Annotated[
         str, typer.Option(help="Names, with commas; all are compared with plain decoding.")
     ] = "memvr,damping,shuffled",
+    student: Annotated[str | None, typer.Option(help="The smaller model of 'contrastive'.")] = None,
     temperature: Annotated[float, typer.Option(min=0, help="0 takes the likeliest token.")] = 0.0,
     seed: Annotated[
         list[int] | None, typer.Option(help="May come several times; 0, 1 and 2 when sampling.")
@@ -40,6 +45,7 @@ def evaluate(
     limit: Annotated[
         int | None, typer.Option(min=1, help="Only the first so many images (groups).")
     ] = None,
+    retry: Annotated[bool, typer.Option("--retry", help="Ask again what failed before.")] = False,
     batch: _Batch = 8,
     device: _Device = "auto",
     dtype: _Dtype = "auto",
@@ -49,27 +55,30 @@ def evaluate(
         with leaving_at_once():
             from memvr_integrations.evaluate import evaluation, ways
             from memvr_integrations.evaluate.catalog import load_benchmark
+            from memvr_integrations.evaluate.runs import ANSWERS
 
             asked = load_benchmark(benchmark, folder)
             seeds = ways.seeds_for(seed or [], temperature)
             names = [name.strip() for name in strategies.split(",") if name.strip()]
-            ways.check(names)
+            ways.check(names, student=student)
             backend = _load(model, device, dtype, batch)
         with backend:
             lines = evaluation.evaluate(
                 backend,
                 asked,
-                ways.strategies(names, backend.preset, temperature=temperature),
+                ways.strategies(names, backend.preset, temperature=temperature, student=student),
                 out,
                 seeds=seeds,
                 limit=limit,
                 batch=batch,
+                retry=retry,
                 progress=sys.stderr.isatty(),
             )
         typer.echo((out / evaluation.TABLE).read_text(encoding="utf-8"), nl=False)
         failed = sum(line.failed for line in lines)
         if failed:
-            typer.echo(f"hint: {failed} questions failed; {out} says why.", err=True)
+            why = f"{out / ANSWERS} says why; --retry asks them again"
+            typer.echo(f"hint: {failed} questions failed; {why}.", err=True)
         typer.echo(f"{out / evaluation.PAGE} has the same for a browser.", err=True)
 
 
@@ -77,6 +86,9 @@ def calibrate(
     benchmark: _Benchmark,
     out: Annotated[Path, typer.Option(help="A folder; a calibration in it goes on.")],
     folder: _Folder = None,
+    things: Annotated[
+        str, typer.Option(help="What 'self' asks about: nouns with commas between, or coco.")
+    ] = "coco",
     model: _Model = "bundled",
     limit: Annotated[int, typer.Option(min=2, help="So many images (groups).")] = 100,
     minutes: Annotated[float, typer.Option(min=0, help="Time for choosing settings.")] = 30.0,
@@ -88,11 +100,11 @@ def calibrate(
     with told():
         with leaving_at_once():
             from memvr_integrations.evaluate.calibration import Calibrating, candidates
-            from memvr_integrations.evaluate.catalog import load_benchmark
 
-            asked = load_benchmark(benchmark, folder)
+            load = _loader(benchmark, folder, things, limit)
             backend = _load(model, device, dtype, batch)
         with backend:
+            asked = load(backend, out, batch)
             calibrating = Calibrating(
                 backend,
                 asked,
@@ -108,6 +120,25 @@ def calibrate(
         settings = "off" if found.config is None else found.config
         typer.echo(f"{settings}: {found.reason}")
         typer.echo(f"{out / 'preset.json'} is what memvr= takes.", err=True)
+
+
+def _loader(
+    benchmark: str, folder: Path | None, things: str, limit: int
+) -> "Callable[[Engine, Path, int], Benchmark]":
+    """What makes the benchmark once there is a model; what is wrong without one is told now."""
+    from memvr_integrations.errors import BenchmarkError
+    from memvr_integrations.evaluate.catalog import load_benchmark
+    from memvr_integrations.evaluate.self_labelled import SELF, Labelling, Things, images_in
+
+    if benchmark != SELF:
+        asked = load_benchmark(benchmark, folder)
+        return lambda engine, out, batch: asked
+    if folder is None:
+        raise BenchmarkError(f"{SELF!r} labels the images of a folder; name one with --folder.")
+    images, named = images_in(folder, limit), Things.of(things)
+    return lambda engine, out, batch: Labelling(
+        engine, images, named, out / "labels", batch=batch, progress=sys.stderr.isatty()
+    ).benchmark()
 
 
 def _load(model: str, device: str, dtype: _Dtype, batch: int) -> "Backend":

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from memvr_integrations.cli import app
@@ -23,7 +24,10 @@ def test_eval_prints_a_table_and_goes_on(tmp_path):
     again = run(*words, "--strategies", "memvr,shuffled")
     assert again.exit_code == 0
     assert (tmp_path / "run" / ANSWERS).read_text() == answers
-    other = run(*words, "--strategies", "memvr")
+    more = run(*words, "--strategies", "memvr,shuffled,damping")
+    assert more.exit_code == 0
+    assert (tmp_path / "run" / ANSWERS).read_text().startswith(answers)
+    other = run(*words, "--strategies", "memvr", "--limit", 1)
     assert other.exit_code == 1
     assert "holds another evaluation" in other.output
 
@@ -37,9 +41,26 @@ def test_calibrate_writes_a_preset(tmp_path):
     assert told["tried"] == 36
 
 
+def test_calibrate_without_labels(tmp_path, scenes):
+    (tmp_path / "photos").mkdir()
+    for index, scene in enumerate(scenes[:4]):
+        Image.fromarray(scene.pixels).save(tmp_path / "photos" / f"{index}.png")
+    words = ["--folder", tmp_path / "photos", "--things", "dog, cat, cow, pig, spoon, fork"]
+    words += ["--limit", 4, "--minutes", 0, "--device", "cpu"]
+    done = run("calibrate", "self", "--out", tmp_path / "run", *words)
+    assert done.exit_code == 0, done.output
+    told = json.loads((tmp_path / "run" / "preset.json").read_text())
+    assert told["benchmark"] == "self"
+    assert (tmp_path / "run" / "labels" / ANSWERS).exists()
+
+
 @pytest.mark.parametrize(
     ("words", "text"),
     [
+        (["eval", "scenes", "--strategies", "contrastive"], "needs a student"),
+        (["eval", "scenes", "--student", "x"], "none of memvr, damping, shuffled asks one"),
+        (["calibrate", "self"], "name one with --folder"),
+        (["calibrate", "self", "--folder", "."], "no image"),
         (["eval", "popes"], "Did you mean 'pope'"),
         (["eval", "pope", "--folder", "nowhere"], "nowhere"),
         (["eval", "scenes", "--strategies", "memvvr"], "Did you mean 'memvr'"),

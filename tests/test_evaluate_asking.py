@@ -21,7 +21,7 @@ WAYS = [Strategy(name="plain"), Strategy(name="memvr", memvr=MemVRConfig())]
 
 @pytest.fixture
 def run(tmp_path):
-    return Run(tmp_path, {"a": 1})
+    return Run(tmp_path, {"a": 1}, ways={})
 
 
 def test_every_way_gets_every_question_once_in_turns(run):
@@ -60,7 +60,7 @@ def test_what_was_answered_stays_when_the_model_goes(run, tmp_path):
     engine = Dying()
     with pytest.raises(BackendClosedError):
         Asking(engine, run, batch=2, progress=False).ask(QUESTIONS, WAYS, [0])
-    assert len(Run(tmp_path, {"a": 1})) == 6
+    assert len(Run(tmp_path, {"a": 1}, ways={})) == 6
     Asking(ScriptedEngine(), run, batch=2, progress=False).ask(QUESTIONS, WAYS, [0])
     assert len(run) == 10
 

@@ -77,10 +77,32 @@ def test_what_helps_is_found_and_confirmed(tmp_path):
     assert len(engine.requests) == asked  # all of it was kept
 
 
+def test_controls_stand_beside_what_helps(tmp_path):
+    """One model sees; the other is as well off when it looks at something else."""
+    seeing = model(lambda memvr: 0.0 if memvr == BEST else 0.4)
+    found = calibrated(seeing, tmp_path / "seeing")
+    assert set(found.controls) == {"shuffled", "damping"}
+    assert all(change.high <= 0 or change.low < 0 for change in found.controls.values())
+    assert "the controls: shuffled" in found.reason
+
+    def settings(memvr):
+        return memvr is not None and memvr.changed({"control": None}) == BEST
+
+    blind = model(lambda memvr: 0.0 if settings(memvr) else 0.4)
+    found = calibrated(blind, tmp_path / "blind")
+    assert found.config == BEST
+    assert "a control gains as much" in found.reason
+    found.save(tmp_path / "preset.json", model="scripted", benchmark="numbers")
+    assert set(json.loads((tmp_path / "preset.json").read_text())["controls"]) == {
+        "shuffled",
+        "damping",
+    }
+
+
 def test_where_it_hurts_off_is_chosen(tmp_path):
     found = calibrated(model(lambda memvr: 0.1 if memvr is None else 0.5), tmp_path / "run")
     assert found.config is None
-    assert found.reason == "no settings kept recall, length and accuracy"
+    assert found.reason == "no settings gained without a loss of recall, length or accuracy"
     found.save(tmp_path / "preset.json", model="scripted", benchmark="numbers")
     assert json.loads((tmp_path / "preset.json").read_text())["memvr"] is None
     assert read_preset(tmp_path / "preset.json") is None
@@ -111,6 +133,16 @@ def test_time_is_bounded(tmp_path):
     calibrated(engine, tmp_path, minutes=0.0)
     tried = {request.memvr for request in engine.requests}
     assert len(tried) < len(SETTINGS) / 2
+
+
+def test_time_is_bounded_where_nothing_helps_too(tmp_path):
+    engine = model(lambda memvr: 0.1 if memvr is None else 0.5)
+    calibrated(engine, tmp_path, minutes=0.0)
+    assert len({request.memvr for request in engine.requests}) <= 2
+
+
+def test_a_figure_that_settings_lose_breaks_nothing(tmp_path):
+    assert broken({"a/official/precision": 50.0, "words": 2.0}, {"words": 2.0}) is None
 
 
 def test_too_few_groups_are_told(tmp_path):

@@ -10,10 +10,16 @@ import pytest
 from PIL import Image as Pillow
 from scripted_engine import ScriptedEngine, text_of
 
-from memvr_integrations.errors import ConfigError
+from memvr_integrations.errors import ConfigError, ImageError
 from memvr_integrations.evaluate.benchmark import Question
 from memvr_integrations.evaluate.bundled_scenes import load_scenes
-from memvr_integrations.evaluate.evaluation import FIGURES, PAGE, TABLE, evaluate
+from memvr_integrations.evaluate.evaluation import (
+    FIGURES,
+    PAGE,
+    SUBMISSIONS,
+    TABLE,
+    evaluate,
+)
 from memvr_integrations.evaluate.runs import ANSWERS
 from memvr_integrations.evaluate.ways import strategies
 from memvr_integrations.memvr import MemVRConfig
@@ -76,6 +82,54 @@ def test_strategies_are_compared_in_pairs(engine, tmp_path):
     assert len(engine.requests) == asked == 40
 
 
+def test_files_for_servers_are_written_for_every_strategy(engine, tmp_path):
+    from typing import ClassVar
+
+    from memvr_integrations.errors import MemVRWarning
+    from memvr_integrations.evaluate.benchmark import all_answered
+
+    class Sent(Even):
+        suffix: ClassVar[str] = "json"
+
+        def answers_file(self, answers, *, model):
+            return json.dumps({"model": model, "n": len(all_answered(self.questions, answers))})
+
+    ways = strategies(["memvr"], MemVRConfig())
+    evaluate(engine, Sent(), ways, tmp_path / "run", progress=False)
+    for name in ("plain", "memvr"):
+        told = json.loads((tmp_path / "run" / SUBMISSIONS / f"{name}-0.json").read_text())
+        assert told == {"model": f"scripted-{name}", "n": 20}
+    with pytest.warns(MemVRWarning, match="18 of 20 are missing"):
+        evaluate(engine, Sent(), ways[:1], tmp_path / "part", limit=1, progress=False)
+
+
+def test_strategies_may_be_added_later(engine, tmp_path):
+    evaluate(engine, Even(), strategies([], MemVRConfig()), tmp_path, progress=False)
+    asked = len(engine.requests)
+    ways = strategies(["memvr"], MemVRConfig())
+    assert len(evaluate(engine, Even(), ways, tmp_path, progress=False)) == 2
+    assert len(engine.requests) == asked + 20
+
+
+def test_what_failed_is_asked_again_with_retry(tmp_path):
+    broken = [True]
+
+    def sometimes(request):
+        if broken[0] and "Is 3 even" in text_of(request.messages[0]):
+            raise ImageError("gone for now")
+        return speak(request)
+
+    ways = strategies([], MemVRConfig())
+    [line] = evaluate(ScriptedEngine(sometimes), Even(), ways, tmp_path, progress=False)
+    assert (line.answered, line.failed) == (19, 1)
+    broken[0] = False
+    engine = ScriptedEngine(sometimes)
+    [line] = evaluate(engine, Even(), ways, tmp_path, progress=False)
+    assert line.failed == 1
+    [line] = evaluate(engine, Even(), ways, tmp_path, retry=True, progress=False)
+    assert (line.answered, line.failed, len(engine.requests)) == (20, 0, 1)
+
+
 def test_a_limit_keeps_whole_groups_and_other_plans_are_refused(engine, tmp_path):
     ways = strategies([], MemVRConfig())
     [line] = evaluate(engine, Even(), ways, tmp_path, limit=3, progress=False)
@@ -88,7 +142,7 @@ def test_several_seeds_count_in_their_groups(engine, tmp_path):
     ways = strategies(["memvr"], MemVRConfig(), temperature=0.7)
     _, memvr = evaluate(engine, Even(), ways, tmp_path, seeds=[0, 1, 2], progress=False)
     assert memvr.answered == 60
-    assert memvr.p == pytest.approx(2 * 0.5**27)
+    assert memvr.p == pytest.approx(2 * 0.5**9)  # a question counts once, however often asked
 
 
 def test_the_bundled_model_on_its_scenes(backend, tmp_path):

@@ -83,3 +83,22 @@ def test_the_page_is_whole_and_asks_nobody():
     assert "memvr &lt;b&gt;" in page
     assert "<b>" not in page
     assert page.count("<svg") == 4
+
+
+def test_a_figure_that_one_way_lacks_is_left_empty():
+    """A model that never says yes has no precision."""
+    one, other = (
+        Line(strategy="plain", figures={"accuracy": Estimate(50.0, 40.0, 60.0)}),
+        Line(
+            strategy="memvr",
+            figures={name: Estimate(60.0, 50.0, 70.0) for name in ("accuracy", "precision")},
+            changes={"accuracy": Estimate(10.0, 0.0, 20.0)},
+        ),
+    )
+    for lines, cells in (
+        ([one, other], ["", "60.0 [50.0, 70.0]", ""]),
+        ([other, one], ["60.0 [50.0, 70.0]", "", ""]),
+    ):
+        told = {row[0]: row[1:] for row in rows(lines)}
+        assert told["precision"] == cells
+        assert as_html(lines, "a", "b").count("<svg") == 3

@@ -7,7 +7,8 @@ import pytest
 from memvr_integrations.errors import ConfigError
 from memvr_integrations.evaluate.runs import ANSWERS, Answer, Run
 
-PLAN = {"benchmark": "scenes", "strategies": ["plain", "memvr"]}
+PLAN = {"benchmark": "scenes"}
+WAYS = {"plain": {"memvr": None}, "memvr": {"memvr": {"ratio": 0.1}}}
 
 
 def answer(question, strategy="plain", **more):
@@ -15,10 +16,10 @@ def answer(question, strategy="plain", **more):
 
 
 def test_answers_are_there_when_it_is_opened_again(tmp_path):
-    run = Run(tmp_path / "run", PLAN)
+    run = Run(tmp_path / "run", PLAN, ways=WAYS)
     run.add([answer("a"), answer("b", tokens=3, retraced=1)])
     run.add([answer("b"), answer("a", "memvr"), answer("ç\u2028", "memvr")])
-    again = Run(tmp_path / "run", PLAN)
+    again = Run(tmp_path / "run", PLAN, ways=WAYS)
     assert len(again) == 4
     assert list(again) == list(run)
     assert again.texts("plain", 0) == {"a": "a!", "b": "b!"}
@@ -27,31 +28,66 @@ def test_answers_are_there_when_it_is_opened_again(tmp_path):
 
 
 def test_a_line_that_was_cut_off_is_asked_again(tmp_path):
-    Run(tmp_path, PLAN).add([answer("a"), answer("b")])
+    Run(tmp_path, PLAN, ways=WAYS).add([answer("a"), answer("b")])
     path = tmp_path / ANSWERS
     path.write_bytes(path.read_bytes()[:-5])
-    run = Run(tmp_path, PLAN)
+    run = Run(tmp_path, PLAN, ways=WAYS)
     assert run.texts("plain", 0) == {"a": "a!"}
     run.add([answer("b")])
-    assert Run(tmp_path, PLAN).texts("plain", 0) == {"a": "a!", "b": "b!"}
+    assert Run(tmp_path, PLAN, ways=WAYS).texts("plain", 0) == {"a": "a!", "b": "b!"}
     assert path.read_text().count("\n") == 2
 
 
 def test_what_failed_is_kept_but_is_no_answer(tmp_path):
-    Run(tmp_path, PLAN).add([answer("a", error="no such file")])
-    assert ("plain", 0, "a") in Run(tmp_path, PLAN)
-    assert Run(tmp_path, PLAN).texts("plain", 0) == {}
+    Run(tmp_path, PLAN, ways=WAYS).add([answer("a", error="no such file")])
+    assert ("plain", 0, "a") in Run(tmp_path, PLAN, ways=WAYS)
+    assert Run(tmp_path, PLAN, ways=WAYS).texts("plain", 0) == {}
 
 
 def test_another_plan_is_refused(tmp_path):
-    Run(tmp_path, PLAN)
+    Run(tmp_path, PLAN, ways=WAYS)
     with pytest.raises(
         ConfigError, match=r"another evaluation \(benchmark: 'scenes' there, 'pope'"
     ):
-        Run(tmp_path, PLAN | {"benchmark": "pope"})
+        Run(tmp_path, PLAN | {"benchmark": "pope"}, ways=WAYS)
     (tmp_path / ANSWERS).write_text(json.dumps({"strategy": "plain"}) + "\n")
     with pytest.raises(ConfigError, match=r"answers\.jsonl, line 1, is no answer"):
-        Run(tmp_path, PLAN)
+        Run(tmp_path, PLAN, ways=WAYS)
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match="can't be made a folder"):
-        Run(tmp_path / "file", PLAN)
+        Run(tmp_path / "file", PLAN, ways=WAYS)
+
+
+def test_strategies_may_join_but_not_change(tmp_path):
+    Run(tmp_path, PLAN, ways=WAYS).add([answer("a", "memvr")])
+    more = Run(tmp_path, PLAN, ways={"plain": {"memvr": None}, "vcd": {"alpha": 1}})
+    assert ("memvr", 0, "a") in more
+    with pytest.raises(ConfigError, match=r"strategy memvr: .*0.1.* there, .*0.2.* now"):
+        Run(tmp_path, PLAN, ways={"memvr": {"memvr": {"ratio": 0.2}}})
+    with pytest.raises(ConfigError, match="strategy vcd"):
+        Run(tmp_path, PLAN, ways={"vcd": {"alpha": 2}})
+
+
+def test_what_failed_is_asked_again_on_demand(tmp_path):
+    Run(tmp_path, PLAN, ways=WAYS).add([answer("a", error="no such file"), answer("b")])
+    run = Run(tmp_path, PLAN, ways=WAYS, retry=True)
+    assert ("plain", 0, "a") not in run
+    run.add([answer("a"), answer("b")])
+    again = Run(tmp_path, PLAN, ways=WAYS)
+    assert again.texts("plain", 0) == {"a": "a!", "b": "b!"}
+    assert len((tmp_path / ANSWERS).read_text().splitlines()) == 3
+
+
+def test_a_damaged_plan_is_told(tmp_path):
+    for text in ("{", "[]", '{"plan": {}}', '{"benchmark": "scenes"}'):
+        (tmp_path / "run.json").write_text(text)
+        with pytest.raises(ConfigError, match=r"run\.json is no plan"):
+            Run(tmp_path, PLAN, ways=WAYS)
+
+
+def test_one_process_asks_at_a_time(tmp_path):
+    first, second = (Run(tmp_path, PLAN, ways=WAYS) for _ in range(2))
+    with first.alone(), pytest.raises(ConfigError, match="Another process"), second.alone():
+        pass
+    with second.alone():
+        pass

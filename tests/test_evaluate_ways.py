@@ -8,7 +8,7 @@ from memvr_integrations.errors import ConfigError
 from memvr_integrations.evaluate.benchmark import Question
 from memvr_integrations.evaluate.ways import NAMES, seeds_for, strategies
 from memvr_integrations.memvr import MemVRConfig
-from memvr_integrations.strategies import DoLaConfig, VCDConfig
+from memvr_integrations.strategies import ContrastiveConfig, DoLaConfig, VCDConfig
 
 PRESET = MemVRConfig(retracing_ratio=0.2)
 
@@ -19,7 +19,8 @@ def test_plain_comes_first_and_controls_start_from_the_preset():
     assert (memvr.name, memvr.memvr) == ("memvr", PRESET)
     assert damping.memvr.control == "damping"
     assert damping.memvr.retracing_ratio == 0.2
-    assert [way.name for way in strategies(NAMES, PRESET)] == list(NAMES)
+    every = strategies(NAMES, PRESET, student="small")
+    assert [way.name for way in every] == list(NAMES)
 
 
 def test_strategies_stand_alone_or_go_along_with_memvr():
@@ -40,12 +41,21 @@ def test_strategies_stand_alone_or_go_along_with_memvr():
         (["memvr+damping"], "can't be joined"),
         (["vcd+icd"], "can't be joined"),
         (["memvr+plain"], "can't be joined"),
-        (["contrastive"], "no strategy 'contrastive'"),
+        (["contrastive"], "'contrastive' needs a student"),
+        (["memvr+contrastive-plausibility"], "needs a student"),
     ],
 )
 def test_names_that_cannot_be(names, text):
     with pytest.raises(ConfigError, match=text):
         strategies(names, PRESET)
+
+
+def test_a_student_is_for_the_contrastive_one_alone():
+    _, one, control = strategies(["contrastive", "contrastive-plausibility"], PRESET, student="s")
+    assert one.decoding == ContrastiveConfig(student="s")
+    assert control.decoding == ContrastiveConfig(student="s", control="plausibility")
+    with pytest.raises(ConfigError, match="none of plain, vcd asks one"):
+        strategies(["vcd"], PRESET, student="s")
 
 
 def test_drawn_answers_need_several_seeds():

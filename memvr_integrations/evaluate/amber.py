@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 from memvr_integrations.evaluate.benchmark import Question, answered, percentages
 from memvr_integrations.evaluate.nouns import forms
@@ -79,6 +79,8 @@ class Amber:
     kinds: Mapping[str, str]
     truths: Mapping[str, bool]
     words: Words
+    suffix: ClassVar[str] = "json"
+
     name: str = "amber"
 
     def marks(self, answers: Mapping[str, str]) -> dict[str, Counter[str]]:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 import PIL.Image
 
@@ -62,6 +62,9 @@ class Benchmark(Protocol):
 @runtime_checkable
 class Submission(Protocol):
     """A benchmark whose own server, script or judge takes a file of answers."""
+
+    suffix: ClassVar[str]
+    """How the file's name ends, without the dot."""
 
     def answers_file(self, answers: Mapping[str, str], *, model: str) -> str:
         """The text of that file, from answers by question id; `model` is named where it asks.

@@ -9,7 +9,7 @@ import hashlib
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -31,6 +31,7 @@ from memvr_integrations.evaluate.runs import Run
 from memvr_integrations.evaluate.statistics import total
 from memvr_integrations.evaluate.ways import PLAIN
 from memvr_integrations.memvr import MemVRConfig
+from memvr_integrations.memvr.config import Control
 
 Figures: TypeAlias = Mapping[str, float]
 
@@ -39,20 +40,23 @@ RATIOS = (0.06, 0.12, 0.2, 0.3)
 _SHARES = (0.25, 0.5, 1.0)  # of the questions that choose, in each rung
 _KEPT = 3  # one of so many goes on to the next rung
 LEAST_RECALL, LEAST_LENGTH = 0.99, 0.95
+_CONTROLS: tuple[Control, ...] = ("shuffled", "damping")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
     """What was found: settings, or None for "off", and why.
 
-    `held_out` are the chosen settings' changes on the questions that chose nothing, None where no
-    settings got so far.
+    `held_out` are the best settings' changes on the questions that chose nothing, None where no
+    settings got so far. `controls` is what the figure that counted did there, under the same
+    settings, when another image was looked at and when nothing was.
     """
 
     config: MemVRConfig | None
     reason: str
     tried: int
     held_out: Mapping[str, Estimate] | None
+    controls: Mapping[str, Estimate] = field(default_factory=dict)
 
     def save(self, path: Path, *, model: str, benchmark: str) -> None:
         """Write a file that `memvr=` takes."""
@@ -62,7 +66,8 @@ class Calibration:
             "benchmark": benchmark,
             "reason": self.reason,
             "tried": self.tried,
-            "held_out": {name: str(change) for name, change in (self.held_out or {}).items()},
+            "held_out": {name: one.signed() for name, one in (self.held_out or {}).items()},
+            "controls": {name: one.signed() for name, one in self.controls.items()},
             "date": str(datetime.date.today()),
             "version": __version__,
         }
@@ -104,7 +109,10 @@ class Calibrating:
         batch: int = 8,
         progress: bool = True,
     ) -> None:
-        """`limit` bounds the groups, `minutes` the time in which settings are chosen."""
+        """`limit` bounds the groups, `minutes` the time in which settings are chosen.
+
+        Confirming comes behind that: asking one half of the questions up to four times.
+        """
         self._benchmark, self._silent = benchmark, not progress
         self._ways = [Strategy(name=_named(one), memvr=one) for one in settings]
         self._choosing, self._confirming = _halves(benchmark.questions, limit)
@@ -120,14 +128,24 @@ class Calibrating:
                 "calibration of": engine.name,
                 "benchmark": benchmark.name,
                 "digest": questions_digest(questions),
-                "settings": [way.to_dict() for way in self._ways],
+                "settings": len(self._ways),
             },
+            ways={way.name: way.to_dict() for way in self._ways},
         )
         self._asking = Asking(engine, self._run, batch=batch, progress=False)
         self._end = time.monotonic() + 60 * minutes
 
     def find(self) -> Calibration:
-        """Choose settings, confirm them, or say "off"."""
+        """Choose settings, confirm them, or say "off".
+
+        Raises:
+            ConfigError: Another process is at it.
+            BenchmarkError: No figure of the benchmark tells better from worse.
+        """
+        with self._run.alone():
+            return self._found()
+
+    def _found(self) -> Calibration:
         left = list(self._ways)
         for share in _SHARES:
             ranked = self._ranked(left, share)
@@ -135,7 +153,7 @@ class Calibrating:
             if not left:
                 return Calibration(
                     config=None,
-                    reason="no settings kept recall, length and accuracy",
+                    reason="no settings gained without a loss of recall, length or accuracy",
                     tried=len(self._ways),
                     held_out=None,
                 )
@@ -147,8 +165,9 @@ class Calibrating:
         """Those that broke no constraint on a share of the questions, the best first."""
         questions = _first(self._choosing, share)
         found: list[tuple[float, Strategy]] = []
-        for way in tqdm(ways, desc=f"Choosing on {len(questions)}", disable=self._silent):
-            if found and time.monotonic() > self._end:
+        bar = tqdm(ways, desc=f"Choosing on {len(questions)}", disable=self._silent)
+        for tried, way in enumerate(bar):
+            if tried and time.monotonic() > self._end:
                 break
             before, after = self._figures(way, questions)
             if broken(before, after) is None:
@@ -157,22 +176,30 @@ class Calibrating:
 
     def _confirmed(self, way: Strategy) -> Calibration:
         before, after = self._figures(way, self._confirming)
+        failed, (name, sign) = broken(before, after), goal(before)
+        changes = self._changes(way)
+        change = changes[name]
+        reason = f"{name} {change.signed()} on questions that chose nothing"
+        if failed is not None or not (change.low > 0 if sign > 0 else change.high < 0):
+            reason = failed or f"{reason}: it may be chance"
+            return Calibration(config=None, reason=reason, tried=len(self._ways), held_out=changes)
+        controls: dict[str, Estimate] = {
+            control: self._changes(_controlled(way, control))[name] for control in _CONTROLS
+        }
+        return Calibration(
+            config=way.memvr,
+            reason=f"{reason}; {_beside(controls, change.value, sign)}",
+            tried=len(self._ways),
+            held_out=changes,
+            controls=controls,
+        )
+
+    def _changes(self, way: Strategy) -> Mapping[str, Estimate]:
+        """What some settings change on the questions that chose nothing."""
+        self._asking.ask(self._confirming, [Strategy(name=PLAIN), way], [0])
         kept = {question.id for question in self._confirming}
         _, line = compare(self._benchmark, self._run, [PLAIN, way.name], [0], only=kept)
-        failed = broken(before, after)
-        name, sign = goal(before)
-        change = line.changes[name]
-        sure = change.low > 0 if sign > 0 else change.high < 0
-        if failed is None and sure:
-            config, reason = way.memvr, f"{name} {change.signed()} on questions that chose nothing"
-        else:
-            config = None
-            reason = failed or (
-                f"{name} {change.signed()} on questions that chose nothing: it may be chance"
-            )
-        return Calibration(
-            config=config, reason=reason, tried=len(self._ways), held_out=line.changes
-        )
+        return line.changes
 
     def _figures(self, way: Strategy, questions: Sequence[Question]) -> tuple[Figures, Figures]:
         """Plain decoding's figures, and some settings'; asks what was not asked yet."""
@@ -205,13 +232,14 @@ def goal(figures: Figures) -> tuple[str, int]:
 def gain(plain: Figures, other: Figures) -> float:
     """By how much the goal got better."""
     name, sign = goal(plain)
-    return sign * (other[name] - plain[name])
+    # Who names nothing has no CHAIR: that is no gain.
+    return sign * (other.get(name, plain[name]) - plain[name])
 
 
 def broken(plain: Figures, other: Figures) -> str | None:
     """Which constraint does not hold, in words; None where all do."""
-    for name, before in plain.items():
-        after, end = other[name], name.rsplit("/", 1)[-1]
+    for name in plain.keys() & other.keys():
+        before, after, end = plain[name], other[name], name.rsplit("/", 1)[-1]
         least = {"recall": LEAST_RECALL, "length, words": LEAST_LENGTH}.get(end)
         # A yes/no recall is no constraint: saying yes to all would hold it.
         if end == "recall" and name.count("/") > 1:
@@ -221,6 +249,19 @@ def broken(plain: Figures, other: Figures) -> str | None:
         if name.endswith("official/accuracy") and after < before:
             return f"{name} fell from {before:.1f} to {after:.1f}"
     return None
+
+
+def _controlled(way: Strategy, control: Control) -> Strategy:
+    assert way.memvr is not None
+    return Strategy(name=f"{way.name}, {control}", memvr=way.memvr.changed({"control": control}))
+
+
+def _beside(controls: Mapping[str, Estimate], value: float, sign: int) -> str:
+    """The controls in words, and what it means where one gains as much."""
+    told = ", ".join(f"{name} {change.signed()}" for name, change in controls.items())
+    if any(sign * change.value >= sign * value for change in controls.values()):
+        return f"a control gains as much ({told}), so it is not what is seen that helps"
+    return f"the controls: {told}"
 
 
 def _named(config: MemVRConfig) -> str:

@@ -6,12 +6,9 @@ compares with CHAIR from here, and only roughly with printed figures. As there, 
 taken for a fruit ("orange").
 """
 
-import re
 from collections.abc import Iterator
 
-from memvr_integrations.evaluate.nouns import forms
-
-_LONGEST = 3
+from memvr_integrations.evaluate.nouns import forms, named
 
 _WORDS = """
 person: man, woman, child, boy, girl, baby, infant, toddler, kid, teenager, adult, guy, lady,
@@ -140,22 +137,10 @@ def _phrases() -> dict[str, str | None]:
 GROUPS: dict[str, tuple[str, ...]] = _groups()
 """The words for each category, the category's own name first."""
 
-_PHRASES = _phrases()
+PHRASES: dict[str, str | None] = _phrases()
+"""What each word, or several, mean: a category, or nothing though their last word does."""
 
 
 def mentions(text: str) -> Iterator[str]:
-    """The categories that a text names, in order, each as often as it is named.
-
-    Of several readings the longest is taken: "hot dog" is no dog.
-    """
-    words = re.findall(r"[a-z]+", re.sub(r"['\u2019]s\b", "", text.lower()))
-    at = 0
-    while at < len(words):
-        for length in range(_LONGEST, 0, -1):
-            phrase = " ".join(words[at : at + length])
-            if phrase in _PHRASES:
-                break
-        category = _PHRASES.get(phrase)
-        if category:
-            yield category
-        at += length
+    """The categories that a text names, in order, each as often as it is named."""
+    yield from named(text, PHRASES)

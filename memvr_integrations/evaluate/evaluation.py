@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import platform
+import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import asdict, replace
@@ -15,13 +16,15 @@ import transformers
 
 from memvr_integrations import __version__
 from memvr_integrations.backend.protocol import Engine
+from memvr_integrations.errors import BenchmarkError, MemVRWarning
 from memvr_integrations.evaluate.asking import Asking, Strategy
-from memvr_integrations.evaluate.benchmark import Benchmark, Question
+from memvr_integrations.evaluate.benchmark import Benchmark, Question, Submission
 from memvr_integrations.evaluate.report import Line, as_html, as_text
 from memvr_integrations.evaluate.runs import Answer, Run
 from memvr_integrations.evaluate.statistics import intervals, mcnemar, paired_differences
 
 TABLE, PAGE, FIGURES = "table.txt", "report.html", "figures.jsonl"
+SUBMISSIONS = "answers_files"
 
 
 def evaluate(
@@ -33,15 +36,17 @@ def evaluate(
     seeds: Sequence[int] = (0,),
     limit: int | None = None,
     batch: int = 8,
+    retry: bool = False,
     progress: bool = True,
 ) -> list[Line]:
     """Ask what was not answered yet, and compare all strategies with the first.
 
-    `folder` keeps every answer, and gets a table, a page and the figures. With `limit`, only the
-    questions about the first `limit` groups are asked.
+    `folder` keeps every answer, and gets a table, a page, the figures, and for a benchmark with a
+    server or a judge of its own the files that these take. With `limit`, only the questions about
+    the first `limit` groups are asked. With `retry`, those that failed are asked again.
 
     Raises:
-        ConfigError: The folder holds another evaluation.
+        ConfigError: The folder holds another evaluation, or another process is at it.
         BackendClosedError: The model is gone; what was answered is kept.
     """
     questions = _first_groups(benchmark.questions, limit)
@@ -52,16 +57,19 @@ def evaluate(
             "questions": len(questions),
             "digest": questions_digest(questions),
             "model": engine.name,
-            "strategies": [strategy.to_dict() for strategy in strategies],
-            "seeds": list(seeds),
             "version": __version__,
         },
+        ways={strategy.name: strategy.to_dict() for strategy in strategies},
+        retry=retry,
     )
     asking = Asking(engine, run, batch=batch, progress=progress)
-    asking.ask(questions, strategies, seeds)
-    lines = compare(benchmark, run, [strategy.name for strategy in strategies], seeds)
-    lines = [replace(line, peak_bytes=asking.peak_bytes.get(line.strategy)) for line in lines]
-    _write(run, benchmark, lines, len({question.group for question in questions}))
+    with run.alone():
+        asking.ask(questions, strategies, seeds)
+        lines = compare(benchmark, run, [strategy.name for strategy in strategies], seeds)
+        lines = [replace(line, peak_bytes=asking.peak_bytes.get(line.strategy)) for line in lines]
+        _write(run, benchmark, lines, seeds, len({question.group for question in questions}))
+        if isinstance(benchmark, Submission):
+            _write_submissions(run, benchmark, [line.strategy for line in lines], seeds)
     return lines
 
 
@@ -94,7 +102,8 @@ def compare(
             ),
             p=mcnemar(before, after).p if compared and before and after else None,
         )
-        lines.append(_costed(line, [answer for answer in run if answer.strategy == name]))
+        told = [one for one in run if one.strategy == name and one.seed in seeds]
+        lines.append(_costed(line, told))
     return lines
 
 
@@ -124,12 +133,16 @@ def marks_of(
 def _right(
     benchmark: Benchmark, run: Run, name: str, common: Mapping[int, Set[str]]
 ) -> dict[str, bool]:
-    right: dict[str, bool] = {}
+    """Which questions are answered right under more than half of the seeds that answer them.
+
+    One verdict a question, for McNemar's test takes them as independent.
+    """
+    verdicts: dict[str, list[bool]] = {}
     for seed, kept in common.items():
         texts = {one: text for one, text in run.texts(name, seed).items() if one in kept}
-        found = benchmark.right(texts) or {}
-        right |= {f"{seed}/{question}": value for question, value in found.items()}
-    return right
+        for question, value in (benchmark.right(texts) or {}).items():
+            verdicts.setdefault(question, []).append(value)
+    return {question: 2 * sum(told) > len(told) for question, told in verdicts.items()}
 
 
 def _costed(line: Line, told: Sequence[Answer]) -> Line:
@@ -162,10 +175,12 @@ def questions_digest(questions: Sequence[Question]) -> str:
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
 
 
-def _write(run: Run, benchmark: Benchmark, lines: Sequence[Line], groups: int) -> None:
+def _write(
+    run: Run, benchmark: Benchmark, lines: Sequence[Line], seeds: Sequence[int], groups: int
+) -> None:
     about = (
         f"{benchmark.name}, {run.plan['questions']} questions in {groups} groups, "
-        f"seeds {run.plan['seeds']}, {run.plan['model']}. {_machine()}. "
+        f"seeds {list(seeds)}, {run.plan['model']}. {_machine()}. "
         "95 % intervals by bootstrap over groups; differences are paired."
     )
     title = f"{benchmark.name}: {run.plan['model']}"
@@ -173,6 +188,24 @@ def _write(run: Run, benchmark: Benchmark, lines: Sequence[Line], groups: int) -
     (run.folder / PAGE).write_text(as_html(lines, title, about), encoding="utf-8")
     told = (json.dumps(asdict(line), ensure_ascii=False) + "\n" for line in lines)
     (run.folder / FIGURES).write_text("".join(told), encoding="utf-8")
+
+
+def _write_submissions(
+    run: Run, benchmark: Submission, names: Sequence[str], seeds: Sequence[int]
+) -> None:
+    """The files for a benchmark's own server or judge; those that lack answers are left out."""
+    for name in names:
+        for seed in seeds:
+            path = run.folder / SUBMISSIONS / f"{name}-{seed}.{benchmark.suffix}"
+            path.parent.mkdir(exist_ok=True)
+            try:
+                told = benchmark.answers_file(
+                    run.texts(name, seed), model=f"{run.plan['model']}-{name}"
+                )
+            except BenchmarkError as error:
+                warnings.warn(f"{path} can't be written: {error}", MemVRWarning, stacklevel=3)
+            else:
+                path.write_text(told, encoding="utf-8")
 
 
 def _machine() -> str:

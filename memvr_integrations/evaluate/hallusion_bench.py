@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from memvr_integrations.evaluate.benchmark import Question, answered, complete, percentages
 from memvr_integrations.evaluate.published_files import Folder, Record, json_list
@@ -30,6 +31,8 @@ class HallusionBench:
     entries: Mapping[str, Record]
     figure_sets: Mapping[str, tuple[str, ...]]
     question_sets: Mapping[str, tuple[str, ...]]
+    suffix: ClassVar[str] = "json"
+
     name: str = "hallusionbench"
 
     def right(self, answers: Mapping[str, str]) -> dict[str, bool]:

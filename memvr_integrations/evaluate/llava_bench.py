@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from memvr_integrations.evaluate.benchmark import Question, all_answered
 from memvr_integrations.evaluate.judged import Judged
@@ -23,6 +24,8 @@ class LlavaBench(Judged):
     The script reads that file and the questions side by side, so after a gap it would compare
     answers with the wrong questions.
     """
+
+    suffix: ClassVar[str] = "jsonl"
 
     name: str = "llava-bench"
 

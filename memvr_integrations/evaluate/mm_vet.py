@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from memvr_integrations.evaluate.benchmark import Question, all_answered
 from memvr_integrations.evaluate.judged import Judged
@@ -19,6 +20,8 @@ _MAX_TOKENS = 512
 @dataclass(frozen=True, kw_only=True)
 class MmVet(Judged):
     """Its evaluator (github.com/yuweihao/MM-Vet) asks a judge about a file of answers."""
+
+    suffix: ClassVar[str] = "json"
 
     name: str = "mm-vet"
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from memvr_integrations.evaluate.benchmark import (
     Question,
@@ -33,6 +34,8 @@ class Mmvp:
 
     questions: tuple[Question, ...]
     rows: Mapping[str, Record]
+    suffix: ClassVar[str] = "jsonl"
+
     name: str = "mmvp"
 
     def right(self, answers: Mapping[str, str]) -> dict[str, bool]:

@@ -1,6 +1,7 @@
 """Plurals of English nouns, for finding the words of a closed list in a text."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator, Mapping
 
 _IRREGULAR = {
     "person": "people",
@@ -46,3 +47,24 @@ def forms(nouns: Iterable[str]) -> dict[str, str]:
     """From every noun and its plural to the noun; a word that is a noun itself stays that."""
     nouns = list(nouns)
     return {plural(noun): noun for noun in nouns} | {noun: noun for noun in nouns}
+
+
+def named(text: str, phrases: Mapping[str, str | None]) -> Iterator[str]:
+    """What a text names, in order, each as often as it is named.
+
+    `phrases` are lower-case words, or several with spaces between, and what they mean; None for
+    those that mean nothing though their last word does. Of several readings the longest is taken:
+    "hot dog" is no dog.
+    """
+    longest = max((phrase.count(" ") + 1 for phrase in phrases), default=1)
+    words = re.findall(r"[a-z]+", re.sub(r"['\u2019]s\b", "", text.lower()))
+    at = 0
+    while at < len(words):
+        for length in range(longest, 0, -1):
+            phrase = " ".join(words[at : at + length])
+            if phrase in phrases:
+                break
+        meaning = phrases.get(phrase)
+        if meaning:
+            yield meaning
+        at += length

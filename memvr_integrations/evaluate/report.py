@@ -61,16 +61,26 @@ def rows(lines: Sequence[Line]) -> Iterator[list[str]]:
     for line in others:
         heads += [line.strategy, f"{line.strategy} - {first.strategy}"]
     yield heads
-    for name in first.figures:
-        cells = [name, str(first.figures[name])]
+    for name in figure_names(lines):
+        cells = [name, _told(first, name)]
         for line in others:
-            cells += [str(line.figures[name]), line.changes[name].signed()]
+            changed = line.changes.get(name)
+            cells += [_told(line, name), changed.signed() if changed else ""]
         yield cells
     for name, told in _costs(lines).items():
         cells = [name, told[0]]
         for cost in told[1:]:
             cells += [cost, ""]
         yield cells
+
+
+def figure_names(lines: Sequence[Line]) -> list[str]:
+    """All figures that some strategy has: one that never says yes has no precision."""
+    return list(dict.fromkeys(name for line in lines for name in line.figures))
+
+
+def _told(line: Line, name: str) -> str:
+    return str(line.figures[name]) if name in line.figures else ""
 
 
 def _costs(lines: Sequence[Line]) -> dict[str, list[str]]:
@@ -101,10 +111,9 @@ def as_text(lines: Sequence[Line], about: str) -> str:
 
 def as_html(lines: Sequence[Line], title: str, about: str) -> str:
     """A page of its own: tables, and a bar with its interval for every figure."""
-    names = list(lines[0].figures)
     head, *body = rows(lines)
     table = [_row("th", head), *(_row("td", cells) for cells in body)]
-    charts = [_chart(name, lines) for name in names]
+    charts = [_chart(name, lines) for name in figure_names(lines)]
     warned = "".join(f"<li>{html.escape(warning)}</li>" for warning in WARNINGS)
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}'
@@ -119,9 +128,10 @@ def _row(tag: str, cells: Sequence[str]) -> str:
 
 
 def _chart(name: str, lines: Sequence[Line]) -> str:
-    top = max(100.0, *(line.figures[name].high for line in lines))
+    shown = [line for line in lines if name in line.figures]
+    top = max(100.0, *(line.figures[name].high for line in shown))
     bars = []
-    for line in lines:
+    for line in shown:
         one = line.figures[name]
         start, end, at = (_WIDTH * max(0.0, x) / top for x in (one.low, one.high, one.value))
         middle = _HEIGHT / 2

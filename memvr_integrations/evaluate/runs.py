@@ -3,8 +3,11 @@
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from memvr_integrations.errors import ConfigError
 
@@ -41,26 +44,51 @@ class Run:
     cut away when the folder is opened again, and its question asked again.
     """
 
-    def __init__(self, folder: Path, plan: Mapping[str, object]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        plan: Mapping[str, object],
+        *,
+        ways: Mapping[str, object],
+        retry: bool = False,
+    ) -> None:
         """Open a folder for a plan, or go on with what it holds of the same plan.
+
+        `ways` says by name how answers are come by: more may join later, none may change. With
+        `retry`, questions that failed count as not asked.
 
         Raises:
             ConfigError: The folder holds another plan's answers, or can't be used.
         """
-        self.folder, self.plan = folder, dict(plan)
+        self.folder: Path = folder
+        self.plan: dict[str, object] = json.loads(json.dumps(dict(plan)))
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ConfigError(
                 f"{folder} can't be made a folder ({error}). Choose another."
             ) from None
-        if (folder / PLAN).exists():
-            self._check_same(json.loads((folder / PLAN).read_text()))
-        else:
-            unfinished = folder / f"{PLAN}.unfinished"
-            unfinished.write_text(json.dumps(self.plan, indent=1))
-            os.replace(unfinished, folder / PLAN)
-        self._answers = {answer.key: answer for answer in self._read()}
+        self._keep_plan(json.loads(json.dumps(dict(ways))))
+        answers = {answer.key: answer for answer in self._read()}
+        self._answers = {
+            key: one for key, one in answers.items() if not (retry and one.error is not None)
+        }
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other processes from asking the same questions meanwhile.
+
+        Raises:
+            ConfigError: Another one is at it.
+        """
+        try:
+            with FileLock(self.folder / "run.lock", timeout=0):
+                yield
+        except Timeout:
+            raise ConfigError(
+                f"Another process is asking the questions of {self.folder}; wait for it, or "
+                "choose another folder."
+            ) from None
 
     def __contains__(self, key: tuple[str, int, str]) -> bool:
         return key in self._answers
@@ -88,12 +116,25 @@ class Run:
             if (one.strategy, one.seed) == (strategy, seed) and one.error is None
         }
 
-    def _check_same(self, known: Mapping[str, object]) -> None:
-        planned = json.loads(json.dumps(self.plan))
-        names = known.keys() | planned.keys()
-        other = sorted(name for name in names if known.get(name) != planned.get(name))
+    def _keep_plan(self, ways: Mapping[str, object]) -> None:
+        path = self.folder / PLAN
+        if path.exists():
+            before, old = _read_plan(path)
+            common = sorted(old.keys() & ways)
+            self._check_same(
+                before | {f"strategy {name}": old[name] for name in common},
+                self.plan | {f"strategy {name}": ways[name] for name in common},
+            )
+            ways = {**old, **ways}
+        unfinished = path.with_name(f"{PLAN}.unfinished")
+        told = {"plan": self.plan, "strategies": ways}
+        unfinished.write_text(json.dumps(told, indent=1), encoding="utf-8")
+        os.replace(unfinished, path)
+
+    def _check_same(self, before: Mapping[str, object], now: Mapping[str, object]) -> None:
+        other = sorted(n for n in before.keys() | now if before.get(n) != now.get(n))
         if other:
-            told = "; ".join(f"{n}: {known.get(n)!r} there, {planned.get(n)!r} now" for n in other)
+            told = "; ".join(f"{n}: {before.get(n)!r} there, {now.get(n)!r} now" for n in other)
             raise ConfigError(
                 f"{self.folder} holds another evaluation ({told[:400]}). Choose a new folder, or "
                 "repeat that one's options to go on with it."
@@ -117,3 +158,14 @@ class Run:
                     f"{path}, line {number}, is no answer ({error}). Delete that line to have its "
                     "question asked again."
                 ) from None
+
+
+def _read_plan(path: Path) -> tuple[dict[str, object], dict[str, object]]:
+    """What an evaluation is about, and its strategies by name."""
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+        return dict(told["plan"]), dict(told["strategies"])
+    except (ValueError, TypeError, LookupError):
+        raise ConfigError(
+            f"{path} is no plan that this version can go on with. Choose a new folder."
+        ) from None

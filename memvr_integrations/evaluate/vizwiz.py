@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from memvr_integrations.evaluate.benchmark import Question, all_answered, answered, percentages
 from memvr_integrations.evaluate.published_files import Folder, json_list, unique
@@ -33,6 +34,8 @@ class VizWiz:
 
     questions: tuple[Question, ...]
     people: Mapping[str, Sequence[str]]
+    suffix: ClassVar[str] = "json"
+
     name: str = "vizwiz"
 
     def marks(self, answers: Mapping[str, str]) -> dict[str, Counter[str]]:

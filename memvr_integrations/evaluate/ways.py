@@ -9,7 +9,13 @@ from collections.abc import Callable, Sequence
 from memvr_integrations.errors import ConfigError, did_you_mean
 from memvr_integrations.evaluate.asking import Strategy
 from memvr_integrations.memvr import MemVRConfig
-from memvr_integrations.strategies import STRATEGIES, ContrastConfig, DecodingConfig, read_decoding
+from memvr_integrations.strategies import (
+    STRATEGIES,
+    ContrastConfig,
+    ContrastiveConfig,
+    DecodingConfig,
+    read_decoding,
+)
 
 PLAIN = "plain"
 _CONTROL = "-plausibility"
@@ -18,20 +24,20 @@ _MEMVR: dict[str, Callable[[MemVRConfig], MemVRConfig]] = {
     "damping": lambda preset: preset.changed({"control": "damping"}),
     "shuffled": lambda preset: preset.changed({"control": "shuffled"}),
 }
-# A student has to be chosen, so the contrastive one has no default.
-_BESIDE = tuple(name for name in STRATEGIES if name != "contrastive")
+_BESIDE = tuple(STRATEGIES)
 _CONTROLS = tuple(
     name + _CONTROL for name in _BESIDE if issubclass(STRATEGIES[name], ContrastConfig)
 )
-NAMES = (PLAIN, *_MEMVR, *_BESIDE, *_CONTROLS)
+_DECODED = (*_BESIDE, *_CONTROLS)
+NAMES = (PLAIN, *_MEMVR, *_DECODED)
 SEEDS_WHEN_SAMPLING = 3
 
 
-def check(names: Sequence[str]) -> None:
-    """Refuse names that are unknown, or come twice, or can't be joined.
+def check(names: Sequence[str], *, student: str | None = None) -> None:
+    """Refuse names that are unknown, or come twice, or can't be joined, or lack a student.
 
     Raises:
-        ConfigError: One is so.
+        ConfigError: One is so, or a student is given that none of them asks.
     """
     for name in names:
         parts = name.split("+")
@@ -47,37 +53,53 @@ def check(names: Sequence[str]) -> None:
                 f"{name!r} can't be joined: one of {', '.join(_MEMVR)} goes with one of "
                 f"{', '.join(_BESIDE)}."
             )
+    asking = [name for name in names if ContrastiveConfig.name in name]
+    if asking and not student:
+        raise ConfigError(
+            f"{asking[0]!r} needs a student, a smaller model with the same tokenizer; name it."
+        )
+    if student and not asking:
+        raise ConfigError(f"student={student!r}, but none of {', '.join(names)} asks one.")
     if len(set(names)) < len(names):
         raise ConfigError(f"A strategy comes twice in {', '.join(names)}; name each once.")
 
 
 def strategies(
-    names: Sequence[str], preset: MemVRConfig, *, temperature: float = 0.0
+    names: Sequence[str],
+    preset: MemVRConfig,
+    *,
+    temperature: float = 0.0,
+    student: str | None = None,
 ) -> list[Strategy]:
     """The named ways, "plain" first: all others are compared with it.
 
-    `preset` is what "memvr" means, and what its controls start from.
+    `preset` is what "memvr" means, and what its controls start from; `student` is the model that
+    "contrastive" sets itself off from.
 
     Raises:
         ConfigError: As `check` does.
     """
     ordered = [PLAIN, *(name for name in names if name != PLAIN)]
-    check(ordered)
+    check(ordered, student=student)
     return [
         Strategy(
             name=name,
             memvr=next((_MEMVR[p](preset) for p in name.split("+") if p in _MEMVR), None),
-            decoding=next((_beside(p) for p in name.split("+") if _beside(p)), None),
+            decoding=next((_beside(p, student) for p in name.split("+") if p in _DECODED), None),
             temperature=temperature,
         )
         for name in ordered
     ]
 
 
-def _beside(part: str) -> DecodingConfig | None:
-    if part in _CONTROLS:
-        return read_decoding({"name": part.removesuffix(_CONTROL), "control": "plausibility"})
-    return read_decoding(part) if part in _BESIDE else None
+def _beside(part: str, student: str | None) -> DecodingConfig | None:
+    name = part.removesuffix(_CONTROL)
+    settings: dict[str, object] = {"name": name}
+    if part != name:
+        settings["control"] = "plausibility"
+    if name == ContrastiveConfig.name:
+        settings["student"] = student
+    return read_decoding(settings)
 
 
 def seeds_for(seeds: Sequence[int], temperature: float) -> list[int]:
