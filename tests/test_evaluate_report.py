@@ -3,7 +3,17 @@
 from html.parser import HTMLParser
 
 from memvr_integrations.bundled.intervals import Estimate
-from memvr_integrations.evaluate.report import WARNINGS, Line, as_html, as_text, rows
+from memvr_integrations.evaluate.report import (
+    WARNINGS,
+    Line,
+    as_html,
+    as_text,
+    figure_names,
+    headline,
+    rows,
+)
+
+NAMES = ["accuracy", "yes-ratio"]
 
 PLAIN = Line(
     strategy="plain",
@@ -48,7 +58,7 @@ class Reader(HTMLParser):
 
 
 def test_a_row_has_a_cell_for_every_head():
-    table = list(rows([PLAIN, OTHER]))
+    table = list(rows([PLAIN, OTHER], NAMES))
     assert table[0] == ["", "plain", "memvr <b>", "memvr <b> - plain"]
     assert len({len(cells) for cells in table}) == 1
     told = {cells[0]: cells[1:] for cells in table}
@@ -57,7 +67,7 @@ def test_a_row_has_a_cell_for_every_head():
     assert told["tokens that looked again"] == ["0.0%", "25.0%", ""]
     assert told["questions that failed"] == ["", "1", ""]
     assert "peak memory, GB" not in told
-    alone = [cells[0] for cells in rows([PLAIN])]
+    alone = [cells[0] for cells in rows([PLAIN], NAMES)]
     assert "McNemar's p" not in alone  # nothing to compare
     assert "questions that failed" not in alone
 
@@ -99,6 +109,25 @@ def test_a_figure_that_one_way_lacks_is_left_empty():
         ([one, other], ["", "60.0 [50.0, 70.0]", ""]),
         ([other, one], ["60.0 [50.0, 70.0]", "", ""]),
     ):
-        told = {row[0]: row[1:] for row in rows(lines)}
+        told = {row[0]: row[1:] for row in rows(lines, figure_names(lines))}
         assert told["precision"] == cells
         assert as_html(lines, "a", "b").count("<svg") == 3
+
+
+def test_many_ways_and_figures_stay_readable():
+    figures = {
+        f"popular/{parser}/{name}": Estimate(50.0, 40.0, 60.0)
+        for parser in ("official", "vcd")
+        for name in ("accuracy", "precision")
+    } | {"captions/recall": Estimate(80.0, 70.0, 90.0)}
+    ways = ["plain", "memvr", "shuffled", "damping", "vcd", "icd"]
+    lines = [Line(strategy=way, figures=figures, changes=figures) for way in ways]
+    text = as_text(lines, "about")
+    assert max(map(len, text.split("\n- ")[0].splitlines())) < 140
+    for way in ways[1:]:
+        assert text.count(f"{way} - plain") == 1
+    assert text.count("popular/official/accuracy") == text.count("captions/recall") == 3
+    assert "precision" not in text
+    page = as_html(lines, "a", "b")
+    assert page.index("captions/recall") < page.index("<details>") < page.index("/vcd/accuracy")
+    assert [headline(name) for name in figures] == [True, False, False, False, True]

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from memvr_integrations.bundled.intervals import Estimate
+from memvr_integrations.evaluate.yes_no import OFFICIAL, PARSERS
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem;
@@ -14,10 +15,13 @@ th, td { padding: .3rem .7rem; border-bottom: 1px solid #ddd; text-align: right;
 th:first-child, td:first-child { text-align: left; }
 caption { text-align: left; font-weight: 600; padding: .5rem 0; }
 svg { vertical-align: middle; }
+.wide { overflow-x: auto; }
+td { white-space: nowrap; }
 .sure { font-weight: 600; }
 .note { color: #555; }
 """
 _WIDTH, _HEIGHT = 260, 16
+_ABREAST = 2  # strategies beside the first that a terminal has room for
 
 WARNINGS = (
     "An interval that holds zero is no proof of no effect, and no proof of one.",
@@ -54,14 +58,14 @@ class Line:
     peak_bytes: int | None = None
 
 
-def rows(lines: Sequence[Line]) -> Iterator[list[str]]:
-    """A table's cells, the heads first: a row a figure, then what the answers cost."""
+def rows(lines: Sequence[Line], names: Sequence[str]) -> Iterator[list[str]]:
+    """A table's cells for the named figures, the heads first; then what the answers cost."""
     first, *others = lines
     heads = ["", first.strategy]
     for line in others:
         heads += [line.strategy, f"{line.strategy} - {first.strategy}"]
     yield heads
-    for name in figure_names(lines):
+    for name in names:
         cells = [name, _told(first, name)]
         for line in others:
             changed = line.changes.get(name)
@@ -98,29 +102,58 @@ def _costs(lines: Sequence[Line]) -> dict[str, list[str]]:
     return {name: told for name, told in costs.items() if any(told)}
 
 
+def headline(name: str) -> bool:
+    """Whether a figure is shown first: of yes/no questions some, as the official parser reads."""
+    *path, last = name.split("/")
+    if OFFICIAL in path:
+        return last in ("accuracy", "F1", "yes ratio")
+    return not any(parser in path for parser in PARSERS)
+
+
 def as_text(lines: Sequence[Line], about: str) -> str:
-    """The table in columns, what it is about, and what must not be concluded."""
-    table = list(rows(lines))
+    """The first figures in columns, a few strategies at a time, and what not to conclude."""
+    names = [name for name in figure_names(lines) if headline(name)]
+    first, *others = lines
+    blocks = [others[at : at + _ABREAST] for at in range(0, len(others), _ABREAST)] or [[]]
+    tables = ["\n".join(_columns(list(rows([first, *block], names)))) for block in blocks]
+    warned = "\n".join(f"- {warning}" for warning in WARNINGS)
+    return "\n\n".join([about, *tables, warned])
+
+
+def _columns(table: Sequence[Sequence[str]]) -> Iterator[str]:
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    out = [about, ""]
     for cells in table:
         first, *others = [cell.rjust(width) for cell, width in zip(cells, widths, strict=True)]
-        out.append("  ".join([cells[0].ljust(len(first)), *others]).rstrip())
-    return "\n".join([*out, "", *(f"- {warning}" for warning in WARNINGS)])
+        yield "  ".join([cells[0].ljust(len(first)), *others]).rstrip()
 
 
 def as_html(lines: Sequence[Line], title: str, about: str) -> str:
     """A page of its own: tables, and a bar with its interval for every figure."""
-    head, *body = rows(lines)
-    table = [_row("th", head), *(_row("td", cells) for cells in body)]
-    charts = [_chart(name, lines) for name in figure_names(lines)]
+    every = figure_names(lines)
+    names = [name for name in every if headline(name)]
+    more = [name for name in every if not headline(name)]
     warned = "".join(f"<li>{html.escape(warning)}</li>" for warning in WARNINGS)
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}'
         f"</title><style>{_STYLE}</style></head><body><h1>{html.escape(title)}</h1>"
-        f'<p class="note">{html.escape(about)}</p><table>{"".join(table)}</table>'
-        f"{''.join(charts)}<h2>What this does not say</h2><ul>{warned}</ul></body></html>\n"
+        f'<p class="note">{html.escape(about)}</p>{_table(lines, names)}'
+        f"{''.join(_chart(name, lines) for name in names)}{_folded(lines, more)}"
+        f"<h2>What this does not say</h2><ul>{warned}</ul></body></html>\n"
     )
+
+
+def _table(lines: Sequence[Line], names: Sequence[str]) -> str:
+    head, *body = rows(lines, names)
+    cells = [_row("th", head), *(_row("td", cells) for cells in body)]
+    return f'<div class="wide"><table>{"".join(cells)}</table></div>'
+
+
+def _folded(lines: Sequence[Line], names: Sequence[str]) -> str:
+    """The figures that few look for, behind a click."""
+    if not names:
+        return ""
+    charts = "".join(_chart(name, lines) for name in names)
+    return f"<details><summary>{len(names)} more figures</summary>{charts}</details>"
 
 
 def _row(tag: str, cells: Sequence[str]) -> str:
