@@ -8,7 +8,7 @@ WEIGHTS = Path(__file__).parent / "weights"
 """The directory that `Backend.load("bundled")` opens; a transformers checkpoint."""
 
 PRESET = MemVRConfig.preset("llava").for_depth(12)
-"""What MemVR does on this model by default; `docs/evidence.md` says what it brings."""
+"""What MemVR does on this model by default; `docs/bundled-evidence.md` says what it brings."""
 
 ABSTENTION = 0.17
-"""Output entropy above which an answer is better withheld, as `docs/evidence.md` found it."""
+"""Output entropy above which an answer is better withheld: see `docs/bundled-evidence.md`."""

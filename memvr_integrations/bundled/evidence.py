@@ -1,7 +1,7 @@
 """Measures the bundled model: `python -m memvr_integrations.bundled.evidence`.
 
-Writes `docs/evidence.md`. Unseen art is rendered from npm packages, unless `--held-out` names a
-file of it.
+Writes `docs/bundled-evidence.md`. Unseen art is rendered from npm packages, unless `--held-out`
+names a file of it.
 """
 
 import argparse
@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("--dev", type=int, default=150, help="dev scenes for the settings")
     parser.add_argument("--themes", default=",".join(FIRST_THEMES), help=", ".join(THEMES))
     parser.add_argument("--held-out", type=Path, help="sprites of unseen art; else npm is asked")
-    parser.add_argument("--out", type=Path, default=Path("docs/evidence.md"))
+    parser.add_argument("--out", type=Path, default=Path("docs/bundled-evidence.md"))
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         unseen = args.held_out

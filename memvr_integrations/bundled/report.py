@@ -31,7 +31,7 @@ _TEST_SEED, _DEV_SEED = 11, 2
 _DEGRADED = ("blur", "noise", "occlusion", "contrast")
 
 _INTRO = """\
-# Evidence
+# The bundled model: what was measured
 
 This page is written by one command; nothing on it was typed by hand:
 

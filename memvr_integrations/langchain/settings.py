@@ -62,8 +62,9 @@ class ChatSettings(BaseChatModel):
     )
 
     model: str = "bundled"
-    memvr: InstanceOf[MemVRConfig] | dict[str, Any] | StrictBool | None = True
-    decoding: InstanceOf[DecodingConfig] | None = None
+    # As it may be written; the validators below make a config of texts, paths and dicts.
+    memvr: InstanceOf[MemVRConfig] | dict[str, Any] | StrictBool | str | Path | None = True
+    decoding: InstanceOf[DecodingConfig] | dict[str, Any] | str | None = None
     max_tokens: int = SamplingParams.max_tokens
     temperature: float = SamplingParams.temperature
     top_p: float = SamplingParams.top_p
@@ -161,7 +162,8 @@ class ChatSettings(BaseChatModel):
 
     def _settings_as_data(self) -> dict[str, Any]:
         memvr = asdict(self.memvr) if isinstance(self.memvr, MemVRConfig) else self.memvr
-        return {"memvr": memvr, "decoding": self.decoding.to_dict() if self.decoding else None}
+        decoding = read_decoding(self.decoding)
+        return {"memvr": memvr, "decoding": decoding.to_dict() if decoding else None}
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         params = super()._get_ls_params(stop=stop, **kwargs)

@@ -64,8 +64,9 @@ class LLMSettings(KnownOptions, FunctionCallingLLM):
     model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True, protected_namespaces=())
 
     model: str | Path = "bundled"
-    memvr: InstanceOf[MemVRConfig] | dict[str, Any] | StrictBool | None = True
-    decoding: InstanceOf[DecodingConfig] | None = None
+    # As it may be written; the validators below make a config of texts, paths and dicts.
+    memvr: InstanceOf[MemVRConfig] | dict[str, Any] | StrictBool | str | Path | None = True
+    decoding: InstanceOf[DecodingConfig] | dict[str, Any] | str | None = None
     max_tokens: StrictInt = SamplingParams.max_tokens
     temperature: StrictFloat = SamplingParams.temperature
     top_p: StrictFloat = SamplingParams.top_p
