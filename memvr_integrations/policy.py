@@ -22,7 +22,7 @@ class ImagePolicy:
     host. `image_dirs` are the folders below which a file:// URL may point. `max_bytes` counts
     the encoded image, `max_pixels` is width times height, `max_aspect` the longer side over the
     shorter, `timeout` the seconds of a whole download with its redirects. ConfigError for a
-    host that is no host, or a limit that lets nothing in.
+    host that is no host, a folder that is none, or a limit that lets nothing in.
     """
 
     allowed_hosts: tuple[str, ...] = ()
@@ -67,6 +67,9 @@ class ImagePolicy:
                 f"image_dirs is {self.image_dirs!r}, not a tuple; "
                 "write image_dirs=(Path('photos'),)"
             )
+        for folder in self.image_dirs:
+            if not Path(folder).is_dir():
+                raise ConfigError(f"image_dirs holds {str(folder)!r}, which is no folder")
         for field in ("max_bytes", "max_pixels", "max_aspect", "timeout"):
             if not getattr(self, field) > 0:
                 raise ConfigError(f"{field} is {getattr(self, field)!r}; it must be above 0")

@@ -8,6 +8,12 @@ from memvr_integrations.errors import ConfigError
 from memvr_integrations.langchain import AbstentionError, ChatMemVR
 from memvr_integrations.memvr import MemVRConfig
 
+ZOOM = {
+    "name": "zoom",
+    "description": "Zooms.",
+    "parameters": {"type": "object", "properties": {"x": {"type": "integer"}}, "required": ["x"]},
+}
+
 
 def model(script=lambda request: "Yes, a cow."):
     return ChatMemVR(model="scripted", engine=ScriptedEngine(script))
@@ -80,3 +86,14 @@ def test_a_threshold_is_needed_and_has_limits():
         model().with_abstention()
     with pytest.raises(ConfigError, match="threshold=2"):
         model().with_abstention(2)
+
+
+def test_a_call_that_is_withheld_is_kept_in_the_record(backend):
+    bound = ChatMemVR(engine=backend, max_tokens=60).bind_tools([ZOOM], tool_choice="zoom")
+    given = bound.invoke("?")
+    answer = bound.with_abstention(0.0).invoke("?")
+    assert (answer.tool_calls, answer.response_metadata["finish_reason"]) == ([], "stop")
+    [withheld] = answer.response_metadata["memvr"]["withheld_tool_calls"]
+    assert (withheld["name"], withheld["args"]) == ("zoom", given.tool_calls[0]["args"])
+    with pytest.raises(ConfigError, match="threshold=True"):
+        model().with_abstention(True)

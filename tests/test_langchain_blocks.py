@@ -259,3 +259,11 @@ def test_a_string_is_a_file_or_data_but_no_url(tmp_path):
     assert image_block(url) == image_block(str(tmp_path / "a.png")) == image_block(encoded)
     with pytest.raises(ImageError, match=r"is a URL; put it into a message"):
         image_block("https://img.example.org/a.png")
+
+
+def test_a_picture_that_langchain_takes_for_a_pdf_is_seen(scenes):
+    """OpenAI's form of a file says no type, and core makes a PDF of it."""
+    encoded = image_block(Pillow.fromarray(scenes[0].pixels))["base64"]
+    block = {"type": "file", "base64": encoded, "mime_type": "application/pdf"}
+    [part] = parts_of([block])
+    assert part.source == encoded

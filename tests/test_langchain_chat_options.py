@@ -86,6 +86,30 @@ def test_a_call_may_have_other_options(scripted, engine):
     assert second.memvr == {"retracing_ratio": 0.5}
 
 
+def test_one_stop_is_no_list_of_letters(engine):
+    ChatMemVR(model="scripted", engine=engine, stop="tree").invoke("Hi")
+    model = ChatMemVR(model="scripted", engine=engine)
+    model.invoke("Hi", stop="tree")
+    model.bind(stop="tree").invoke("Hi")
+    assert [request.sampling.stop for request in engine.requests] == [("tree",)] * 3
+    for wrong in (3, [3], {"a": 1}.items()):
+        with pytest.raises(errors.RequestError, match="stop="):
+            model.invoke("Hi", stop=wrong)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"model": None}, {"model": 3}, {"model": ""}, {"logprobs": "x"}, {"stream_usage": 1}]
+)
+def test_wrong_values_of_a_call_are_told(scripted, wrong):
+    with pytest.raises(errors.RequestError, match=next(iter(wrong))):
+        scripted.invoke("Hi", **wrong)
+
+
+def test_capital_letters_are_no_riddle():
+    with pytest.raises(ValueError, match=r"'MAX_TOKENS'.*Did you mean 'max_tokens'"):
+        ChatMemVR(MAX_TOKENS=3)
+
+
 def test_every_public_host_only_when_told(engine):
     model = ChatMemVR(model="scripted", engine=engine, allow_image_urls=True)
     model.invoke("Hi")
@@ -119,6 +143,11 @@ def test_an_engine_keeps_its_own_limits_for_pictures(engine, tmp_path, scenes):
         ({"device": "gpu"}, "gpu"),
         ({"allow_image_urls": "img.example.org"}, "must be a tuple"),
         ({"image_dirs": "photos"}, "must be a tuple"),
+        ({"image_dirs": ("",)}, "empty text"),
+        ({"image_dirs": ("no-such-folder",)}, "'no-such-folder', which is no folder"),
+        ({"model": ""}, "names none"),
+        ({"max_tokens": True}, "max_tokens"),
+        ({"temperature": True}, "temperature"),
         ({"engine": 3}, "is no backend"),
     ],
 )

@@ -142,6 +142,7 @@ def test_any_message_may_be_last():
     [
         (ChatMessage("Hi", role="critic"), "role='critic'"),
         (RemoveMessage(id="1"), "RemoveMessage"),
+        (AIMessage("", additional_kwargs={"audio": {"id": "a"}}), "audio in additional_kwargs"),
     ],
 )
 def test_what_has_no_place_in_a_prompt_is_named(message, match):

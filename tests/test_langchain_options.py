@@ -174,3 +174,25 @@ def test_a_schema_with_a_title_stays_what_it_is(schema):
 def test_a_form_without_a_schema_is_told():
     with pytest.raises(RequestError, match="holds no 'schema'"):
         to_schema({"type": "json_schema", "json_schema": {"name": "x"}})
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"name": "Joke", "strict": True, "schema": {"type": "object", "properties": {"a": {}}}},
+        {
+            "type": "json_schema",
+            "json_schema": {"name": "Joke", "schema": {"properties": {"a": {}}}},
+        },
+    ],
+)
+def test_wrapped_schemas_are_unwrapped(form):
+    assert to_schema(form)["properties"] == {"a": {}}
+    function = openai_tool(form)["function"]
+    assert function["name"] == "Joke"
+    assert function["parameters"]["properties"] == {"a": {}}
+
+
+def test_a_tool_that_was_not_bound_is_read_all_the_same():
+    [made] = to_tools([zoom])
+    assert made.name == "zoom"

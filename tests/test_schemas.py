@@ -266,3 +266,8 @@ def test_several_demands_on_keys_are_none_forgotten():
 @pytest.mark.parametrize("open_", [{}, {"description": "any"}, {"x-vendor": 1}, {"nullable": True}])
 def test_nothing_but_remarks_is_any_value(open_):
     assert narrowed(open_)["$ref"] == narrowed({"items": open_, "type": "array"})["items"]["$ref"]
+
+
+def test_any_value_is_meant_beside_unknown_words():
+    found = narrowed({"title": "t", "foo": 1})
+    assert found["$ref"].removeprefix("#/$defs/") in found["$defs"]

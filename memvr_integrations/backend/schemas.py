@@ -96,7 +96,7 @@ def narrowed(schema: JsonSchema, *, as_object: bool = False) -> dict[str, object
         _require_constants(node)
         if closed:
             _name_what_is_open(node)
-    if any(node == _ANY for node in _nodes(plain)):
+    if any(node.get("$ref") == _ANY["$ref"] for node in _nodes(plain)):
         definitions = plain.setdefault("$defs", {})
         assert isinstance(definitions, dict)
         if _ANYTHING in definitions:

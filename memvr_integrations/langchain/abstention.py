@@ -8,6 +8,7 @@ from langchain_core.messages import AIMessage
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableSerializable
 from pydantic import ConfigDict, InstanceOf
 
+from memvr_integrations.checks import check_number
 from memvr_integrations.errors import ConfigError, MemVRError
 from memvr_integrations.memvr import MemVRConfig
 
@@ -38,7 +39,7 @@ class Abstention(RunnableSerializable[LanguageModelInput, AIMessage]):
     How unsure is `Completion.unsureness`, 0 to 1. Above `threshold` the answer becomes `answer`;
     with `action="raise"` an `AbstentionError`; with `action="retry"` the question is asked once
     more under `stronger` retracing before that. `response_metadata["memvr"]` says what was
-    withheld and why.
+    withheld and why, tool calls too.
     """
 
     model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
@@ -69,8 +70,7 @@ class Abstention(RunnableSerializable[LanguageModelInput, AIMessage]):
                 f"No threshold was measured for {model.model!r}; pass with_abstention(threshold), "
                 "0 to 1, chosen on answers of which you know whether they are right."
             )
-        if not isinstance(threshold, int | float) or not 0 <= threshold <= 1:
-            raise ConfigError(f"threshold={threshold!r} must be from 0 to 1.")
+        check_number("threshold", threshold, most=1)
         return cls(
             model=model, threshold=threshold, action=action, answer=answer, stronger=stronger
         )
@@ -117,7 +117,8 @@ class Abstention(RunnableSerializable[LanguageModelInput, AIMessage]):
         if self.action == "raise":
             raise AbstentionError(message, found, self.threshold)
         record["withheld"] = message.text
-        metadata = message.response_metadata | {"memvr": record}
+        record["withheld_tool_calls"] = [dict(call) for call in message.tool_calls]
+        metadata = message.response_metadata | {"memvr": record, "finish_reason": "stop"}
         return message.model_copy(
             update={"content": self.answer, "tool_calls": [], "response_metadata": metadata}
         )

@@ -40,6 +40,7 @@ _PASSED_OVER = (
     "server_tool_call_chunk",
 )
 _BLOCKS = (*_TEXTS, *_IMAGES, *_RESULTS, *_UNREADABLE, "non_standard")
+_BEGINNINGS = ("iVBORw0KGgo", "/9j/", "R0lGOD", "UklGR")  # PNG, JPEG, GIF and WebP in base64
 _DATA = ("base64", "data", "url", "image_url", "file_data", "source", "file")
 
 
@@ -205,6 +206,9 @@ def _plain_text(block: Mapping[str, object]) -> str:
 def _source(block: Mapping[str, object], kind: str, media: str = "image") -> str | bytes:
     """Where a block keeps its picture: base64, bytes or a URL."""
     media = str(block.get("mime_type") or block.get("media_type") or media).lower()
+    # LangChain calls every file of OpenAI's form a PDF.
+    if media == "application/pdf" and str(block.get("base64")).startswith(_BEGINNINGS):
+        media = "image/*"
     if not media.startswith("image"):
         raise RequestError(
             f"A message holds a {media} file; ChatMemVR reads text and images. Turn its pages or "

@@ -168,7 +168,7 @@ class ChatMemVR(ChatSettings):
         with told_to_langchain():
             forms = [openai_tool(tool) for tool in tools]
             bound: dict[str, Any] = {"tools": forms, "tool_choice": to_choice(tool_choice, forms)}
-            self._check_names(kwargs)
+            self._check_options(kwargs)
         if not parallel_tool_calls:
             bound["parallel_tool_calls"] = False
         if response_format is not None:
@@ -194,7 +194,7 @@ class ChatMemVR(ChatSettings):
             ConfigError: There is no such method.
         """
         with told_to_langchain():
-            self._check_names(kwargs)
+            self._check_options(kwargs)
             return structured(self, schema, method=method, include_raw=include_raw, options=kwargs)
 
     def with_abstention(

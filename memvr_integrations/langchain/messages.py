@@ -50,6 +50,11 @@ def to_messages(messages: Sequence[BaseMessage]) -> tuple[Message, ...]:
 
 def _translated(message: BaseMessage, names: Mapping[str, str]) -> Iterator[Message]:
     role = _role(message)
+    if message.additional_kwargs.get("audio"):  # where OpenAI's models put what they said
+        raise RequestError(
+            "A message holds audio in additional_kwargs; ChatMemVR reads text and images. Put its "
+            "transcript into the content, and leave the audio out."
+        )
     if role == "tool":
         name = message.name or names.get(getattr(message, "tool_call_id", ""))
         parts = list(parts_of(message.content))

@@ -1,20 +1,17 @@
 """Tools, schemas and options of a call, as LangChain's users write them."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NotRequired, Required, TypeAlias, get_args, get_origin
+from typing import Any, TypeAlias
 
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_json_schema, convert_to_openai_tool
 from langchain_core.utils.pydantic import is_basemodel_subclass
 from pydantic import BaseModel
-from typing_extensions import (
-    TypedDict,
-    get_type_hints,
-    is_typeddict,
-)
+from typing_extensions import is_typeddict
 
 from memvr_integrations.backend.classes import schema_of_class
 from memvr_integrations.errors import RequestError, did_you_mean
+from memvr_integrations.langchain.typed_dicts import schema_of_typed_dict
 from memvr_integrations.tools import JsonSchema, Tool
 
 _FUNCTION_WORDS = frozenset({"function", "parameters", "input_schema"})
@@ -28,7 +25,7 @@ def openai_tool(tool: object) -> dict[str, object]:
     Raises:
         RequestError: It is a tool that only a provider's own servers could run.
     """
-    form = _converted(convert_to_openai_tool, tool)
+    form = _converted(convert_to_openai_tool, _named_schema(tool) or tool)
     if form.get("type") != "function":
         raise RequestError(
             f"The tool {form!r} would run on a provider's servers; give a function, a pydantic "
@@ -43,11 +40,12 @@ def openai_tool(tool: object) -> dict[str, object]:
     return {**form, "function": {**function, "parameters": whole}}
 
 
-def to_tools(forms: Iterable[Mapping[str, object]]) -> tuple[Tool, ...]:
-    """Tools in OpenAI's form as the backend's."""
+def to_tools(forms: Iterable[object]) -> tuple[Tool, ...]:
+    """Tools as the backend's: in OpenAI's form, or whatever `openai_tool` takes."""
     tools = []
     for form in forms:
-        function = form.get("function", form) if isinstance(form, Mapping) else None
+        form = form if isinstance(form, Mapping) else openai_tool(form)
+        function = form.get("function", form)
         if not isinstance(function, Mapping) or "name" not in function:
             raise RequestError(f"The tool {form!r} has no name; give it with bind_tools([...]).")
         given = {key: function[key] for key in ("description", "parameters") if function.get(key)}
@@ -55,7 +53,7 @@ def to_tools(forms: Iterable[Mapping[str, object]]) -> tuple[Tool, ...]:
     return tuple(tools)
 
 
-def to_choice(choice: ToolChoice, tools: Sequence[Mapping[str, object]]) -> str:
+def to_choice(choice: ToolChoice, tools: Sequence[object]) -> str:
     """What LangChain's users write for `tool_choice`, in the backend's words.
 
     Raises:
@@ -103,24 +101,50 @@ def to_schema(form: object) -> JsonSchema | None:
 
 
 def json_schema_of(form: object) -> JsonSchema:
-    """The JSON schema of a class, a TypedDict or a schema in OpenAI's form.
+    """The JSON schema of a class, a TypedDict or a schema, also in one of OpenAI's wrappings.
 
     Raises:
         RequestError: It is none of these.
     """
+    named = _named_schema(form)
+    if named is not None:
+        schema: dict[str, object] = named["parameters"]
+        return schema
     if isinstance(form, dict) and not form.keys() & _FUNCTION_WORDS:
         return form
     whole = _whole_schema(form)
     return _converted(convert_to_json_schema, form) if whole is None else whole
 
 
+def _named_schema(form: object) -> dict[str, Any] | None:
+    """OpenAI's `{"name": ..., "schema": {...}}`, and what it wraps that in, as a function's form.
+
+    A schema with a property for each of these words would have them below "properties".
+    """
+    if isinstance(form, Mapping) and form.get("type") == "json_schema":
+        form = form.get("json_schema", form)
+    if not isinstance(form, Mapping) or not isinstance(form.get("schema"), Mapping):
+        return None
+    schema = dict(form["schema"])
+    name = str(form.get("name") or schema.get("title") or "answer")
+    return {
+        "name": name,
+        "description": str(form.get("description") or schema.get("description") or ""),
+        "parameters": {"title": name, **schema},
+    }
+
+
 def _whole_schema(model: object) -> JsonSchema | None:
-    """The schema of a pydantic class with its references.
+    """The schema of a class with its references.
 
     LangChain's own conversion writes them out, and where a class contains itself it leaves
-    nothing of it.
+    nothing of it; it does not know either that a key may be left out.
     """
-    if not isinstance(model, type) or not is_basemodel_subclass(model):
+    if not isinstance(model, type):
+        return None
+    if is_typeddict(model):
+        return schema_of_typed_dict(model)
+    if not is_basemodel_subclass(model):
         return None
     if issubclass(model, BaseModel):
         return schema_of_class(model)
@@ -129,32 +153,15 @@ def _whole_schema(model: object) -> JsonSchema | None:
 
 
 def _converted(convert: Callable[[Any], dict[str, Any]], form: object) -> dict[str, Any]:
-    """LangChain's form of a tool or schema; it does not know that a key may be left out."""
-    optional: list[str] = []
-    if is_typeddict(form):
-        form, optional = _without_marks(form)
+    """LangChain's form of a tool or schema."""
+    if is_typeddict(form):  # theirs stumbles over nested ones; here only the name counts
+        assert isinstance(form, type)
+        description = (form.__doc__ or "").strip()
+        form = {"title": form.__name__, "description": description, **schema_of_typed_dict(form)}
     try:
-        converted = convert(form)
+        return convert(form)
     except (TypeError, ValueError) as error:
         raise RequestError(
             f"{form!r} can't be read as a tool or schema ({error}); give a function, a pydantic "
             "class, a TypedDict, a LangChain tool or a JSON schema with a title."
         ) from error
-    schema = converted.get("function", {}).get("parameters", converted)
-    if optional:
-        schema["required"] = [name for name in schema["required"] if name not in optional]
-    return converted
-
-
-def _without_marks(form: Any) -> tuple[object, list[str]]:
-    """A TypedDict without Required and NotRequired, and the keys that may be left out."""
-    hints, plain, optional = get_type_hints(form, include_extras=True), {}, []
-    for name, hint in hints.items():
-        mark: object = get_origin(hint)
-        plain[name] = get_args(hint)[0] if mark in (Required, NotRequired) else hint
-        if mark is NotRequired or (name in form.__optional_keys__ and mark is not Required):
-            optional.append(name)
-    make: Callable[[str, dict[str, object]], type] = TypedDict  # type: ignore[assignment]
-    same = make(form.__name__, plain)
-    same.__doc__ = form.__doc__
-    return same, optional

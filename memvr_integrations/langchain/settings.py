@@ -1,6 +1,6 @@
 """What a chat model is made of: its options, and how they and a call become a request."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
@@ -16,6 +16,8 @@ from pydantic import (
     SecretStr,
     SkipValidation,
     StrictBool,
+    StrictFloat,
+    StrictInt,
     ValidationInfo,
     field_validator,
     model_validator,
@@ -65,17 +67,17 @@ class ChatSettings(BaseChatModel):
     # As it may be written; the validators below make a config of texts, paths and dicts.
     memvr: InstanceOf[MemVRConfig] | dict[str, Any] | StrictBool | str | Path | None = True
     decoding: InstanceOf[DecodingConfig] | dict[str, Any] | str | None = None
-    max_tokens: int = SamplingParams.max_tokens
-    temperature: float = SamplingParams.temperature
-    top_p: float = SamplingParams.top_p
-    top_k: int = SamplingParams.top_k
-    min_p: float = SamplingParams.min_p
-    repetition_penalty: float = SamplingParams.repetition_penalty
+    max_tokens: StrictInt = SamplingParams.max_tokens
+    temperature: StrictFloat = SamplingParams.temperature
+    top_p: StrictFloat = SamplingParams.top_p
+    top_k: StrictInt = SamplingParams.top_k
+    min_p: StrictFloat = SamplingParams.min_p
+    repetition_penalty: StrictFloat = SamplingParams.repetition_penalty
     stop: list[str] | None = Field(default=None, alias="stop_sequences")
-    seed: int | None = None
-    n: int = SamplingParams.n
-    timeout: float | None = None
-    max_retries: int = Field(default=2, ge=0)
+    seed: StrictInt | None = None
+    n: StrictInt = SamplingParams.n
+    timeout: StrictFloat | None = None
+    max_retries: StrictInt = Field(default=2, ge=0)
     api_key: SecretStr | None = Field(default=None, exclude=True)  # a local model needs none
     logprobs: bool = True
     streaming: bool = False
@@ -104,11 +106,20 @@ class ChatSettings(BaseChatModel):
     def _a_tuple(cls, value: object, info: ValidationInfo) -> object:
         if isinstance(value, str | Path):
             raise ValueError(f"{info.field_name}={str(value)!r} must be a tuple: ({str(value)!r},)")
+        if isinstance(value, Sequence) and "" in value:
+            raise ValueError(f"{info.field_name}={value!r} holds an empty text; name what it means")
         return value
+
+    @field_validator("stop", mode="before")
+    @classmethod
+    def _several_stops(cls, value: object) -> object:
+        return [value] if isinstance(value, str) else value
 
     @field_validator("model", mode="before")
     @classmethod
     def _path_as_text(cls, value: object) -> object:
+        if value == "":
+            raise ValueError("model='' names none; give a catalog name, a folder or a hub id")
         return str(value) if isinstance(value, Path) else value
 
     @field_validator("memvr", mode="before")
@@ -204,12 +215,12 @@ class ChatSettings(BaseChatModel):
     def _request(
         self, messages: Sequence[BaseMessage], stop: list[str] | None, options: Mapping[str, Any]
     ) -> Request:
-        self._check_names(options)
+        self._check_options(options)
         tools = options.get("tools") or ()
         memvr = self._option(options, "memvr")
         return Request(
             messages=to_messages(messages),
-            sampling=self._sampling(stop or self.stop, options),
+            sampling=self._sampling(_several(stop) or self.stop, options),
             memvr=read_setting(memvr),
             decoding=self._option(options, "decoding"),
             timeout=self._option(options, "timeout"),
@@ -221,10 +232,13 @@ class ChatSettings(BaseChatModel):
         )
 
     @staticmethod
-    def _check_names(options: Iterable[str]) -> None:
+    def _check_options(options: Mapping[str, Any]) -> None:
         # LangChain's own note for tracing, which it takes out before a call.
         ours = (name for name in options if name != "ls_structured_output_format")
         check_options("A call of ChatMemVR", ours, (*_PER_CALL, *_BOUND))
+        for name in ("logprobs", "stream_usage"):
+            if not isinstance(options.get(name, True), bool):
+                raise RequestError(f"{name}={options[name]!r} must be True or False.")
 
     def _option(self, options: Mapping[str, Any], name: str) -> Any:
         return options[name] if name in options else getattr(self, name)
@@ -245,17 +259,32 @@ class ChatSettings(BaseChatModel):
             )
         return request
 
+    def _name(self, options: Mapping[str, Any]) -> str:
+        name = options.get("model", self.model)
+        if not isinstance(name, str | Path) or not str(name):
+            raise RequestError(f"model={name!r} must be a catalog name, a folder or a hub id.")
+        return str(name)
+
     def _load_config(self) -> LoadConfig:
         return LoadConfig.of(self)
 
     def _engine(self, options: Mapping[str, Any]) -> Engine:
-        name = options.get("model", self.model)
+        name = self._name(options)
         if self.engine is not None and name == self.model:
             return self.engine
         return self._leases.get(name, self._load_config())
 
     async def _aengine(self, options: Mapping[str, Any]) -> Engine:
-        name = options.get("model", self.model)
+        name = self._name(options)
         if self.engine is not None and name == self.model:
             return self.engine
         return await self._leases.aget(name, self._load_config())
+
+
+def _several(stop: object) -> list[str] | None:
+    """What `stop` may be for a call; one string is no list of letters."""
+    if isinstance(stop, str):
+        return [stop]
+    if stop is None or (isinstance(stop, Sequence) and all(isinstance(s, str) for s in stop)):
+        return list(stop or ())
+    raise RequestError(f"stop={stop!r} must be a text or a list of texts.")

@@ -13,8 +13,10 @@ from langchain_core.output_parsers.openai_tools import (
     PydanticToolsParser,
 )
 from langchain_core.runnables import Runnable, RunnableMap, RunnablePassthrough
+from langchain_core.utils.function_calling import convert_to_json_schema
 from langchain_core.utils.pydantic import is_basemodel_subclass
 from pydantic import BaseModel, ValidationError
+from typing_extensions import is_typeddict
 
 from memvr_integrations.errors import ConfigError
 from memvr_integrations.langchain.options import json_schema_of, openai_tool
@@ -39,7 +41,7 @@ def structured(
     """
     if method not in get_args(Method):
         raise ConfigError(f"method={method!r} must be one of {', '.join(get_args(Method))}.")
-    traced = {"kwargs": {"method": method}, "schema": schema}
+    traced = {"kwargs": {"method": method}, "schema": _traceable(schema)}
     if method == "function_calling":
         name = str(openai_tool(schema)["function"]["name"])  # type: ignore[index]
         llm = model.bind_tools(
@@ -60,6 +62,17 @@ def structured(
     )
     failed = RunnablePassthrough.assign(parsed=lambda _: None)
     return RunnableMap(raw=llm) | parsed.with_fallbacks([failed], exception_key="parsing_error")
+
+
+def _traceable(schema: dict[str, Any] | type) -> object:
+    """What LangChain can read for its traces: it stumbles over TypedDicts with NotRequired."""
+    if not is_typeddict(schema):
+        return schema
+    try:
+        convert_to_json_schema(schema)
+    except (TypeError, ValueError):
+        return json_schema_of(schema)
+    return schema
 
 
 def _parser(schema: dict[str, Any] | type, method: Method) -> OutputParserLike[Any]:

@@ -111,6 +111,8 @@ class LLMSettings(KnownOptions, FunctionCallingLLM):
     @field_validator("image_dirs", mode="after")
     @classmethod
     def _folders(cls, value: Sequence[str | Path]) -> tuple[Path, ...]:
+        if "" in value:
+            raise ConfigError(f"image_dirs={value!r} holds an empty text; name a folder.")
         return tuple(map(Path, value))
 
     @field_validator("memvr", mode="before")
