@@ -19,11 +19,12 @@ from memvr_integrations.backend.protocol import Engine
 from memvr_integrations.errors import BenchmarkError, MemVRWarning
 from memvr_integrations.evaluate.asking import Asking, Strategy
 from memvr_integrations.evaluate.benchmark import Benchmark, Question, Submission
-from memvr_integrations.evaluate.report import Line, as_html, as_text
+from memvr_integrations.evaluate.report import Line, as_html, as_markdown, as_text
 from memvr_integrations.evaluate.runs import Answer, Run
 from memvr_integrations.evaluate.statistics import intervals, mcnemar, paired_differences
 
 TABLE, PAGE, FIGURES = "table.txt", "report.html", "figures.jsonl"
+MARKDOWN = "table.md"
 SUBMISSIONS = "answers_files"
 
 
@@ -185,6 +186,7 @@ def _write(
     )
     title = f"{benchmark.name}: {run.plan['model']}"
     (run.folder / TABLE).write_text(as_text(lines, about) + "\n", encoding="utf-8")
+    (run.folder / MARKDOWN).write_text(f"{as_markdown(lines)}\n\n{about}\n", encoding="utf-8")
     (run.folder / PAGE).write_text(as_html(lines, title, about), encoding="utf-8")
     told = (json.dumps(asdict(line), ensure_ascii=False) + "\n" for line in lines)
     (run.folder / FIGURES).write_text("".join(told), encoding="utf-8")

@@ -90,7 +90,7 @@ def _told(line: Line, name: str) -> str:
 def _costs(lines: Sequence[Line]) -> dict[str, list[str]]:
     """What answers are like and what they cost, by strategy."""
     costs = {
-        "McNemar's p": ["" if line.p is None else f"{line.p:.3f}" for line in lines],
+        "McNemar's p": ["" if line.p is None else _chance(line.p) for line in lines],
         "tokens an answer": [f"{line.length:.1f}" for line in lines],
         "tokens that looked again": [f"{line.retraced:.1%}" for line in lines],
         "tokens a second": [f"{line.tokens_per_second:.1f}" for line in lines],
@@ -110,6 +110,10 @@ def headline(name: str) -> bool:
     return not any(parser in path for parser in PARSERS)
 
 
+def _chance(p: float) -> str:
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
 def as_text(lines: Sequence[Line], about: str) -> str:
     """The first figures in columns, a few strategies at a time, and what not to conclude."""
     names = [name for name in figure_names(lines) if headline(name)]
@@ -118,6 +122,36 @@ def as_text(lines: Sequence[Line], about: str) -> str:
     tables = ["\n".join(_columns(list(rows([first, *block], names)))) for block in blocks]
     warned = "\n".join(f"- {warning}" for warning in WARNINGS)
     return "\n\n".join([about, *tables, warned])
+
+
+def as_markdown(lines: Sequence[Line]) -> str:
+    """A row a strategy: each of the first figures, and its difference where there is one.
+
+    Differences whose interval leaves out zero are bold.
+    """
+    every = figure_names(lines)
+    names = [name for name in every if headline(name) and not name.endswith("/F1")]
+    costs = _costs(lines)
+    heads = [name.replace("/official", "") for name in names]
+    out = [f"| | {' | '.join([*heads, *costs])} |", "|---" * (1 + len(names) + len(costs)) + "|"]
+    for at, line in enumerate(lines):
+        cells = [_with_change(line, name) for name in names]
+        cells += [told[at] for told in costs.values()]
+        out.append(f"| {line.strategy} | {' | '.join(cells)} |")
+    return "\n".join(out)
+
+
+def _with_change(line: Line, name: str) -> str:
+    changed = line.changes.get(name)
+    if changed is None:
+        return _told(line, name)
+    told = f"**{changed.signed()}**" if is_sure(changed) else changed.signed()
+    return f"{line.figures[name].value:.1f}<br>{told}"
+
+
+def is_sure(change: Estimate) -> bool:
+    """Whether a difference's interval leaves out zero."""
+    return change.low > 0 or change.high < 0
 
 
 def _columns(table: Sequence[Sequence[str]]) -> Iterator[str]:
@@ -177,7 +211,7 @@ def _chart(name: str, lines: Sequence[Line]) -> str:
             'stroke="#111" stroke-width="2"/></svg>'
         )
         sure = line.changes.get(name)
-        mark = ' class="sure"' if sure and (sure.low > 0 or sure.high < 0) else ""
+        mark = ' class="sure"' if sure and is_sure(sure) else ""
         changed = sure.signed() if sure else ""
         bars.append(
             f"<tr><td>{html.escape(line.strategy)}</td><td>{picture}</td><td>{one}</td>"
