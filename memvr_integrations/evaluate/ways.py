@@ -74,6 +74,20 @@ def strategies(
     ]
 
 
+def one(name: str, preset: MemVRConfig) -> Strategy:
+    """The named way alone.
+
+    Raises:
+        ConfigError: As `check` does.
+    """
+    return strategies([name], preset)[-1]
+
+
+def looks(name: str) -> bool:
+    """Whether MemVR, or a control of it, takes part in a way of this name."""
+    return any(part in _MEMVR for part in name.split("+"))
+
+
 def _beside(part: str) -> DecodingConfig | None:
     if part in _CONTROLS:
         return read_decoding({"name": part.removesuffix(_CONTROL), "control": "plausibility"})
