@@ -1,6 +1,8 @@
 """The model `memvr` of lmms-eval: for chat tasks, and with `--force_simple` for simple ones."""
 
+import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -27,7 +29,7 @@ class _MemVR(lmms):
 
     def __init__(self, **options: object) -> None:
         super().__init__()
-        self._options = LmmsEvalOptions.read(options)
+        self._options = _on_its_own_device(LmmsEvalOptions.read(options))
         self._backend, way = self._options.load(batch=self._options.batch_size)
         self._asking = Asking(self._backend, way, self._options)
 
@@ -60,10 +62,11 @@ class _MemVR(lmms):
             for one in done
         ]
 
-    def loglikelihood(self, requests: Sequence[Instance]) -> list[tuple[float, bool]]:
+    def loglikelihood(self, requests: Sequence[Instance]) -> list[GenerationResult]:
         """The negative logarithm of each continuation's probability, and whether it is greedy.
 
-        lmms-eval's scoring takes the choice with the lowest, as its own models give losses.
+        lmms-eval's scoring takes the choice with the lowest, as its own models give losses. Each
+        pair is the `text` of a result.
 
         Raises:
             MemVRError: As `generate_until` does.
@@ -82,7 +85,8 @@ class _MemVR(lmms):
             continuations.append(continuation)
             shown = partial(self._shown, to_visual, document, context)
             asked.append(Asked(document=document, context=context, messages=shown))
-        return self._asking.score(asked, continuations)
+        # lmms-eval 0.7.3 writes bare pairs out as text, and can't score them any more.
+        return [GenerationResult(text=one) for one in self._asking.score(asked, continuations)]
 
     def clean(self) -> None:
         """Free the memory, for judges that are loaded afterwards; it can't be asked any more."""
@@ -196,6 +200,14 @@ class MemVRSimple(_MemVR):
             messages=partial(self._shown, to_visual, document, context),
             generation=generation,
         )
+
+
+def _on_its_own_device(options: LmmsEvalOptions) -> LmmsEvalOptions:
+    """Where launchers start a process a GPU, "auto" is the process's own."""
+    number = os.environ.get("LOCAL_RANK")
+    if options.device != "auto" or number is None or torch.cuda.device_count() < 2:
+        return options
+    return replace(options, device=f"cuda:{number}")
 
 
 def _kind(seen: object) -> str:

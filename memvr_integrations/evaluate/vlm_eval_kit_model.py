@@ -154,7 +154,11 @@ def named(name: str) -> dict[str, str]:
 
 def main(arguments: Sequence[str]) -> None:
     """Register what is asked for, then go on as VLMEvalKit's `run.py`, which comes first."""
-    parser = argparse.ArgumentParser(prog="memvr_integrations.evaluate.vlm_eval_kit_model")
+    parser = argparse.ArgumentParser(
+        prog="memvr_integrations.evaluate.vlm_eval_kit_model",
+        allow_abbrev=False,  # run.py has a --mode, which is no short form of --model
+        add_help=False,  # it is run.py's
+    )
     parser.add_argument("run", type=Path, help="VLMEvalKit's run.py; what follows is for it")
     parser.add_argument("--model", nargs="+", default=[])
     given, _ = parser.parse_known_args(arguments)
