@@ -123,10 +123,12 @@ def test_the_package_says_that_it_is_typed_and_licensed():
     assert "Apache License" in (ROOT / "LICENSE").read_text()
 
 
-def test_the_command_starts_where_pyproject_says():
-    [target] = re.findall(r'^memvr = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
-    module, _, function = target.partition(":")
-    assert callable(getattr(importlib.import_module(module), function))
+def test_the_command_and_the_entry_point_start_where_pyproject_says():
+    targets = re.findall(r'^memvr = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    assert len(targets) == 2
+    for target in targets:
+        module, _, function = target.partition(":")
+        assert callable(getattr(importlib.import_module(module), function))
 
 
 def test_no_file_names_a_place_on_one_machine():

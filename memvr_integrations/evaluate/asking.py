@@ -31,20 +31,32 @@ class Strategy:
     temperature: float = 0.0
 
     def request(self, question: Question, seed: int, others: Sequence[Picture] = ()) -> Request:
-        """The question, to be answered in this way; `others` are images of another question.
+        """The question, to be answered in this way; `others` are images of another question."""
+        return self.asked(
+            (Message("user", [*map(Image, question.images), question.text]),),
+            SamplingParams(max_tokens=question.max_tokens, temperature=self.temperature, seed=seed),
+            tuple(map(Image, others)),
+        )
 
-        A control that looks at other images takes those.
+    def asked(
+        self, messages: Sequence[Message], sampling: SamplingParams, others: Sequence[Image] = ()
+    ) -> Request:
+        """A conversation, to be answered in this way.
+
+        A control that looks at other images takes `others`.
         """
-        shuffled = self.memvr is not None and self.memvr.control == "shuffled"
         return Request(
-            messages=(Message("user", [*map(Image, question.images), question.text]),),
-            sampling=SamplingParams(
-                max_tokens=question.max_tokens, temperature=self.temperature, seed=seed
-            ),
+            messages=tuple(messages),
+            sampling=sampling,
             memvr=self.memvr,
             decoding=self.decoding,
-            evidence=tuple(map(Image, others)) if shuffled else (),
+            evidence=tuple(others) if self.shuffled else (),
         )
+
+    @property
+    def shuffled(self) -> bool:
+        """Whether it is the control that looks at other images."""
+        return self.memvr is not None and self.memvr.control == "shuffled"
 
     def to_dict(self) -> dict[str, object]:
         """All that makes the answers what they are, for a plan."""

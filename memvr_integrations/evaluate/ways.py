@@ -92,6 +92,20 @@ def strategies(
     ]
 
 
+def one(name: str, preset: MemVRConfig, *, student: str | None = None) -> Strategy:
+    """The named way alone.
+
+    Raises:
+        ConfigError: As `check` does.
+    """
+    return strategies([name], preset, student=student)[-1]
+
+
+def looks(name: str) -> bool:
+    """Whether MemVR, or a control of it, takes part in a way of this name."""
+    return any(part in _MEMVR for part in name.split("+"))
+
+
 def _beside(part: str, student: str | None) -> DecodingConfig | None:
     name = part.removesuffix(_CONTROL)
     settings: dict[str, object] = {"name": name}
