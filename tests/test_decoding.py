@@ -158,7 +158,7 @@ def test_several_answers_and_scores(backend, ask, decoding):
     assert all(math.isfinite(score) for score in scores)
 
 
-@pytest.mark.parametrize("decoding", [*STRONG, *CONTROLS], ids=lambda c: f"{c.name}-{id(c)}")
+@pytest.mark.parametrize("decoding", [*STRONG, *CONTROLS], ids=str)
 def test_it_costs_as_many_forwards_as_it_says(backend, ask, endless, decoding):
     with endless(backend) as passes:
         backend.generate(ask("What?", 0, max_tokens=5, memvr=EAGER, decoding=decoding))
