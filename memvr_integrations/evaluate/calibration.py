@@ -94,6 +94,15 @@ def candidates(layers: int, base: MemVRConfig) -> Iterator[MemVRConfig]:
                 )
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Ranked:
+    """Settings, what they gain, and whether they keep every constraint."""
+
+    keeps: bool
+    worth: float
+    way: Strategy
+
+
 class Calibrating:
     """One calibration; what was asked is kept in a folder, so that it goes on when stopped."""
 
@@ -133,7 +142,7 @@ class Calibrating:
             ways={way.name: way.to_dict() for way in self._ways},
         )
         self._asking = Asking(engine, self._run, batch=batch, progress=False)
-        self._end = time.monotonic() + 60 * minutes
+        self._end, self._tried = time.monotonic() + 60 * minutes, set[str]()
 
     def find(self) -> Calibration:
         """Choose settings, confirm them, or say "off".
@@ -149,30 +158,33 @@ class Calibrating:
         left = list(self._ways)
         for share in _SHARES:
             ranked = self._ranked(left, share)
-            left = ranked[: max(1, len(ranked) // _KEPT)] if share < 1 else ranked[:1]
-            if not left:
-                return Calibration(
-                    config=None,
-                    reason="no settings gained without a loss of recall, length or accuracy",
-                    tried=len(self._ways),
-                    held_out=None,
-                )
+            left = [one.way for one in ranked[: max(1, len(ranked) // _KEPT)]]
             if time.monotonic() > self._end:
                 break
-        return self._confirmed(left[0])
+        # Few questions rank settings; only here it counts whether they gained and lost nothing.
+        best = ranked[0]
+        if not best.keeps or best.worth <= 0:
+            return Calibration(
+                config=None,
+                reason="no settings gained without a loss of recall, length or accuracy",
+                tried=len(self._tried),
+                held_out=None,
+            )
+        return self._confirmed(best.way)
 
-    def _ranked(self, ways: Sequence[Strategy], share: float) -> list[Strategy]:
-        """Those that broke no constraint on a share of the questions, the best first."""
+    def _ranked(self, ways: Sequence[Strategy], share: float) -> list[_Ranked]:
+        """Settings by what they gain on a share of the questions, those first that lose nothing."""
         questions = _first(self._choosing, share)
-        found: list[tuple[float, Strategy]] = []
+        found: list[_Ranked] = []
         bar = tqdm(ways, desc=f"Choosing on {len(questions)}", disable=self._silent)
-        for tried, way in enumerate(bar):
-            if tried and time.monotonic() > self._end:
+        for way in bar:
+            if found and time.monotonic() > self._end:
                 break
+            self._tried.add(way.name)
             before, after = self._figures(way, questions)
-            if broken(before, after) is None:
-                found.append((gain(before, after), way))
-        return [way for worth, way in sorted(found, key=lambda pair: -pair[0]) if worth > 0]
+            keeps = broken(before, after) is None
+            found.append(_Ranked(keeps=keeps, worth=gain(before, after), way=way))
+        return sorted(found, key=lambda one: (one.keeps, one.worth), reverse=True)
 
     def _confirmed(self, way: Strategy) -> Calibration:
         before, after = self._figures(way, self._confirming)
@@ -182,14 +194,14 @@ class Calibrating:
         reason = f"{name} {change.signed()} on questions that chose nothing"
         if failed is not None or not (change.low > 0 if sign > 0 else change.high < 0):
             reason = failed or f"{reason}: it may be chance"
-            return Calibration(config=None, reason=reason, tried=len(self._ways), held_out=changes)
+            return Calibration(config=None, reason=reason, tried=len(self._tried), held_out=changes)
         controls: dict[str, Estimate] = {
             control: self._changes(_controlled(way, control))[name] for control in _CONTROLS
         }
         return Calibration(
             config=way.memvr,
             reason=f"{reason}; {_beside(controls, change.value, sign)}",
-            tried=len(self._ways),
+            tried=len(self._tried),
             held_out=changes,
             controls=controls,
         )
