@@ -20,7 +20,7 @@ PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
 README_COMMANDS = (
     "pip install torch==2.13.0 -e . && "
     'memvr ask examples/images/farm.png "Is there a dog in the picture?"',
-    'pip install torch==2.13.0 -e ".[test]" && pytest',
+    'pip install torch==2.13.0 -e ".[test]" && pytest -n auto',
 )
 
 _FENCE = re.compile(r"^```(?P<info>[^\n]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
