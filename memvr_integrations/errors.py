@@ -69,7 +69,10 @@ class GenerationError(MemVRError, RuntimeError):
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A hint for the end of an error message; empty when nothing that is known is near."""
-    names, name = list(known), name.lower() if name.isupper() else name
+    names = list(known)
+    if name not in names and name.lower() in (one.lower() for one in names):
+        name = next(one for one in names if one.lower() == name.lower())
+    name = name.lower() if name.isupper() else name
     begun = [one for one in names if len(name) > 3 and one.startswith(name.rstrip("s"))]
     near = begun or difflib.get_close_matches(name, names, n=1)
     return f" Did you mean {near[0]!r}?" if near else ""

@@ -9,7 +9,7 @@ from PIL import Image as Pillow
 from scripted_engine import ScriptedEngine, text_of
 
 from memvr_integrations.backend.presets import read_preset
-from memvr_integrations.errors import BenchmarkError
+from memvr_integrations.errors import BenchmarkError, ConfigError
 from memvr_integrations.evaluate.benchmark import Question
 from memvr_integrations.evaluate.calibration import Calibrating, broken, candidates, goal
 from memvr_integrations.memvr import MemVRConfig
@@ -143,6 +143,51 @@ def test_time_is_bounded_where_nothing_helps_too(tmp_path):
 
 def test_a_figure_that_settings_lose_breaks_nothing(tmp_path):
     assert broken({"a/official/precision": 50.0, "words": 2.0}, {"words": 2.0}) is None
+
+
+class Named(Numbers):
+    """A figure that is undefined where nothing is named."""
+
+    def marks(self, answers):
+        right = self.right(answers)
+        named = {one: text for one, text in answers.items() if text}
+        return {one: Counter({"asked": one in named, "right": right[one]}) for one in answers}
+
+    def figures(self, counts):
+        asked = counts.get("asked", 0)
+        return {"accuracy": 100 * counts["right"] / asked} if asked else {"words": 0.0}
+
+
+@pytest.mark.parametrize("silent", ["confirming", "controls"])
+def test_who_names_nothing_gains_nothing(tmp_path, silent):
+    plain = model(lambda memvr: 0.0 if memvr is not None else 0.4)
+    calibrating = Calibrating(plain, Named(), SETTINGS, tmp_path, limit=None, progress=False)
+    confirming = {question.text for question in calibrating._confirming}
+    before = plain._script
+
+    def speak(request):
+        control = request.memvr is not None and request.memvr.control is not None
+        last = request.memvr is not None and text_of(request.messages[0]) in confirming
+        return "" if (control if silent == "controls" else last) else before(request)
+
+    plain._script = speak
+    found = calibrating.find()
+    if silent == "controls":
+        assert found.config is not None
+        assert "the controls name nothing" in found.reason
+    else:
+        assert found.config is None
+        assert "undefined" in found.reason
+
+
+def test_where_every_question_fails_that_is_told(tmp_path):
+    def speak(request):
+        if request.memvr is not None:
+            raise ConfigError("no")
+        return "yes"
+
+    with pytest.raises(BenchmarkError, match="No question was answered both plainly"):
+        calibrated(ScriptedEngine(speak), tmp_path)
 
 
 def test_too_few_groups_are_told(tmp_path):

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image as Pillow
 from scripted_engine import ScriptedEngine, text_of
 
-from memvr_integrations.errors import ConfigError, ImageError
+from memvr_integrations.errors import ConfigError, ImageError, MemVRError
 from memvr_integrations.evaluate.benchmark import Question
 from memvr_integrations.evaluate.bundled_scenes import load_scenes
 from memvr_integrations.evaluate.evaluation import (
@@ -128,6 +128,34 @@ def test_what_failed_is_asked_again_with_retry(tmp_path):
     assert line.failed == 1
     [line] = evaluate(engine, Even(), ways, tmp_path, retry=True, progress=False)
     assert (line.answered, line.failed, len(engine.requests)) == (20, 0, 1)
+
+
+def test_one_way_that_fails_leaves_the_others_alone(tmp_path):
+    def speaking(request):
+        if request.memvr is not None:
+            raise ImageError("can't")
+        return speak(request)
+
+    ways = strategies(["memvr"], MemVRConfig())
+    run = tmp_path / "run"
+    plain, memvr = evaluate(ScriptedEngine(speaking), Even(), ways, run, progress=False)
+    assert plain.figures["accuracy"].value == pytest.approx(55)
+    assert (memvr.figures, memvr.changes, memvr.failed) == ({}, {}, 20)
+    assert "questions that failed" in (run / TABLE).read_text()
+
+
+@pytest.mark.parametrize(
+    ("names", "more", "text"),
+    [
+        (["shuffled"], {"limit": 1}, "looks at another image"),
+        ([], {"seeds": [-1]}, "seed=-1"),
+    ],
+)
+def test_what_would_fail_at_every_question_is_refused(engine, tmp_path, names, more, text):
+    with pytest.raises(MemVRError, match=text):
+        evaluate(engine, Even(), strategies(names, MemVRConfig()), tmp_path / "run", **more)
+    assert not engine.requests
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_limit_keeps_whole_groups_and_other_plans_are_refused(engine, tmp_path):

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from filelock import FileLock
 
 from memvr_integrations.errors import ConfigError
 from memvr_integrations.evaluate.runs import ANSWERS, Answer, Run
@@ -54,7 +55,7 @@ def test_another_plan_is_refused(tmp_path):
     with pytest.raises(ConfigError, match=r"answers\.jsonl, line 1, is no answer"):
         Run(tmp_path, PLAN, ways=WAYS)
     (tmp_path / "file").touch()
-    with pytest.raises(ConfigError, match="can't be made a folder"):
+    with pytest.raises(ConfigError, match="can't be used"):
         Run(tmp_path / "file", PLAN, ways=WAYS)
 
 
@@ -91,3 +92,51 @@ def test_one_process_asks_at_a_time(tmp_path):
         pass
     with second.alone():
         pass
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"strategy": "plain", "seed": 0, "question": "a", "text": "\xff"}',
+        b'{"strategy": "plain", "seed": 0, "question": "a", "text": 5}',
+        b'{"strategy": "plain", "seed": 0, "question": [1], "text": "a"}',
+        b'{"strategy": "plain", "seed": true, "question": "a", "text": "a"}',
+        b"[]",
+    ],
+)
+def test_a_damaged_answer_is_told_with_its_line(tmp_path, line):
+    Run(tmp_path, PLAN, ways=WAYS).add([answer("a")])
+    path = tmp_path / ANSWERS
+    path.write_bytes(path.read_bytes() + line + b"\n")
+    with pytest.raises(ConfigError, match=r"answers\.jsonl, line 2, is no answer"):
+        Run(tmp_path, PLAN, ways=WAYS)
+
+
+def test_any_text_is_kept(tmp_path):
+    odd = Answer(strategy="plain", seed=0, question="a", text="a\ud800\u2028b")
+    Run(tmp_path, PLAN, ways=WAYS).add([odd])
+    assert list(Run(tmp_path, PLAN, ways=WAYS)) == [odd]
+
+
+def test_what_the_system_refuses_is_told(tmp_path):
+    (tmp_path / ANSWERS).mkdir()
+    with pytest.raises(ConfigError, match=r"answers\.jsonl can't be used|can't be used"):
+        Run(tmp_path, PLAN, ways=WAYS)
+
+
+def test_answers_without_a_plan_are_no_ones(tmp_path):
+    Run(tmp_path, PLAN, ways=WAYS).add([answer("a")])
+    (tmp_path / "run.json").unlink()
+    with pytest.raises(ConfigError, match=r"holds answers, but no run\.json"):
+        Run(tmp_path, PLAN, ways=WAYS)
+
+
+def test_who_is_refused_changes_nothing(tmp_path):
+    run = Run(tmp_path, PLAN, ways=WAYS)
+    run.add([answer("a")])
+    path = tmp_path / ANSWERS
+    path.write_bytes(path.read_bytes() + b'{"half')
+    before = path.read_bytes(), (tmp_path / "run.json").read_bytes()
+    with FileLock(tmp_path / "run.lock"), pytest.raises(ConfigError, match="Another process"):
+        Run(tmp_path, PLAN, ways={"vcd": {}})
+    assert (path.read_bytes(), (tmp_path / "run.json").read_bytes()) == before

@@ -41,6 +41,7 @@ def test_strategies_stand_alone_or_go_along_with_memvr():
         (["memvr+damping"], "can't be joined"),
         (["vcd+icd"], "can't be joined"),
         (["memvr+plain"], "can't be joined"),
+        (["memvr+opera"], "OPERA goes without MemVR"),
         (["contrastive"], "'contrastive' needs a student"),
         (["memvr+contrastive-plausibility"], "needs a student"),
     ],

@@ -27,7 +27,7 @@ from memvr_integrations.evaluate.evaluation import (
     marks_of,
     questions_digest,
 )
-from memvr_integrations.evaluate.runs import Run
+from memvr_integrations.evaluate.runs import ANSWERS, Run
 from memvr_integrations.evaluate.statistics import total
 from memvr_integrations.evaluate.ways import PLAIN
 from memvr_integrations.memvr import MemVRConfig
@@ -190,14 +190,19 @@ class Calibrating:
         before, after = self._figures(way, self._confirming)
         failed, (name, sign) = broken(before, after), goal(before)
         changes = self._changes(way)
-        change = changes[name]
+        change = changes.get(name)
+        if change is None:
+            reason = f"the best settings leave {name} undefined on questions that chose nothing"
+            return Calibration(config=None, reason=reason, tried=len(self._tried), held_out=changes)
         reason = f"{name} {change.signed()} on questions that chose nothing"
         if failed is not None or not (change.low > 0 if sign > 0 else change.high < 0):
             reason = failed or f"{reason}: it may be chance"
             return Calibration(config=None, reason=reason, tried=len(self._tried), held_out=changes)
-        controls: dict[str, Estimate] = {
-            control: self._changes(_controlled(way, control))[name] for control in _CONTROLS
-        }
+        controls: dict[str, Estimate] = {}
+        for control in _CONTROLS:
+            found = self._changes(_controlled(way, control))
+            if name in found:  # who names nothing gains nothing
+                controls[control] = found[name]
         return Calibration(
             config=way.memvr,
             reason=f"{reason}; {_beside(controls, change.value, sign)}",
@@ -218,6 +223,11 @@ class Calibrating:
         self._asking.ask(questions, [Strategy(name=PLAIN), way], [0])
         kept = {question.id for question in questions}
         common = answered_by_all(self._run, [PLAIN, way.name], [0], kept)
+        if not common[0] or not self._run.texts(way.name, 0).keys() & common[0]:
+            raise BenchmarkError(
+                f"No question was answered both plainly and with {way.name!r}; "
+                f"{self._run.folder / ANSWERS} says why."
+            )
         before, after = (
             self._benchmark.figures(total(marks_of(self._benchmark, self._run, name, common)))
             for name in (PLAIN, way.name)
@@ -271,6 +281,8 @@ def _controlled(way: Strategy, control: Control) -> Strategy:
 def _beside(controls: Mapping[str, Estimate], value: float, sign: int) -> str:
     """The controls in words, and what it means where one gains as much."""
     told = ", ".join(f"{name} {change.signed()}" for name, change in controls.items())
+    if not told:
+        return "the controls name nothing"
     if any(sign * change.value >= sign * value for change in controls.values()):
         return f"a control gains as much ({told}), so it is not what is seen that helps"
     return f"the controls: {told}"

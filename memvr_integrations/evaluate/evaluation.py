@@ -16,7 +16,7 @@ import transformers
 
 from memvr_integrations import __version__
 from memvr_integrations.backend.protocol import Engine
-from memvr_integrations.errors import BenchmarkError, MemVRWarning
+from memvr_integrations.errors import BenchmarkError, ConfigError, MemVRWarning
 from memvr_integrations.evaluate.asking import Asking, Strategy
 from memvr_integrations.evaluate.benchmark import Benchmark, Question, Submission
 from memvr_integrations.evaluate.report import Line, as_html, as_markdown, as_text
@@ -51,6 +51,7 @@ def evaluate(
         BackendClosedError: The model is gone; what was answered is kept.
     """
     questions = _first_groups(benchmark.questions, limit)
+    _check(questions, strategies, seeds)
     run = Run(
         folder,
         {
@@ -74,6 +75,26 @@ def evaluate(
     return lines
 
 
+def _check(
+    questions: Sequence[Question], strategies: Sequence[Strategy], seeds: Sequence[int]
+) -> None:
+    """Refuse what would fail at every question.
+
+    Raises:
+        ConfigError: There is such a thing.
+    """
+    for way in strategies:
+        if way.memvr is not None and way.memvr.control == "shuffled":
+            shown = {question.group for question in questions if question.images}
+            if len(shown) < 2:
+                raise ConfigError(
+                    f"{way.name!r} looks at another image, and there are {len(shown)} here; ask "
+                    "about two or more, or leave it out."
+                )
+        for seed in seeds:
+            way.request(questions[0], seed, questions[0].images)
+
+
 def compare(
     benchmark: Benchmark,
     run: Run,
@@ -84,8 +105,8 @@ def compare(
 ) -> list[Line]:
     """Every strategy's figures, and their paired differences to the first strategy's.
 
-    A question that one strategy has no answer to counts for none. `only` says which questions
-    count, None that all do.
+    A question that one strategy has no answer to counts for none, and a strategy that has no
+    answer at all has no figures. `only` says which questions count, None that all do.
     """
     common = answered_by_all(run, names, seeds, only)
     marks = {name: marks_of(benchmark, run, name, common) for name in names}
@@ -99,7 +120,9 @@ def compare(
             strategy=name,
             figures=intervals(benchmark.figures, marks[name]),
             changes=(
-                paired_differences(benchmark.figures, marks[first], marks[name]) if compared else {}
+                paired_differences(benchmark.figures, marks[first], marks[name])
+                if compared and marks[name]
+                else {}
             ),
             p=mcnemar(before, after).p if compared and before and after else None,
         )
@@ -111,10 +134,14 @@ def compare(
 def answered_by_all(
     run: Run, names: Sequence[str], seeds: Sequence[int], only: Set[str] | None = None
 ) -> dict[int, Set[str]]:
-    """By seed, the questions that every strategy has answered; of `only`, where it is given."""
+    """By seed, the questions that every strategy has answered; of `only`, where it is given.
+
+    A strategy that has answered nothing at all is passed over.
+    """
+    able = [name for name in names if any(run.texts(name, seed) for seed in seeds)] or names
     common: dict[int, Set[str]] = {}
     for seed in seeds:
-        kept = set.intersection(*(set(run.texts(name, seed)) for name in names))
+        kept = set.intersection(*(set(run.texts(name, seed)) for name in able))
         common[seed] = kept if only is None else kept & only
     return common
 

@@ -114,7 +114,7 @@ def load_hallusion_bench(folder: Path) -> HallusionBench:
             figure_sets.setdefault(f"{group}/{figure}", []).append(name)
         question_sets.setdefault(f"{group}/{number}", []).append(name)
         seen = entry.choice("visual_input", ("0", "1", "2")) != "0"
-        images = (folder / entry.text("filename"),) if seen else ()
+        images = (_picture(folder, entry.text("filename")),) if seen else ()
         questions.append(Question(id=name, text=entry.text("question"), images=images, group=group))
     return HallusionBench(
         questions=files.checked(questions),
@@ -122,6 +122,12 @@ def load_hallusion_bench(folder: Path) -> HallusionBench:
         figure_sets={name: tuple(ids) for name, ids in figure_sets.items()},
         question_sets={name: tuple(ids) for name, ids in question_sets.items()},
     )
+
+
+def _picture(folder: Path, name: str) -> Path:
+    """Where an image lies; the project's README puts all of them into hallusion_bench."""
+    within = folder / "hallusion_bench" / name
+    return within if within.is_file() else folder / name
 
 
 def _no_figure(entry: Record) -> bool:

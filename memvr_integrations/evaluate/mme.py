@@ -125,8 +125,11 @@ def load_mme(folder: Path) -> Mme:
     truths: dict[str, bool] = {}
     for category in (*PERCEPTION, *COGNITION):
         place = files.find(category)
-        texts = place / "questions_answers_YN"
-        for text in sorted((texts if texts.is_dir() else place).glob("*.txt")):
+        within = place / "questions_answers_YN"
+        texts = sorted((within if within.is_dir() else place).glob("*.txt"))
+        if not texts:
+            raise BenchmarkError(f"{place}: there are no questions in it. {_ADVICE}")
+        for text in texts:
             image = _image_of(text, place)
             for number, (question, truth) in enumerate(_questions(text), start=1):
                 name, group = f"{category}/{image.name}/{number}", f"{category}/{image.name}"

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from memvr_integrations.errors import BenchmarkError
 from memvr_integrations.evaluate.benchmark import Question, answered
 from memvr_integrations.evaluate.published_files import Folder, json_lines, unique
 from memvr_integrations.evaluate.yes_no import (
@@ -79,10 +80,13 @@ def load_pope(folder: Path, *, dataset: str = "coco") -> Pope:
     }
     pictures = files.find("val2014", "images")
     for split, path in paths.items():
+        before = len(questions)
         for number, record in unique(json_lines(path), "question_id"):
             name, image = f"{split}/{number}", record.text("image")
             splits[name], truths[name] = split, record.choice("label", ("yes", "no")) == "yes"
             questions.append(
                 Question(id=name, text=record.text("text"), images=(pictures / image,), group=image)
             )
+        if len(questions) == before:
+            raise BenchmarkError(f"{path}: there is no question in it. {_ADVICE}")
     return Pope(questions=files.checked(questions), splits=splits, truths=truths)

@@ -168,7 +168,9 @@ def as_html(lines: Sequence[Line], title: str, about: str) -> str:
     more = [name for name in every if not headline(name)]
     warned = "".join(f"<li>{html.escape(warning)}</li>" for warning in WARNINGS)
     return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}'
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{html.escape(title)}"
         f"</title><style>{_STYLE}</style></head><body><h1>{html.escape(title)}</h1>"
         f'<p class="note">{html.escape(about)}</p>{_table(lines, names)}'
         f"{''.join(_chart(name, lines) for name in names)}{_folded(lines, more)}"
@@ -217,4 +219,8 @@ def _chart(name: str, lines: Sequence[Line]) -> str:
             f"<tr><td>{html.escape(line.strategy)}</td><td>{picture}</td><td>{one}</td>"
             f"<td{mark}>{changed}</td></tr>"
         )
-    return f"<table><caption>{html.escape(name)}</caption>{''.join(bars)}</table>"
+    rows_of_bars = "".join(bars)
+    return (
+        f'<div class="wide"><table><caption>{html.escape(name)}</caption>{rows_of_bars}'
+        "</table></div>"
+    )

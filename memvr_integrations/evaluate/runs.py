@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -37,6 +37,18 @@ class Answer:
         return self.strategy, self.seed, self.question
 
 
+_KINDS: dict[str, tuple[type, ...]] = {
+    "strategy": (str,),
+    "seed": (int,),
+    "question": (str,),
+    "text": (str,),
+    "tokens": (int,),
+    "retraced": (int,),
+    "seconds": (int, float),
+    "error": (str, type(None)),
+}
+
+
 class Run:
     """A folder with the plan of an evaluation and the answers that it has so far.
 
@@ -62,33 +74,42 @@ class Run:
         """
         self.folder: Path = folder
         self.plan: dict[str, object] = json.loads(json.dumps(dict(plan)))
-        try:
+        self._answers = dict[tuple[str, int, str], Answer]()
+        self._again: set[tuple[str, int, str]] | None = None if retry else set()
+        with _telling(folder):
             folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ConfigError(
-                f"{folder} can't be made a folder ({error}). Choose another."
-            ) from None
-        self._keep_plan(json.loads(json.dumps(dict(ways))))
-        answers = {answer.key: answer for answer in self._read()}
-        self._answers = {
-            key: one for key, one in answers.items() if not (retry and one.error is not None)
-        }
+        with self.alone():
+            self._keep_plan(json.loads(json.dumps(dict(ways))))
 
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Keep other processes from asking the same questions meanwhile.
 
         Raises:
-            ConfigError: Another one is at it.
+            ConfigError: Another one is at it, or the folder can't be written to.
         """
+        lock = FileLock(self.folder / "run.lock", timeout=0)
         try:
-            with FileLock(self.folder / "run.lock", timeout=0):
-                yield
+            with _telling(self.folder):
+                lock.acquire()
         except Timeout:
             raise ConfigError(
                 f"Another process is asking the questions of {self.folder}; wait for it, or "
                 "choose another folder."
             ) from None
+        try:
+            with _telling(self.folder):
+                answers = {answer.key: answer for answer in self._read()}
+            if self._again is None:
+                self._again = {key for key, one in answers.items() if one.error is not None}
+            self._answers = {
+                key: one
+                for key, one in answers.items()
+                if one.error is None or key not in self._again
+            }
+            yield
+        finally:
+            lock.release()
 
     def __contains__(self, key: tuple[str, int, str]) -> bool:
         return key in self._answers
@@ -100,9 +121,15 @@ class Run:
         return len(self._answers)
 
     def add(self, answers: Iterable[Answer]) -> None:
-        """Keep some answers; when this returns, they survive whatever happens."""
+        """Keep some answers; when this returns, they survive whatever happens.
+
+        Raises:
+            ConfigError: The file can't be written.
+        """
         new = [answer for answer in answers if answer.key not in self._answers]
-        with (self.folder / ANSWERS).open("a", encoding="utf-8") as file:
+        path = self.folder / ANSWERS
+        # A lone surrogate, which UTF-8 can't hold, becomes an escape that JSON reads.
+        with _telling(path), path.open("a", encoding="utf-8", errors="backslashreplace") as file:
             file.writelines(json.dumps(asdict(one), ensure_ascii=False) + "\n" for one in new)
             file.flush()
             os.fsync(file.fileno())
@@ -126,10 +153,17 @@ class Run:
                 self.plan | {f"strategy {name}": ways[name] for name in common},
             )
             ways = {**old, **ways}
+        elif self._answers:
+            raise ConfigError(
+                f"{self.folder} holds answers, but no {PLAN} that says to what. Choose a new "
+                "folder."
+            )
         unfinished = path.with_name(f"{PLAN}.unfinished")
         told = {"plan": self.plan, "strategies": ways}
-        unfinished.write_text(json.dumps(told, indent=1), encoding="utf-8")
-        os.replace(unfinished, path)
+        with _telling(path):
+            unfinished.write_text(json.dumps(told, indent=1), encoding="utf-8")
+            os.replace(unfinished, path)
+            (self.folder / ANSWERS).open("a").close()  # told now if it can't be written
 
     def _check_same(self, before: Mapping[str, object], now: Mapping[str, object]) -> None:
         other = sorted(n for n in before.keys() | now if before.get(n) != now.get(n))
@@ -150,14 +184,36 @@ class Run:
             with path.open("r+b") as file:
                 file.truncate(len(whole))
         # Not splitlines(): an answer may hold other separators of lines.
-        for number, line in enumerate(whole.decode("utf-8").split("\n")[:-1], start=1):
+        for number, line in enumerate(whole.split(b"\n")[:-1], start=1):
             try:
-                yield Answer(**json.loads(line))
+                yield _answer(json.loads(line.decode("utf-8")))
             except (ValueError, TypeError) as error:
                 raise ConfigError(
                     f"{path}, line {number}, is no answer ({error}). Delete that line to have its "
                     "question asked again."
                 ) from None
+
+
+def _answer(told: dict[str, object]) -> Answer:
+    answer = Answer(**told)  # type: ignore[arg-type]
+    for field in fields(Answer):
+        value = told.get(field.name)
+        known = _KINDS[field.name]
+        if field.name in told and (not isinstance(value, known) or isinstance(value, bool)):
+            raise TypeError(f"{field.name} is {value!r}")
+    return answer
+
+
+@contextmanager
+def _telling(path: Path) -> Iterator[None]:
+    """Turn what the system says of files into an error of ours."""
+    try:
+        yield
+    except Timeout:  # a lock that is held: an OSError too, and not the system's
+        raise
+    except OSError as error:
+        what = error.strerror or error
+        raise ConfigError(f"{path} can't be used ({what}). Choose another folder.") from None
 
 
 def _read_plan(path: Path) -> tuple[dict[str, object], dict[str, object]]:

@@ -14,6 +14,7 @@ from memvr_integrations.strategies import (
     ContrastConfig,
     ContrastiveConfig,
     DecodingConfig,
+    OPERAConfig,
     read_decoding,
 )
 
@@ -53,6 +54,8 @@ def check(names: Sequence[str], *, student: str | None = None) -> None:
                 f"{name!r} can't be joined: one of {', '.join(_MEMVR)} goes with one of "
                 f"{', '.join(_BESIDE)}."
             )
+        if "+" in name and OPERAConfig.name in parts:
+            raise ConfigError(f"{name!r} can't be joined: OPERA goes without MemVR.")
     asking = [name for name in names if ContrastiveConfig.name in name]
     if asking and not student:
         raise ConfigError(
