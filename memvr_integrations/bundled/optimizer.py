@@ -30,12 +30,19 @@ class MuonAdamW:
     """One optimizer of both kinds; in a distributed run each process does a share of Muon's work.
 
     `matrices` are stepped by Muon, `others` by AdamW (which also suits embeddings and heads).
+    `shares` says for each matrix by which share of the rate it is stepped; all of it by default.
     """
 
     def __init__(
-        self, matrices: list[Tensor], others: list[Tensor], *, weight_decay: float = 0.03
+        self,
+        matrices: list[Tensor],
+        others: list[Tensor],
+        *,
+        shares: list[float] | None = None,
+        weight_decay: float = 0.03,
     ) -> None:
         self._matrices, self._decay = matrices, weight_decay
+        self._shares = shares or [1.0] * len(matrices)
         self._momenta = [torch.zeros_like(matrix) for matrix in matrices]
         self._plain = torch.optim.AdamW(others, weight_decay=weight_decay, betas=(0.9, 0.98))
 
@@ -50,9 +57,9 @@ class MuonAdamW:
         self._plain.param_groups[0]["lr"] = rate * _PLAIN_SHARE
         self._plain.step()
         updates = self._updates()
-        for matrix, update in zip(self._matrices, updates, strict=True):
+        for matrix, update, share in zip(self._matrices, updates, self._shares, strict=True):
             size = 0.2 * max(matrix.shape[0], matrix[0].numel()) ** 0.5
-            matrix.mul_(1 - rate * self._decay).add_(update, alpha=-rate * size)
+            matrix.mul_(1 - rate * share * self._decay).add_(update, alpha=-rate * share * size)
 
     def _updates(self) -> list[Tensor]:
         rank, world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)

@@ -76,12 +76,14 @@ class Stage(ABC):
             for parameter in module.parameters():
                 parameter.requires_grad_(True)
         chosen = dict(self.net.named_parameters())
-        matrices = [
-            p for n, p in chosen.items() if p.ndim > 1 and any(part in n for part in _MATRICES_OF)
-        ]
-        held = {id(matrix) for matrix in matrices}
-        others = [p for p in chosen.values() if id(p) not in held]
-        self.optimizer = MuonAdamW(matrices, others)
+        matrices = {
+            name: parameter
+            for name, parameter in chosen.items()
+            if parameter.ndim > 1 and any(part in name for part in _MATRICES_OF)
+        }
+        others = [parameter for name, parameter in chosen.items() if name not in matrices]
+        shares = [self.share(name) for name in matrices]
+        self.optimizer = MuonAdamW(list(matrices.values()), others, shares=shares)
         self.step, self.seconds = 0, 0.0
 
     @abstractmethod
@@ -91,6 +93,10 @@ class Stage(ABC):
     @abstractmethod
     def measure(self) -> dict[str, float]:
         """Figures of `average` on scenes that are not trained on."""
+
+    def share(self, name: str) -> float:
+        """By which share of the learning rate a matrix is stepped."""
+        return 1.0
 
     def begin(self) -> None:
         """Fill `net` where there is no checkpoint yet; weights are random otherwise."""
