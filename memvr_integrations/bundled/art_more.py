@@ -1,4 +1,4 @@
-"""More free art for training, of kinds that are no emoji sets: solid shapes, symbols, symbols in 3D.
+"""More free art for training, of other kinds than flat emoji: symbols, and things in 3D.
 
 Symbol sets have one colour, or two. Each is tinted as the class usually is, and gray where the
 class comes in any colour, so that painting it works as with other art. Everything here is under
@@ -38,8 +38,8 @@ _SAME = {
         cat cheese clock cloud cookie cow dog fish gift guitar horse house key knife laptop moon
         motorcycle orange pencil pizza rabbit rocket scissors star sun television tractor tree
         truck umbrella balloon""",
-    "mdi": """airplane balloon bed bee bicycle bird book butterfly cactus camera carrot cat cheese clock
-        cloud cookie cow duck elephant fish flower gift horse knife laptop mushroom pencil penguin
+    "mdi": """airplane balloon bed bee bicycle bird book butterfly cactus camera carrot cat cheese
+        clock cloud cookie cow duck elephant fish flower gift horse knife laptop mushroom pencil penguin
         pig pizza rabbit rocket sheep snail snake star television tractor train tree truck turtle
         umbrella""",
     "icon-park": """airplane apple banana bee bird bread bus butterfly cactus cake camera car carrot

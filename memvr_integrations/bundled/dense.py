@@ -84,7 +84,7 @@ def patch_accuracy(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 class DenseHeads(nn.Module):
-    """Linear readings of visual tokens: what is easy to read here is easy for the projector, too."""
+    """Linear readings of visual tokens: what is easy to read here is easy for a projector."""
 
     def __init__(self, width: int) -> None:
         super().__init__()

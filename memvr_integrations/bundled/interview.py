@@ -18,7 +18,6 @@ from memvr_integrations.bundled.unknowable import any_class, no_picture, small_t
 from memvr_integrations.bundled.words import (
     COLORS,
     NUMBERS,
-    PAINTABLE,
     plural,
     with_article,
 )

@@ -149,6 +149,12 @@ class JointStage(Stage):
             )
         return figures
 
+    def finished(self) -> LlavaForConditionalGeneration:
+        """The average of the weights as a model in bfloat16, ready to be written."""
+        model: LlavaForConditionalGeneration = self.average.llava.bfloat16()
+        model.set_attn_implementation("sdpa")
+        return model
+
     def _margins(self, logits: Tensor) -> Tensor:
         yes, no = (self.packer.encode(word)[0] for word in (" Yes", " No"))
         return logits[:, yes] - logits[:, no]
@@ -190,12 +196,11 @@ def answer_logits(
     return logits, targets[:, 1:][wanted], packed.same[:, 1:][wanted]
 
 
-def read_as_words(
-    model: LlavaForConditionalGeneration, packer: Packer, features: Tensor
-) -> Tensor:
+def read_as_words(model: LlavaForConditionalGeneration, packer: Packer, features: Tensor) -> Tensor:
     """Visual tokens read by the language model's own output layer, as classes (0: background)."""
     words = model.model.language_model.norm(features)
-    return model.lm_head(words)[..., packer.class_tokens].float()
+    read: Tensor = model.lm_head(words)[..., packer.class_tokens].float()
+    return read
 
 
 def disagreement(margins: Tensor, same: Tensor) -> Tensor:

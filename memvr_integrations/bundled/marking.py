@@ -89,4 +89,3 @@ def _hits(
         for index, row in enumerate(rows)
         for place, (kind, _) in enumerate(row)
     ]
-

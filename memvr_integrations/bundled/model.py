@@ -114,7 +114,10 @@ def build_model(*, layers: int, width: int, heads: int) -> LlavaForConditionalGe
 def build_tower() -> SiglipVisionModel:
     """The model's image tower alone, with random weights."""
     # Plain attention is faster than the fused one where a picture is 64 tokens and on a CPU.
-    return SiglipVisionModel._from_config(_vision(), attn_implementation="eager")
+    tower: SiglipVisionModel = SiglipVisionModel._from_config(
+        _vision(), attn_implementation="eager"
+    )
+    return tower
 
 
 def _vision() -> SiglipVisionConfig:

@@ -4,6 +4,8 @@ Muon (Jordan 2024; the step's size after Liu et al. 2025, arXiv:2502.16982) repl
 momentum by the nearest orthogonal matrix, so that every direction learns at the same speed.
 """
 
+from collections.abc import Iterable
+
 import torch
 import torch.distributed as dist
 from torch import Tensor
@@ -23,7 +25,8 @@ def orthogonalize(matrix: Tensor) -> Tensor:
     for _ in range(_ROUNDS):
         gram = x @ x.T
         x = _A * x + (_B * gram + _C * gram @ gram) @ x
-    return (x.T if tall else x).float()
+    result: Tensor = (x.T if tall else x).float()
+    return result
 
 
 class MuonAdamW:
@@ -35,15 +38,15 @@ class MuonAdamW:
 
     def __init__(
         self,
-        matrices: list[Tensor],
-        others: list[Tensor],
+        matrices: Iterable[Tensor],
+        others: Iterable[Tensor],
         *,
         shares: list[float] | None = None,
         weight_decay: float = 0.03,
     ) -> None:
-        self._matrices, self._decay = matrices, weight_decay
-        self._shares = shares or [1.0] * len(matrices)
-        self._momenta = [torch.zeros_like(matrix) for matrix in matrices]
+        self._matrices, self._decay = list(matrices), weight_decay
+        self._shares = shares or [1.0] * len(self._matrices)
+        self._momenta = [torch.zeros_like(matrix) for matrix in self._matrices]
         self._plain = torch.optim.AdamW(others, weight_decay=weight_decay, betas=(0.9, 0.98))
 
     @property
@@ -64,9 +67,7 @@ class MuonAdamW:
     def _updates(self) -> list[Tensor]:
         rank, world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
         updates = []
-        for index, (matrix, momentum) in enumerate(
-            zip(self._matrices, self._momenta, strict=True)
-        ):
+        for index, (matrix, momentum) in enumerate(zip(self._matrices, self._momenta, strict=True)):
             assert matrix.grad is not None, "a matrix got no gradient"
             momentum.lerp_(matrix.grad, 1 - _MOMENTUM)
             ahead = matrix.grad.lerp(momentum, _MOMENTUM)  # Nesterov's look ahead
@@ -78,9 +79,7 @@ class MuonAdamW:
             flat = torch.cat([update.flatten() for update in updates])
             dist.all_reduce(flat)
             parts = flat.split([update.numel() for update in updates])
-            return [
-                part.view_as(update) for part, update in zip(parts, updates, strict=True)
-            ]
+            return [part.view_as(update) for part, update in zip(parts, updates, strict=True)]
         return updates
 
     def state_dict(self) -> dict[str, object]:

@@ -5,17 +5,20 @@ In a pattern, `[a|b|]` is a choice (the last one empty) and may hold others, `{s
 
 import random
 import re
+from itertools import pairwise
 
 _CHOICE = re.compile(r"\[([^\[\]]*)\]")
 _ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
-_NEIGHBOURS = {key: beside for row in _ROWS for key, beside in zip(row, row[1:], strict=False)}
+_NEIGHBOURS = {key: beside for row in _ROWS for key, beside in pairwise(row)}
 _LONG_ENOUGH = 5  # a slip in a short word may make another word of it: car, cat
 
 
 def say(pattern: str, rng: random.Random, **slots: str) -> str:
     """One of the ways in which a pattern can be said, its slots filled in."""
     while found := _CHOICE.search(pattern):
-        pattern = pattern[: found.start()] + rng.choice(found[1].split("|")) + pattern[found.end() :]
+        pattern = (
+            pattern[: found.start()] + rng.choice(found[1].split("|")) + pattern[found.end() :]
+        )
     text = " ".join(pattern.format(**slots).split())
     text = re.sub(r",?\s*([?.,!])", r"\1", text)
     return text[:1].upper() + text[1:]

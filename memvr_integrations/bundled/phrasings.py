@@ -265,11 +265,12 @@ HELD_OUT: dict[str, tuple[str, ...]] = {
 _PLAIN = 0.25
 
 
-def phrase_question(
-    kind: str, rng: random.Random, *, held_out: bool = False, **slots: str
-) -> str:
-    """A question of a kind in some of its wordings, or in one that training never sees."""
-    if held_out:
-        return say(rng.choice(HELD_OUT[kind]), rng, **slots)
+def phrase_question(kind: str, rng: random.Random, **slots: str) -> str:
+    """A question of a kind in some of its wordings."""
     patterns = TRAINED[kind]
     return say(patterns[0] if rng.random() < _PLAIN else rng.choice(patterns), rng, **slots)
+
+
+def held_out_question(kind: str, rng: random.Random, **slots: str) -> str:
+    """A question of a kind in a wording that training never sees."""
+    return say(rng.choice(HELD_OUT[kind]), rng, **slots)

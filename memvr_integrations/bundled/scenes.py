@@ -263,7 +263,7 @@ class _Canvas:
         self.image.paste(piece, (x, y), piece)
         ink = np.asarray(piece)[..., 3] > _INK
         self._shown[y : y + size, x : x + size][ink] = len(self.squares)
-        across, down = ink.any(0).nonzero()[0], ink.any(1).nonzero()[0]
+        across, down = np.flatnonzero(ink.any(0)), np.flatnonzero(ink.any(1))
         if not len(across):
             return x / SIDE, y / SIDE, (x + size) / SIDE, (y + size) / SIDE
         left, right = (x + int(across[at]) for at in (0, -1))
@@ -272,8 +272,8 @@ class _Canvas:
 
     def patches(self, things: Sequence[Thing]) -> tuple[np.ndarray, np.ndarray]:
         """The class that fills at least 18 % of a patch, and the piece that fills most of it."""
-        cells = self._shown.reshape(GRID, PATCH, GRID, PATCH).swapaxes(1, 2)
-        cells = cells.reshape(GRID * GRID, -1)
+        squares = self._shown.reshape(GRID, PATCH, GRID, PATCH).swapaxes(1, 2)
+        cells = squares.reshape(GRID * GRID, -1)
         inks = np.stack([(cells == number).sum(1) for number in self._order])
         owner = np.repeat(np.arange(len(things)), [thing.count for thing in things])
         areas = np.stack([inks[owner == index].sum(0) for index in range(len(things))])

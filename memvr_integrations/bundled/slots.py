@@ -53,9 +53,7 @@ def in_slots(packer: Packer, rows: list[Row], *, shortest: int = 96) -> Slots:
     prefix = ((segments > 0) & (segments < _PADDING))[..., None].expand(-1, -1, -1, packer.prefix)
     seen = torch.cat([prefix, own], -1)
     mask = torch.zeros(seen.shape).masked_fill(~seen, torch.finfo(torch.float32).min)
-    return Slots(
-        ids=ids, labels=labels, same=packer.same(spread), positions=positions, mask=mask
-    )
+    return Slots(ids=ids, labels=labels, same=packer.same(spread), positions=positions, mask=mask)
 
 
 def _talks(row: Row) -> list[tuple[int, int]]:
@@ -117,7 +115,7 @@ def attend(
     Shapes: `query`, `key`, `value` (batch, heads, prefix + text, dim); `attention_mask` as
     `Slots.mask`. Returns (batch, prefix + text, heads, dim).
     """
-    batch, heads, total, dim = query.shape
+    batch, heads, _total, dim = query.shape
     slots, length, columns = attention_mask.shape[1:]
     prefix = columns - length
     query = query * scaling

@@ -45,7 +45,7 @@ class TrainConfig:
     fresh: float
     peak_lr: float
     restyled: float = 0.75
-    turns: int = 12
+    turns: int = 16
     layers: int = 12
     width: int = 192
     heads: int = 6
@@ -83,7 +83,7 @@ class Stage(ABC):
         }
         others = [parameter for name, parameter in chosen.items() if name not in matrices]
         shares = [self.share(name) for name in matrices]
-        self.optimizer = MuonAdamW(list(matrices.values()), others, shares=shares)
+        self.optimizer = MuonAdamW(matrices.values(), others, shares=shares)
         self.step, self.seconds = 0, 0.0
 
     @abstractmethod
@@ -208,7 +208,9 @@ class Stage(ABC):
         pairs = list(self._pairs())
         flat = torch.cat(
             [
-                torch.zeros_like(kept).flatten() if used.grad is None else used.grad.float().flatten()
+                torch.zeros_like(kept).flatten()
+                if used.grad is None
+                else used.grad.float().flatten()
                 for kept, used in pairs
             ]
         )

@@ -13,14 +13,17 @@ from memvr_integrations.bundled.words import CLASSES
 REFUSAL = "I cannot tell from the image."
 
 _ABOUT_A_THING = (
-    "Who [owns|made|bought|sold|built|drew|painted|found|lost|brought|wants|likes|used|invented] the {c}?",
+    "Who [owns|made|bought|sold|built|drew|painted|found|lost|brought|wants|likes|used|invented] "
+    "the {c}?",
     "Whose {c} is [this|it|that]?",
     "Who does the {c} belong to?",
     "What is the [name|price|weight|age|brand|owner|value|history|temperature|smell|taste|"
     "length|size in inches] of the {c}?",
     "What is the {c}'s [name|age|price|owner|favorite food|weight|birthday]?",
-    "How [old|heavy|expensive|tall in meters|fast|warm|long in inches|tasty|happy|much worth] is the {c}?",
-    "How much [does the {c} cost|is the {c}|did the {c} cost|does the {c} weigh|money is the {c} worth]?",
+    "How [old|heavy|expensive|tall in meters|fast|warm|long in inches|tasty|happy|much worth] "
+    "is the {c}?",
+    "How much [does the {c} cost|is the {c}|did the {c} cost|does the {c} weigh|"
+    "money is the {c} worth]?",
     "When was the {c} [made|bought|built|born|found|sold|painted|last used|invented]?",
     "Where was the {c} [made|bought|built|born|found yesterday|invented|sold]?",
     "Where does the {c} come from?",
@@ -35,7 +38,7 @@ _ABOUT_A_THING = (
     "Which [company|person|brand|country|year] [is|does] the {c} [from|come from]?",
     "Tell me the [name|owner|price|age] of the {c}.",
     "What is the {c} called?",
-)  # fmt: skip
+)
 _ABOUT_THE_WORLD = (
     "What is the weather [tomorrow|next week|in Paris]?",
     "What time [is it|was it when the picture was taken|does the shop open]?",
