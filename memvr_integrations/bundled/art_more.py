@@ -39,9 +39,9 @@ _SAME = {
         motorcycle orange pencil pizza rabbit rocket scissors star sun television tractor tree
         truck umbrella balloon""",
     "mdi": """airplane balloon bed bee bicycle bird book butterfly cactus camera carrot cat cheese
-        clock cloud cookie cow duck elephant fish flower gift horse knife laptop mushroom pencil penguin
-        pig pizza rabbit rocket sheep snail snake star television tractor train tree truck turtle
-        umbrella""",
+        clock cloud cookie cow duck elephant fish flower gift horse knife laptop mushroom pencil
+        penguin pig pizza rabbit rocket sheep snail snake star television tractor train tree
+        truck turtle umbrella""",
     "icon-park": """airplane apple banana bee bird bread bus butterfly cactus cake camera car carrot
         cat cheese crab cup dog duck elephant fish gift key laptop lemon monkey moon
         orange pencil pig pineapple rabbit rocket scissors spoon star sun tomato train tree

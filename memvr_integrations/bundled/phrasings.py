@@ -187,7 +187,8 @@ TRAINED: dict[str, tuple[str, ...]] = {
     "in both": (
         "What is in both?",
         "What is in both [pictures|images|photos]?",
-        "[What|Which things|Which objects] [do the|do both] [pictures|images] [share|have in common]?",
+        "[What|Which things|Which objects] [do the|do both] [pictures|images] "
+        "[share|have in common]?",
         "[Name|List] what [both pictures|both images] have.",
         "What do they have in common?",
     ),

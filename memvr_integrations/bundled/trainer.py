@@ -25,7 +25,7 @@ from memvr_integrations.bundled.optimizer import MuonAdamW
 from memvr_integrations.bundled.words import THEMES
 
 _AVERAGING = 0.999
-_WARM_UP = 200
+_WARM_UP = 100
 _LOG_EVERY = 50
 _MATRICES_OF = ("layers.", "projector")  # embeddings and heads are AdamW's
 
@@ -98,14 +98,14 @@ class Stage(ABC):
         """By which share of the learning rate a matrix is stepped."""
         return 1.0
 
-    def begin(self) -> None:
+    def begin(self) -> None:  # noqa: B027
         """Fill `net` where there is no checkpoint yet; weights are random otherwise."""
 
     def extra_state(self) -> dict[str, object]:
         """What else a checkpoint has to hold; `check_state` gets it back."""
         return {}
 
-    def check_state(self, state: dict[str, object]) -> None:
+    def check_state(self, state: dict[str, object]) -> None:  # noqa: B027
         """Refuse a checkpoint that doesn't fit."""
 
     @property

@@ -18,12 +18,12 @@ WAYS = tuple(_OPPOSITE)
 
 
 def noun(thing: Thing) -> str:
-    """ "cup" or "cups", as many as there are."""
+    """A thing's noun, "cup" or "cups" as many as there are."""
     return thing.name if thing.count == 1 else plural(thing.name)
 
 
 def verb(thing: Thing) -> str:
-    """ "is" or "are"."""
+    """The verb behind a thing's noun, "is" or "are"."""
     return "is" if thing.count == 1 else "are"
 
 
@@ -96,7 +96,7 @@ def is_related(one: Thing, how: str, other: Thing) -> bool | None:
 
 
 def opposite(how: str) -> str:
-    """ "left of" for "right of", and so on."""
+    """The other way round: "left of" for "right of"."""
     return _OPPOSITE[how]
 
 
