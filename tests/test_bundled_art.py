@@ -22,8 +22,9 @@ ICONS = {
 @pytest.fixture
 def rendered(monkeypatch):
     """Renders to the SVG's text instead of pixels."""
-    monkeypatch.setattr(art, "_download", lambda package, folder: art._IconSet(json.dumps(ICONS)))
-    monkeypatch.setattr(art, "_render", lambda svg: np.array(svg))
+    monkeypatch.setattr(art, "download", lambda package, folder: folder)
+    monkeypatch.setattr(art.IconSet, "load", lambda archive: art.IconSet(json.dumps(ICONS)))
+    monkeypatch.setattr(art, "render_svg", lambda svg: np.array(svg))
     return art.render_styles
 
 

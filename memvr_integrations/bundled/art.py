@@ -132,7 +132,7 @@ def _own_svg(name: str, style: str) -> str | None:
     return f'<svg viewBox="0 0 64 64" xmlns="http://www.w3.org/2000/svg">{shape}</svg>'
 
 
-class _IconSet:
+class IconSet:
     """One Iconify JSON file: icons by name, with aliases."""
 
     def __init__(self, text: str) -> None:
@@ -140,7 +140,16 @@ class _IconSet:
         self._icons, self._aliases = data["icons"], data.get("aliases", {})
         self._width, self._height = data.get("width", 16), data.get("height", 16)
 
+    @classmethod
+    def load(cls, archive: Path) -> "IconSet":
+        """The set of an npm package's archive."""
+        with tarfile.open(archive) as opened:
+            member = opened.extractfile("package/icons.json")
+            assert member is not None
+            return cls(member.read().decode())
+
     def svg(self, icon: str) -> str | None:
+        """An icon as a whole SVG, if there is one of that name."""
         if icon not in self._icons and icon not in self._aliases:
             icon = icon.replace("-", "")  # some sets write names without hyphens
         while icon in self._aliases:
@@ -158,12 +167,16 @@ class _IconSet:
         )
 
 
-def _render(svg: str) -> np.ndarray:
+def render_svg(svg: str) -> np.ndarray:
     """An SVG as a square RGBA sprite, cropped to what is drawn."""
     import resvg_py
 
     png = resvg_py.svg_to_bytes(svg_string=svg, width=SIZE * 2, height=SIZE * 2)
-    image = Image.open(io.BytesIO(bytes(png))).convert("RGBA")
+    return framed(Image.open(io.BytesIO(bytes(png))).convert("RGBA"))
+
+
+def framed(image: Image.Image) -> np.ndarray:
+    """An RGBA image cropped to what is drawn, as a sprite."""
     image = image.crop(image.getchannel("A").getbbox())
     side = max(image.size)
     square = Image.new("RGBA", (side, side))
@@ -171,14 +184,17 @@ def _render(svg: str) -> np.ndarray:
     return np.asarray(square.resize((SIZE, SIZE), Image.Resampling.LANCZOS))
 
 
-def _download(package: str, folder: Path) -> _IconSet:
+def download(package: str, folder: Path) -> Path:
+    """An npm package's archive, fetched into a folder."""
     done = subprocess.run(
         ["npm", "pack", "--silent", package], cwd=folder, check=True, capture_output=True, text=True
     )
-    with tarfile.open(folder / done.stdout.strip().splitlines()[-1]) as archive:
-        member = archive.extractfile("package/icons.json")
-        assert member is not None
-        return _IconSet(member.read().decode())
+    return folder / done.stdout.strip().splitlines()[-1]
+
+
+def icons_of(name: str, *, more: bool = False) -> tuple[str, ...]:
+    """The names of the icons that show a class; with `more`, other drawings of it, too."""
+    return _ICONS.get(name, (name,)) + (_MORE_ICONS.get(name, ()) if more else ())
 
 
 def render_styles(styles: dict[str, str], *, more: bool = False) -> dict[str, np.ndarray]:
@@ -189,14 +205,14 @@ def render_styles(styles: dict[str, str], *, more: bool = False) -> dict[str, np
     sprites: dict[str, np.ndarray] = {}
     with tempfile.TemporaryDirectory() as folder:
         for style, package in styles.items():
-            icons = _download(package, Path(folder))
+            icons = IconSet.load(download(package, Path(folder)))
             for name in CLASSES:
                 if style in _INK_ONLY and name in PAINTABLE:
                     continue
-                for icon in _ICONS.get(name, (name,)) + (_MORE_ICONS.get(name, ()) if more else ()):
+                for icon in icons_of(name, more=more):
                     svg = _own_svg(name, style) or icons.svg(icon)
                     if svg is not None:
-                        sprites[f"{style}|{name}|{icon}"] = _render(svg)
+                        sprites[f"{style}|{name}|{icon}"] = render_svg(svg)
     return sprites
 
 
@@ -209,7 +225,10 @@ def main() -> None:
     args = parser.parse_args()
     out = args.held_out or args.more or SPRITES
     if args.more:
+        from memvr_integrations.bundled.art_more import render_more
+
         sprites = render_styles(SHIPPED | MORE, more=True)
+        sprites |= render_more(sprites)
     else:
         sprites = render_styles(HELD_OUT if args.held_out else SHIPPED)
     np.savez_compressed(out, **sprites)  # type: ignore[arg-type]

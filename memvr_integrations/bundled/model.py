@@ -1,7 +1,5 @@
 """The bundled model's shape, tokenizer and processor: LLaVA's architecture, small."""
 
-import random
-from collections.abc import Iterator
 from pathlib import Path
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -13,15 +11,16 @@ from transformers import (
     PreTrainedTokenizerFast,
     SiglipImageProcessorPil,
     SiglipVisionConfig,
+    SiglipVisionModel,
 )
 
-from memvr_integrations.bundled import WEIGHTS, questions
-from memvr_integrations.bundled.scenes import GRID, PATCH, SIDE, Scene, Thing, sample_names
-from memvr_integrations.bundled.words import CLASSES, COLORS, PAINTABLE, THEMES, plural
+from memvr_integrations.bundled import WEIGHTS
+from memvr_integrations.bundled.corpus import corpus
+from memvr_integrations.bundled.scenes import GRID, PATCH, SIDE
 
 PAD, BOS, EOS, IMAGE = "<pad>", "<s>", "</s>", "<image>"
 IMAGE_TOKENS = GRID * GRID
-VOCABULARY = 896
+VOCABULARY = 1024
 VISION_WIDTH = 256
 
 # Images first within a message, as LLaVA-1.5 has it; a closed answer ends with </s>.
@@ -41,21 +40,29 @@ CHAT_TEMPLATE = (
 )
 
 
-def open_tokenizer() -> PreTrainedTokenizerFast:
-    """The tokenizer that ships; a new one only where there is none.
+def open_tokenizer(folder: Path = WEIGHTS) -> PreTrainedTokenizerFast:
+    """The tokenizer of a checkpoint, by default the one that ships; a new one where there is none.
 
-    It stays as it is for good: any change to it would make all weights worthless.
+    It stays as it is for good: any change to it would make the checkpoint's weights worthless.
     """
-    if (WEIGHTS / "tokenizer.json").exists():
-        shipped: PreTrainedTokenizerFast = PreTrainedTokenizerFast.from_pretrained(WEIGHTS)
-        return shipped
+    if (folder / "tokenizer.json").exists():
+        kept: PreTrainedTokenizerFast = PreTrainedTokenizerFast.from_pretrained(folder)
+        return kept
     return build_tokenizer()
 
 
 def build_tokenizer() -> PreTrainedTokenizerFast:
-    """A byte-level BPE that knows all classes as single words and can spell anything else."""
+    """A byte-level BPE that knows classes and plurals as single tokens, and can spell anything.
+
+    Every digit is a token of its own, so that a number's places are learnt once.
+    """
     tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Digits(individual_digits=True),
+            pre_tokenizers.ByteLevel(add_prefix_space=False),
+        ]
+    )
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=VOCABULARY,
@@ -63,7 +70,7 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(_corpus(), trainer)
+    tokenizer.train_from_iterator(corpus(), trainer)
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         bos_token=BOS,
@@ -78,15 +85,6 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
 
 def build_model(*, layers: int, width: int, heads: int) -> LlavaForConditionalGeneration:
     """A model with random weights: SigLIP ViT 6 x 256 at 128 px, Llama `layers` x `width`."""
-    vision = SiglipVisionConfig(
-        hidden_size=VISION_WIDTH,
-        intermediate_size=768,
-        num_hidden_layers=6,
-        num_attention_heads=8,
-        image_size=SIDE,
-        patch_size=PATCH,
-        vision_use_head=False,
-    )
     text = LlamaConfig(
         hidden_size=width,
         intermediate_size=round(width * 8 / 3 / 32) * 32,
@@ -100,16 +98,37 @@ def build_model(*, layers: int, width: int, heads: int) -> LlavaForConditionalGe
         eos_token_id=2,
         max_position_embeddings=2048,
     )
-    return LlavaForConditionalGeneration(
-        LlavaConfig(
-            vision_config=vision,
-            text_config=text,
-            image_token_index=3,
-            image_seq_length=IMAGE_TOKENS,
-            vision_feature_layer=-1,
-            vision_feature_select_strategy="full",
-            tie_word_embeddings=True,
-        )
+    config = LlavaConfig(
+        vision_config=_vision(),
+        text_config=text,
+        image_token_index=3,
+        image_seq_length=IMAGE_TOKENS,
+        vision_feature_layer=-1,
+        vision_feature_select_strategy="full",
+        tie_word_embeddings=True,
+    )
+    model: LlavaForConditionalGeneration = LlavaForConditionalGeneration(config)
+    return model
+
+
+def build_tower() -> SiglipVisionModel:
+    """The model's image tower alone, with random weights."""
+    # Plain attention is faster than the fused one where a picture is 64 tokens and on a CPU.
+    tower: SiglipVisionModel = SiglipVisionModel._from_config(
+        _vision(), attn_implementation="eager"
+    )
+    return tower
+
+
+def _vision() -> SiglipVisionConfig:
+    return SiglipVisionConfig(
+        hidden_size=VISION_WIDTH,
+        intermediate_size=768,
+        num_hidden_layers=6,
+        num_attention_heads=8,
+        image_size=SIDE,
+        patch_size=PATCH,
+        vision_use_head=False,
     )
 
 
@@ -129,36 +148,11 @@ def build_processor(tokenizer: PreTrainedTokenizerFast) -> LlavaProcessor:
     )
 
 
-def save(model: LlavaForConditionalGeneration, folder: Path) -> None:
-    """Write model, tokenizer and processor as one transformers checkpoint."""
+def save(
+    model: LlavaForConditionalGeneration,
+    folder: Path,
+    tokenizer: PreTrainedTokenizerFast | None = None,
+) -> None:
+    """Write model, tokenizer (the one that ships unless given) and processor as one checkpoint."""
     model.save_pretrained(folder)
-    build_processor(open_tokenizer()).save_pretrained(folder)
-
-
-def _corpus() -> Iterator[str]:
-    rng = random.Random(0)
-    themes = tuple(THEMES)
-    for _ in range(6000):
-        theme, names = sample_names(rng, themes)
-        scene = _without_pixels(theme, names, rng)
-        for turn in questions.ask(scene, rng, 8, themes):
-            yield f"USER: \n{turn.question} ASSISTANT: {turn.answer}"
-            yield f"USER: {turn.question} ASSISTANT:"
-    # Every class alone, often enough to become one token.
-    for name in CLASSES:
-        yield from [f" {name} {plural(name)} a {name}"] * 200
-
-
-def _without_pixels(theme: str, names: list[str], rng: random.Random) -> Scene:
-    import numpy as np
-
-    things = tuple(
-        Thing(
-            name=name,
-            color=rng.choice(list(COLORS)) if name in PAINTABLE else None,
-            centers=((rng.random(), rng.random()),) * rng.choice([1, 1, 2, 3, 4]),
-        )
-        for name in names
-    )
-    empty = np.zeros(0, np.uint8)
-    return Scene(theme=theme, things=things, pixels=empty, patches=empty)
+    build_processor(tokenizer or open_tokenizer()).save_pretrained(folder)

@@ -1,14 +1,18 @@
 """Packs an image and many independent conversations about it into one training row."""
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
+from transformers import PreTrainedTokenizerFast
 
+from memvr_integrations.bundled.interview import Talk
 from memvr_integrations.bundled.model import (
     BOS,
     EOS,
+    IMAGE,
     IMAGE_TOKENS,
     VOCABULARY,
     open_tokenizer,
@@ -16,31 +20,37 @@ from memvr_integrations.bundled.model import (
 from memvr_integrations.bundled.questions import Turn
 from memvr_integrations.bundled.words import CLASSES, COLORS, NUMBERS
 
-_TELLING = 3.0  # weight of numbers and colours: one token of an answer, and the hardest
+_TELLING = 3.0  # weight of the words that an answer is about: few of its tokens, and the hardest
+_PLACING = ("top", "bottom", "left", "right", "center", "above", "below")
 
 
 @dataclass
 class Row:
-    """One packed training row; `segments` tells its conversations apart."""
+    """One packed training row; `segments` tells its conversations apart.
+
+    `same` numbers the places that ought to say the same yes or no (0 elsewhere). Where `ids` holds
+    the image token, the visual tokens of another picture of the batch are put in.
+    """
 
     ids: list[int] = field(default_factory=list)
     labels: list[int] = field(default_factory=list)
     positions: list[int] = field(default_factory=list)
     segments: list[int] = field(default_factory=list)
+    same: list[int] = field(default_factory=list)
 
 
 class Packer:
     """Packs an image and many independent conversations about it into one training row.
 
     Every conversation sees the shared prefix and itself (a block-diagonal mask); one asked
-    without the image sees only itself.
+    without the image sees only itself, one about two pictures has the second one in itself.
     """
 
-    def __init__(self) -> None:
-        self._tokenizer = open_tokenizer()
+    def __init__(self, tokenizer: PreTrainedTokenizerFast | None = None) -> None:
+        self._tokenizer = tokenizer or open_tokenizer()
         self._known: dict[str, list[int]] = {}
-        self._bos, self._eos = (
-            int(str(self._tokenizer.convert_tokens_to_ids(token))) for token in (BOS, EOS)
+        self._bos, self._eos, self.image = (
+            int(str(self._tokenizer.convert_tokens_to_ids(token))) for token in (BOS, EOS, IMAGE)
         )
         self.before_image = [self._bos, *self.encode("USER: ")]
         self.prefix = len(self.before_image) + IMAGE_TOKENS
@@ -48,7 +58,8 @@ class Packer:
         assert len(set(names)) == len(CLASSES), "two classes share their first token"
         self.class_tokens = torch.tensor([self.encode("\n")[0], *names])
         self.token_weights = torch.ones(VOCABULARY)
-        telling = [self.encode(" " + word)[0] for word in (*NUMBERS[1:], *COLORS)]
+        words = (*NUMBERS[1:], *COLORS, *CLASSES, *_PLACING, "Yes", "No")
+        telling = [self.encode(" " + word)[0] for word in words]
         self.token_weights[telling] = _TELLING
 
     @property
@@ -60,50 +71,79 @@ class Packer:
     def encode(self, text: str) -> list[int]:
         """Token ids of a piece of text, without special tokens."""
         if text not in self._known:
+            if len(self._known) > 200_000:  # typed questions don't end
+                self._known.clear()
             ids: list[int] = self._tokenizer(text, add_special_tokens=False).input_ids
             self._known[text] = ids
         return self._known[text]
 
     def row(self, turns: list[Turn], rng: random.Random) -> Row:
-        """One row; now and then two turns make one conversation."""
-        row, segment, left = Row(), 0, list(turns)
+        """A row of single turns; now and then two of them make one conversation."""
+        talks, left = [], list(turns)
         while left:
-            turn, segment = left.pop(0), segment + 1
-            follow = left and not turn.blind and not left[0].blind and rng.random() < 0.2
-            opening = (
-                [self._bos, *self.encode("USER: " + turn.question + " ASSISTANT:")]
-                if turn.blind
-                else self.encode("\n" + turn.question + " ASSISTANT:")
-            )
-            spans = [(opening, turn)]
+            chosen = [left.pop(0)]
+            follow = left and not chosen[0].blind and not left[0].blind and rng.random() < 0.2
             if follow:
-                second = left.pop(0)
-                spans.append((self.encode("USER: " + second.question + " ASSISTANT:"), second))
-            start = 0 if turn.blind else self.prefix
-            for prompt, said in spans:
-                answer = [*self.encode(" " + said.answer), self._eos]
+                chosen.append(left.pop(0))
+            talks.append(Talk(turns=tuple(chosen), pictures=int(not chosen[0].blind)))
+        return self.row_of(talks)
+
+    def row_of(self, talks: Sequence[Talk]) -> Row:
+        """A row of conversations."""
+        row = Row()
+        for segment, talk in enumerate(talks, 1):
+            blind = talk.pictures == 0
+            start = 0 if blind else self.prefix
+            for index, turn in enumerate(talk.turns):
+                opening, before = self._opening(talk, index)
+                prompt = [*opening, *self.encode(f"{before}{turn.question} ASSISTANT:")]
+                answer = [*self.encode(" " + turn.answer), self._eos]
+                size = len(prompt) + len(answer)
                 row.ids += prompt + answer
                 row.labels += [-100] * len(prompt) + answer
-                size = len(prompt) + len(answer)
+                row.same += [0] * len(prompt) + [talk.same_as] + [0] * (len(answer) - 1)
                 row.positions += range(start, start + size)
-                row.segments += [-segment if turn.blind else segment] * size
+                row.segments += [-segment if blind else segment] * size
                 start += size
         return row
 
+    def _opening(self, talk: Talk, index: int) -> tuple[list[int], str]:
+        """Ids and text before a question; the own picture lies in the prefix already."""
+        if index:
+            return [], "USER: "
+        if talk.pictures == 0:
+            return [self._bos], "USER: "
+        newline = self.encode("\n")
+        return [*newline, *[self.image] * IMAGE_TOKENS] if talk.pictures > 1 else [], "\n"
+
+    def tensors(self, rows: list[Row]) -> tuple[Tensor, Tensor, Tensor]:
+        """Ids, labels (batch, text) and positions (batch, all), padded at the end."""
+        longest = max(len(row.ids) for row in rows)
+        ids = torch.tensor([_padded(row.ids, longest, 0) for row in rows])
+        labels = torch.tensor([_padded(row.labels, longest, -100) for row in rows])
+        after = torch.tensor([_padded(row.positions, longest, 0) for row in rows])
+        shared = torch.arange(self.prefix).expand(len(rows), -1)
+        return ids, labels, torch.cat([shared, after], 1)
+
     def pack(self, rows: list[Row]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Ids, labels (batch, text), positions (batch, all), mask to add (batch, 1, all, all)."""
-        longest = max(len(row.ids) for row in rows)
-
-        def pad(values: list[int], fill: int) -> list[int]:
-            return values + [fill] * (longest - len(values))
-
-        ids = torch.tensor([pad(row.ids, 0) for row in rows])
-        labels = torch.tensor([pad(row.labels, -100) for row in rows])
-        after = torch.tensor([pad(row.positions, 0) for row in rows])
-        shared = torch.arange(self.prefix).expand(len(rows), -1)
-        segments = torch.tensor([[0] * self.prefix + pad(row.segments, 10_000) for row in rows])
+        ids, labels, positions = self.tensors(rows)
+        segments = torch.tensor(
+            [[0] * self.prefix + _padded(row.segments, ids.shape[1], 10_000) for row in rows]
+        )
         query, key = segments[:, :, None], segments[:, None, :]
         seen = (query == key) | ((key == 0) & (query > 0))
         seen &= torch.ones(segments.shape[1], segments.shape[1]).tril().bool()
         mask = torch.zeros(seen.shape).masked_fill(~seen, torch.finfo(torch.float32).min)
-        return ids, labels, torch.cat([shared, after], 1), mask[:, None]
+        return ids, labels, positions, mask[:, None]
+
+    def same(self, rows: list[Row]) -> Tensor:
+        """Numbers of what ought to say the same, unique in the batch; (batch, text)."""
+        longest = max(len(row.ids) for row in rows)
+        numbers = torch.tensor([_padded(row.same, longest, 0) for row in rows])
+        offsets = torch.arange(len(rows))[:, None] * 1000
+        return torch.where(numbers > 0, numbers + offsets, numbers)
+
+
+def _padded(values: list[int], size: int, fill: int) -> list[int]:
+    return values + [fill] * (size - len(values))

@@ -7,8 +7,9 @@ hallucinate, and what the evaluation measures.
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 from PIL import Image
@@ -31,6 +32,8 @@ _LABEL = {name: index + 1 for index, name in enumerate(CLASSES)}
 _MAX_THINGS = 8
 _INK = 90  # alpha above which a sprite's pixel counts as the thing itself
 
+Box: TypeAlias = tuple[float, float, float, float]
+
 _Color = tuple[int, int, int]
 _BACKGROUNDS: dict[str, tuple[_Color, _Color]] = {
     "kitchen": ((196, 154, 108), (222, 200, 170)),
@@ -48,11 +51,16 @@ _BACKGROUNDS: dict[str, tuple[_Color, _Color]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Thing:
-    """One class in a scene; `centers` holds (x, y) of each piece in 0..1, left to right."""
+    """One class in a scene, its pieces left to right, measured in 0..1.
+
+    `centers` holds (x, y) of the square in which each piece was drawn, `boxes` (left, top, right,
+    bottom) of what is seen of its outline.
+    """
 
     name: str
     color: str | None
     centers: tuple[tuple[float, float], ...]
+    boxes: tuple[Box, ...] = ()
 
     @property
     def count(self) -> int:
@@ -65,13 +73,15 @@ class Scene:
     """A drawing and its truth.
 
     Shapes: `pixels` (128, 128, 3) uint8; `patches` (8, 8) uint8, 0 for background, else the
-    class's index in `CLASSES` plus one.
+    class's index in `CLASSES` plus one; `pieces` (8, 8) uint8, 0 for background, else the number
+    of the piece, counted through `things` from one.
     """
 
     theme: str
     things: tuple[Thing, ...]
     pixels: np.ndarray
     patches: np.ndarray
+    pieces: np.ndarray = field(default_factory=lambda: np.zeros((GRID, GRID), np.uint8))
 
     @property
     def names(self) -> frozenset[str]:
@@ -115,34 +125,50 @@ def sample_names(rng: random.Random, themes: Sequence[str]) -> tuple[str, list[s
     return theme, names
 
 
-def draw_scene(rng: random.Random, sprites: Sprites, themes: Sequence[str]) -> Scene:
+@dataclass(frozen=True, kw_only=True)
+class Drawing:
+    """How far a drawing departs from a theme's habits, each a chance from 0 to 1.
+
+    `anything` takes the names from all classes alike, `crowds` draws five to eight pieces of one.
+    """
+
+    anything: float = 0.0
+    crowds: float = 0.0
+
+
+_HABITUAL = Drawing()
+
+
+def draw_scene(
+    rng: random.Random, sprites: Sprites, themes: Sequence[str], drawing: Drawing = _HABITUAL
+) -> Scene:
     """A new scene; the same `rng` state gives the same pixels."""
     noise = np.random.default_rng(rng.getrandbits(64))
     theme, names = sample_names(rng, themes)
-    canvas = _background(theme, rng, noise)
-    labels = np.zeros((SIDE, SIDE), np.uint8)
-    boxes: list[tuple[int, int, int]] = []
+    if drawing.anything and rng.random() < drawing.anything:
+        names = rng.sample(classes_of(tuple(themes)), len(names))
+    crowd = bool(drawing.crowds) and rng.random() < drawing.crowds
+    if crowd:
+        del names[2:]
+    canvas = _Canvas(_background(theme, rng, noise))
     things = []
     for index, name in enumerate(names):
-        room = _MAX_THINGS - len(boxes) - (len(names) - 1 - index)
+        room = _MAX_THINGS - len(canvas.squares) - (len(names) - 1 - index)
         count = min(rng.choices([1, 2, 3, 4], [0.55, 0.22, 0.14, 0.09])[0], max(room, 1))
+        if crowd and index == 0:
+            count = rng.randint(5, room)
         color = rng.choice(list(COLORS)) if name in PAINTABLE and rng.random() < 0.7 else None
         art = sprites.pick(name, rng)
         if color:
             art = _paint(art, COLORS[color])
-        base = rng.uniform(30, 56) if len(names) < 4 and count < 3 else rng.uniform(25, 38)
-        centers = []
-        for _ in range(count):
-            box = _free_box(rng, base, boxes)
-            if box is not None:
-                _place(canvas, labels, art, box, _LABEL[name], rng)
-                boxes.append(box)
-                x, y, size = box
-                centers.append(((x + size / 2) / SIDE, (y + size / 2) / SIDE))
-        if centers:
-            things.append(Thing(name=name, color=color, centers=tuple(sorted(centers))))
-    pixels = np.asarray(canvas)
-    return Scene(theme=theme, things=tuple(things), pixels=pixels, patches=_patches(labels))
+        roomy = len(names) < 4 and count < 3
+        thing = canvas.place(name, color, art, rng.uniform(*((30, 56) if roomy else (25, 38))),
+                             count, rng)  # fmt: skip
+        if thing.centers:
+            things.append(thing)
+    patches, pieces = canvas.patches(things)
+    pixels = np.asarray(canvas.image)
+    return Scene(theme=theme, things=tuple(things), pixels=pixels, patches=patches, pieces=pieces)
 
 
 def _paint(art: Image.Image, color: _Color) -> Image.Image:
@@ -191,31 +217,73 @@ def _free_box(
     return None
 
 
-def _place(
-    canvas: Image.Image,
-    labels: np.ndarray,
-    art: Image.Image,
-    box: tuple[int, int, int],
-    label: int,
-    rng: random.Random,
-) -> None:
-    x, y, size = box
-    piece = art.resize((size, size), Image.Resampling.BILINEAR)
-    if rng.random() < 0.5:
-        piece = piece.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    if rng.random() < 0.4:
-        piece = piece.rotate(rng.uniform(-18, 18), Image.Resampling.BILINEAR)
-    canvas.paste(piece, (x, y), piece)
-    labels[y : y + size, x : x + size][np.asarray(piece)[..., 3] > _INK] = label
+class _Canvas:
+    """A picture under way, and for every pixel the piece that it shows (0: none)."""
 
+    def __init__(self, image: Image.Image) -> None:
+        self.image = image
+        self.squares: list[tuple[int, int, int]] = []
+        self._shown = np.zeros((SIDE, SIDE), np.uint8)
+        self._order: list[int] = []
 
-def _patches(labels: np.ndarray) -> np.ndarray:
-    """The class that fills at least 18 % of a patch, for every patch."""
-    cells = labels.reshape(GRID, PATCH, GRID, PATCH).swapaxes(1, 2).reshape(GRID * GRID, -1)
-    result = np.zeros(GRID * GRID, np.uint8)
-    for index, cell in enumerate(cells):
-        counts = np.bincount(cell, minlength=2)
-        counts[0] = 0
-        if counts.max() > 0.18 * PATCH * PATCH:
-            result[index] = counts.argmax()
-    return result.reshape(GRID, GRID)
+    def place(
+        self,
+        name: str,
+        color: str | None,
+        art: Image.Image,
+        base: float,
+        count: int,
+        rng: random.Random,
+    ) -> Thing:
+        """Draw up to `count` pieces where there is room."""
+        drawn = []
+        for _ in range(count):
+            square = _free_box(rng, base, self.squares)
+            if square is not None:
+                self.squares.append(square)
+                x, y, size = square
+                center = ((x + size / 2) / SIDE, (y + size / 2) / SIDE)
+                drawn.append((center, self._draw(art, square, rng), len(self.squares)))
+        drawn.sort()
+        self._order += [number for *_, number in drawn]
+        return Thing(
+            name=name,
+            color=color,
+            centers=tuple(center for center, *_ in drawn),
+            boxes=tuple(box for _, box, _ in drawn),
+        )
+
+    def _draw(self, art: Image.Image, square: tuple[int, int, int], rng: random.Random) -> Box:
+        x, y, size = square
+        piece = art.resize((size, size), Image.Resampling.BILINEAR)
+        if rng.random() < 0.5:
+            piece = piece.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        if rng.random() < 0.4:
+            piece = piece.rotate(rng.uniform(-18, 18), Image.Resampling.BILINEAR)
+        self.image.paste(piece, (x, y), piece)
+        ink = np.asarray(piece)[..., 3] > _INK
+        self._shown[y : y + size, x : x + size][ink] = len(self.squares)
+        across, down = np.flatnonzero(ink.any(0)), np.flatnonzero(ink.any(1))
+        if not len(across):
+            return x / SIDE, y / SIDE, (x + size) / SIDE, (y + size) / SIDE
+        left, right = (x + int(across[at]) for at in (0, -1))
+        top, bottom = (y + int(down[at]) for at in (0, -1))
+        return left / SIDE, top / SIDE, (right + 1) / SIDE, (bottom + 1) / SIDE
+
+    def patches(self, things: Sequence[Thing]) -> tuple[np.ndarray, np.ndarray]:
+        """The class that fills at least 18 % of a patch, and the piece that fills most of it."""
+        squares = self._shown.reshape(GRID, PATCH, GRID, PATCH).swapaxes(1, 2)
+        cells = squares.reshape(GRID * GRID, -1)
+        inks = np.stack([(cells == number).sum(1) for number in self._order])
+        owner = np.repeat(np.arange(len(things)), [thing.count for thing in things])
+        areas = np.stack([inks[owner == index].sum(0) for index in range(len(things))])
+        labels = np.array([_LABEL[thing.name] for thing in things])
+        by_label = labels.argsort()  # the first of two equal areas has the lower label
+        winner = by_label[areas[by_label].argmax(0)]
+        filled = areas.max(0) > 0.18 * PATCH * PATCH
+        piece = np.where(owner[:, None] == winner, inks, -1).argmax(0) + 1
+        shape = (GRID, GRID)
+        return (
+            (labels[winner] * filled).astype(np.uint8).reshape(shape),
+            (piece * filled).astype(np.uint8).reshape(shape),
+        )

@@ -11,38 +11,56 @@ from torch import Tensor
 
 from memvr_integrations.bundled.degrade import KINDS, degrade
 from memvr_integrations.bundled.restyle import restyle
-from memvr_integrations.bundled.scenes import Scene, Sprites, draw_scene
+from memvr_integrations.bundled.scenes import Drawing, Scene, Sprites, draw_scene
 
 _DEGRADED = 0.25
 _POOL = 2048
+_KEPT = 24  # pieces of art drawn anew that are kept of each class
+_AGAIN = 0.6  # chance to show one of them again
 
 
 class TrainingArt(Sprites):
-    """Sprites of which a share (0 to 1) is drawn anew each time, in a style of its own."""
+    """Sprites of which a share (0 to 1) is drawn anew, in a style of its own.
+
+    What was drawn anew is shown a few times, since that is most of a scene's work.
+    """
 
     def __init__(self, file: Path, *, restyled: float) -> None:
         super().__init__(file)
         self._restyled = restyled
+        self._anew: dict[str, list[Image.Image]] = {}
 
     def pick(self, name: str, rng: random.Random) -> Image.Image:
         """A random piece of art that shows `name`."""
-        art = super().pick(name, rng)
-        return restyle(art, rng) if rng.random() < self._restyled else art
+        if rng.random() >= self._restyled:
+            return super().pick(name, rng)
+        kept = self._anew.setdefault(name, [])
+        if len(kept) == _KEPT and rng.random() < _AGAIN:
+            return rng.choice(kept)
+        art = restyle(super().pick(name, rng), rng)
+        if len(kept) < _KEPT:
+            kept.append(art)
+        else:
+            kept[rng.randrange(_KEPT)] = art
+        return art
 
 
 class Scenes:
     """An endless supply of scenes: a pool from which old ones leave as new ones are drawn."""
 
-    def __init__(self, art: TrainingArt, themes: Sequence[str]) -> None:
+    def __init__(
+        self, art: TrainingArt, themes: Sequence[str], drawing: Drawing | None = None
+    ) -> None:
         self._art, self._themes = art, themes
+        self._drawing = drawing or Drawing()
         self._pool: list[Scene] = []
 
     def batch(self, rng: random.Random, size: int, fresh: float) -> list[Scene]:
         """`size` scenes, a share of them (`fresh`, 0 to 1) never seen before."""
-        new = [draw_scene(rng, self._art, self._themes) for _ in range(round(size * fresh))]
+        new = [self._draw(rng) for _ in range(round(size * fresh))]
         new = [scene for scene in new if scene.things]
         while len(self._pool) < size:
-            self._pool.append(draw_scene(rng, self._art, self._themes))
+            self._pool.append(self._draw(rng))
         old = rng.sample(self._pool, size - len(new))
         for scene in new:
             if len(self._pool) < _POOL:
@@ -50,6 +68,9 @@ class Scenes:
             else:
                 self._pool[rng.randrange(_POOL)] = scene
         return new + old
+
+    def _draw(self, rng: random.Random) -> Scene:
+        return draw_scene(rng, self._art, self._themes, self._drawing)
 
 
 def pixels(scenes: list[Scene], noise: np.random.Generator) -> Tensor:

@@ -1,0 +1,213 @@
+"""The second stage: tower, projector and language model learn to answer, all at once.
+
+Beside the answers' loss stand three smaller ones: a visual token should read as the word for what
+it shows (this ties sight to words), the tower goes on with the dense targets of the first stage,
+and wordings of one question should be as sure of the same answer.
+"""
+
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import LlavaForConditionalGeneration
+
+from memvr_integrations.bundled import dense, slots
+from memvr_integrations.bundled.interview import Interview, Talk
+from memvr_integrations.bundled.model import VISION_WIDTH, build_model, open_tokenizer
+from memvr_integrations.bundled.packing import Packer, Row
+from memvr_integrations.bundled.pairs import compare
+from memvr_integrations.bundled.scenes import Drawing, Scene
+from memvr_integrations.bundled.supply import Scenes, TrainingArt, pixels
+from memvr_integrations.bundled.trainer import Stage, TrainConfig
+
+# Mostly the theme's habits: what is usual is part of what is learnt here.
+DRAWING = Drawing(anything=0.2, crowds=0.06)
+_PAIRED = 0.35  # share of rows with a question about two pictures
+_READING, _DENSE, _AGREEING = 0.3, 0.3, 0.1  # weights of the smaller losses
+_TOWER_SHARE = 0.3  # of the learning rate: the tower has learnt already
+
+
+class Talker(nn.Module):
+    """The whole model, and the heads of the first stage."""
+
+    def __init__(self, model: LlavaForConditionalGeneration) -> None:
+        super().__init__()
+        self.llava: LlavaForConditionalGeneration = model
+        self.heads = dense.DenseHeads(VISION_WIDTH)
+
+    @property
+    def tower(self) -> nn.Module:
+        """The image tower."""
+        tower: nn.Module = self.llava.model.vision_tower
+        return tower
+
+    def see(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """What the tower sees (batch, tokens, its width), and visual tokens of the decoder."""
+        seen = self.tower(pixel_values=images, output_hidden_states=True).hidden_states[-1]
+        return seen, self.llava.model.multi_modal_projector(seen)
+
+
+class JointStage(Stage):
+    """Packed conversations for everything."""
+
+    name = "joint"
+    net: Talker
+    work: Talker
+    average: Talker
+
+    def __init__(self, config: TrainConfig, folder: Path) -> None:
+        torch.manual_seed(config.seed)
+        model = build_model(layers=config.layers, width=config.width, heads=config.heads)
+        model.set_attn_implementation("eager")  # the tower's
+        model.model.language_model.set_attn_implementation(slots.NAME)
+        super().__init__(config, folder, Talker(model))
+        self.tokenizer = open_tokenizer(folder)
+        if self.rank == 0 and not (folder / "tokenizer.json").exists():
+            self.tokenizer.save_pretrained(folder)
+        self.packer = Packer(self.tokenizer)
+        art = TrainingArt(config.art, restyled=config.restyled)
+        self.scenes = Scenes(art, config.themes, DRAWING)
+        self._kind = next(self.work.parameters()).dtype
+
+    def share(self, name: str) -> float:
+        """The tower learns more slowly."""
+        return _TOWER_SHARE if "vision_tower" in name else 1.0
+
+    def begin(self) -> None:
+        """Start from a finished model, or from the first stage's tower."""
+        if self.config.init is not None:
+            begun = LlavaForConditionalGeneration.from_pretrained(
+                self.config.init, dtype=torch.float32
+            )
+            self.net.llava.load_state_dict(begun.state_dict())
+            return
+        trained = self.folder / "vision.pt"
+        if trained.exists():
+            state = torch.load(trained, map_location=self.config.device)["average"]
+            for part, module in (("tower.", self.net.tower), ("heads.", self.net.heads)):
+                found = {n.removeprefix(part): v for n, v in state.items() if n.startswith(part)}
+                module.load_state_dict(found)
+
+    def extra_state(self) -> dict[str, object]:
+        """The vocabulary that the embedding belongs to."""
+        return {"vocabulary": self.packer.vocabulary}
+
+    def check_state(self, state: dict[str, object]) -> None:
+        """Another tokenizer makes the weights worthless."""
+        if state["vocabulary"] != self.packer.vocabulary:
+            raise ValueError(
+                f"{self.checkpoint} was trained with another tokenizer; put that one back "
+                f"into {self.folder}, or begin in another folder."
+            )
+
+    def losses(self, rng: random.Random, noise: np.random.Generator) -> dict[str, Tensor]:
+        """Answers, readings of visual tokens, dense targets and agreement."""
+        scenes = self.scenes.batch(rng, self.config.batch // self.world, self.config.fresh)
+        images = pixels(scenes, noise).to(self.config.device, self._kind)
+        truth = dense.targets(scenes).to(self.config.device)
+        rows = [self.packer.row_of(talks) for talks in self.talks(scenes, rng)]
+        seen, features = self.work.see(images)
+        logits, targets, same = answer_logits(self.work.llava, self.packer, features, rows)
+        weight = self.packer.token_weights.to(logits.device)
+        answers = F.cross_entropy(logits, targets, weight=weight)
+        read = read_as_words(self.work.llava, self.packer, features)
+        reading = dense.patch_loss(read, truth.classes)
+        parts = self.work.heads.losses(seen, truth)
+        margins = self._margins(logits)
+        apart = disagreement(margins[same > 0], same[same > 0])
+        total = answers + _READING * reading + _DENSE * parts["loss"] + _AGREEING * apart
+        return {
+            "loss": total,
+            "answers": answers,
+            "patches": dense.patch_accuracy(read, truth.classes),
+            "yes/no": self._yes_no(margins, targets),
+            "apart": apart,
+        }
+
+    def talks(self, scenes: Sequence[Scene], rng: random.Random) -> list[list[Talk]]:
+        """Conversations about each scene; the second picture is the next row's."""
+        rows = []
+        for scene, other in zip(scenes, [*scenes[1:], scenes[0]], strict=True):
+            talks = Interview(scene, rng, self.config.themes).talks(self.config.turns)
+            if rng.random() < _PAIRED:
+                talks[-2:] = [compare(scene, other, rng, self.config.themes)]
+            rows.append(talks)
+        return rows
+
+    def measure(self) -> dict[str, float]:
+        """Shares of answers that are right to the letter, on watched scenes."""
+        from memvr_integrations.bundled.marking import marks
+
+        figures = marks(self.average, self.packer, self.config.art, self.config.themes, "")
+        if self.config.watch:
+            figures |= marks(
+                self.average, self.packer, self.config.watch, self.config.themes, "unseen "
+            )
+        return figures
+
+    def finished(self) -> LlavaForConditionalGeneration:
+        """The average of the weights as a model in bfloat16, ready to be written."""
+        model: LlavaForConditionalGeneration = self.average.llava.bfloat16()
+        model.set_attn_implementation("sdpa")
+        return model
+
+    def _margins(self, logits: Tensor) -> Tensor:
+        yes, no = (self.packer.encode(word)[0] for word in (" Yes", " No"))
+        return logits[:, yes] - logits[:, no]
+
+    def _yes_no(self, margins: Tensor, targets: Tensor) -> Tensor:
+        yes, no = (self.packer.encode(word)[0] for word in (" Yes", " No"))
+        asked = (targets == yes) | (targets == no)
+        return ((margins[asked] > 0) == (targets[asked] == yes)).float().mean()
+
+
+def answer_logits(
+    model: LlavaForConditionalGeneration, packer: Packer, features: Tensor, rows: Sequence[Row]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Logits (tokens, vocabulary), targets and numbers of the same (tokens,) of all answer tokens.
+
+    `features` (rows, tokens, width) are the visual tokens of each row's image; a row's second
+    picture is the next row's.
+    """
+    device, kind = features.device, features.dtype
+    packed = slots.in_slots(packer, list(rows)).to(device)
+    ids, targets = packed.ids, packed.labels
+    embed = model.get_input_embeddings()
+    before = embed(torch.tensor(packer.before_image, device=device)).expand(len(rows), -1, -1)
+    words = embed(ids)
+    pictures = ids == packer.image
+    if pictures.any():
+        # A row may hold its second picture several times.
+        times = pictures.sum(1) // features.shape[1]
+        second = features.roll(-1, 0).repeat_interleave(times, 0)
+        words = words.masked_scatter(pictures[..., None], second.to(words.dtype))
+    hidden = model.model.language_model(
+        inputs_embeds=torch.cat([before, features, words], 1),
+        attention_mask=packed.mask.clamp(min=torch.finfo(kind).min).to(kind),
+        position_ids=packed.positions,
+        use_cache=False,
+    ).last_hidden_state[:, packer.prefix :]
+    wanted = targets[:, 1:] >= 0
+    logits = model.lm_head(hidden[:, :-1][wanted]).float()
+    return logits, targets[:, 1:][wanted], packed.same[:, 1:][wanted]
+
+
+def read_as_words(model: LlavaForConditionalGeneration, packer: Packer, features: Tensor) -> Tensor:
+    """Visual tokens read by the language model's own output layer, as classes (0: background)."""
+    words = model.model.language_model.norm(features)
+    read: Tensor = model.lm_head(words)[..., packer.class_tokens].float()
+    return read
+
+
+def disagreement(margins: Tensor, same: Tensor) -> Tensor:
+    """How far the margins of one number are from their mean, on average; 0 where there are none."""
+    if not len(margins):
+        return margins.sum()
+    _, group = same.unique(return_inverse=True)
+    sums = torch.zeros(int(group.max()) + 1, device=margins.device).index_add(0, group, margins)
+    mean = sums / group.bincount()
+    return F.smooth_l1_loss(margins, mean[group])

@@ -1,0 +1,91 @@
+"""Marks a model under training: which answers are right to the letter, by kind of question.
+
+With the right words before it, a model whose every next word is right would have said the whole
+answer by itself: so an answer is marked in one pass, without generating it.
+"""
+
+import random
+from collections import defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from memvr_integrations.bundled.interview import Interview, Talk
+from memvr_integrations.bundled.measure import exam
+from memvr_integrations.bundled.packing import Packer
+from memvr_integrations.bundled.pairs import compare
+from memvr_integrations.bundled.questions import SHORT, Turn
+from memvr_integrations.bundled.scenes import Scene
+from memvr_integrations.bundled.vision_stage import clear_pixels, watched_scenes
+from memvr_integrations.bundled.words import with_article
+
+if TYPE_CHECKING:
+    from memvr_integrations.bundled.joint_stage import Talker
+
+_SCENES, _BATCH = 128, 16
+_KINDS = ("count", "color", "where", "related", "unknowable", "follow up", "box", "json", "caption")
+
+
+@torch.inference_mode()
+def marks(
+    model: "Talker", packer: Packer, art: Path, themes: tuple[str, ...], label: str
+) -> dict[str, float]:
+    """Shares of right answers on watched scenes in some art, by kind; names begin with `label`."""
+    scenes = watched_scenes(art, themes, _SCENES)
+    rng = random.Random("marks")
+    right: dict[str, list[bool]] = defaultdict(list)
+    questions = exam(scenes, themes=themes)
+    for start in range(0, len(scenes), _BATCH):
+        chosen = scenes[start : start + _BATCH]
+        rows = []
+        for index, scene in enumerate(chosen, start):
+            rows.append(_asked(scene, chosen[(index - start + 1) % len(chosen)], rng, themes))
+            for question in questions:
+                if question.scene == index:
+                    text = f"Is there {with_article(question.name)} in the image?{SHORT}"
+                    said = Turn(text, "Yes" if question.truth else "No")
+                    rows[-1].append((question.kind, Talk(turns=(said,))))
+        for kind, hit in _hits(model, packer, chosen, rows):
+            right[kind].append(hit)
+    found = {kind: sum(hits) / len(hits) for kind, hits in right.items()}
+    for kind in ("random", "popular", "adversarial"):
+        negatives, positives = right.pop(kind), right["positive"]
+        both = [*negatives, *positives]
+        found[kind] = sum(both) / len(both)
+    found.pop("positive")
+    return {f"{label}{kind}": value for kind, value in found.items()}
+
+
+def _asked(
+    scene: Scene, other: Scene, rng: random.Random, themes: tuple[str, ...]
+) -> list[tuple[str, Talk]]:
+    """A few questions of each kind, and one about two pictures."""
+    interview = Interview(scene, rng, themes)
+    asked = [(kind, talk) for kind in _KINDS for talk in interview.only(kind)]
+    return [*asked, ("pair", compare(scene, other, rng, themes))]
+
+
+def _hits(
+    model: "Talker", packer: Packer, scenes: list[Scene], rows: list[list[tuple[str, Talk]]]
+) -> list[tuple[str, bool]]:
+    from memvr_integrations.bundled.joint_stage import answer_logits
+
+    _, features = model.see(clear_pixels(scenes).to(next(model.parameters()).device))
+    packed = [packer.row_of([talk for _, talk in row]) for row in rows]
+    logits, targets, _ = answer_logits(model.llava, packer, features, packed)
+    wrong = (logits.argmax(-1) != targets).tolist()
+    owners: list[tuple[int, int]] = []
+    for index, row in enumerate(packed):
+        # Answers of the second turn belong to the same talk.
+        owners += [
+            (index, abs(segment) - 1)
+            for segment, answer in zip(row.segments, row.labels, strict=True)
+            if answer >= 0
+        ]
+    failed = {owner for owner, bad in zip(owners, wrong, strict=True) if bad}
+    return [
+        (kind, (index, place) not in failed)
+        for index, row in enumerate(rows)
+        for place, (kind, _) in enumerate(row)
+    ]

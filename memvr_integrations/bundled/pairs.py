@@ -1,0 +1,91 @@
+"""Questions about two pictures at once."""
+
+import random
+from collections.abc import Sequence
+
+from memvr_integrations.bundled import truths
+from memvr_integrations.bundled.interview import Talk
+from memvr_integrations.bundled.paraphrase import typed
+from memvr_integrations.bundled.phrasings import phrase_question
+from memvr_integrations.bundled.questions import Turn, absent, caption
+from memvr_integrations.bundled.scenes import Scene
+from memvr_integrations.bundled.words import plural, with_article
+
+_ORDINALS = (("first", "one"), ("second", "two"))
+
+
+def compare(first: Scene, second: Scene, rng: random.Random, themes: Sequence[str]) -> Talk:
+    """One question about two pictures and the true answer."""
+    kind = rng.choices(
+        ("which picture", "in both", "exists in", "caption of", "count in", "more in"),
+        (0.38, 0.15, 0.2, 0.1, 0.1, 0.07),
+    )[0]
+    both = (first, second)
+    if kind == "which picture":
+        question, answer = _which(both, rng, themes)
+    elif kind == "in both":
+        shared = [with_article(t.name) for t in first.things if t.name in second.names]
+        question = phrase_question(kind, rng)
+        answer = truths.sentence(truths.join(shared)) if shared else "Nothing."
+    elif kind == "more in":
+        question, answer = _more(both, rng)
+    else:
+        question, answer = _in_one(kind, both, rng, themes)
+    return Talk(turns=(Turn(typed(question, rng), answer),), pictures=2)
+
+
+def _count(scene: Scene, name: str) -> int:
+    return sum(thing.count for thing in scene.things if thing.name == name)
+
+
+def _some_name(both: Sequence[Scene], rng: random.Random, themes: Sequence[str]) -> str:
+    """A class of one, of both, or of neither."""
+    shared = sorted(both[0].names & both[1].names)
+    if shared and rng.random() < 0.35:
+        return rng.choice(shared)
+    scene = rng.choice(both)
+    return absent(scene, rng, themes) if rng.random() < 0.3 else rng.choice(sorted(scene.names))
+
+
+def _which(both: Sequence[Scene], rng: random.Random, themes: Sequence[str]) -> tuple[str, str]:
+    name = _some_name(both, rng, themes)
+    a = with_article(name)
+    there = [name in scene.names for scene in both]
+    if rng.random() < 0.2:
+        only = "neither picture has" if not any(there) else "only one picture has"
+        truth = f"Yes, both pictures have {a}." if all(there) else f"No, {only} {a}."
+        return phrase_question("do both", rng, a=a), truth
+    answer = f"Neither picture has {a}."
+    if all(there):
+        answer = f"Both pictures have {a}."
+    elif any(there):
+        answer = f"The {_ORDINALS[there.index(True)][0]} picture has {a}."
+    return phrase_question("which picture", rng, a=a), answer
+
+
+def _more(both: Sequence[Scene], rng: random.Random) -> tuple[str, str]:
+    name = rng.choice(sorted(rng.choice(both).names))
+    counts = [_count(scene, name) for scene in both]
+    answer = f"Both have the same number of {plural(name)}."
+    if counts[0] != counts[1]:
+        nth = _ORDINALS[counts.index(max(counts))][0]
+        answer = f"The {nth} picture has more {plural(name)}."
+    return phrase_question("more in", rng, p=plural(name)), answer
+
+
+def _in_one(
+    kind: str, both: Sequence[Scene], rng: random.Random, themes: Sequence[str]
+) -> tuple[str, str]:
+    at = rng.randrange(2)
+    nth, number = _ORDINALS[at]
+    scene = both[at]
+    slots = {"nth": nth, "number": number}
+    if kind == "caption of":
+        return phrase_question(kind, rng, **slots), caption(scene)
+    # What is only in the other picture is the question that tells them apart.
+    pool = sorted(both[1 - at].names) if rng.random() < 0.5 else sorted(scene.names)
+    name = rng.choice(pool)
+    question = phrase_question(kind, rng, a=with_article(name), p=plural(name), **slots)
+    if kind == "count in":
+        return question, truths.amount(name, _count(scene, name))
+    return question, truths.existence(name, name in scene.names)

@@ -1,0 +1,101 @@
+import random
+
+import pytest
+import torch
+
+from memvr_integrations.bundled.interview import Talk
+from memvr_integrations.bundled.joint_stage import JointStage, answer_logits, disagreement
+from memvr_integrations.bundled.model import build_processor, open_tokenizer
+from memvr_integrations.bundled.packing import Packer
+from memvr_integrations.bundled.questions import Turn
+from memvr_integrations.bundled.trainer import TrainConfig
+from memvr_integrations.bundled.vision_stage import VisionStage, clear_pixels
+from memvr_integrations.bundled.words import THEMES
+
+TINY = TrainConfig(
+    steps=3, cooldown=1, batch=2, fresh=0.5, peak_lr=1e-3, turns=3,
+    layers=2, width=32, heads=2, precision="float32",
+)  # fmt: skip
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A run's folder with a tokenizer: the one that ships, since making one takes long."""
+    open_tokenizer().save_pretrained(tmp_path)
+    return tmp_path
+
+
+def test_a_step_moves_the_weights(folder):
+    stage = JointStage(TINY, folder)
+    before = {name: value.clone() for name, value in stage.net.state_dict().items()}
+    told = stage.one_step()
+    assert set(told) == {"loss", "answers", "patches", "yes/no", "apart"}
+    moved = {n for n, v in stage.net.state_dict().items() if not torch.equal(v, before[n])}
+    assert any("language_model" in name for name in moved)
+    assert any("vision_tower" in name for name in moved)
+
+
+def test_the_trained_tower_is_taken_over(folder):
+    vision = VisionStage(TINY, folder)
+    vision.save()
+    stage = JointStage(TINY, folder)
+    stage.resume()
+    for name, value in vision.average.tower.state_dict().items():
+        assert torch.equal(stage.net.tower.state_dict()[name], value)
+
+
+def test_a_checkpoint_of_another_tokenizer_is_refused(folder, monkeypatch):
+    JointStage(TINY, folder).save()
+    other = JointStage(TINY, folder)
+    monkeypatch.setattr(Packer, "vocabulary", ["a", "b"])
+    with pytest.raises(ValueError, match="another tokenizer"):
+        other.resume()
+
+
+@pytest.mark.parametrize("pictures", [1, 2])
+def test_training_computes_what_inference_computes(folder, scenes, pictures):
+    """The same pictures and words, once through packed rows, once through the whole model."""
+    stage = JointStage(TINY, folder)
+    model = stage.net.llava.eval()
+    packer, processor = stage.packer, build_processor(stage.tokenizer)
+    shown = list(scenes[:2])
+    talk = Talk(turns=(Turn("What do you see?", "A cow."),), pictures=pictures)
+    rows = [packer.row_of([talk, Talk(turns=(Turn("Hm?", "No"),))])] * 2
+    text = "<s>USER: " + "<image>\n" * pictures + "What do you see? ASSISTANT: A cow.</s>"
+    inputs = processor(
+        images=[scene.pixels for scene in shown[:pictures]],
+        text=text,
+        return_tensors="pt",
+        add_special_tokens=False,
+    )
+    with torch.inference_mode():
+        _, features = stage.net.see(clear_pixels(shown))
+        packed, targets, _ = answer_logits(model, packer, features, rows)
+        answer = packer.encode(" A cow.")
+        size = len(answer) + 1
+        assert targets[:size].tolist()[:-1] == answer
+        model.set_attn_implementation("sdpa")
+        whole = model(**inputs).logits[0, -size - 1 : -1]
+    assert torch.allclose(packed[:size], whole, atol=1e-4)
+
+
+def test_disagreement_is_the_distance_from_the_mean():
+    same = torch.tensor([1, 1, 2])
+    assert float(disagreement(torch.tensor([3.0, 3.0, 9.0]), same)) == 0
+    assert float(disagreement(torch.tensor([3.0, -3.0, 9.0]), same)) > 1
+    assert float(disagreement(torch.zeros(0), torch.zeros(0))) == 0
+
+
+def test_measuring_marks_every_kind(folder, monkeypatch):
+    from memvr_integrations.bundled import marking
+
+    monkeypatch.setattr(marking, "_SCENES", 4)
+    figures = JointStage(TINY, folder).measure()
+    assert {"random", "popular", "adversarial", "count", "box", "pair"} <= set(figures)
+    assert all(0 <= value <= 1 for value in figures.values())
+
+
+def test_conversations_are_about_every_scene(folder, scenes):
+    talks = JointStage(TINY, folder).talks(list(scenes[:4]), random.Random(0))
+    assert len(talks) == 4
+    assert tuple(THEMES) == TINY.themes

@@ -1,0 +1,52 @@
+import torch
+
+from memvr_integrations.bundled import slots
+from memvr_integrations.bundled.interview import Talk
+from memvr_integrations.bundled.model import build_model
+from memvr_integrations.bundled.packing import Packer
+from memvr_integrations.bundled.questions import NO_IMAGE, Turn
+
+TALKS = [
+    Talk(
+        turns=(Turn("Is there a cow?", "No"), Turn("And a dog?", "Yes, there is a dog.")), same_as=1
+    ),
+    Talk(turns=(Turn("Is there a cup?", NO_IMAGE, blind=True),), pictures=0),
+    *[Talk(turns=(Turn("How many cups are there?", "There are two cups."),))] * 5,
+]
+
+
+def test_a_row_in_slots_is_computed_as_the_row_with_a_full_mask():
+    packer = Packer()
+    rows = [packer.row_of(TALKS), packer.row_of(TALKS[:2])]
+    torch.manual_seed(0)
+    model = build_model(layers=2, width=32, heads=2).eval()
+    shared = torch.randn(2, packer.prefix, 32, generator=torch.Generator().manual_seed(0))
+    lm, embed = model.model.language_model, model.get_input_embeddings()
+
+    def hidden(ids, positions, mask):
+        with torch.inference_mode():
+            return lm(
+                inputs_embeds=torch.cat([shared, embed(ids)], 1),
+                attention_mask=mask,
+                position_ids=positions,
+                use_cache=False,
+            ).last_hidden_state[:, packer.prefix :]
+
+    ids, labels, positions, mask = packer.pack(rows)
+    whole = hidden(ids, positions, mask)
+    packed = slots.in_slots(packer, rows, shortest=48)
+    assert packed.mask.shape[1] > 1
+    lm.set_attn_implementation(slots.NAME)
+    apart = hidden(packed.ids, packed.positions, packed.mask)
+    for row in range(2):
+        want = whole[row][labels[row] >= 0].sum(0)  # slots change the order of conversations
+        got = apart[row][packed.labels[row] >= 0].sum(0)
+        assert torch.allclose(want, got, atol=1e-3)
+
+
+def test_slots_hold_whole_conversations():
+    packer = Packer()
+    row = packer.row_of(TALKS)
+    packed = slots.in_slots(packer, [row], shortest=32)
+    assert sorted(packed.ids[0][packed.ids[0] > 0].tolist()) == sorted(row.ids)
+    assert int((packed.same > 0).sum()) == 2  # one for each turn of the first conversation

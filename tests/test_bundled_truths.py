@@ -1,0 +1,42 @@
+import numpy as np
+
+from memvr_integrations.bundled import truths
+from memvr_integrations.bundled.scenes import Scene, Thing
+
+
+def single(x, y, name="cow", color=None):
+    box = (x - 0.1, y - 0.1, x + 0.1, y + 0.1)
+    return Thing(name=name, color=color, centers=((x, y),), boxes=(box,))
+
+
+def test_there_are_nine_fields():
+    assert len(set(truths.FIELDS)) == 9
+
+
+def test_counts_end_at_more_than_four():
+    assert truths.amount("cow", 0) == "There are no cows."
+    assert truths.amount("cow", 1) == "There is one cow."
+    assert truths.amount("mouse", 4) == "There are four mice."
+    assert truths.amount("cow", 6) == "There are more than four cows."
+
+
+def test_ways_are_the_larger_distance_and_unclear_ones_are_not_told():
+    assert truths.way(single(0.1, 0.5), single(0.8, 0.6)) == "left of"
+    assert truths.way(single(0.5, 0.9), single(0.6, 0.2)) == "below"
+    assert truths.way(single(0.2, 0.2), single(0.7, 0.7)) is None
+    assert truths.is_related(single(0.1, 0.5), "right of", single(0.8, 0.6)) is False
+    assert truths.is_related(single(0.5, 0.5), "right of", single(0.52, 0.1)) is None
+    assert all(truths.opposite(truths.opposite(way)) == way for way in truths.WAYS)
+
+
+def test_boxes_are_written_in_hundredths():
+    assert truths.box_text((0.124, 0.3, 0.45, 1.2)) == "[12, 30, 45, 100]"
+
+
+def test_a_color_is_absent_only_where_no_pixel_shows_it():
+    pixels = np.full((128, 128, 3), 128, np.uint8)
+    pixels[:64, :64] = (220, 30, 30)
+    things = (single(0.25, 0.25, "tomato"),)
+    scene = Scene(theme="farm", things=things, pixels=pixels, patches=np.zeros((8, 8), np.uint8))
+    assert not truths.surely_absent(scene, "red")
+    assert truths.surely_absent(scene, "blue")
