@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 _Benchmark = Annotated[
     str, typer.Argument(help="scenes (always there), pope, chair, mme, amber, mmvp, ...")
 ]
+_Evaluated = Annotated[
+    str,
+    typer.Argument(help="scenes (always there), pope, chair, mme, amber, mmvp, ...; or blindfold."),
+]
+_STRATEGIES = "memvr,damping,shuffled"
 _Folder = Annotated[
     Path | None, typer.Option(help="Where the benchmark's published files lie; none for scenes.")
 ]
@@ -30,13 +35,13 @@ _Batch = Annotated[int, typer.Option(min=1, help="Questions asked together.")]
 
 
 def evaluate(
-    benchmark: _Benchmark,
+    benchmark: _Evaluated,
     out: Annotated[Path, typer.Option(help="A folder; an evaluation in it goes on.")],
     folder: _Folder = None,
     model: _Model = "bundled",
     strategies: Annotated[
         str, typer.Option(help="Names, with commas; all are compared with plain decoding.")
-    ] = "memvr,damping,shuffled",
+    ] = _STRATEGIES,
     student: Annotated[str | None, typer.Option(help="The smaller model of 'contrastive'.")] = None,
     temperature: Annotated[float, typer.Option(min=0, help="0 takes the likeliest token.")] = 0.0,
     seed: Annotated[
@@ -46,12 +51,28 @@ def evaluate(
         int | None, typer.Option(min=1, help="Only the first so many images (groups).")
     ] = None,
     retry: Annotated[bool, typer.Option("--retry", help="Ask again what failed before.")] = False,
+    on: Annotated[
+        str | None, typer.Option(help="With blindfold: the benchmark that it asks; else scenes.")
+    ] = None,
+    layers: Annotated[
+        str | None,
+        typer.Option(help="With blindfold: from which layers on, as 0,3,6; else three of them."),
+    ] = None,
     batch: _Batch = 8,
     device: _Device = "auto",
     dtype: _Dtype = "auto",
 ) -> None:
-    """Ask a benchmark in several ways, side by side; what was stopped goes on."""
+    """Ask a benchmark in several ways, side by side; what was stopped goes on.
+
+    `memvr eval blindfold` closes attention's eyes instead: from some layer on text can't attend to
+    the images, and the table says how much of what that costs the second look restores.
+    """
     with told():
+        if benchmark == "blindfold":
+            _refuse_beside_blindfold(strategies, student, temperature, seed, retry)
+            _blindfold(on or "scenes", folder, out, layers, limit, (model, device, dtype, batch))
+            return
+        _refuse_without_blindfold(on, layers)
         with leaving_at_once():
             from memvr_integrations.evaluate import evaluation, ways
             from memvr_integrations.evaluate.catalog import load_benchmark
@@ -80,6 +101,73 @@ def evaluate(
             why = f"{out / ANSWERS} says why; --retry asks them again"
             typer.echo(f"hint: {failed} questions failed; {why}.", err=True)
         typer.echo(f"{out / evaluation.PAGE} has the same for a browser.", err=True)
+
+
+def _refuse_beside_blindfold(
+    strategies: str, student: str | None, temperature: float, seed: list[int] | None, retry: bool
+) -> None:
+    from memvr_integrations.errors import ConfigError
+
+    given = {
+        "--strategies": strategies != _STRATEGIES,
+        "--student": student is not None,
+        "--temperature": temperature != 0,
+        "--seed": bool(seed),
+        "--retry": retry,
+    }
+    if any(given.values()):
+        option = next(name for name, there in given.items() if there)
+        raise ConfigError(
+            f"{option} doesn't go with blindfold, which compares ways of its own, greedily; leave "
+            "it out."
+        )
+
+
+def _refuse_without_blindfold(on: str | None, layers: str | None) -> None:
+    from memvr_integrations.errors import ConfigError
+
+    for option, value in (("--on", on), ("--layers", layers)):
+        if value is not None:
+            raise ConfigError(f"{option} {value} goes with `memvr eval blindfold` alone.")
+
+
+def _blindfold(
+    benchmark: str,
+    folder: Path | None,
+    out: Path,
+    layers: str | None,
+    limit: int | None,
+    model: "tuple[str, str, _Dtype, int]",
+) -> None:
+    with leaving_at_once():
+        from memvr_integrations.backend import Backend, LoadConfig, QueueConfig
+        from memvr_integrations.backend.loading import load_model
+        from memvr_integrations.evaluate.blindfold import TABLE, Blindfold, default_layers
+        from memvr_integrations.evaluate.catalog import load_benchmark
+
+        asked = load_benchmark(benchmark, folder)
+        chosen = _layers(layers)
+        name, device, dtype, batch = model
+        progress = sys.stderr.isatty()
+        loaded = load_model(name, LoadConfig(device=device, dtype=dtype, progress=progress))
+        backend = Backend(loaded, queueing=QueueConfig(max_batch=batch))
+    with backend:
+        measured = Blindfold(
+            backend, loaded.model, asked, out, limit=limit, batch=batch, progress=progress
+        )
+        measured.measure(default_layers(backend.layers) if chosen is None else chosen)
+    typer.echo((out / TABLE).read_text(encoding="utf-8"), nl=False)
+
+
+def _layers(told: str | None) -> list[int] | None:
+    from memvr_integrations.errors import ConfigError
+
+    if told is None:
+        return None
+    parts = [part.strip() for part in told.split(",")]
+    if not all(part.isdecimal() and len(part) < 5 for part in parts):
+        raise ConfigError(f"--layers {told} must be numbers of layers with commas: 0,3,6.")
+    return sorted({int(part) for part in parts})
 
 
 def calibrate(

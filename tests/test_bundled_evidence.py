@@ -1,7 +1,9 @@
+import hashlib
 import re
+import shutil
 import sys
 
-from memvr_integrations.bundled import evidence, report, trials
+from memvr_integrations.bundled import WEIGHTS, evidence, report, trials
 from memvr_integrations.bundled.art import SPRITES
 
 
@@ -10,9 +12,10 @@ def test_the_command_writes_a_page_with_every_part(tmp_path, monkeypatch, capsys
     monkeypatch.setattr(trials, "_THRESHOLDS", (0.3,))
     monkeypatch.setattr(trials, "_RATIOS", (0.6,))
     monkeypatch.setattr(report, "_DEGRADED", ("blur",))
-    page = tmp_path / "evidence.md"
+    page, weights = tmp_path / "evidence.md", tmp_path / "weights"
+    shutil.copytree(WEIGHTS, weights)
     sizes = "--scenes 3 --compared 2 --dev 2"
-    options = ["--held-out", str(SPRITES), "--out", str(page)]
+    options = ["--held-out", str(SPRITES), "--out", str(page), "--weights", str(weights)]
     monkeypatch.setattr(sys, "argv", ["evidence", *sizes.split(), *options])
     evidence.main()
     text = page.read_text()
@@ -22,3 +25,9 @@ def test_the_command_writes_a_page_with_every_part(tmp_path, monkeypatch, capsys
     widths = [line.count("|") for line in text.splitlines() if line.startswith("|")]
     assert min(widths) >= 4
     assert re.search(r"SHA-256 of\s+the weights", text)
+    card = (weights / "README.md").read_text()
+    digest = hashlib.sha256((WEIGHTS / "model.safetensors").read_bytes()).hexdigest()
+    assert digest in card
+    abilities = [line for line in text.splitlines() if line.startswith("| yes/no, random")]
+    assert abilities[0] in card
+    assert card.startswith("---\nlicense: apache-2.0\n")

@@ -59,6 +59,8 @@ def test_existence_is_true(drawn):
 
 def test_boxes_are_hundredths(drawn):
     for _, talk in asked(drawn, "box"):
+        if talk.turns[0].answer.startswith("There is no "):
+            continue
         numbers = [int(number) for number in re.findall(r"\d+", talk.turns[0].answer)]
         assert len(numbers) % 4 == 0
         assert all(0 <= number <= 100 for number in numbers)

@@ -3,11 +3,12 @@ import random
 import pytest
 import torch
 
-from memvr_integrations.bundled.interview import Talk
+from memvr_integrations.bundled.asker import Talk
 from memvr_integrations.bundled.joint_stage import JointStage, answer_logits, disagreement
 from memvr_integrations.bundled.model import build_processor, open_tokenizer
 from memvr_integrations.bundled.packing import Packer
 from memvr_integrations.bundled.questions import Turn
+from memvr_integrations.bundled.slots import in_slots
 from memvr_integrations.bundled.trainer import TrainConfig
 from memvr_integrations.bundled.vision_stage import VisionStage, clear_pixels
 from memvr_integrations.bundled.words import THEMES
@@ -61,7 +62,8 @@ def test_training_computes_what_inference_computes(folder, scenes, pictures):
     shown = list(scenes[:2])
     talk = Talk(turns=(Turn("What do you see?", "A cow."),), pictures=pictures)
     rows = [packer.row_of([talk, Talk(turns=(Turn("Hm?", "No"),))])] * 2
-    text = "<s>USER: " + "<image>\n" * pictures + "What do you see? ASSISTANT: A cow.</s>"
+    shown_as = ["<image>\n", "<image>\nthe second: <image>\n"][pictures - 1]
+    text = f"<s>USER: {shown_as}What do you see? ASSISTANT: A cow.</s>"
     inputs = processor(
         images=[scene.pixels for scene in shown[:pictures]],
         text=text,
@@ -70,7 +72,7 @@ def test_training_computes_what_inference_computes(folder, scenes, pictures):
     )
     with torch.inference_mode():
         _, features = stage.net.see(clear_pixels(shown))
-        packed, targets, _ = answer_logits(model, packer, features, rows)
+        packed, targets, _ = answer_logits(model, packer, features, in_slots(packer, rows))
         answer = packer.encode(" A cow.")
         size = len(answer) + 1
         assert targets[:size].tolist()[:-1] == answer

@@ -27,3 +27,10 @@ def test_most_questions_stay_as_they_are():
     rng = random.Random(0)
     text = "Where is the elephant?"
     assert sum(typed(text, rng) == text for _ in range(500)) > 250
+
+
+def test_hurried_and_polite_people_ask_the_same():
+    rng = random.Random(0)
+    said = {typed("What is in the picture?", rng) for _ in range(2000)}
+    assert {"what's in the picture?", "Hey, What is in the picture?"} <= said
+    assert "What is in the picture please?" in said

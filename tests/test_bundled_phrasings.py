@@ -13,6 +13,7 @@ SLOTS = {
     "a": "a dog", "c": "dog", "p": "dogs", "q": "cats", "the": "the dog", "is_": "is",
     "color": "red", "field": "at the top", "other": "the tree", "way": "left of",
     "nth": "first", "number": "one", "n": "two", "it": "it",
+    "b": "a tree", "group": "animal", "groups": "animals", "half": "upper",
 }  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 import torch
 
 from memvr_integrations.bundled import slots
-from memvr_integrations.bundled.interview import Talk
+from memvr_integrations.bundled.asker import Talk
 from memvr_integrations.bundled.model import build_model
 from memvr_integrations.bundled.packing import Packer
 from memvr_integrations.bundled.questions import NO_IMAGE, Turn
@@ -50,3 +50,14 @@ def test_slots_hold_whole_conversations():
     packed = slots.in_slots(packer, [row], shortest=32)
     assert sorted(packed.ids[0][packed.ids[0] > 0].tolist()) == sorted(row.ids)
     assert int((packed.same > 0).sum()) == 2  # one for each turn of the first conversation
+
+
+def test_cropped_rows_are_even_and_whole():
+    packer = Packer()
+    rows = [packer.row_of(TALKS * 3), packer.row_of(TALKS), packer.row_of(TALKS)]
+    loose = slots.in_slots(packer, rows, shortest=48)
+    cropped = slots.in_slots(packer, rows, shortest=48, cropped=True)
+    assert cropped.mask.shape[1] < loose.mask.shape[1]
+    for row, segments in zip(rows, cropped.segments.tolist(), strict=True):
+        for segment in set(segments) & set(row.segments):
+            assert segments.count(segment) == row.segments.count(segment)

@@ -1,3 +1,4 @@
+import json
 import sys
 
 import pytest
@@ -5,6 +6,7 @@ from transformers import AutoProcessor, LlavaForConditionalGeneration
 
 from memvr_integrations.bundled import train
 from memvr_integrations.bundled.art import SPRITES
+from memvr_integrations.bundled.model import open_tokenizer
 from memvr_integrations.bundled.words import THEMES
 
 
@@ -37,12 +39,45 @@ def test_the_command_goes_from_art_to_a_model_that_opens(tmp_path, monkeypatch, 
     assert (tmp_path / "curves.svg").read_text().startswith("<svg")
 
 
+def test_language_first_goes_through_all_four_stages(tmp_path, monkeypatch, tiny_stages):
+    options = "--vision-steps 1 --language-first --language-steps 1 --align-steps 1 --steps 1"
+    more = "--batch 2 --turns 2 --device cpu --precision float32"
+    told = ["train", "--folder", str(tmp_path), *options.split(), *more.split()]
+    monkeypatch.setattr(sys, "argv", told)
+    train.main()
+    log = (tmp_path / "log.jsonl").read_text().splitlines()
+    stages = [json.loads(line)["stage"] for line in log]
+    assert stages == ["vision", "language", "align", "joint"]
+    assert LlavaForConditionalGeneration.from_pretrained(tmp_path / "model").config
+
+
+def test_a_second_model_for_the_blindfold_lies_beside_the_first(tmp_path, tiny_stages):
+    open_tokenizer().save_pretrained(tmp_path)  # making one takes long
+    options = "--vision-steps 1 --steps 1 --batch 2 --turns 2 --device cpu --precision float32"
+    train.main(["--folder", str(tmp_path), *options.split(), "--blindfold-steps", "1"])
+    first, second = (
+        LlavaForConditionalGeneration.from_pretrained(tmp_path / name).state_dict()
+        for name in ("model", "model-blindfold")
+    )
+    assert first.keys() == second.keys()
+    assert any(not value.equal(second[name]) for name, value in first.items())
+    # What is trained on keeps its tokenizer, in another folder too.
+    other = tmp_path / "other"
+    begun = ["--folder", str(other), "--init", str(tmp_path / "model"), *options.split()]
+    train.main(begun)
+    assert (other / "tokenizer.json").read_text() == (tmp_path / "tokenizer.json").read_text()
+
+
 @pytest.fixture
 def tiny_stages(monkeypatch):
     from dataclasses import replace
 
     small = {"layers": 2, "width": 32, "heads": 2, "measure_every": 10**9}
     monkeypatch.setattr(train, "VISION", replace(train.VISION, batch=2, **small))
+    monkeypatch.setattr(train, "LANGUAGE", replace(train.LANGUAGE, batch=2, turns=2, **small))
+    monkeypatch.setattr(train, "ALIGN", replace(train.ALIGN, batch=2, **small))
     monkeypatch.setattr(train, "JOINT", replace(train.JOINT, batch=2, **small))
+    monkeypatch.setattr(train, "BLINDFOLD", replace(train.BLINDFOLD, batch=2, turns=2, **small))
+    monkeypatch.setattr("memvr_integrations.bundled.blindfold_stage.LAYER", 1)
     monkeypatch.setattr("signal.signal", lambda *_: None)
     monkeypatch.setattr("memvr_integrations.bundled.trainer._LOG_EVERY", 1)

@@ -29,6 +29,39 @@ def test_ways_are_the_larger_distance_and_unclear_ones_are_not_told():
     assert all(truths.opposite(truths.opposite(way)) == way for way in truths.WAYS)
 
 
+def test_at_the_top_takes_in_its_corners():
+    assert truths.lies_in("at the top left", "at the top")
+    assert truths.lies_in("at the top left", "on the left")
+    assert truths.lies_in("at the top", "at the top")
+    assert not truths.lies_in("at the top", "at the top left")
+    assert not truths.lies_in("in the center", "at the top")
+    assert truths.lies_in("in the center", "in the center")
+
+
+def test_what_lies_on_a_side_is_told_only_where_it_is_clear():
+    cow, pig = single(0.2, 0.5), single(0.8, 0.5, "pig")
+    sheep = Thing(name="sheep", color=None, centers=((0.1, 0.1), (0.9, 0.9)))
+    level = single(0.25, 0.9, "horse")
+    clear = _scene(cow, pig)
+    assert truths.beyond(clear, "right of", cow) == [pig]
+    assert truths.beyond(clear, "left of", cow) == []
+    for unclear in (sheep, level):
+        both = _scene(cow, unclear)
+        assert truths.beyond(both, "right of", cow) is None
+
+
+def test_the_nearest_is_told_only_where_it_is_clear():
+    cow, pig = single(0.2, 0.5), single(0.4, 0.5, "pig")
+    far, near = single(0.9, 0.9, "sheep"), single(0.2, 0.75, "horse")
+    assert truths.nearest(_scene(cow, pig, far), cow) is pig
+    assert truths.nearest(_scene(cow, pig, near), cow) is None
+    assert truths.nearest(_scene(cow), cow) is None
+
+
+def _scene(*things):
+    return Scene(theme="farm", things=things, pixels=None, patches=None)
+
+
 def test_boxes_are_written_in_hundredths():
     assert truths.box_text((0.124, 0.3, 0.45, 1.2)) == "[12, 30, 45, 100]"
 

@@ -3,7 +3,8 @@ import torch
 
 from memvr_integrations.bundled import WEIGHTS
 from memvr_integrations.bundled.art import SPRITES
-from memvr_integrations.bundled.measure import Examinee, held_out_scenes
+from memvr_integrations.bundled.examinee import Examinee, about
+from memvr_integrations.bundled.measure import held_out_scenes
 from memvr_integrations.bundled.scenes import FIRST_THEMES
 from memvr_integrations.bundled.trials import Evidence
 from memvr_integrations.bundled.withholding import Answers, best_threshold, withheld
@@ -50,7 +51,7 @@ def test_doubt_is_what_an_answer_calls_its_unsureness(backend):
     examinee = Examinee(WEIGHTS)
     question = "How many things are there?"
     said, doubt = examinee.say_and_doubt(
-        examinee.see([scene.pixels for scene in scenes]), [(0, question), (1, question)]
+        examinee.see([scene.pixels for scene in scenes]), [about(0, question), about(1, question)]
     )
     sampling = SamplingParams(max_tokens=24)
     for scene, text, found in zip(scenes, said, doubt, strict=True):

@@ -72,3 +72,29 @@ def test_wrong_words_are_told_before_a_model_is_loaded(words, text, tmp_path):
     done = run(*words, "--out", tmp_path, "--model", "nothing-like-it")
     assert done.exit_code == 1
     assert text in " ".join(done.output.split())
+
+
+def test_eval_blindfold_tells_what_is_restored(tmp_path):
+    words = ["eval", "blindfold", "--out", tmp_path / "run", "--limit", 8, "--device", "cpu"]
+    done = run(*words, "--layers", "3")
+    assert done.exit_code == 0, done.output
+    assert "| from layer 3 | blindfolded |" in done.output
+    assert "| from layer 3 | same theme |" in done.output
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["blindfold", "--temperature", "1"], "--temperature doesn't go with blindfold"),
+        (["blindfold", "--strategies", "vcd"], "--strategies doesn't go with blindfold"),
+        (["blindfold", "--layers", "a,3"], "--layers a,3 must be numbers"),
+        (["blindfold", "--on", "popes"], "no benchmark 'popes'"),
+        (["scenes", "--layers", "3"], "goes with `memvr eval blindfold` alone"),
+        (["scenes", "--on", "pope"], "goes with `memvr eval blindfold` alone"),
+    ],
+)
+def test_options_of_the_blindfold_stay_with_it(tmp_path, words, said):
+    done = run("eval", *words, "--out", tmp_path / "run")
+    assert done.exit_code == 1
+    assert said in " ".join(done.output.split())
+    assert not (tmp_path / "run").exists()

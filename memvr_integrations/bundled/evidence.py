@@ -1,7 +1,7 @@
 """Measures the bundled model: `python -m memvr_integrations.bundled.evidence`.
 
-Writes `docs/bundled-evidence.md`. Unseen art is rendered from npm packages, unless `--held-out`
-names a file of it.
+Writes `docs/bundled-evidence.md`, and the model card beside the weights. Unseen art is rendered
+from npm packages, unless `--held-out` names a file of it.
 """
 
 import argparse
@@ -12,7 +12,7 @@ import numpy as np
 
 from memvr_integrations.bundled import WEIGHTS
 from memvr_integrations.bundled.art import HELD_OUT, render_styles
-from memvr_integrations.bundled.measure import Examinee
+from memvr_integrations.bundled.examinee import Examinee
 from memvr_integrations.bundled.report import Sizes, write_page
 from memvr_integrations.bundled.scenes import FIRST_THEMES
 from memvr_integrations.bundled.trials import Evidence
@@ -37,7 +37,7 @@ def main() -> None:
             np.savez_compressed(unseen, **render_styles(HELD_OUT))  # type: ignore[arg-type]
         evidence = Evidence(Examinee(args.weights), tuple(args.themes.split(",")))
         sizes = Sizes(test=args.scenes, compared=args.compared, dev=args.dev)
-        write_page(evidence, unseen=unseen, sizes=sizes, out=args.out)
+        write_page(evidence, weights=args.weights, unseen=unseen, sizes=sizes, out=args.out)
 
 
 if __name__ == "__main__":

@@ -16,9 +16,10 @@ from torch.nn import functional as F
 from transformers import LlavaForConditionalGeneration
 
 from memvr_integrations.bundled import dense, slots
-from memvr_integrations.bundled.interview import Interview, Talk
-from memvr_integrations.bundled.model import VISION_WIDTH, build_model, open_tokenizer
-from memvr_integrations.bundled.packing import Packer, Row
+from memvr_integrations.bundled.asker import Talk
+from memvr_integrations.bundled.interview import Interview
+from memvr_integrations.bundled.model import VISION_WIDTH, build_model, own_tokenizer
+from memvr_integrations.bundled.packing import Packer
 from memvr_integrations.bundled.pairs import compare
 from memvr_integrations.bundled.scenes import Drawing, Scene
 from memvr_integrations.bundled.supply import Scenes, TrainingArt, pixels
@@ -26,7 +27,7 @@ from memvr_integrations.bundled.trainer import Stage, TrainConfig
 
 # Mostly the theme's habits: what is usual is part of what is learnt here.
 DRAWING = Drawing(anything=0.2, crowds=0.06)
-_PAIRED = 0.35  # share of rows with a question about two pictures
+_PAIRED = 0.9  # share of rows with a question about two pictures
 _READING, _DENSE, _AGREEING = 0.3, 0.3, 0.1  # weights of the smaller losses
 _TOWER_SHARE = 0.3  # of the learning rate: the tower has learnt already
 
@@ -65,9 +66,7 @@ class JointStage(Stage):
         model.set_attn_implementation("eager")  # the tower's
         model.model.language_model.set_attn_implementation(slots.NAME)
         super().__init__(config, folder, Talker(model))
-        self.tokenizer = open_tokenizer(folder)
-        if self.rank == 0 and not (folder / "tokenizer.json").exists():
-            self.tokenizer.save_pretrained(folder)
+        self.tokenizer = own_tokenizer(folder, first=self.rank == 0, begun=config.init)
         self.packer = Packer(self.tokenizer)
         art = TrainingArt(config.art, restyled=config.restyled)
         self.scenes = Scenes(art, config.themes, DRAWING)
@@ -78,12 +77,17 @@ class JointStage(Stage):
         return _TOWER_SHARE if "vision_tower" in name else 1.0
 
     def begin(self) -> None:
-        """Start from a finished model, or from the first stage's tower."""
+        """Start from a finished model, from what was aligned, or from the first stage's tower."""
         if self.config.init is not None:
             begun = LlavaForConditionalGeneration.from_pretrained(
                 self.config.init, dtype=torch.float32
             )
             self.net.llava.load_state_dict(begun.state_dict())
+            return
+        aligned = self.folder / "align.pt"
+        if aligned.exists() and self.name == "joint":
+            state = torch.load(aligned, map_location=self.config.device)["average"]
+            self.net.load_state_dict(state)
             return
         trained = self.folder / "vision.pt"
         if trained.exists():
@@ -110,8 +114,9 @@ class JointStage(Stage):
         images = pixels(scenes, noise).to(self.config.device, self._kind)
         truth = dense.targets(scenes).to(self.config.device)
         rows = [self.packer.row_of(talks) for talks in self.talks(scenes, rng)]
+        packed = slots.in_slots(self.packer, rows, cropped=True)
         seen, features = self.work.see(images)
-        logits, targets, same = answer_logits(self.work.llava, self.packer, features, rows)
+        logits, targets, same = self.answer(features, packed, rng)
         weight = self.packer.token_weights.to(logits.device)
         answers = F.cross_entropy(logits, targets, weight=weight)
         read = read_as_words(self.work.llava, self.packer, features)
@@ -128,13 +133,19 @@ class JointStage(Stage):
             "apart": apart,
         }
 
+    def answer(
+        self, features: Tensor, packed: slots.Slots, rng: random.Random
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """`answer_logits` of a batch."""
+        return answer_logits(self.work.llava, self.packer, features, packed)
+
     def talks(self, scenes: Sequence[Scene], rng: random.Random) -> list[list[Talk]]:
         """Conversations about each scene; the second picture is the next row's."""
         rows = []
         for scene, other in zip(scenes, [*scenes[1:], scenes[0]], strict=True):
             talks = Interview(scene, rng, self.config.themes).talks(self.config.turns)
             if rng.random() < _PAIRED:
-                talks[-2:] = [compare(scene, other, rng, self.config.themes)]
+                talks[1:3] = [compare(scene, other, rng, self.config.themes)]
             rows.append(talks)
         return rows
 
@@ -166,7 +177,7 @@ class JointStage(Stage):
 
 
 def answer_logits(
-    model: LlavaForConditionalGeneration, packer: Packer, features: Tensor, rows: Sequence[Row]
+    model: LlavaForConditionalGeneration, packer: Packer, features: Tensor, packed: slots.Slots
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Logits (tokens, vocabulary), targets and numbers of the same (tokens,) of all answer tokens.
 
@@ -174,10 +185,10 @@ def answer_logits(
     picture is the next row's.
     """
     device, kind = features.device, features.dtype
-    packed = slots.in_slots(packer, list(rows)).to(device)
+    packed = packed.to(device)
     ids, targets = packed.ids, packed.labels
     embed = model.get_input_embeddings()
-    before = embed(torch.tensor(packer.before_image, device=device)).expand(len(rows), -1, -1)
+    before = embed(torch.tensor(packer.before_image, device=device)).expand(len(packed.ids), -1, -1)
     words = embed(ids)
     pictures = ids == packer.image
     if pictures.any():

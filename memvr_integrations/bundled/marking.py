@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from memvr_integrations.bundled.interview import Interview, Talk
+from memvr_integrations.bundled import slots
+from memvr_integrations.bundled.asker import Talk
+from memvr_integrations.bundled.interview import Interview
 from memvr_integrations.bundled.measure import exam
 from memvr_integrations.bundled.packing import Packer
 from memvr_integrations.bundled.pairs import compare
@@ -21,7 +23,17 @@ from memvr_integrations.bundled.vision_stage import clear_pixels, watched_scenes
 from memvr_integrations.bundled.words import with_article
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeAlias
+
+    from torch import Tensor
+    from transformers import LlavaForConditionalGeneration
+
     from memvr_integrations.bundled.joint_stage import Talker
+
+    Answer: TypeAlias = Callable[
+        [LlavaForConditionalGeneration, Packer, Tensor, slots.Slots], tuple[Tensor, Tensor, Tensor]
+    ]
 
 _SCENES, _BATCH = 128, 16
 _KINDS = ("count", "color", "where", "related", "unknowable", "follow up", "box", "json", "caption")
@@ -29,9 +41,17 @@ _KINDS = ("count", "color", "where", "related", "unknowable", "follow up", "box"
 
 @torch.inference_mode()
 def marks(
-    model: "Talker", packer: Packer, art: Path, themes: tuple[str, ...], label: str
+    model: "Talker",
+    packer: Packer,
+    art: Path,
+    themes: tuple[str, ...],
+    label: str,
+    answer: "Answer | None" = None,
 ) -> dict[str, float]:
-    """Shares of right answers on watched scenes in some art, by kind; names begin with `label`."""
+    """Shares of right answers on watched scenes in some art, by kind; names begin with `label`.
+
+    `answer` computes logits in the place of `joint_stage.answer_logits`.
+    """
     scenes = watched_scenes(art, themes, _SCENES)
     rng = random.Random("marks")
     right: dict[str, list[bool]] = defaultdict(list)
@@ -46,7 +66,7 @@ def marks(
                     text = f"Is there {with_article(question.name)} in the image?{SHORT}"
                     said = Turn(text, "Yes" if question.truth else "No")
                     rows[-1].append((question.kind, Talk(turns=(said,))))
-        for kind, hit in _hits(model, packer, chosen, rows):
+        for kind, hit in _hits(model, packer, chosen, rows, answer):
             right[kind].append(hit)
     found = {kind: sum(hits) / len(hits) for kind, hits in right.items()}
     for kind in ("random", "popular", "adversarial"):
@@ -67,22 +87,23 @@ def _asked(
 
 
 def _hits(
-    model: "Talker", packer: Packer, scenes: list[Scene], rows: list[list[tuple[str, Talk]]]
+    model: "Talker",
+    packer: Packer,
+    scenes: list[Scene],
+    rows: list[list[tuple[str, Talk]]],
+    answer: "Answer | None",
 ) -> list[tuple[str, bool]]:
     from memvr_integrations.bundled.joint_stage import answer_logits
 
+    answer = answer or answer_logits
     _, features = model.see(clear_pixels(scenes).to(next(model.parameters()).device))
-    packed = [packer.row_of([talk for _, talk in row]) for row in rows]
-    logits, targets, _ = answer_logits(model.llava, packer, features, packed)
+    packed = slots.in_slots(packer, [packer.row_of([talk for _, talk in row]) for row in rows])
+    logits, targets, _ = answer(model.llava, packer, features, packed)
     wrong = (logits.argmax(-1) != targets).tolist()
-    owners: list[tuple[int, int]] = []
-    for index, row in enumerate(packed):
-        # Answers of the second turn belong to the same talk.
-        owners += [
-            (index, abs(segment) - 1)
-            for segment, answer in zip(row.segments, row.labels, strict=True)
-            if answer >= 0
-        ]
+    # In slots conversations change places; answers of a second turn belong to the same talk.
+    answers = packed.labels >= 0
+    places = (packed.segments.abs() - 1)[answers].tolist()
+    owners = list(zip(answers.nonzero()[:, 0].tolist(), places, strict=True))
     failed = {owner for owner, bad in zip(owners, wrong, strict=True) if bad}
     return [
         (kind, (index, place) not in failed)

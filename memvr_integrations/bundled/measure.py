@@ -8,34 +8,22 @@ things that are there (`adversarial`).
 import random
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
-from transformers import AutoProcessor, LlavaForConditionalGeneration
-from transformers.modeling_outputs import BaseModelOutputWithPooling
 
-from memvr_integrations.bundled.questions import SHORT
 from memvr_integrations.bundled.scenes import Scene, Sprites, draw_scene, sample_names
 from memvr_integrations.bundled.words import CLASSES, COLORS, NUMBERS, classes_of, plural
-from memvr_integrations.bundled.words import with_article as a
-from memvr_integrations.memvr import (
-    MemVRConfig,
-    RowTrace,
-    VisualMemory,
-    layer_entropy,
-    retracing,
-)
 
 NEGATIVES = ("random", "popular", "adversarial")
-_BATCH = 64
 _PRIOR_SCENES = 20_000
 
 _MENTIONS = {name: name for name in CLASSES} | {plural(name): name for name in CLASSES}
 _MENTIONS["loaves"] = "bread"
+_ORANGE_COLOR = re.compile(rf"\borange (?=(?:{'|'.join(_MENTIONS)})\b)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,157 +91,6 @@ def _habits(themes: Sequence[str]) -> tuple[Counter[str], Counter[tuple[str, str
     return common, together
 
 
-class Examinee:
-    """The model under examination, asked in batches."""
-
-    def __init__(self, folder: Path) -> None:
-        self.model = LlavaForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
-        self.model.eval()
-        self._generate: Callable[..., Tensor] = self.model.generate  # type: ignore[assignment, misc]
-        self.processor = AutoProcessor.from_pretrained(folder)
-
-    @torch.inference_mode()
-    def see(self, pictures: Sequence[np.ndarray]) -> Tensor:
-        """The visual tokens of pictures, (pictures, tokens, dim)."""
-        parts = []
-        for start in range(0, len(pictures), _BATCH):
-            inputs = self.processor.image_processor(
-                images=list(pictures[start : start + _BATCH]), return_tensors="pt"
-            )
-            parts.append(torch.stack(self.model.get_image_features(**inputs).pooler_output))
-        return torch.cat(parts)
-
-    def margins(
-        self,
-        features: Tensor,
-        questions: Sequence[Question],
-        *,
-        config: MemVRConfig | None = None,
-        instead: Tensor | None = None,
-    ) -> tuple[Tensor, list[RowTrace]]:
-        """How much likelier yes is than no, for every question, and what MemVR did.
-
-        `instead` holds other visual tokens to retrace with (the control "another image").
-        Returns logit differences (questions,) and a trace a question, none with MemVR off.
-        """
-        texts = [f"Is there {a(question.name)} in the image?{SHORT}" for question in questions]
-        owners = [question.scene for question in questions]
-        yes, no = self._word("Yes"), self._word("No")
-        margins, traces = [], list[RowTrace]()
-        for batch in _batches(len(questions)):
-            logits, rows = self._ask(
-                [texts[i] for i in batch], [owners[i] for i in batch], features, config, instead
-            )
-            margins.append(logits[:, yes] - logits[:, no])
-            traces += rows
-        return torch.cat(margins), traces
-
-    @torch.inference_mode()
-    def _ask(
-        self,
-        texts: Sequence[str],
-        owners: Sequence[int],
-        features: Tensor,
-        config: MemVRConfig | None,
-        instead: Tensor | None,
-    ) -> tuple[Tensor, Sequence[RowTrace]]:
-        """Logits of the first answer token (questions, vocabulary), and what MemVR did."""
-        inputs = self._inputs(texts, features.shape[1])
-        with retracing(self.model, config, memory=_memory(instead, owners)) as trace:
-            output = self.model(**inputs, **_seen(owners, features), logits_to_keep=1)
-        step = trace.latest()
-        return output.logits[:, -1], step.rows if step else ()
-
-    @torch.inference_mode()
-    def say(
-        self,
-        features: Tensor,
-        asked: Sequence[tuple[int, str]],
-        *,
-        config: MemVRConfig | None = None,
-        instead: Tensor | None = None,
-        tokens: int = 60,
-    ) -> list[str]:
-        """Greedy answers to (scene, question) pairs."""
-        answers: list[str] = []
-        for batch in _batches(len(asked)):
-            owners = [asked[i][0] for i in batch]
-            inputs = self._inputs([asked[i][1] for i in batch], features.shape[1])
-            with retracing(self.model, config, memory=_memory(instead, owners)):
-                ids = self._generate(
-                    **inputs, **_seen(owners, features), max_new_tokens=tokens, do_sample=False
-                )
-            new = ids[:, inputs["input_ids"].shape[1] :]
-            answers += self.processor.tokenizer.batch_decode(new, skip_special_tokens=True)
-        return [answer.strip() for answer in answers]
-
-    @torch.inference_mode()
-    def say_and_doubt(
-        self, features: Tensor, asked: Sequence[tuple[int, str]], *, tokens: int = 24
-    ) -> tuple[list[str], Tensor]:
-        """Greedy answers to (scene, question) pairs, MemVR off, and how unsure each is.
-
-        That is the highest entropy of the output (0 to 1) over the tokens of an answer that hold
-        a letter or a digit; (questions,).
-        """
-        answers, doubts = list[str](), list[Tensor]()
-        tokenizer = self.processor.tokenizer
-        speaks = torch.tensor(
-            [
-                any(map(str.isalnum, tokenizer.decode([token], skip_special_tokens=True)))
-                for token in range(self.model.config.get_text_config().vocab_size)
-            ]
-        )
-        for batch in _batches(len(asked)):
-            owners = [asked[i][0] for i in batch]
-            inputs = self._inputs([asked[i][1] for i in batch], features.shape[1])
-            output = self._generate(
-                **inputs,
-                **_seen(owners, features),
-                max_new_tokens=tokens,
-                do_sample=False,
-                return_dict_in_generate=True,
-                output_logits=True,
-            )
-            new = output.sequences[:, inputs["input_ids"].shape[1] :]  # type: ignore[attr-defined]
-            answers += tokenizer.batch_decode(new, skip_special_tokens=True)
-            entropy = layer_entropy(torch.stack(output.logits, 1))  # type: ignore[attr-defined]
-            doubts.append((entropy * speaks[new]).max(1).values)
-        return [answer.strip() for answer in answers], torch.cat(doubts)
-
-    def _inputs(self, texts: Sequence[str], tokens: int) -> dict[str, Tensor]:
-        tokenizer = self.processor.tokenizer
-        image = tokenizer.image_token * tokens
-        prompts = [f"{tokenizer.bos_token}USER: {image}\n{text} ASSISTANT:" for text in texts]
-        inputs = tokenizer(
-            prompts, add_special_tokens=False, padding=True, return_tensors="pt",
-            return_token_type_ids=False,
-        )  # fmt: skip
-        return dict(inputs)
-
-    def _word(self, word: str) -> int:
-        return int(self.processor.tokenizer(" " + word, add_special_tokens=False).input_ids[0])
-
-
-def _seen(
-    owners: Sequence[int], features: Tensor
-) -> dict[str, dict[str, BaseModelOutputWithPooling]]:
-    """Visual tokens as the argument in which transformers takes them already encoded."""
-    tokens = list(features[list(owners)])
-    output = BaseModelOutputWithPooling(pooler_output=tokens)  # type: ignore[arg-type]
-    return {"mm_encoder_outputs": {"image": output}}
-
-
-def _memory(instead: Tensor | None, owners: Sequence[int]) -> VisualMemory | None:
-    if instead is None:
-        return None
-    return VisualMemory.from_rows([[instead[owner]] for owner in owners])
-
-
-def _batches(size: int) -> list[range]:
-    return [range(start, min(start + _BATCH, size)) for start in range(0, size, _BATCH)]
-
-
 def auc(scores: Tensor, truth: Tensor) -> float:
     """The chance that a true question scores above a false one, ties counted half."""
     order = scores.argsort()
@@ -270,8 +107,9 @@ def auc(scores: Tensor, truth: Tensor) -> float:
 
 
 def mentioned(text: str) -> set[str]:
-    """The classes that a sentence names."""
-    return {_MENTIONS[word] for word in re.findall(r"[a-z]+", text.lower()) if word in _MENTIONS}
+    """The classes that a sentence names; "an orange cup" names no orange."""
+    words = re.findall(r"[a-z]+", _ORANGE_COLOR.sub("", text.lower()))
+    return {_MENTIONS[word] for word in words if word in _MENTIONS}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,9 +23,12 @@ IMAGE_TOKENS = GRID * GRID
 VOCABULARY = 1024
 VISION_WIDTH = 256
 
-# Images first within a message, as LLaVA-1.5 has it; a closed answer ends with </s>.
+# Images first within a message, as LLaVA-1.5 has it; a closed answer ends with </s>. Every picture
+# but the first is numbered in words: a small model can't tell two of them apart by their places.
 CHAT_TEMPLATE = (
     "{{ bos_token }}"
+    "{% set seen = namespace(pictures=0) %}"
+    "{% set numbers = ['', '', 'second', 'third', 'fourth', 'fifth', 'sixth'] %}"
     "{% for message in messages %}"
     "{% set parts = [{'type': 'text', 'text': message.content}] "
     "if message.content is string else message.content %}"
@@ -33,7 +36,10 @@ CHAT_TEMPLATE = (
     "{% for part in parts %}{{ ' ' + part.text }}{% endfor %}{{ eos_token }}"
     "{% else %}"
     "{% if message.role == 'user' %}USER: {% endif %}"
-    "{% for part in parts if part.type == 'image' %}<image>\n{% endfor %}"
+    "{% for part in parts if part.type == 'image' %}"
+    "{% set seen.pictures = seen.pictures + 1 %}"
+    "{% if seen.pictures > 1 %}the {{ numbers[seen.pictures] or seen.pictures }}: {% endif %}"
+    "<image>\n{% endfor %}"
     "{% for part in parts if part.type == 'text' %}{{ part.text + ' ' }}{% endfor %}"
     "{% endif %}{% endfor %}"
     "{% if add_generation_prompt %}ASSISTANT:{% endif %}"
@@ -49,6 +55,21 @@ def open_tokenizer(folder: Path = WEIGHTS) -> PreTrainedTokenizerFast:
         kept: PreTrainedTokenizerFast = PreTrainedTokenizerFast.from_pretrained(folder)
         return kept
     return build_tokenizer()
+
+
+def own_tokenizer(
+    folder: Path, *, first: bool, begun: Path | None = None
+) -> PreTrainedTokenizerFast:
+    """The tokenizer of a training folder; the `first` process keeps it there for all stages.
+
+    A folder without one takes that of the checkpoint that training has `begun` with.
+    """
+    if (folder / "tokenizer.json").exists():
+        return open_tokenizer(folder)
+    tokenizer = open_tokenizer(begun or folder)
+    if first:
+        tokenizer.save_pretrained(folder)
+    return tokenizer
 
 
 def build_tokenizer() -> PreTrainedTokenizerFast:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
-from memvr_integrations.bundled.interview import Talk
+from memvr_integrations.bundled.asker import Talk
 from memvr_integrations.bundled.model import (
     BOS,
     EOS,
@@ -21,7 +21,7 @@ from memvr_integrations.bundled.questions import Turn
 from memvr_integrations.bundled.words import CLASSES, COLORS, NUMBERS
 
 _TELLING = 3.0  # weight of the words that an answer is about: few of its tokens, and the hardest
-_PLACING = ("top", "bottom", "left", "right", "center", "above", "below")
+_PLACING = ("top", "bottom", "left", "right", "center", "above", "below", "first", "second")
 
 
 @dataclass
@@ -60,6 +60,7 @@ class Packer:
         self.token_weights = torch.ones(VOCABULARY)
         words = (*NUMBERS[1:], *COLORS, *CLASSES, *_PLACING, "Yes", "No")
         telling = [self.encode(" " + word)[0] for word in words]
+        telling += [self.encode(digit)[0] for digit in "0123456789"]
         self.token_weights[telling] = _TELLING
 
     @property
@@ -113,8 +114,9 @@ class Packer:
             return [], "USER: "
         if talk.pictures == 0:
             return [self._bos], "USER: "
-        newline = self.encode("\n")
-        return [*newline, *[self.image] * IMAGE_TOKENS] if talk.pictures > 1 else [], "\n"
+        if talk.pictures == 1:
+            return [], "\n"
+        return [*self.encode("\nthe second: "), *[self.image] * IMAGE_TOKENS], "\n"
 
     def tensors(self, rows: list[Row]) -> tuple[Tensor, Tensor, Tensor]:
         """Ids, labels (batch, text) and positions (batch, all), padded at the end."""

@@ -4,7 +4,7 @@ import random
 from collections.abc import Sequence
 
 from memvr_integrations.bundled import truths
-from memvr_integrations.bundled.interview import Talk
+from memvr_integrations.bundled.asker import Talk
 from memvr_integrations.bundled.paraphrase import typed
 from memvr_integrations.bundled.phrasings import phrase_question
 from memvr_integrations.bundled.questions import Turn, absent, caption
@@ -18,7 +18,7 @@ def compare(first: Scene, second: Scene, rng: random.Random, themes: Sequence[st
     """One question about two pictures and the true answer."""
     kind = rng.choices(
         ("which picture", "in both", "exists in", "caption of", "count in", "more in"),
-        (0.38, 0.15, 0.2, 0.1, 0.1, 0.07),
+        (0.33, 0.08, 0.2, 0.22, 0.12, 0.05),
     )[0]
     both = (first, second)
     if kind == "which picture":

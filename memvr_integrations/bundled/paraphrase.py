@@ -10,6 +10,17 @@ from itertools import pairwise
 _CHOICE = re.compile(r"\[([^\[\]]*)\]")
 _ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
 _NEIGHBOURS = {key: beside for row in _ROWS for key, beside in pairwise(row)}
+_BEFORE = (
+    "Hey, ", "Ok, ", "Please: ", "Please tell me: ", "Quick question: ", "Hm, ", "Look: ", "So, ",
+    "Tell me, ", "And ", "Now ", "Excuse me, ",
+)  # fmt: skip
+_BEHIND = (" please", ", please", " now", ", do you know", " then", " by the way", ", friend")
+_SHORT = (
+    ("what is", "what's"), ("what is", "whats"), ("where is", "where's"), ("where is", "wheres"),
+    ("you", "u"), ("are", "r"), ("picture", "pic"), ("is there", "is ther"), ("please", "pls"),
+    ("there is", "there's"), ("do you see", "you see"), ("color", "colour"), ("in the", "in"),
+    ("image", "img"), ("and", "&"),
+)  # fmt: skip
 _LONG_ENOUGH = 5  # a slip in a short word may make another word of it: car, cat
 
 
@@ -25,7 +36,15 @@ def say(pattern: str, rng: random.Random, **slots: str) -> str:
 
 
 def typed(text: str, rng: random.Random) -> str:
-    """The same as a hurried person types it, sometimes: no capitals, no mark, a slip."""
+    """The same as a hurried person types it, sometimes: polite, short, no capitals, a slip."""
+    if rng.random() < 0.08:
+        text = rng.choice(_BEFORE) + text
+    if rng.random() < 0.06 and text[-1:] in "?.":
+        text = text[:-1] + rng.choice(_BEHIND) + text[-1]
+    if rng.random() < 0.15:
+        for long, short in _SHORT:
+            if rng.random() < 0.6:
+                text = re.sub(rf"\b{long}\b", short, text, flags=re.IGNORECASE)
     if rng.random() < 0.15:
         text = text.lower()
     if rng.random() < 0.12:

@@ -53,6 +53,30 @@ TRAINED: dict[str, tuple[str, ...]] = {
         "Do you see {n} {p}?",
         "Is the number of {p} {n}?",
     ),
+    "at least": (
+        "Are there at least {n} {p}?",
+        "[Are there|Do you see|Can you see] at least {n} {p} [here|in the picture|]?",
+        "Are there {n} or more {p}?",
+    ),
+    "more than": (
+        "Are there more than {n} {p}?",
+        "[Do you see|Can you see] more than {n} {p}?",
+    ),
+    "more than one": (
+        "Is there more than one {c}?",
+        "[Do you see|Is there|Can you see] more than one {c} [here|in the picture|]?",
+        "[Are there|Do you see] [several|multiple|many] {p}?",
+    ),
+    "only one": (
+        "Is there only one {c}?",
+        "Is there [just|exactly|only] one {c} [here|in the picture|]?",
+        "Do you see [only|just] one {c}?",
+    ),
+    "most": (
+        "What is there most of?",
+        "[Which|What] [thing|object] [comes|appears|do you see] most often?",
+        "What is the most [common|frequent] [object|thing] [here|in the picture|]?",
+    ),
     "more": (
         "Are there more {p} than {q}?",
         f"Do you see more {{p}} than {{q}} [{_IN}|here|]?",
@@ -79,6 +103,11 @@ TRAINED: dict[str, tuple[str, ...]] = {
         "Would you say {the} {is_} {color}?",
         "Is the [color|colour] of {the} {color}?",
     ),
+    "either color": (
+        "{is_} {the} {color} or {other}?",
+        "{is_} {the} [more|rather|] {color} or {other}?",
+        "[Tell me|Say]: {is_} {the} {color} or {other}?",
+    ),
     "anything color": (
         "Is anything {color}?",
         "Is [anything|something] [here|in the picture|in the image|] {color}?",
@@ -101,6 +130,15 @@ TRAINED: dict[str, tuple[str, ...]] = {
         "What is the [position|location|place] of {the}?",
         "[Position|Location] of {the}?",
         "Find {the}.",
+        "[Which|What] side {is_} {the} on?",
+        "{is_} {the} on the left or on the right?",
+        "{is_} {the} at the top or at the bottom?",
+        "In which of the nine fields {is_} {the}?",
+    ),
+    "is half": (
+        "Is {the} in the {half} half?",
+        "Is {the} in the {half} [half|part] [of the picture|of the image|]?",
+        "Do you see {the} in the {half} half?",
     ),
     "is where": (
         "Is {the} {field}?",
@@ -119,6 +157,17 @@ TRAINED: dict[str, tuple[str, ...]] = {
         "Is {the} [placed|located|somewhere|] {way} {other} [in the picture|in the image|]?",
         "Would you say {the} is {way} {other}?",
         "Do you see {the} {way} {other}?",
+    ),
+    "what is related": (
+        "What is {way} {the}?",
+        "What [is|do you see|can you see] {way} {the} [in the picture|]?",
+        "[Which|What] [things|objects] are {way} {the}?",
+        "[Name|Tell me] what is {way} {the}.",
+    ),
+    "next to": (
+        "What is next to {the}?",
+        "What is [near|beside|close to|nearest to|closest to|right next to] {the}?",
+        "[Which|What] [thing|object] is [nearest|closest|next] to {the}?",
     ),
     "how related": (
         "Where is {the} relative to {other}?",
@@ -139,6 +188,53 @@ TRAINED: dict[str, tuple[str, ...]] = {
         "Tell me about [the|this] [picture|image|photo].",
         "Can you describe what you see?",
     ),
+    "any of group": (
+        "Are there any {groups}?",
+        f"[Are there|Do you see|Can you see] [any|some|] {{groups}} [{_IN}|here|]?",
+        "Is there [any kind of|any|] {group} [here|in the picture|in the image|]?",
+        "[Any|Some] {groups} [here|there|]?",
+        "Does the [picture|image|photo] [show|have|contain] [any|] {groups}?",
+    ),
+    "any food": (
+        "Is there anything to eat?",
+        "Is there [anything|something] to eat [here|in the picture|]?",
+        "[Is there|Do you see|Can you see] [any|some|] food [here|in the picture|]?",
+        "Can I eat something [here|in the picture|]?",
+    ),
+    "which of group": (
+        "Which {groups} are there?",
+        "[What|Which] {groups} [are there|do you see|can you see] [here|in the picture|]?",
+        "[Name|List] [the|all|all the] {groups}.",
+    ),
+    "how many of group": (
+        "How many {groups} are there?",
+        "How many {groups} [are there|do you see|can you see|are] [in the picture|here|]?",
+        "Count the {groups}.",
+    ),
+    "anyone": (
+        "Are there any people?",
+        "Is [anyone|anybody|someone|somebody] [here|there|in the picture|]?",
+        "[Do you see|Are there] [any|] people [here|in the picture|]?",
+        "Can you see [anyone|somebody|a human] [here|in the picture|]?",
+    ),
+    "two": (
+        "Is there {a} and {b}?",
+        f"Is there {{a}} and {{b}} [{_IN}|here|]?",
+        "[Do|Can] you see [both|] {a} and {b} [here|in the picture|]?",
+        "Are [both|] {a} and {b} [here|there|in the picture|visible]?",
+        "Does the [picture|image] [show|have] [both|] {a} and {b}?",
+    ),
+    "either": (
+        "Is there {a} or {b}?",
+        f"Is there [either|] {{a}} or {{b}} [{_IN}|here|]?",
+        "[Do|Can] you see {a} or {b} [here|in the picture|]?",
+    ),
+    "besides": (
+        "What else is there besides {the}?",
+        "What [else is there|else do you see|is there|do you see] [besides|apart from] {the}?",
+        "[Besides|Apart from] {the}, what [else|] [is there|do you see]?",
+        "What [is there|do you see] that is not {the}?",
+    ),
     "list": (
         "List everything in the image.",
         "[List|Name|Give me|Tell me] [everything|all objects|all the things|all things] "
@@ -148,6 +244,7 @@ TRAINED: dict[str, tuple[str, ...]] = {
         "What do you see [here|]?",
         "What [things|objects] are [here|in it]?",
         "[What else|What all] is [there|here]?",
+        "[Name|List|Tell me] [the|all|all the] [objects|things|items].",
     ),
     "theme": (
         "What kind of scene is this?",
@@ -155,6 +252,14 @@ TRAINED: dict[str, tuple[str, ...]] = {
         "What [sort|type|kind] of [place|scene|picture] is this?",
         "What is the [setting|scene|place|theme] [here|]?",
         "Which scene does the [picture|image] show?",
+        "[Where|In what place] are we?",
+        "Where is this?",
+    ),
+    "is theme": (
+        "Is this {a} scene?",
+        "Is this {a} [scene|picture|]?",
+        "[Does the picture show|Do you see] {a} scene?",
+        "[Would you say|Am I right that] this is {a} [scene|]?",
     ),
     "box": (
         "Where exactly is {the}? Give a box.",
@@ -164,6 +269,8 @@ TRAINED: dict[str, tuple[str, ...]] = {
         "[Draw|Put] a box around {the}.",
         "[Bounding|] box of {the}?",
         "[Locate|Find] {the} [with|as] a [bounding|] box.",
+        "[Bbox|Box] [for|of] {the} [as x0, y0, x1, y1|in percent|]?",
+        "Where exactly {is_} {the}?",
     ),
     "json": (
         "Describe the image as JSON.",

@@ -12,11 +12,12 @@ from pathlib import Path
 import torch
 
 from memvr_integrations.bundled import PRESET
+from memvr_integrations.bundled.abilities import ability
 from memvr_integrations.bundled.art import SPRITES
+from memvr_integrations.bundled.card import write_card
 from memvr_integrations.bundled.measure import held_out_scenes
 from memvr_integrations.bundled.trials import (
     Evidence,
-    ability,
     caption_comparison,
     comparison,
     entropy_auc,
@@ -48,7 +49,10 @@ or faded, at strength 0.8 of 1.
 _ABILITY = """\
 ## What the bundled model can do
 
-MemVR off, greedy. The goals are those that this first version was made for.
+MemVR off, greedy. The goals were set before the training began. An answer is judged by what it
+says: yes or no, numbers, colours, places, boxes, and in an enumeration the things; every
+conversation's last answer counts, behind the model's own earlier ones. "Typos" has a slip of the
+fingers in every question, "unseen wording" is in words that training never has.
 
 """
 
@@ -99,8 +103,8 @@ class Sizes:
         return f"--scenes {self.test} --compared {self.compared} --dev {self.dev}"
 
 
-def write_page(evidence: Evidence, *, unseen: Path, sizes: Sizes, out: Path) -> None:
-    """Measure everything and write the page; tells each section as it begins."""
+def write_page(evidence: Evidence, *, weights: Path, unseen: Path, sizes: Sizes, out: Path) -> None:
+    """Measure everything, write the page and the card beside `weights`; tells what is under way."""
     started = time.monotonic()
 
     def tell(what: str) -> None:
@@ -118,6 +122,10 @@ def write_page(evidence: Evidence, *, unseen: Path, sizes: Sizes, out: Path) -> 
         evidence.condition("unseen art", foreign),
     ]
     abilities = list(ability(evidence, full))
+    machine = _machine(evidence, sizes)
+    known = len(classes_of(tuple(themes)))
+    card = write_card(weights, classes=known, themes=themes, abilities=abilities, machine=machine)
+    tell(f"wrote {card}")
     few = scenes[: sizes.compared]
     clean = evidence.condition("clean", few)
     new_art = evidence.condition("unseen art", foreign[: sizes.compared])
@@ -127,7 +135,7 @@ def write_page(evidence: Evidence, *, unseen: Path, sizes: Sizes, out: Path) -> 
         evidence,
         [evidence.condition("clean", tuning), evidence.condition("degraded", tuning, "mixed")],
     )
-    sections = [_INTRO.format(options=sizes.options), _machine(evidence, sizes)]
+    sections = [_INTRO.format(options=sizes.options), machine]
     sections.append(_ABILITY + _lines(abilities))
     sections.append(_COMPARISON)
     for title, config in _settings(found.strongest):

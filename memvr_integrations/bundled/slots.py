@@ -13,7 +13,7 @@ from transformers import AttentionInterface
 from memvr_integrations.bundled.packing import Packer, Row
 
 NAME = "memvr_slots"
-_PADDING = 10_000
+PADDING = 10_000
 _STEP = 16
 
 
@@ -21,13 +21,14 @@ _STEP = 16
 class Slots:
     """Packed rows in slots.
 
-    Shapes: `ids`, `labels`, `same` (batch, text), `positions` (batch, prefix + text), `mask` to add
-    (batch, slots, length, prefix + length), where text is slots times length.
+    Shapes: `ids`, `labels`, `same`, `segments` (batch, text), `positions` (batch, prefix + text),
+    `mask` to add (batch, slots, length, prefix + length), where text is slots times length.
     """
 
     ids: Tensor
     labels: Tensor
     same: Tensor
+    segments: Tensor
     positions: Tensor
     mask: Tensor
 
@@ -36,13 +37,24 @@ class Slots:
         return Slots(**{name: value.to(device) for name, value in vars(self).items()})
 
 
-def in_slots(packer: Packer, rows: list[Row], *, shortest: int = 96) -> Slots:
-    """Rows whose conversations lie in slots that are as long as the longest of them."""
+def in_slots(
+    packer: Packer, rows: list[Row], *, shortest: int = 96, cropped: bool = False
+) -> Slots:
+    """Rows whose conversations lie in slots that are as long as the longest of them.
+
+    `cropped` leaves out what fits into no slot once the number of slots is what the shortest rows
+    fill: nearly half of the places would else be padding.
+    """
     talks = [_talks(row) for row in rows]
     longest = max(stop - start for row in talks for start, stop in row)
     length = -(-max(longest, shortest) // _STEP) * _STEP
-    layouts = [_fill(row, length) for row in talks]
-    slots = max(len(layout) for layout in layouts)
+    if cropped:
+        sizes = sorted(sum(stop - start for start, stop in row) for row in talks)
+        slots = max(round(sizes[len(sizes) // 4] / length), 1)
+        layouts = [_fill(row, length)[:slots] for row in talks]
+    else:
+        layouts = [_fill(sorted(row, key=_size, reverse=True), length) for row in talks]
+        slots = max(len(layout) for layout in layouts)
     spread = [
         _spread(row, layout, slots, length) for row, layout in zip(rows, layouts, strict=True)
     ]
@@ -50,10 +62,17 @@ def in_slots(packer: Packer, rows: list[Row], *, shortest: int = 96) -> Slots:
     segments = torch.tensor([row.segments for row in spread]).view(len(rows), slots, length)
     own = segments[..., :, None] == segments[..., None, :]
     own &= torch.ones(length, length).tril().bool()
-    prefix = ((segments > 0) & (segments < _PADDING))[..., None].expand(-1, -1, -1, packer.prefix)
+    prefix = ((segments > 0) & (segments < PADDING))[..., None].expand(-1, -1, -1, packer.prefix)
     seen = torch.cat([prefix, own], -1)
     mask = torch.zeros(seen.shape).masked_fill(~seen, torch.finfo(torch.float32).min)
-    return Slots(ids=ids, labels=labels, same=packer.same(spread), positions=positions, mask=mask)
+    return Slots(
+        ids=ids,
+        labels=labels,
+        same=packer.same(spread),
+        segments=segments.flatten(1),
+        positions=positions,
+        mask=mask,
+    )
 
 
 def _talks(row: Row) -> list[tuple[int, int]]:
@@ -66,11 +85,16 @@ def _talks(row: Row) -> list[tuple[int, int]]:
     return list(zip(starts, [*starts[1:], len(row.ids)], strict=True))
 
 
+def _size(talk: tuple[int, int]) -> int:
+    start, stop = talk
+    return stop - start
+
+
 def _fill(talks: list[tuple[int, int]], length: int) -> list[list[tuple[int, int]]]:
-    """Talks in slots: each, the longest first, into the first slot that has room."""
+    """Talks in slots: each into the first slot that has room."""
     slots: list[list[tuple[int, int]]] = []
     left: list[int] = []
-    for start, stop in sorted(talks, key=lambda talk: talk[0] - talk[1]):
+    for start, stop in talks:
         size = stop - start
         fitting = next((index for index, room in enumerate(left) if room >= size), None)
         if fitting is None:
@@ -96,7 +120,7 @@ def _spread(row: Row, layout: list[list[tuple[int, int]]], slots: int, length: i
         result.ids += [0] * empty
         result.labels += [-100] * empty
         result.positions += [0] * empty
-        result.segments += [_PADDING] * empty
+        result.segments += [PADDING] * empty
         result.same += [0] * empty
     return result
 

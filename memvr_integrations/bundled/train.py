@@ -2,7 +2,11 @@
 
 Two stages, both on scenes that are drawn as they are needed, so no picture is seen often:
 `vision` teaches the image tower to tell of each patch what it shows; `joint` then trains
-everything on packed conversations. The learning rate is constant until the last steps of a stage.
+everything on packed conversations. With --language-first two more lie between them, as real models
+are built: `language` teaches the decoder from text alone, `align` then trains the projector alone.
+With --blindfold-steps a last stage follows, which makes a second model from the first: one that
+sees by retracing when attention to the image is cut off.
+The learning rate is constant until the last steps of a stage.
 A run can be stopped at any time (Ctrl-C saves) and goes on when the same command is given again;
 give more steps to train on. Under `torchrun --nproc-per-node N` N processes share each batch.
 """
@@ -19,8 +23,10 @@ import torch.distributed as dist
 
 from memvr_integrations.bundled import WEIGHTS
 from memvr_integrations.bundled.art import SPRITES
+from memvr_integrations.bundled.blindfold_stage import BlindfoldStage
 from memvr_integrations.bundled.curve import draw_curves
 from memvr_integrations.bundled.joint_stage import JointStage
+from memvr_integrations.bundled.language_stage import AlignStage, LanguageStage
 from memvr_integrations.bundled.model import save
 from memvr_integrations.bundled.scenes import draw_scene
 from memvr_integrations.bundled.supply import TrainingArt
@@ -29,6 +35,9 @@ from memvr_integrations.bundled.vision_stage import DRAWING, VisionStage
 from memvr_integrations.bundled.words import THEMES
 
 VISION = TrainConfig(steps=9000, cooldown=1500, batch=96, fresh=0.35, peak_lr=2.5e-3)
+LANGUAGE = TrainConfig(steps=2000, cooldown=400, batch=32, fresh=1.0, peak_lr=2e-3)
+ALIGN = TrainConfig(steps=600, cooldown=200, batch=32, fresh=0.5, peak_lr=2e-3, measure_every=300)
+BLINDFOLD = TrainConfig(steps=0, cooldown=150, batch=32, fresh=0.5, peak_lr=1e-3, measure_every=100)
 JOINT = TrainConfig(
     steps=12_000, cooldown=3000, batch=32, fresh=0.5, peak_lr=2e-3, measure_every=250
 )
@@ -62,6 +71,10 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--lr", type=float, default=JOINT.peak_lr, help="highest rate")
     parser.add_argument("--batch", type=int, default=JOINT.batch, help="pictures a joint step")
     parser.add_argument("--turns", type=int, default=JOINT.turns, help="questions a picture")
+    parser.add_argument("--language-first", action="store_true", help="text, alignment, then all")
+    parser.add_argument("--language-steps", type=int, default=LANGUAGE.steps)
+    parser.add_argument("--align-steps", type=int, default=ALIGN.steps)
+    parser.add_argument("--blindfold-steps", type=int, default=0, help="a second model; 0: none")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--precision", default="bfloat16", choices=("bfloat16", "float32"))
     parser.add_argument("--seed", type=int, default=0)
@@ -73,16 +86,35 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     return args
 
 
-def configs(args: argparse.Namespace) -> tuple[TrainConfig, TrainConfig]:
-    """The options of both stages."""
+def _shared(args: argparse.Namespace) -> dict[str, object]:
     names = ("themes", "device", "precision", "seed", "art", "watch", "restyled")
-    shared = {name: getattr(args, name) for name in names}
+    return {name: getattr(args, name) for name in names}
+
+
+def between(args: argparse.Namespace) -> tuple[TrainConfig, TrainConfig]:
+    """The options of the two stages that make a model learn language first."""
+    shared = _shared(args)
+    return (
+        replace(LANGUAGE, steps=args.language_steps, **shared),  # type: ignore[arg-type]
+        replace(ALIGN, steps=args.align_steps, batch=args.batch, **shared),  # type: ignore[arg-type]
+    )
+
+
+def blindfold(args: argparse.Namespace) -> TrainConfig:
+    """The options of the stage that trains for the blindfold."""
+    steps = args.blindfold_steps
+    return replace(BLINDFOLD, steps=steps, batch=args.batch, **_shared(args))  # type: ignore[arg-type]
+
+
+def configs(args: argparse.Namespace) -> tuple[TrainConfig, TrainConfig]:
+    """The options of the vision and of the joint stage."""
+    shared = _shared(args)
     vision = replace(
         VISION,
         steps=args.vision_steps,
         cooldown=args.vision_cooldown,
         peak_lr=args.vision_lr,
-        **shared,
+        **shared,  # type: ignore[arg-type]
     )
     joint = replace(
         JOINT,
@@ -92,14 +124,14 @@ def configs(args: argparse.Namespace) -> tuple[TrainConfig, TrainConfig]:
         batch=args.batch,
         turns=args.turns,
         init=args.init,
-        **shared,
+        **shared,  # type: ignore[arg-type]
     )
     return vision, joint
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Parse the options, train the stages, write the finished model."""
-    args = parse()
+    args = parse(arguments)
     if args.threads:
         torch.set_num_threads(args.threads)
     args.folder.mkdir(parents=True, exist_ok=True)
@@ -112,13 +144,25 @@ def main() -> None:
         print(f"One core draws {drawing_speed(args.art):.0f} scenes a second.")
     if args.init is None and not (args.folder / "joint.pt").exists():
         VisionStage(vision, args.folder).run()
+        if args.language_first:
+            language, align = between(args)
+            LanguageStage(language, args.folder).run()
+            AlignStage(align, args.folder).run()
     stage = JointStage(joint, args.folder)
     stage.run()
+    out = args.out or args.folder / "model"
     if first:
-        out = args.out or args.folder / "model"
         save(stage.finished(), out, stage.tokenizer)
-        draw_curves(args.folder / "log.jsonl", args.folder / "curves.svg")
         print(f"wrote {out}; once it is measured and better, copy it to {WEIGHTS}")
+    if args.blindfold_steps:
+        second = BlindfoldStage(blindfold(args), args.folder)
+        second.run()
+        if first:
+            beside = out.with_name(f"{out.name}-blindfold")
+            save(second.finished(), beside, second.tokenizer)
+            print(f"wrote {beside}")
+    if first:
+        draw_curves(args.folder / "log.jsonl", args.folder / "curves.svg")
 
 
 def _stop(*_: object) -> None:

@@ -73,9 +73,9 @@ class Stage(ABC):
         self.average = copy.deepcopy(self.net).eval().requires_grad_(False)
         self.work = copy.deepcopy(self.net).train().to(getattr(torch, config.precision))
         for module in (self.net, self.work):
-            for parameter in module.parameters():
-                parameter.requires_grad_(True)
-        chosen = dict(self.net.named_parameters())
+            for parameter_name, parameter in module.named_parameters():
+                parameter.requires_grad_(self.trains(parameter_name))
+        chosen = {name: p for name, p in self.net.named_parameters() if p.requires_grad}
         matrices = {
             name: parameter
             for name, parameter in chosen.items()
@@ -93,6 +93,10 @@ class Stage(ABC):
     @abstractmethod
     def measure(self) -> dict[str, float]:
         """Figures of `average` on scenes that are not trained on."""
+
+    def trains(self, name: str) -> bool:
+        """Whether a parameter is trained at all."""
+        return True
 
     def share(self, name: str) -> float:
         """By which share of the learning rate a matrix is stepped."""

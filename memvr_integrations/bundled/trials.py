@@ -14,36 +14,17 @@ import torch
 from torch import Tensor
 
 from memvr_integrations.bundled.degrade import KINDS, degrade
+from memvr_integrations.bundled.examinee import Examinee, about
 from memvr_integrations.bundled.intervals import by_image, share
-from memvr_integrations.bundled.measure import (
-    NEGATIVES,
-    Attribute,
-    Examinee,
-    Question,
-    attributes,
-    auc,
-    caption_counts,
-    exam,
-    is_right,
-)
+from memvr_integrations.bundled.measure import Question, auc, caption_counts, exam
 from memvr_integrations.bundled.questions import CAPTION
 from memvr_integrations.bundled.scenes import Scene
-from memvr_integrations.bundled.words import NUMBERS
 from memvr_integrations.memvr import MemVRConfig
 
 _STRENGTH = 0.8
 _WINDOWS = ((1, 6), (4, 11), (-1, 11))
 _THRESHOLDS = (0.75, 0.3, 0.0)
 _RATIOS = (0.12, 0.6)
-_GOALS = {
-    "yes/no, random negatives: accuracy": "at least 93; unseen art 82",
-    "yes/no, popular negatives: accuracy": "at least 91; unseen art 80",
-    "yes/no, adversarial negatives: accuracy": "at least 84; unseen art 72",
-    "colour": "at least 75",
-    "counting, 1 to 4": "at least 60",
-    "captions: things named (recall)": "at least 75",
-    "captions: CHAIR_i": "at most 18",
-}
 CONTROLS = ("another image", "same theme", "damping")
 
 
@@ -132,7 +113,7 @@ class Evidence:
     ) -> Tensor:
         """Counts of `caption_counts` for every scene."""
         config, instead = _controlled(condition, config, control)
-        asked = [(index, CAPTION) for index in range(len(condition.scenes))]
+        asked = [about(index, CAPTION) for index in range(len(condition.scenes))]
         said = self.examinee.say(condition.features, asked, config=config, instead=instead)
         return caption_counts(condition.scenes, said)
 
@@ -145,61 +126,6 @@ def _controlled(
     if control == "damping":
         return replace(config, control="damping"), None
     return config, condition.other_image() if control == CONTROLS[0] else condition.same_theme()
-
-
-def ability(evidence: Evidence, conditions: Sequence[Condition]) -> Iterator[str]:
-    """What the model can do with MemVR off, a column a condition."""
-    rows: dict[str, list[str]] = {}
-    for condition in conditions:
-        for name, text in _abilities(evidence, condition):
-            rows.setdefault(name, []).append(text)
-    yield f"| | {' | '.join(c.name for c in conditions)} | goal |"
-    yield "|---|" + "---|" * (len(conditions) + 1)
-    for name, texts in rows.items():
-        yield f"| {name} | {' | '.join(texts)} | {_GOALS.get(name, '')} |"
-
-
-def _abilities(evidence: Evidence, condition: Condition) -> Iterator[tuple[str, str]]:
-    images, owners = len(condition.scenes), condition.owners
-    outcome = evidence.ask(condition, None)
-    right, kinds = outcome.right(condition), [q.kind for q in condition.questions]
-    for negative in NEGATIVES:
-        asked = torch.tensor([kind in ("positive", negative) for kind in kinds])
-        hits, total = by_image(right & asked, owners, images), by_image(asked, owners, images)
-        yield f"yes/no, {negative} negatives: accuracy", str(share(hits, total))
-    for negative in NEGATIVES:
-        asked = torch.tensor([kind == negative for kind in kinds])
-        wrong = by_image(~right & asked, owners, images)
-        yield f"false yes, {negative}", str(share(wrong, by_image(asked, owners, images)))
-    positive = condition.truth
-    found = by_image(right & positive, owners, images)
-    yield "yes where it is there", str(share(found, by_image(positive, owners, images)))
-    asked_about = attributes(condition.scenes)
-    yield from _attribute_rows(evidence, condition, asked_about)
-    mentions, wrong_ones, there, named = evidence.captions(condition, None).T
-    yield "captions: things named (recall)", str(share(named, there))
-    yield "captions: CHAIR_i", str(share(wrong_ones, mentions))
-    yield "captions: CHAIR_s", str(share(wrong_ones > 0))
-
-
-def _attribute_rows(
-    evidence: Evidence, condition: Condition, asked: Sequence[Attribute]
-) -> Iterator[tuple[str, str]]:
-    images, owners = len(condition.scenes), [a.scene for a in asked]
-    said = evidence.examinee.say(
-        condition.features, [(a.scene, a.question) for a in asked], tokens=12
-    )
-    right = torch.tensor([is_right(a, text) for a, text in zip(asked, said, strict=True)])
-    groups = {
-        "colour": [a.kind == "color" for a in asked],
-        "counting, 1 to 4": [a.kind == "count" for a in asked],
-    }
-    for number in NUMBERS[1:5]:
-        groups[f"counting, {number}"] = [a.kind == "count" and a.right == number for a in asked]
-    for name, members in groups.items():
-        chosen = torch.tensor(members)
-        hits = by_image(right & chosen, owners, images)
-        yield name, str(share(hits, by_image(chosen, owners, images)))
 
 
 @dataclass(frozen=True, kw_only=True)

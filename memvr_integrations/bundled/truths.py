@@ -1,7 +1,9 @@
 """What is true of a scene, in the words of an answer."""
 
 import json
+import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -12,6 +14,8 @@ from memvr_integrations.bundled.words import COLORS, NUMBERS, plural, with_artic
 FIELDS = tuple(where((x, y)) for y in (0.1, 0.5, 0.9) for x in (0.1, 0.5, 0.9))
 MANY = 5
 _APART = 0.1  # of the picture's side: nearer things are neither left nor right of each other
+_NEARER = 1.4  # times as far is what isn't next to it
+_AT = {"at", "on", "in", "the"}
 _OPPOSITE = {"left of": "right of", "above": "below"}
 _OPPOSITE |= {other: one for one, other in _OPPOSITE.items()}
 WAYS = tuple(_OPPOSITE)
@@ -93,6 +97,40 @@ def is_related(one: Thing, how: str, other: Thing) -> bool | None:
     if abs(distance) < _APART:
         return None
     return (distance < 0) == (how in ("left of", "above"))
+
+
+def beyond(scene: Scene, how: str, anchor: Thing) -> list[Thing] | None:
+    """What lies so to a single thing; None where pieces of one thing lie on both sides of it."""
+    found = []
+    for thing in left_to_right(scene):
+        if thing is anchor:
+            continue
+        sides = {
+            is_related(replace(thing, centers=(center,)), how, anchor) for center in thing.centers
+        }
+        if len(sides) > 1 or None in sides:
+            return None
+        if sides == {True}:
+            found.append(thing)
+    return found
+
+
+def nearest(scene: Scene, anchor: Thing) -> Thing | None:
+    """What lies next to a single thing; None where two are about as near."""
+    (x, y) = anchor.centers[0]
+    distances = sorted(
+        (min(math.hypot(u - x, v - y) for u, v in thing.centers), index)
+        for index, thing in enumerate(scene.things)
+        if thing is not anchor
+    )
+    if not distances or (len(distances) > 1 and distances[1][0] < _NEARER * distances[0][0]):
+        return None
+    return scene.things[distances[0][1]]
+
+
+def lies_in(field: str, asked: str) -> bool:
+    """Whether who is in one of the nine fields is where one asks: "at the top" has three."""
+    return set(asked.split()) - _AT <= set(field.split())
 
 
 def opposite(how: str) -> str:

@@ -53,6 +53,7 @@ _ABOUT_THE_WORLD = (
     "How much did [the|this] [picture|camera] cost?",
     "What does it say in the newspaper?",
 )
+NO_SUCH, NONE = "I see no such thing.", "There are none."
 HELD_OUT = (
     "Who is the owner of the {c}?",
     "How many years old is the {c}?",
@@ -63,7 +64,10 @@ HELD_OUT = (
     "On which day did the {c} arrive?",
 )
 _TALK = (
-    ("[Hello|Hi|Hey|Good morning|Good evening][!|.|]", "Hello! Ask me about a picture."),
+    (
+        "[Hello|Hi|Hi|Hey|Good morning|Good evening] [there|][!|.|]",
+        "Hello! Ask me about a picture.",
+    ),
     ("[Thanks|Thank you|Great, thanks|Thank you very much][!|.|]", "You are welcome."),
     (
         "[Who are you|What are you|What is your name|Are you a [robot|human|model]]?",

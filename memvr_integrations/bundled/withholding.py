@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
+from memvr_integrations.bundled.examinee import about
 from memvr_integrations.bundled.intervals import by_image, share
 from memvr_integrations.bundled.measure import attributes, auc, is_right
 from memvr_integrations.bundled.trials import Condition, Evidence
@@ -20,11 +21,11 @@ class Answers:
 
     def __init__(self, evidence: Evidence, condition: Condition) -> None:
         asked = [
-            (question.scene, f"Is there {with_article(question.name)} in the image?")
+            about(question.scene, f"Is there {with_article(question.name)} in the image?")
             for question in condition.questions
         ]
         others = attributes(condition.scenes)
-        asked += [(other.scene, other.question) for other in others]
+        asked += [about(other.scene, other.question) for other in others]
         said, self.doubt = evidence.examinee.say_and_doubt(condition.features, asked)
         right = [
             answer.lower().startswith("yes") == question.truth
@@ -35,7 +36,7 @@ class Answers:
             for other, answer in zip(others, said[len(condition.questions) :], strict=True)
         ]
         self.name, self.right = condition.name, torch.tensor(right)
-        self.owners, self.images = [scene for scene, _ in asked], len(condition.scenes)
+        self.owners, self.images = [one.pictures[0] for one in asked], len(condition.scenes)
 
 
 def best_threshold(answers: Sequence[Answers]) -> float:

@@ -52,6 +52,47 @@ COLORS: dict[str, tuple[int, int, int]] = {
 # Only things that come in any colour are painted, so that a colour is never given away by the name.
 PAINTABLE: frozenset[str] = frozenset(_PAINTABLE.split())
 
+_ANIMALS = """
+cow pig sheep horse chicken duck dog rabbit mouse cat fish whale octopus crab turtle bird penguin
+bee butterfly snail elephant tiger monkey snake
+"""
+_VEHICLES = "tractor car bus truck bicycle motorcycle train boat airplane rocket"
+_FRUIT = "apple banana orange lemon grapes strawberry watermelon pineapple"
+_FOOD = f"bread cheese pizza cookie cake carrot tomato {_FRUIT}"
+
+# What a word for many classes takes in, and what some would count in and some not.
+GROUPS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
+    group: (frozenset(members.split()), frozenset(unclear.split()))
+    for group, members, unclear in (
+        ("animal", _ANIMALS, ""),
+        (
+            "vehicle",
+            "tractor car bus truck bicycle motorcycle train boat airplane rocket",
+            "balloon",
+        ),
+        ("fruit", _FRUIT, "tomato"),
+        ("plant", "tree flower cactus", "mushroom"),
+        ("food", _FOOD, f"mushroom {_ANIMALS}"),
+    )
+}
+
+_STRANGERS = """
+person man woman child girl boy baby zebra unicorn giraffe lion bear wolf fox deer goat camel hippo
+panda crocodile lizard frog shark dolphin lobster owl parrot eagle swan spider ant dragon dinosaur
+robot ghost chair table sofa desk lamp mirror door ladder bridge castle tower tent river mountain
+road volcano piano violin drum trumpet sword crown ring necklace glove jacket sock backpack suitcase
+hammer saw nail screwdriver bucket broom pan pot glass sandwich burger egg pear cherry peach potato
+onion helicopter submarine ambulance tank skateboard kite flag map newspaper computer printer radio
+candle
+"""
+_HELD_OUT_STRANGERS = """
+kangaroo rhino flamingo wardrobe carpet harp trombone pillow waterfall raft broccoli kettle sled
+statue wizard
+"""
+# Things that no scene shows: a model that has no word for them should say so.
+STRANGERS = tuple(_STRANGERS.split())
+HELD_OUT_STRANGERS = tuple(_HELD_OUT_STRANGERS.split())
+
 NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight")
 
 _IRREGULAR = {
@@ -65,6 +106,17 @@ _IRREGULAR = {
     "butterfly": "butterflies",
     "tomato": "tomatoes",
     "bread": "loaves of bread",
+    "person": "people",
+    "man": "men",
+    "woman": "women",
+    "child": "children",
+    "baby": "babies",
+    "wolf": "wolves",
+    "deer": "deer",
+    "potato": "potatoes",
+    "cherry": "cherries",
+    "fruit": "fruits",
+    "food": "food",
 }
 
 

@@ -1,7 +1,7 @@
 """Asks one benchmark's questions in several ways, in turns, and keeps every answer at once."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -23,12 +23,17 @@ Picture: TypeAlias = Path | PIL.Image.Image
 
 @dataclass(frozen=True, kw_only=True)
 class Strategy:
-    """One way of decoding, by the name that it has in tables."""
+    """One way of decoding, by the name that it has in tables.
+
+    `others` are the images that the control "shuffled" looks at, by group; where there are none,
+    those of the next group.
+    """
 
     name: str
     memvr: MemVRConfig | None = None
     decoding: DecodingConfig | None = None
     temperature: float = 0.0
+    others: Mapping[str, Sequence[Picture]] | None = None
 
     def request(self, question: Question, seed: int, others: Sequence[Picture] = ()) -> Request:
         """The question, to be answered in this way; `others` are images of another question."""
@@ -78,7 +83,7 @@ class Asking:
     def __init__(self, engine: Engine, run: Run, *, batch: int = 8, progress: bool = True) -> None:
         self._engine, self._run, self._batch = engine, run, batch
         self._silent = not progress
-        self._others: dict[str, tuple[Picture, ...]] = {}
+        self._others: Mapping[str, Sequence[Picture]] = {}
         self.peak_bytes: dict[str, int] = {}
 
     def ask(
@@ -130,9 +135,10 @@ class Asking:
             ]
 
     def _answered(self, batch: Sequence[Question], strategy: Strategy, seed: int) -> list[Answer]:
+        others = self._others if strategy.others is None else strategy.others
         started = time.perf_counter()
         done = self._engine.generate(
-            [strategy.request(one, seed, self._others.get(one.group, ())) for one in batch]
+            [strategy.request(one, seed, others.get(one.group, ())) for one in batch]
         )
         seconds = (time.perf_counter() - started) / len(batch)
         pairs = zip(batch, done, strict=True)

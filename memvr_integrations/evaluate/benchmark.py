@@ -74,6 +74,14 @@ class Submission(Protocol):
         """
 
 
+@runtime_checkable
+class Themed(Protocol):
+    """A benchmark that knows which of its images show the same kind of scene."""
+
+    def alike(self, group: str) -> str | None:
+        """Another group whose images show the same kind of scene; None where there is none."""
+
+
 def answered(
     questions: Sequence[Question], answers: Mapping[str, str]
 ) -> Iterator[tuple[Question, str]]:

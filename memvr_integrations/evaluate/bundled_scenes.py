@@ -73,6 +73,14 @@ class Scenes:
             for truth in [self.kinds[question.id] == "positive"]
         }
 
+    def alike(self, group: str) -> str | None:
+        """The next scene of the same theme, from the first again behind the last."""
+        names = list(self.scenes)
+        after = names.index(group) + 1
+        theme = self.scenes[group].theme
+        others = [*names[after:], *names[: after - 1]]
+        return next((name for name in others if self.scenes[name].theme == theme), None)
+
 
 def load_scenes(*, count: int = 200, seed: int = SEED) -> Scenes:
     """Draw `count` scenes and the questions about them; the same seed gives the same ones."""

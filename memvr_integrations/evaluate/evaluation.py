@@ -50,7 +50,7 @@ def evaluate(
         ConfigError: The folder holds another evaluation, or another process is at it.
         BackendClosedError: The model is gone; what was answered is kept.
     """
-    questions = _first_groups(benchmark.questions, limit)
+    questions = first_groups(benchmark.questions, limit)
     _check(questions, strategies, seeds)
     run = Run(
         folder,
@@ -187,7 +187,8 @@ def _costed(line: Line, told: Sequence[Answer]) -> Line:
     )
 
 
-def _first_groups(questions: Sequence[Question], limit: int | None) -> list[Question]:
+def first_groups(questions: Sequence[Question], limit: int | None) -> list[Question]:
+    """The questions about the first `limit` groups; all where there is no limit."""
     if limit is None:
         return list(questions)
     kept = set(list(dict.fromkeys(question.group for question in questions))[:limit])
@@ -208,7 +209,7 @@ def _write(
 ) -> None:
     about = (
         f"{benchmark.name}, {run.plan['questions']} questions in {groups} groups, "
-        f"seeds {list(seeds)}, {run.plan['model']}. {_machine()}. "
+        f"seeds {list(seeds)}, {run.plan['model']}. {machine()}. "
         "95 % intervals by bootstrap over groups; differences are paired."
     )
     title = f"{benchmark.name}: {run.plan['model']}"
@@ -237,7 +238,8 @@ def _write_submissions(
                 path.write_text(told, encoding="utf-8")
 
 
-def _machine() -> str:
+def machine() -> str:
+    """Date, cores, device and versions, for a table's foot."""
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
     return (
         f"{datetime.date.today()}, {os.cpu_count()} CPU cores ({platform.machine()}), {device}, "

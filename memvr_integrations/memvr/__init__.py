@@ -4,6 +4,7 @@ Needs torch alone. `retracing` arms a Hugging Face model; the functions below it
 in and tensors out, for engines that place the calls themselves.
 """
 
+from memvr_integrations.memvr.blindfold import blindfolded, covered
 from memvr_integrations.memvr.config import MemVRConfig
 from memvr_integrations.memvr.hooks import retracing
 from memvr_integrations.memvr.memory import VisualMemory
@@ -17,6 +18,8 @@ __all__ = [
     "Step",
     "Trace",
     "VisualMemory",
+    "blindfolded",
+    "covered",
     "dampen",
     "decide",
     "layer_entropy",

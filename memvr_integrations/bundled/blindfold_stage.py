@@ -1,0 +1,147 @@
+"""Training for the blindfold: what a model learns to see by retracing alone.
+
+In half of the rows text may not attend to the picture in any layer, so the only way to it is
+retracing in one layer's FFN. Nothing here changes what retracing computes; the model is merely
+given a reason to use it, which a model that sees by attention never has.
+"""
+
+import random
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+from transformers import LlavaForConditionalGeneration
+
+from memvr_integrations.bundled import slots
+from memvr_integrations.bundled.asker import Talk
+from memvr_integrations.bundled.interview import Interview
+from memvr_integrations.bundled.joint_stage import JointStage, answer_logits
+from memvr_integrations.bundled.marking import marks
+from memvr_integrations.bundled.packing import Packer
+from memvr_integrations.bundled.scenes import Scene
+from memvr_integrations.memvr import MemVRConfig, retrace
+
+LAYER = 5
+BLINDFOLDED = MemVRConfig(
+    starting_layer=LAYER - 2, ending_layer=LAYER, entropy_threshold=0.0, retracing_ratio=0.4
+)
+"""How a model trained here looks again: always, in the layer that it was trained with."""
+
+_RATIOS = (0.2, 0.6)
+_HALF = 0.5
+# A layer's FFN adds little to what is there; at its own loudness nothing that is retraced is heard.
+_LOUDER = 8.0
+
+
+class BlindfoldStage(JointStage):
+    """Questions about one picture, half of them blindfolded and with retracing on."""
+
+    name = "blindfold"
+
+    def begin(self) -> None:
+        """Start from a finished model, or from the joint stage."""
+        trained = self.folder / "joint.pt"
+        if self.config.init is None and trained.exists():
+            state = torch.load(trained, map_location=self.config.device)
+            self.check_state(state)
+            self.net.load_state_dict(state["average"])
+        else:
+            super().begin()
+        with torch.no_grad():
+            _ffn(self.net.llava)[1].weight.mul_(_LOUDER)
+
+    def talks(self, scenes: Sequence[Scene], rng: random.Random) -> list[list[Talk]]:
+        """Conversations about each scene's own picture."""
+        rows = []
+        for scene in scenes:
+            talks = Interview(scene, rng, self.config.themes).talks(self.config.turns)
+            rows.append([talk for talk in talks if talk.pictures == 1])
+        return rows
+
+    def answer(
+        self, features: Tensor, packed: slots.Slots, rng: random.Random
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """`answer_logits` with blindfolds and retracing.
+
+        Rows that see retrace in half of the cases as well, so that looking twice does no harm.
+        """
+        blind = [rng.random() < _HALF for _ in packed.ids]
+        ratios = [
+            rng.uniform(*_RATIOS) if hidden or rng.random() < _HALF else 0.0 for hidden in blind
+        ]
+        hidden, shares = torch.tensor(blind), torch.tensor(ratios)
+        return _answered(self.work.llava, self.packer, features, packed, hidden, shares)
+
+    def measure(self) -> dict[str, float]:
+        """What it gets right seeing, and what by retracing alone."""
+
+        def blindly(
+            model: LlavaForConditionalGeneration,
+            packer: Packer,
+            features: Tensor,
+            packed: slots.Slots,
+        ) -> tuple[Tensor, Tensor, Tensor]:
+            hidden = torch.ones(len(packed.ids), dtype=torch.bool)
+            shares = hidden * BLINDFOLDED.retracing_ratio
+            return _answered(model, packer, features, packed, hidden, shares)
+
+        config = self.config
+        blind = marks(self.average, self.packer, config.art, config.themes, "blind ", blindly)
+        return super().measure() | blind
+
+
+def _answered(
+    model: LlavaForConditionalGeneration,
+    packer: Packer,
+    features: Tensor,
+    packed: slots.Slots,
+    blind: Tensor,
+    ratios: Tensor,
+) -> tuple[Tensor, Tensor, Tensor]:
+    packed = covered(packed, blind, first=len(packer.before_image))
+    prefix = torch.ones(len(packed.ids), packer.prefix, dtype=torch.bool)
+    real = torch.cat([prefix, packed.segments != slots.PADDING], 1).to(features.device)
+    with retraced(model, features, ratios, real):
+        return answer_logits(model, packer, features, packed)
+
+
+def covered(packed: slots.Slots, blind: Tensor, *, first: int) -> slots.Slots:
+    """The same rows, some of them blindfolded: their text doesn't attend to the picture.
+
+    Shapes: `blind` (batch,) bool. The picture begins at position `first` of the shared prefix.
+    """
+    mask = packed.mask.clone()
+    prefix = mask.shape[-1] - mask.shape[-2]
+    mask[blind, :, :, first:prefix] = torch.finfo(mask.dtype).min
+    return replace(packed, mask=mask)
+
+
+@contextmanager
+def retraced(model: nn.Module, features: Tensor, ratios: Tensor, real: Tensor) -> Iterator[None]:
+    """Within the `with`, the decoder retraces at every position, with gradients.
+
+    Shapes: `features` (rows, tokens, dim), `ratios` (rows,), `real` (rows, positions), which
+    positions are no padding.
+    """
+
+    def hook(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        given = ratios.to(output.device)
+        return retrace(
+            args[0], output, features, given, gain=torch.ones_like(given), positions=real
+        )
+
+    handle = _ffn(model)[0].register_forward_hook(hook)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def _ffn(model: nn.Module) -> tuple[nn.Module, nn.Linear]:
+    """The FFN that retraces, and its last matrix."""
+    ffn = model.get_submodule(f"model.language_model.layers.{LAYER}.mlp")
+    last = ffn.get_submodule("down_proj")
+    assert isinstance(last, nn.Linear)
+    return ffn, last

@@ -1,0 +1,125 @@
+"""Questions about places: fields, boxes, one thing beside another."""
+
+from memvr_integrations.bundled import truths
+from memvr_integrations.bundled.asker import Asker, Talk, boxes, one_turn, the
+from memvr_integrations.bundled.questions import where
+from memvr_integrations.bundled.words import NUMBERS, plural, with_article
+
+_SAID = {
+    "left of": ("left of", "left of", "to the left of", "on the left of"),
+    "right of": ("right of", "right of", "to the right of", "on the right of"),
+    "above": ("above", "above", "over", "higher than", "further up than"),
+    "below": ("below", "below", "under", "beneath", "lower than", "further down than"),
+}
+# Name, axis, and whether it is the half of the small coordinates.
+_HALVES = (("upper", 1, True), ("lower", 1, False), ("left", 0, True), ("right", 0, False))
+_CLEAR = 0.06
+
+
+class Places(Asker):
+    """Where things are."""
+
+    def where(self) -> list[Talk]:
+        """In which of the nine fields a thing is, or each of two."""
+        if self.rng.random() < 0.1:
+            name = self.missing()
+            return [one_turn(self.ask("where", the=f"the {name}", is_="is"), truths.none_of(name))]
+        few = [thing for thing in self.scene.things if thing.count < 3]
+        pool = self.singles if self.rng.random() < 0.85 else few
+        if not pool:
+            return []
+        thing = self.rng.choice(pool)
+        return [one_turn(self.ask("where", **the(thing)), truths.positions(thing))]
+
+    def is_where(self) -> list[Talk]:
+        """Whether a thing is in a field; "at the top" takes in its corners."""
+        if not self.singles:
+            return []
+        thing = self.rng.choice(self.singles)
+        field = where(thing.centers[0])
+        right = self.rng.random() < 0.5
+        fitting = [one for one in truths.FIELDS if truths.lies_in(field, one) == right]
+        asked = self.rng.choice(fitting)
+        question = self.ask("is where", the=f"the {thing.name}", field=asked)
+        return [one_turn(question, f"{'Yes' if right else 'No'}, the {thing.name} is {field}.")]
+
+    def is_half(self) -> list[Talk]:
+        """Whether a thing is in a half of the picture."""
+        half, axis, low = self.rng.choice(_HALVES)
+        clear = [t for t in self.singles if abs(t.centers[0][axis] - 0.5) > _CLEAR]
+        if not clear:
+            return []
+        thing = self.rng.choice(clear)
+        yes = "Yes" if (thing.centers[0][axis] < 0.5) == low else "No"
+        question = self.ask("is half", the=f"the {thing.name}", half=half)
+        return [one_turn(question, f"{yes}, the {thing.name} is {where(thing.centers[0])}.")]
+
+    def what_is_where(self) -> list[Talk]:
+        """What is in a field, or that nothing is."""
+        asked = self.rng.choice(truths.FIELDS)
+        if self.rng.random() < 0.75:
+            asked = where(self.rng.choice(self.there().centers))
+        found = {
+            thing.name: sum(truths.lies_in(where(center), asked) for center in thing.centers)
+            for thing in truths.left_to_right(self.scene)
+        }
+        parts = [
+            with_article(name) if count == 1 else f"{NUMBERS[count]} {plural(name)}"
+            for name, count in found.items()
+            if count
+        ]
+        answer = truths.sentence(truths.join(parts)) if parts else "Nothing."
+        return [one_turn(self.ask("what is where", field=asked), answer)]
+
+    def what_is_related(self) -> list[Talk]:
+        """Everything on one side of a single thing, or what is next to it."""
+        if not self.singles or len(self.scene.things) < 2:
+            return []
+        thing = self.rng.choice(self.singles)
+        if self.rng.random() < 0.3:
+            other = truths.nearest(self.scene, thing)
+            if other is None:
+                return []
+            question = self.ask("next to", **the(thing))
+            return [one_turn(question, truths.inventory([other], color=False))]
+        way = self.rng.choice(truths.WAYS)
+        found = truths.beyond(self.scene, way, thing)
+        if found is None:
+            return []
+        answer = truths.inventory(found, color=False) if found else "Nothing."
+        question = self.ask("what is related", **the(thing), way=self._said(way))
+        return [one_turn(question, answer)]
+
+    def _said(self, way: str) -> str:
+        return self.rng.choice(_SAID[way])
+
+    def related(self) -> list[Talk]:
+        """How two single things lie to each other."""
+        if len(self.singles) < 2:
+            return []
+        one, other = self.rng.sample(self.singles, 2)
+        named = {"the": f"the {one.name}", "other": f"the {other.name}"}
+        way = truths.way(one, other)
+        if way and self.rng.random() < 0.4:
+            answer = f"The {one.name} is {way} the {other.name}."
+            return [one_turn(self.ask("how related", **named, is_="is"), answer)]
+        asked = self.rng.choice(truths.WAYS)
+        right = truths.is_related(one, asked, other)
+        if right is None:
+            return []
+        truth = asked if right else truths.opposite(asked)
+        answer = f"{'Yes' if right else 'No'}, the {one.name} is {truth} the {other.name}."
+        short = [self.rng.random() < 0.3]
+        return self.alike("is related", short, right, answer, {**named, "way": self._said(asked)})
+
+    def box(self) -> list[Talk]:
+        """Where exactly; the boxes of two, left to right."""
+        if self.rng.random() < 0.05:
+            name = self.missing()
+            return [one_turn(self.ask("box", the=f"the {name}", is_="is"), truths.none_of(name))]
+        few = [thing for thing in self.scene.things if thing.count < 3]
+        pool = self.singles if self.rng.random() < 0.9 else few
+        if not pool:
+            return []
+        thing = self.rng.choice(pool)
+        return [one_turn(self.ask("box", **the(thing)), boxes(thing))]

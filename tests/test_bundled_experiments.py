@@ -1,0 +1,54 @@
+import pytest
+
+from memvr_integrations.bundled import PRESET, WEIGHTS, experiments
+from memvr_integrations.bundled.blindfold_stage import BLINDFOLDED
+
+SMALL = ["--scenes", "4", "--dev", "2"]
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """What `train.main` was told; the shipped weights stand for what it makes."""
+    told = []
+    monkeypatch.setattr(experiments.train, "main", told.append)
+    monkeypatch.setattr(experiments, "every_setting", lambda: [PRESET])
+    return told
+
+
+def test_measuring_trains_nothing_and_writes_a_table(tmp_path, trained):
+    experiments.main(["measure", "--folder", str(tmp_path), *SMALL])
+    page = (tmp_path / "measure.md").read_text()
+    assert not trained
+    assert page.count("another image") == 4
+    assert "from layer 6" in page
+    assert "4 test scenes" in page
+
+
+def test_the_blindfold_trains_from_finished_weights_and_measures_what_comes_out(tmp_path, trained):
+    (tmp_path / "model-blindfold").symlink_to(WEIGHTS)
+    more = ["--blindfold-steps", "7", "--batch", "4"]
+    experiments.main(["blindfold", "--folder", str(tmp_path), *SMALL, *more])
+    [told] = trained
+    assert told[:4] == ["--folder", str(tmp_path), "--init", str(WEIGHTS)]
+    options = experiments.train.parse(told)
+    assert (options.steps, options.blindfold_steps, options.batch) == (0, 7, 4)
+    page = (tmp_path / "blindfold.md").read_text()
+    window = f"{BLINDFOLDED.starting_layer}-{BLINDFOLDED.ending_layer}, "
+    assert page.count(window) == 2
+    assert "from layer 0" in page
+
+
+def test_language_first_measures_the_model_that_it_trained(tmp_path, trained, monkeypatch):
+    (tmp_path / "model").symlink_to(WEIGHTS)
+    monkeypatch.setattr(
+        experiments, "sight", lambda evidence, dev, test, layers, _: map(str, layers)
+    )
+    experiments.main(["language-first", "--folder", str(tmp_path), *SMALL, "--steps", "3"])
+    [told] = trained
+    assert experiments.train.parse(told).language_first
+    assert "None\n0\n3\n6\n" in (tmp_path / "language-first.md").read_text()
+
+
+def test_settings_are_few_and_distinct():
+    settings = experiments.every_setting()
+    assert len(settings) == len(set(settings)) == 10

@@ -1,0 +1,63 @@
+import random
+
+import pytest
+
+from memvr_integrations.bundled.art import SPRITES
+from memvr_integrations.bundled.interview import Interview
+from memvr_integrations.bundled.judging import is_refusal
+from memvr_integrations.bundled.measure import held_out_scenes
+from memvr_integrations.bundled.papers import Mistyped, Reworded, papers
+from memvr_integrations.bundled.phrasings import phrase_question
+from memvr_integrations.bundled.words import THEMES
+
+ALL = tuple(THEMES)
+
+
+@pytest.fixture(scope="module")
+def scenes():
+    return held_out_scenes(12, themes=ALL, seed=6, files=[SPRITES])
+
+
+@pytest.fixture(scope="module")
+def all_papers(scenes):
+    return {paper.name: paper for paper in papers(scenes, ALL)}
+
+
+def test_every_paper_asks_and_knows_its_pictures(all_papers, scenes):
+    assert len(all_papers) == 34
+    for paper in all_papers.values():
+        assert 1 <= len(paper.talks) <= len(scenes)
+        assert len(paper.talks) == len(paper.pictures)
+        for talk, pictures in zip(paper.talks, paper.pictures, strict=True):
+            assert len(pictures) == talk.pictures
+            assert set(pictures) <= set(range(len(scenes)))
+
+
+def test_the_same_seed_asks_the_same(all_papers, scenes):
+    again = {paper.name: paper for paper in papers(scenes, ALL)}
+    other = {paper.name: paper for paper in papers(scenes, ALL, seed=1)}
+    assert again == all_papers
+    assert other != all_papers
+
+
+def test_truths_are_of_the_kind_that_the_row_names(all_papers):
+    last = {name: [t.turns[-1].answer for t in paper.talks] for name, paper in all_papers.items()}
+    assert all(map(is_refusal, last["what no picture tells: refused"]))
+    assert all(text.startswith("[") for text in last["boxes: IoU at least 0.5"])
+    assert all(
+        text.startswith("There is no ") for text in last["where is what isn't there: noticed"]
+    )
+    assert not any(text.startswith("There is no ") for text in last["position, nine fields"])
+    assert all(len(talk.turns) > 1 for talk in all_papers["follow-up turns"].talks)
+
+
+def test_unseen_wordings_and_slips_are_none_of_the_trained_ones(scenes):
+    rng = random.Random(0)
+    slots = {"a": "a tractor", "c": "tractor", "p": "tractors"}
+    trained = {phrase_question("exists", rng, **slots) for _ in range(3000)}
+    plain = Interview(scenes[0], rng, ALL)
+    assert plain.ask("exists", **slots) in trained
+    for asker in (Reworded, Mistyped):
+        one = asker(scenes[0], rng, ALL)
+        strange = [one.ask("exists", **slots) not in trained for _ in range(40)]
+        assert sum(strange) >= 39  # a slip may exchange two equal letters

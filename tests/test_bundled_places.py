@@ -1,0 +1,79 @@
+import random
+import re
+
+import pytest
+
+from memvr_integrations.bundled import truths
+from memvr_integrations.bundled.art import SPRITES
+from memvr_integrations.bundled.interview import Interview
+from memvr_integrations.bundled.measure import held_out_scenes, mentioned
+from memvr_integrations.bundled.questions import where
+from memvr_integrations.bundled.words import THEMES
+
+ALL = tuple(THEMES)
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    return held_out_scenes(80, themes=ALL, seed=15, files=[SPRITES])
+
+
+def asked(drawn, kind):
+    return [
+        (scene, talk.turns[0])
+        for index, scene in enumerate(4 * drawn)
+        for talk in Interview(scene, random.Random(index), ALL).only(kind)
+    ]
+
+
+def the_one(scene, text):
+    """The single thing that a text names first."""
+    names = sorted(mentioned(text) & scene.names, key=text.find)
+    return next((t for t in scene.things if t.name == names[0] and t.count == 1), None)
+
+
+def test_at_the_top_is_true_of_its_corners(drawn):
+    coarse = 0
+    for scene, turn in asked(drawn, "is where"):
+        thing = the_one(scene, turn.answer.lower())
+        field = where(thing.centers[0])
+        asked_for = next(f for f in sorted(truths.FIELDS, key=len)[::-1] if f in turn.question)
+        assert turn.answer.startswith("Yes") == truths.lies_in(field, asked_for)
+        assert turn.answer.endswith(f" {field}.")
+        coarse += turn.answer.startswith("Yes") and field != asked_for
+    assert coarse
+
+
+def test_halves_are_told_by_the_center(drawn):
+    for scene, turn in asked(drawn, "is half"):
+        x, y = the_one(scene, turn.answer.lower()).centers[0]
+        halves = {"upper": y < 0.5, "lower": y > 0.5, "left": x < 0.5, "right": x > 0.5}
+        half = next(name for name in halves if name in turn.question)
+        assert turn.answer.startswith("Yes" if halves[half] else "No")
+
+
+def test_what_is_in_a_field_is_there(drawn):
+    for scene, turn in asked(drawn, "what is where"):
+        field = next(f for f in sorted(truths.FIELDS, key=len)[::-1] if f in turn.question)
+        there = {
+            thing.name
+            for thing in scene.things
+            if any(truths.lies_in(where(center), field) for center in thing.centers)
+        }
+        assert mentioned(turn.answer) == there
+        assert (turn.answer == "Nothing.") == (not there)
+
+
+def test_ways_are_said_in_many_words_and_answered_in_one(drawn):
+    questions = " ".join(turn.question for _, turn in asked(drawn, "related"))
+    assert {"to the left of", "right of"} <= set(re.findall(r"to the left of|right of", questions))
+    assert set(re.findall(r"over|higher|under|beneath|lower", questions))
+    for _, turn in asked(drawn, "related"):
+        if len(turn.answer) > 3:
+            assert re.search(r"is (left of|right of|above|below) the \w+\.$", turn.answer)
+
+
+def test_what_is_beside_is_another_thing(drawn):
+    for scene, turn in asked(drawn, "what is related"):
+        assert mentioned(turn.answer) <= scene.names
+        assert not mentioned(turn.answer) & mentioned(turn.question.split("?")[0])
