@@ -37,3 +37,9 @@ def test_sums_by_image():
 
 def test_text():
     assert str(Estimate(12.34, 10, 15.06)) == "12.3 [10.0, 15.1]"
+
+
+def test_what_was_asked_of_nothing_has_no_figure():
+    nothing = by_image(torch.tensor([]), [], 3)
+    assert nothing.tolist() == [0, 0, 0]
+    assert str(share(nothing, nothing)) == "–"

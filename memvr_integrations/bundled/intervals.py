@@ -1,5 +1,6 @@
 """95 % intervals, bootstrapped by image: questions about one picture are not independent."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,6 +20,8 @@ class Estimate:
     high: float
 
     def __str__(self) -> str:
+        if math.isnan(self.value):  # nothing of the kind was asked
+            return "–"
         return f"{self.value:.1f} [{self.low:.1f}, {self.high:.1f}]"
 
     def signed(self) -> str:
@@ -42,7 +45,7 @@ def share(hits: Tensor, total: Tensor | None = None) -> Estimate:
 def by_image(values: Tensor, owners: Sequence[int], images: int) -> Tensor:
     """Sums of per-question values over the questions of each image; (images,)."""
     sums = torch.zeros(images, dtype=torch.float64)
-    return sums.index_add_(0, torch.tensor(list(owners)), values.double())
+    return sums.index_add_(0, torch.tensor(list(owners), dtype=torch.long), values.double())
 
 
 def resampled_sums(values: Tensor, draws: int = _DRAWS) -> Tensor:
