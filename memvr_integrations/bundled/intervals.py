@@ -21,7 +21,7 @@ class Estimate:
 
     def __str__(self) -> str:
         if math.isnan(self.value):  # nothing of the kind was asked
-            return "–"
+            return "none asked"
         return f"{self.value:.1f} [{self.low:.1f}, {self.high:.1f}]"
 
     def signed(self) -> str:
