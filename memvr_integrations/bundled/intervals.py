@@ -1,6 +1,5 @@
 """95 % intervals, bootstrapped by image: questions about one picture are not independent."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,8 +19,6 @@ class Estimate:
     high: float
 
     def __str__(self) -> str:
-        if math.isnan(self.value):  # nothing of the kind was asked
-            return "none asked"
         return f"{self.value:.1f} [{self.low:.1f}, {self.high:.1f}]"
 
     def signed(self) -> str:
