@@ -32,12 +32,27 @@ def the_one(scene, text):
     return next((t for t in scene.things if t.name == names[0] and t.count == 1), None)
 
 
+def field_in(question):
+    """The field that a question asks for, by whichever of its names."""
+    said = question.replace("upper", "top").replace("lower", "bottom")
+    said = re.sub(r"middle|centre", "center", said)
+    places = ("top", "bottom", "left", "right", "center")
+    words = [word for word in places if re.search(rf"\b{word}\b", said)]
+    return next(f for f in truths.FIELDS if [w for w in f.split() if w in places] == words)
+
+
+def test_a_field_has_more_than_one_name(drawn):
+    questions = {turn.question for _, turn in asked(drawn, "what is where")}
+    assert any("middle" in one for one in questions)
+    assert any("upper" in one or "corner" in one for one in questions)
+
+
 def test_at_the_top_is_true_of_its_corners(drawn):
     coarse = 0
     for scene, turn in asked(drawn, "is where"):
         thing = the_one(scene, turn.answer.lower())
         field = where(thing.centers[0])
-        asked_for = next(f for f in sorted(truths.FIELDS, key=len)[::-1] if f in turn.question)
+        asked_for = field_in(turn.question)
         assert turn.answer.startswith("Yes") == truths.lies_in(field, asked_for)
         assert turn.answer.endswith(f" {field}.")
         coarse += turn.answer.startswith("Yes") and field != asked_for
@@ -54,7 +69,7 @@ def test_halves_are_told_by_the_center(drawn):
 
 def test_what_is_in_a_field_is_there(drawn):
     for scene, turn in asked(drawn, "what is where"):
-        field = next(f for f in sorted(truths.FIELDS, key=len)[::-1] if f in turn.question)
+        field = field_in(turn.question)
         there = {
             thing.name
             for thing in scene.things

@@ -73,3 +73,25 @@ def test_a_color_is_absent_only_where_no_pixel_shows_it():
     scene = Scene(theme="farm", things=things, pixels=pixels, patches=np.zeros((8, 8), np.uint8))
     assert not truths.surely_absent(scene, "red")
     assert truths.surely_absent(scene, "blue")
+
+
+def painted_over(thing, color):
+    """A scene of one thing, all of its picture in one colour."""
+    pixels = np.full((128, 128, 3), color, np.uint8)
+    return Scene(theme="farm", things=(thing,), pixels=pixels, patches=None)
+
+
+def test_a_usual_color_is_told_where_it_is_seen():
+    banana = single(0.5, 0.5, name="banana")
+    yellow, black = (painted_over(banana, c) for c in ((240, 205, 40), (10, 10, 10)))
+    assert truths.coloring(yellow, banana) == "The banana is yellow."
+    assert truths.seen_color(black, banana) is None
+    assert truths.coloring(black, banana) is None
+
+
+def test_paint_counts_more_than_pixels_and_other_things_have_their_usual_color():
+    cup, plain = single(0.5, 0.5, name="cup", color="red"), single(0.5, 0.5, name="cup")
+    cow = single(0.5, 0.5)
+    assert truths.coloring(painted_over(cup, (0, 0, 0)), cup) == "The cup is red."
+    assert truths.coloring(painted_over(plain, (0, 0, 0)), plain) is None
+    assert truths.coloring(painted_over(cow, (0, 0, 0)), cow) == "The cow has its usual color."

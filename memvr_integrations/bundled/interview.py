@@ -67,12 +67,14 @@ class Interview(Places, Amounts, Groups):
         return self.alike("exists color", [self.rng.random() < 0.5], present, answer, slots)
 
     def color(self) -> list[Talk]:
-        """The colour of what is painted; now and then of what isn't there, or "the cup" of two."""
-        if self.rng.random() < 0.08:
+        """The colour of what is painted; now and then of what isn't, or isn't there."""
+        if self.rng.random() < 0.12:
             name = self.missing()
             return [one_turn(self.ask("color", the=f"the {name}", is_="is"), truths.none_of(name))]
-        if not self.painted:
-            return []
+        if not self.painted or self.rng.random() < 0.25:
+            thing = self.there()
+            answer = truths.coloring(self.scene, thing)
+            return [one_turn(self.ask("color", **the(thing)), answer)] if answer else []
         thing = self.rng.choice(self.painted)
         if thing.count > 1 and self.rng.random() < 0.3:
             question = self.ask("color", the=f"the {thing.name}", is_="is")
@@ -86,12 +88,15 @@ class Interview(Places, Amounts, Groups):
 
     def is_color(self) -> list[Talk]:
         """Whether something has a colour."""
-        if not self.painted:
+        thing = self.rng.choice(self.painted or self.scene.things)
+        if self.rng.random() < 0.2:
+            thing = self.there()
+        its = truths.seen_color(self.scene, thing)
+        if its is None:
             return []
-        thing = self.rng.choice(self.painted)
         right = self.rng.random() < 0.5
-        color = str(thing.color if right else self.other_color(thing.color))
-        truth = f"the {truths.noun(thing)} {truths.verb(thing)} {thing.color}."
+        color = its if right else self.other_color(its)
+        truth = f"the {truths.noun(thing)} {truths.verb(thing)} {its}."
         forms = [True, False] if self.rng.random() < 0.3 else [self.rng.random() < 0.3]
         answer = f"{'Yes' if right else 'No'}, {truth}"
         return self.alike("is color", forms, right, answer, {**the(thing), "color": color})
@@ -193,9 +198,9 @@ class Interview(Places, Amounts, Groups):
             asked = self.ask("then exists", a=with_article(other), p=plural(other))
             away.append(Turn(asked, truths.existence(other, True)))
             away.append(Turn(self.ask("then else"), truths.inventory(others, color=False)))
-        if thing.color:
-            answer = f"The {truths.noun(thing)} {truths.verb(thing)} {thing.color}."
-            turns += [Turn(self.ask("then color", **it), answer)] * 3
+        answer = truths.coloring(self.scene, thing)
+        if answer:
+            turns += [Turn(self.ask("then color", **it), answer)] * (3 if thing.color else 1)
         if thing.count < 3:
             turns += [Turn(self.ask("then where", **it), truths.positions(thing))] * 2
         if thing.count == 1:
@@ -250,7 +255,7 @@ _KINDS: dict[str, Callable[[Interview], list[Talk]]] = {
 
 # How often each kind is asked. A method may ask twice.
 MIX = {
-    "exists": 0.13,
+    "exists": 0.12,
     "exists color": 0.03,
     "two": 0.025,
     "group": 0.03,
@@ -260,7 +265,7 @@ MIX = {
     "compare count": 0.025,
     "more": 0.015,
     "most": 0.005,
-    "how many things": 0.01,
+    "how many things": 0.015,
     "color": 0.08,
     "is color": 0.025,
     "either color": 0.01,
@@ -268,17 +273,17 @@ MIX = {
     "where": 0.14,
     "is where": 0.03,
     "is half": 0.015,
-    "what is where": 0.03,
+    "what is where": 0.04,
     "related": 0.11,
     "what is related": 0.035,
     "list": 0.025,
     "besides": 0.01,
     "theme": 0.01,
     "is theme": 0.01,
-    "box": 0.09,
-    "json": 0.02,
+    "box": 0.12,
+    "json": 0.03,
     "form": 0.025,
-    "unknowable": 0.03,
+    "unknowable": 0.02,
     "small talk": 0.01,
     "blind": 0.01,
     "follow up": 0.06,

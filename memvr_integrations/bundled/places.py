@@ -11,6 +11,22 @@ _SAID = {
     "above": ("above", "above", "over", "higher than", "further up than"),
     "below": ("below", "below", "under", "beneath", "lower than", "further down than"),
 }
+# Other names of the nine fields.
+_CALLED = {
+    f"at the {field}": (f"in the {field} corner", f"in the {upper}", f"on the {field}", field)
+    for field, upper in (
+        ("top left", "upper left"),
+        ("top right", "upper right"),
+        ("bottom left", "lower left"),
+        ("bottom right", "lower right"),
+    )
+} | {
+    "in the center": ("in the middle", "in the centre", "in the middle", "in the very center"),
+    "at the top": ("at the very top", "up at the top"),
+    "at the bottom": ("at the very bottom", "down at the bottom"),
+    "on the left": ("on the left side", "to the left"),
+    "on the right": ("on the right side", "to the right"),
+}
 # Name, axis, and whether it is the half of the small coordinates.
 _HALVES = (("upper", 1, True), ("lower", 1, False), ("left", 0, True), ("right", 0, False))
 _CLEAR = 0.06
@@ -21,7 +37,7 @@ class Places(Asker):
 
     def where(self) -> list[Talk]:
         """In which of the nine fields a thing is, or each of two."""
-        if self.rng.random() < 0.1:
+        if self.rng.random() < 0.18:
             name = self.missing()
             return [one_turn(self.ask("where", the=f"the {name}", is_="is"), truths.none_of(name))]
         few = [thing for thing in self.scene.things if thing.count < 3]
@@ -40,7 +56,7 @@ class Places(Asker):
         right = self.rng.random() < 0.5
         fitting = [one for one in truths.FIELDS if truths.lies_in(field, one) == right]
         asked = self.rng.choice(fitting)
-        question = self.ask("is where", the=f"the {thing.name}", field=asked)
+        question = self.ask("is where", the=f"the {thing.name}", field=self._called(asked))
         return [one_turn(question, f"{'Yes' if right else 'No'}, the {thing.name} is {field}.")]
 
     def is_half(self) -> list[Talk]:
@@ -69,7 +85,7 @@ class Places(Asker):
             if count
         ]
         answer = truths.sentence(truths.join(parts)) if parts else "Nothing."
-        return [one_turn(self.ask("what is where", field=asked), answer)]
+        return [one_turn(self.ask("what is where", field=self._called(asked)), answer)]
 
     def what_is_related(self) -> list[Talk]:
         """Everything on one side of a single thing, or what is next to it."""
@@ -89,6 +105,9 @@ class Places(Asker):
         answer = truths.inventory(found, color=False) if found else "Nothing."
         question = self.ask("what is related", **the(thing), way=self._said(way))
         return [one_turn(question, answer)]
+
+    def _called(self, field: str) -> str:
+        return self.rng.choice([field, *_CALLED.get(field, ())])
 
     def _said(self, way: str) -> str:
         return self.rng.choice(_SAID[way])
@@ -114,7 +133,7 @@ class Places(Asker):
 
     def box(self) -> list[Talk]:
         """Where exactly; the boxes of two, left to right."""
-        if self.rng.random() < 0.05:
+        if self.rng.random() < 0.15:
             name = self.missing()
             return [one_turn(self.ask("box", the=f"the {name}", is_="is"), truths.none_of(name))]
         few = [thing for thing in self.scene.things if thing.count < 3]

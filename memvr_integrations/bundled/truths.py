@@ -9,11 +9,19 @@ import numpy as np
 
 from memvr_integrations.bundled.questions import phrase, where
 from memvr_integrations.bundled.scenes import SIDE, Box, Scene, Thing
-from memvr_integrations.bundled.words import COLORS, NUMBERS, plural, with_article
+from memvr_integrations.bundled.words import (
+    COLORS,
+    NUMBERS,
+    PAINTABLE,
+    USUAL,
+    plural,
+    with_article,
+)
 
 FIELDS = tuple(where((x, y)) for y in (0.1, 0.5, 0.9) for x in (0.1, 0.5, 0.9))
 MANY = 5
 _APART = 0.1  # of the picture's side: nearer things are neither left nor right of each other
+_USUAL_SHARE = 0.2  # of a box, to be called that colour: half of a box is background
 _NEARER = 1.4  # times as far is what isn't next to it
 _AT = {"at", "on", "in", "the"}
 _OPPOSITE = {"left of": "right of", "above": "below"}
@@ -159,14 +167,38 @@ def surely_absent(scene: Scene, color: str) -> bool:
     """
     if any(thing.color == color for thing in scene.things):
         return False
+    shares = [share for thing in scene.things for share in _shares(scene, thing, color)]
+    return all(share < 0.04 for share in shares)
+
+
+def seen_color(scene: Scene, thing: Thing) -> str | None:
+    """The colour that something is painted in, or that it usually has and has here, too."""
+    usual = USUAL.get(thing.name)
+    if thing.color or usual is None:
+        return thing.color
+    return usual if min(_shares(scene, thing, usual)) >= _USUAL_SHARE else None
+
+
+def coloring(scene: Scene, thing: Thing) -> str | None:
+    """The answer to which colour something has; None where nobody could say."""
+    color = seen_color(scene, thing)
+    if color:
+        return f"The {noun(thing)} {verb(thing)} {color}."
+    if thing.name in PAINTABLE or thing.name in USUAL:
+        return None
+    its = "has its" if thing.count == 1 else "have their"
+    return f"The {noun(thing)} {its} usual color."
+
+
+def _shares(scene: Scene, thing: Thing, color: str) -> list[float]:
+    """How much of each of its boxes is in a colour."""
     pixels = np.asarray(scene.pixels, np.float32)
     shares = []
-    for thing in scene.things:
-        for left, top, right, bottom in thing.boxes:
-            rows = slice(int(top * SIDE), max(int(bottom * SIDE), int(top * SIDE) + 1))
-            columns = slice(int(left * SIDE), max(int(right * SIDE), int(left * SIDE) + 1))
-            shares.append(_share(pixels[rows, columns], color))
-    return all(share < 0.04 for share in shares)
+    for left, top, right, bottom in thing.boxes:
+        rows = slice(int(top * SIDE), max(int(bottom * SIDE), int(top * SIDE) + 1))
+        columns = slice(int(left * SIDE), max(int(right * SIDE), int(left * SIDE) + 1))
+        shares.append(_share(pixels[rows, columns], color))
+    return shares
 
 
 def _share(pixels: np.ndarray, color: str) -> float:

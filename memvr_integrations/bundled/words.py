@@ -52,6 +52,22 @@ COLORS: dict[str, tuple[int, int, int]] = {
 # Only things that come in any colour are painted, so that a colour is never given away by the name.
 PAINTABLE: frozenset[str] = frozenset(_PAINTABLE.split())
 
+# What is in one colour wherever it is drawn. Of all else that isn't painted no colour is told.
+USUAL: dict[str, str] = {
+    name: color
+    for color, names in {
+        "yellow": "banana cheese lemon moon star sun",
+        "orange": "carrot orange",
+        "red": "strawberry tomato",
+        "green": "cactus tree",
+        "pink": "pig",
+        "purple": "grapes",
+        "blue": "whale",
+        "white": "cloud sheep",
+    }.items()
+    for name in names.split()
+}
+
 _ANIMALS = """
 cow pig sheep horse chicken duck dog rabbit mouse cat fish whale octopus crab turtle bird penguin
 bee butterfly snail elephant tiger monkey snake
