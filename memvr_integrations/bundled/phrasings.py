@@ -52,7 +52,7 @@ TRAINED: dict[str, tuple[str, ...]] = {
         "Give me the number of {p}.",
         "{p}: how many?",
         "How many {p} [do we have|have we got|did you find|exist|show up] [here|there|]?",
-        "[Tell me|What is|I need] the [{c} count|count of {p}|amount of {p}].",
+        "[Tell me|What is|I need] the [count|amount|number] of {p}.",
     ),
     "is count": (
         "Are there {n} {p}?",
