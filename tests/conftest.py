@@ -131,7 +131,7 @@ def scripted() -> Callable[[Backend, Sequence[int]], AbstractContextManager[None
     seen: dict[str, int] = {}
 
     def _is_prompt(out: object) -> bool:
-        cache = out.past_key_values  # type: ignore[attr-defined]
+        cache = out.cache  # type: ignore[attr-defined]
         length = int(cache.get_seq_length())
         fresh = seen.get("length") is None or length <= seen["length"]
         seen["length"] = length

@@ -18,9 +18,7 @@ def last(model):
 def two_steps(model, watch):
     """The logits of a prompt and a token, and what the token attended to."""
     first = model(**prompt([0], 5), use_cache=True)
-    second = model(
-        input_ids=torch.tensor([[7]]), past_key_values=first.past_key_values, use_cache=True
-    )
+    second = model(input_ids=torch.tensor([[7]]), cache=first.cache, use_cache=True)
     return first.logits, second.logits, watch.take() if watch else None
 
 

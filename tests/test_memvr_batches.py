@@ -206,4 +206,4 @@ def test_rows_that_vanish_between_two_tokens_are_refused():
     with retracing(tiny_llava(), CONFIG), torch.no_grad():
         out = tiny_llava()(**batch(ROWS[:2]))
         with pytest.raises(ArmingError, match="from 2 to 1 rows"):
-            tiny_llava()(input_ids=torch.tensor([[4]]), past_key_values=out.past_key_values)
+            tiny_llava()(input_ids=torch.tensor([[4]]), cache=out.cache)

@@ -120,8 +120,8 @@ def test_what_cannot_be_blindfolded_is_refused(model):
     with pytest.raises(ConfigError, match="from_layer=99"), blindfolded(model, from_layer=99):
         pass
     inputs = prompt([0], 5)
-    cache = model(**inputs, use_cache=True).past_key_values
-    after = {"input_ids": torch.tensor([[5]]), "past_key_values": cache}
+    cache = model(**inputs, use_cache=True).cache
+    after = {"input_ids": torch.tensor([[5]]), "cache": cache}
     with blindfolded(model, from_layer=0):
         with pytest.raises(ArmingError, match="whole prompt"):
             model(**after)

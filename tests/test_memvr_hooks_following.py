@@ -100,7 +100,7 @@ def test_a_loop_of_direct_calls_equals_generate(model):
     with retracing(model, SOMETIMES) as direct, torch.no_grad():
         out = model(**inputs)
         for token in ids[0, :3]:
-            out = model(input_ids=token.view(1, 1), past_key_values=out.past_key_values)
+            out = model(input_ids=token.view(1, 1), cache=out.cache)
     torch.testing.assert_close(out.logits[0, -1], logits[0, -1], rtol=0, atol=1e-5)
     assert triggers(direct) == triggers(trace)
 

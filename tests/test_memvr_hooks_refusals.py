@@ -97,17 +97,17 @@ def test_a_cache_filled_before_needs_a_memory(model):
 
         def prefix():
             head = {"input_ids": ids[:, :cut], "pixel_values": inputs["pixel_values"]}
-            return model(**head, past_key_values=DynamicCache()).past_key_values
+            return model(**head, cache=DynamicCache()).cache
 
         cache = prefix()
         with retracing(model, config), pytest.raises(ArmingError, match="memory="):
-            model(input_ids=ids[:, cut:], past_key_values=cache)
+            model(input_ids=ids[:, cut:], cache=cache)
         cache = prefix()
         with retracing(model, config), pytest.raises(ArmingError, match="memory="):
-            model.generate(input_ids=ids, past_key_values=cache, max_new_tokens=1)
+            model.generate(input_ids=ids, cache=cache, max_new_tokens=1)
         cache = prefix()
         with retracing(model, config, memory=trace.memory) as resumed:
-            out = model(input_ids=ids[:, cut:], past_key_values=cache).logits[0, -1]
+            out = model(input_ids=ids[:, cut:], cache=cache).logits[0, -1]
     torch.testing.assert_close(out, expected, rtol=0, atol=1e-4)
     assert triggers(resumed) == [6]
 
@@ -116,7 +116,7 @@ def test_several_positions_after_a_prompt_are_refused(model):
     with retracing(model, ALWAYS), torch.no_grad():
         out = model(**prompt([0], 8))
         with pytest.raises(ArmingError, match="drafts or more prompt"):
-            model(input_ids=torch.tensor([[3, 4]]), past_key_values=out.past_key_values)
+            model(input_ids=torch.tensor([[3, 4]]), cache=out.cache)
 
 
 def test_the_decoder_alone_is_refused(model):

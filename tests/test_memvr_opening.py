@@ -20,7 +20,7 @@ class Cache:
 
 
 def call(ids=IDS, cache=None):
-    return Call.read({"input_ids": ids, "past_key_values": cache})
+    return Call.read({"input_ids": ids, "cache": cache})
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ class Examinee:
     def __init__(self, folder: Path) -> None:
         self.model = LlavaForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
         self.model.eval()
-        self._generate: Callable[..., Tensor] = self.model.generate  # type: ignore[assignment, misc]
+        self._generate: Callable[..., Tensor] = self.model.generate
         self.processor = AutoProcessor.from_pretrained(folder)
         self._blind_from: int | None = None
 

@@ -85,7 +85,7 @@ class MemVRDecision(BaseDecisionModel):
 
 def _asked(
     chat: ChatMemVR, state: State, questions: Mapping[str, Question]
-) -> Iterator[tuple[str, Request, Sequence[str], Question]]:
+) -> Iterator[tuple[str, Request, Sequence[str], Noul | Choice | Score]]:
     """A request for each question, and the answers among which its probability is shared out."""
     seen = list(_messages(state))
     plain = chat._request([HumanMessage("")], None, {})  # for the options of the chat model
@@ -130,7 +130,9 @@ def _continues(engine: Engine, longer: str, shorter: str) -> bool:
     return all(whole[: len(begun)] == begun != whole for whole, begun in spelled)
 
 
-def _answer(question: Question, answers: Sequence[str], weights: Sequence[float]) -> Any:
+def _answer(
+    question: Noul | Choice | Score, answers: Sequence[str], weights: Sequence[float]
+) -> Any:
     shares = [weight / sum(weights) for weight in weights]
     if isinstance(question, Noul):
         return NoulAnswer(type="noul", noul=shares[0])

@@ -104,7 +104,7 @@ class _Blindfold:
         ids = kwargs.get("input_ids", args[0] if args else None)
         if not isinstance(ids, Tensor):
             raise ArmingError("A blindfolded model was called without input_ids; pass them.")
-        cache = kwargs.get("past_key_values")
+        cache = kwargs.get("cache", kwargs.get("past_key_values"))  # its older name
         length = getattr(cache, "get_seq_length", None)
         past = int(length()) if callable(length) else 0
         new = ids == self._anatomy.image_token_id

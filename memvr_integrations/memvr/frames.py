@@ -46,7 +46,7 @@ class Call:
             rows=shown.shape[0],
             width=shown.shape[1],
             mask=arguments.get("attention_mask"),
-            cache=arguments.get("past_key_values"),
+            cache=arguments.get("cache", arguments.get("past_key_values")),  # its older name
             features=encoded.get("image"),
             video=video,
         )

@@ -219,7 +219,7 @@ class Session:
         if self._opening is not None:
             self._opening = None
             if request.cache is None:
-                request.cache = getattr(out, "past_key_values", None)
+                request.cache = getattr(out, "cache", None)
             capacity = _fixed_capacity(request.cache) if self._method.sync_free else 0
             request.log = StepLog(record, capacity) if capacity else None
             self._trace.open_log(request.log)

@@ -41,7 +41,7 @@ class VisionLanguageModel(PreTrainedModel):
     input_modalities = ["image", "text"]  # noqa: RUF012
     _supports_sdpa = True
     _supports_flash_attn = True
-    _skip_keys_device_placement = ["past_key_values"]  # noqa: RUF012  # transformers' own is no ClassVar
+    _skip_keys_device_placement = ["cache"]  # noqa: RUF012  # transformers' own is no ClassVar
     own_positions = False
 
     def __init__(self, config: VisionLanguageConfig, vision: nn.Module) -> None:
@@ -69,7 +69,7 @@ class VisionLanguageModel(PreTrainedModel):
         pixel_values: Tensor | None = None,
         attention_mask: Tensor | None = None,
         position_ids: Tensor | None = None,
-        past_key_values: Cache | None = None,
+        cache: Cache | None = None,
         inputs_embeds: Tensor | None = None,
         mm_encoder_outputs: Mapping[str, BaseModelOutputWithPooling] | None = None,
         **kwargs: object,
@@ -86,7 +86,7 @@ class VisionLanguageModel(PreTrainedModel):
             if input_ids is None:
                 raise ValueError("Images need input_ids, which hold their places.")
             inputs_embeds = self._placed(input_ids, inputs_embeds, encoded)
-        past = past_key_values.get_seq_length() if past_key_values is not None else 0
+        past = cache.get_seq_length() if cache is not None else 0
         if position_ids is None and input_ids is not None and self.own_positions:
             if past:
                 raise ValueError("With a cache this model's position_ids must be given.")
@@ -98,7 +98,7 @@ class VisionLanguageModel(PreTrainedModel):
         return self.language_model(
             attention_mask=attention_mask,
             position_ids=position_ids,
-            past_key_values=past_key_values,
+            cache=cache,
             inputs_embeds=inputs_embeds,
             **kwargs,
         )
@@ -121,7 +121,7 @@ class VisionLanguageGenerator(PreTrainedModel, GenerationMixin):
     input_modalities = ["image", "text"]  # noqa: RUF012
     _supports_sdpa = True
     _supports_flash_attn = True
-    _skip_keys_device_placement = ["past_key_values"]  # noqa: RUF012  # transformers' own is no ClassVar
+    _skip_keys_device_placement = ["cache"]  # noqa: RUF012  # transformers' own is no ClassVar
 
     def __init__(self, config: VisionLanguageConfig, model: VisionLanguageModel) -> None:
         super().__init__(config)
@@ -141,7 +141,7 @@ class VisionLanguageGenerator(PreTrainedModel, GenerationMixin):
         self, inputs_tensor: Tensor, model_kwargs: dict[str, object]
     ) -> Tensor:
         # `generate` counts on from the last of these, so nothing has to be kept in between.
-        cache, ids = model_kwargs.get("past_key_values"), model_kwargs.get("input_ids")
+        cache, ids = model_kwargs.get("cache"), model_kwargs.get("input_ids")
         ids = ids if isinstance(ids, Tensor) and ids.shape[1] else inputs_tensor
         fresh = not isinstance(cache, Cache) or cache.get_seq_length() == 0
         if fresh and not ids.is_floating_point():
@@ -160,7 +160,7 @@ class VisionLanguageGenerator(PreTrainedModel, GenerationMixin):
         pixel_values: Tensor | None = None,
         attention_mask: Tensor | None = None,
         position_ids: Tensor | None = None,
-        past_key_values: Cache | None = None,
+        cache: Cache | None = None,
         inputs_embeds: Tensor | None = None,
         labels: Tensor | None = None,
         logits_to_keep: int | Tensor = 0,
@@ -173,7 +173,7 @@ class VisionLanguageGenerator(PreTrainedModel, GenerationMixin):
             pixel_values=pixel_values,
             attention_mask=attention_mask,
             position_ids=position_ids,
-            past_key_values=past_key_values,
+            cache=cache,
             inputs_embeds=inputs_embeds,
             mm_encoder_outputs=mm_encoder_outputs,
             **kwargs,
@@ -187,7 +187,7 @@ class VisionLanguageGenerator(PreTrainedModel, GenerationMixin):
         return CausalLMOutputWithPast(
             loss=loss,
             logits=logits,
-            past_key_values=out.past_key_values,
+            cache=out.cache,
             hidden_states=out.hidden_states,
             attentions=out.attentions,
         )

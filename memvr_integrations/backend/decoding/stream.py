@@ -29,7 +29,7 @@ class Stream:
     @property
     def _cache(self) -> Any:
         # Any of transformers' caches; they share no typed base that has all of their methods.
-        return self._state["past_key_values"]
+        return self._state["cache"]
 
     @torch.inference_mode()
     def logits(self, ids: Tensor) -> Tensor:
