@@ -1,11 +1,13 @@
 import random
+from dataclasses import replace
 
 import pytest
 import torch
 
+from memvr_integrations.bundled import dense
 from memvr_integrations.bundled.asker import Talk
 from memvr_integrations.bundled.joint_stage import JointStage, answer_logits, disagreement
-from memvr_integrations.bundled.model import build_processor, open_tokenizer
+from memvr_integrations.bundled.model import build_processor, open_tokenizer, save
 from memvr_integrations.bundled.packing import Packer
 from memvr_integrations.bundled.questions import Turn
 from memvr_integrations.bundled.slots import in_slots
@@ -30,7 +32,7 @@ def test_a_step_moves_the_weights(folder):
     stage = JointStage(TINY, folder)
     before = {name: value.clone() for name, value in stage.net.state_dict().items()}
     told = stage.one_step()
-    assert set(told) == {"loss", "answers", "patches", "yes/no", "apart"}
+    assert set(told) == {"loss", "answers", "patches", "boxes", "counts", "yes/no", "apart"}
     moved = {n for n, v in stage.net.state_dict().items() if not torch.equal(v, before[n])}
     assert any("language_model" in name for name in moved)
     assert any("vision_tower" in name for name in moved)
@@ -51,6 +53,37 @@ def test_a_checkpoint_of_another_tokenizer_is_refused(folder, monkeypatch):
     monkeypatch.setattr(Packer, "vocabulary", ["a", "b"])
     with pytest.raises(ValueError, match="another tokenizer"):
         other.resume()
+
+
+def test_pictures_that_are_glanced_at_are_not_talked_about(folder, monkeypatch):
+    stage = JointStage(replace(TINY, glances=4), folder)
+    looked, talked = [], []
+    losses, answer = dense.DenseHeads.losses, stage.answer
+    monkeypatch.setattr(
+        dense.DenseHeads,
+        "losses",
+        lambda heads, seen, truth: looked.append(len(seen)) or losses(heads, seen, truth),
+    )
+    monkeypatch.setattr(
+        stage,
+        "answer",
+        lambda features, packed, rng: talked.append(len(features)) or answer(features, packed, rng),
+    )
+    stage.one_step()
+    assert looked == [TINY.batch + 4] * 2  # the tower's tokens, and the projector's
+    assert talked == [TINY.batch]
+
+
+def test_heads_that_were_kept_are_taken_up(folder, tmp_path):
+    begun = tmp_path / "begun"
+    first = JointStage(replace(TINY, seed=1), folder)
+    save(first.net.llava, begun, first.tokenizer)
+    first.save_heads(begun)
+    second = JointStage(replace(TINY, init=begun), folder)
+    second.resume()
+    for name in ("heads", "readers"):
+        kept = getattr(first.average, name).state_dict()
+        assert all(v.equal(getattr(second.net, name).state_dict()[n]) for n, v in kept.items())
 
 
 @pytest.mark.parametrize("pictures", [1, 2])

@@ -19,7 +19,7 @@ from memvr_integrations.bundled.words import CLASSES, COLORS
 BACKGROUND_WEIGHT = 0.3  # most patches are background; at full weight the tower learns only that
 _MANY = 5  # this many and more are one count
 _UNPAINTED_WEIGHT = 0.3
-_SHARES = {"color": 0.3, "count": 0.3, "box": 0.5}
+_SHARES = {"color": 0.3, "count": 0.5, "box": 0.5}
 
 _PAINTS = {color: index + 1 for index, color in enumerate(COLORS)}
 

@@ -1,8 +1,10 @@
 """The second stage: tower, projector and language model learn to answer, all at once.
 
-Beside the answers' loss stand three smaller ones: a visual token should read as the word for what
-it shows (this ties sight to words), the tower goes on with the dense targets of the first stage,
-and wordings of one question should be as sure of the same answer.
+Beside the answers' loss stand smaller ones: a visual token should read as the word for what it
+shows (this ties sight to words), the dense targets of the first stage are asked of the tower and
+of the visual tokens (a projector that is only asked for words forgets where things are), and
+wordings of one question should be as sure of the same answer. All but the last are asked of more
+pictures than there are conversations about: looking costs a tenth of talking.
 """
 
 import random
@@ -11,11 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import LlavaForConditionalGeneration
 
-from memvr_integrations.bundled import dense, slots
+from memvr_integrations.bundled import dense, slots, vision_stage
 from memvr_integrations.bundled.asker import Talk
 from memvr_integrations.bundled.interview import Interview
 from memvr_integrations.bundled.model import VISION_WIDTH, build_model, own_tokenizer
@@ -27,18 +30,21 @@ from memvr_integrations.bundled.trainer import Stage, TrainConfig
 
 # Mostly the theme's habits: what is usual is part of what is learnt here.
 DRAWING = Drawing(anything=0.2, crowds=0.06)
-_PAIRED = 0.9  # share of rows with a question about two pictures
+_PAIRED = 0.4  # share of rows with a question about two pictures
 _READING, _DENSE, _AGREEING = 0.3, 0.3, 0.1  # weights of the smaller losses
-_TOWER_SHARE = 0.3  # of the learning rate: the tower has learnt already
+_TOWER_SHARE = 0.5  # of the learning rate: the tower has learnt already
+_HEADS = "heads.safetensors"
 
 
 class Talker(nn.Module):
-    """The whole model, and the heads of the first stage."""
+    """The whole model, the heads of the first stage, and heads that read visual tokens."""
 
     def __init__(self, model: LlavaForConditionalGeneration) -> None:
         super().__init__()
         self.llava: LlavaForConditionalGeneration = model
         self.heads = dense.DenseHeads(VISION_WIDTH)
+        width = model.config.get_text_config().hidden_size
+        self.readers = dense.DenseHeads(width)
 
     @property
     def tower(self) -> nn.Module:
@@ -70,6 +76,7 @@ class JointStage(Stage):
         self.packer = Packer(self.tokenizer)
         art = TrainingArt(config.art, restyled=config.restyled)
         self.scenes = Scenes(art, config.themes, DRAWING)
+        self.glanced = Scenes(art, config.themes, vision_stage.DRAWING)
         self._kind = next(self.work.parameters()).dtype
 
     def share(self, name: str) -> float:
@@ -83,6 +90,9 @@ class JointStage(Stage):
                 self.config.init, dtype=torch.float32
             )
             self.net.llava.load_state_dict(begun.state_dict())
+            heads = self.config.init / _HEADS
+            if heads.exists():
+                self.net.load_state_dict(load_file(heads), strict=False)
             return
         aligned = self.folder / "align.pt"
         if aligned.exists() and self.name == "joint":
@@ -111,24 +121,30 @@ class JointStage(Stage):
     def losses(self, rng: random.Random, noise: np.random.Generator) -> dict[str, Tensor]:
         """Answers, readings of visual tokens, dense targets and agreement."""
         scenes = self.scenes.batch(rng, self.config.batch // self.world, self.config.fresh)
-        images = pixels(scenes, noise).to(self.config.device, self._kind)
-        truth = dense.targets(scenes).to(self.config.device)
+        glances = self.glanced.batch(rng, self.config.glances // self.world, self.config.fresh)
+        images = pixels([*scenes, *glances], noise).to(self.config.device, self._kind)
+        truth = dense.targets([*scenes, *glances]).to(self.config.device)
         rows = [self.packer.row_of(talks) for talks in self.talks(scenes, rng)]
         packed = slots.in_slots(self.packer, rows, cropped=True)
         seen, features = self.work.see(images)
-        logits, targets, same = self.answer(features, packed, rng)
+        logits, targets, same = self.answer(features[: len(scenes)], packed, rng)
         weight = self.packer.token_weights.to(logits.device)
         answers = F.cross_entropy(logits, targets, weight=weight)
         read = read_as_words(self.work.llava, self.packer, features)
         reading = dense.patch_loss(read, truth.classes)
-        parts = self.work.heads.losses(seen, truth)
+        # Normalised, as the decoder's first layer reads them.
+        told = F.rms_norm(features, features.shape[-1:])
+        looks = [self.work.heads.losses(seen, truth), self.work.readers.losses(told, truth)]
         margins = self._margins(logits)
         apart = disagreement(margins[same > 0], same[same > 0])
-        total = answers + _READING * reading + _DENSE * parts["loss"] + _AGREEING * apart
+        looking = looks[0]["loss"] + looks[1]["loss"]
+        total = answers + _READING * reading + _DENSE * looking + _AGREEING * apart
         return {
             "loss": total,
             "answers": answers,
             "patches": dense.patch_accuracy(read, truth.classes),
+            "boxes": looks[1]["boxes"],
+            "counts": looks[1]["counts"],
             "yes/no": self._yes_no(margins, targets),
             "apart": apart,
         }
@@ -165,6 +181,12 @@ class JointStage(Stage):
         model: LlavaForConditionalGeneration = self.average.llava.bfloat16()
         model.set_attn_implementation("sdpa")
         return model
+
+    def save_heads(self, folder: Path) -> None:
+        """Keep the heads beside a finished model, for training on."""
+        state = self.average.state_dict().items()
+        kept = {name: value for name, value in state if not name.startswith("llava.")}
+        save_file(kept, folder / _HEADS)
 
     def _margins(self, logits: Tensor) -> Tensor:
         yes, no = (self.packer.encode(word)[0] for word in (" Yes", " No"))

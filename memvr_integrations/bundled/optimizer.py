@@ -17,10 +17,13 @@ _A, _B, _C = 3.4445, -4.7750, 2.0315
 _PLAIN_SHARE = 0.4  # AdamW's rate as a share of Muon's
 
 
-def orthogonalize(matrix: Tensor) -> Tensor:
-    """The nearest orthogonal matrix, roughly: singular values come out between .7 and 1.2."""
+def orthogonalize(matrix: Tensor, kind: torch.dtype = torch.bfloat16) -> Tensor:
+    """The nearest orthogonal matrix, roughly: singular values come out between .7 and 1.2.
+
+    `kind` is what it is computed in; bfloat16 is precise enough.
+    """
     tall = matrix.shape[0] > matrix.shape[1]
-    x = (matrix.T if tall else matrix).bfloat16()
+    x = (matrix.T if tall else matrix).to(kind)
     x = x / (x.norm() + 1e-7)
     for _ in range(_ROUNDS):
         gram = x @ x.T
@@ -34,6 +37,7 @@ class MuonAdamW:
 
     `matrices` are stepped by Muon, `others` by AdamW (which also suits embeddings and heads).
     `shares` says for each matrix by which share of the rate it is stepped; all of it by default.
+    `kind` is what matrices are made orthogonal in.
     """
 
     def __init__(
@@ -43,8 +47,9 @@ class MuonAdamW:
         *,
         shares: list[float] | None = None,
         weight_decay: float = 0.03,
+        kind: torch.dtype = torch.bfloat16,
     ) -> None:
-        self._matrices, self._decay = list(matrices), weight_decay
+        self._matrices, self._decay, self._kind = list(matrices), weight_decay, kind
         self._shares = shares or [1.0] * len(self._matrices)
         self._momenta = [torch.zeros_like(matrix) for matrix in self._matrices]
         self._plain = torch.optim.AdamW(others, weight_decay=weight_decay, betas=(0.9, 0.98))
@@ -73,7 +78,9 @@ class MuonAdamW:
             ahead = matrix.grad.lerp(momentum, _MOMENTUM)  # Nesterov's look ahead
             mine = index % world == rank
             updates.append(
-                orthogonalize(ahead.flatten(1)).view_as(ahead) if mine else torch.zeros_like(ahead)
+                orthogonalize(ahead.flatten(1), self._kind).view_as(ahead)
+                if mine
+                else torch.zeros_like(ahead)
             )
         if world > 1:
             flat = torch.cat([update.flatten() for update in updates])

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
 
 from memvr_integrations.bundled.packing import Packer, Row
@@ -142,22 +143,25 @@ def attend(
     batch, heads, _total, dim = query.shape
     slots, length, columns = attention_mask.shape[1:]
     prefix = columns - length
-    query = query * scaling
+
+    def of_slots(part: Tensor) -> Tensor:
+        return part[:, :, prefix:].view(batch, heads, slots, length, dim).transpose(1, 2)
+
+    def behind_prefix(part: Tensor) -> Tensor:
+        shared = part[:, None, :, :prefix].expand(-1, slots, -1, -1, -1)
+        return torch.cat([shared, of_slots(part)], 3).flatten(0, 1)
+
     first = [part[:, :, :prefix] for part in (query, key, value)]
-    rest = [
-        part[:, :, prefix:].reshape(batch, heads, slots, length, dim)
-        for part in (query, key, value)
-    ]
-    causal = torch.ones(prefix, prefix, dtype=torch.bool, device=query.device).triu(1)
-    scores = (first[0] @ first[1].transpose(-1, -2)).masked_fill(causal, float("-inf"))
-    before = scores.softmax(-1) @ first[2]
-    flat = rest[0].reshape(batch, heads, slots * length, dim)
-    to_prefix = (flat @ first[1].transpose(-1, -2)).view(batch, heads, slots, length, prefix)
-    scores = torch.cat([to_prefix, rest[0] @ rest[1].transpose(-1, -2)], -1)
-    weights = (scores + attention_mask[:, None]).softmax(-1)
-    seen = weights[..., :prefix].reshape(batch, heads, slots * length, prefix) @ first[2]
-    seen = seen + (weights[..., prefix:] @ rest[2]).view(batch, heads, slots * length, dim)
-    return torch.cat([before, seen], 2).transpose(1, 2), None
+    before = scaled_dot_product_attention(*first, is_causal=True, scale=scaling)
+    seen = scaled_dot_product_attention(
+        of_slots(query).flatten(0, 1),
+        behind_prefix(key),
+        behind_prefix(value),
+        attn_mask=attention_mask.flatten(0, 1)[:, None],
+        scale=scaling,
+    )
+    after = seen.view(batch, slots, heads, length, dim).transpose(1, 2).flatten(2, 3)
+    return torch.cat([before, after], 2).transpose(1, 2), None
 
 
 AttentionInterface.register(NAME, attend)

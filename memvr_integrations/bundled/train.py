@@ -28,6 +28,7 @@ from memvr_integrations.bundled.curve import draw_curves
 from memvr_integrations.bundled.joint_stage import JointStage
 from memvr_integrations.bundled.language_stage import AlignStage, LanguageStage
 from memvr_integrations.bundled.model import save
+from memvr_integrations.bundled.precision import fastest_precision
 from memvr_integrations.bundled.scenes import draw_scene
 from memvr_integrations.bundled.supply import TrainingArt
 from memvr_integrations.bundled.trainer import TrainConfig
@@ -39,7 +40,7 @@ LANGUAGE = TrainConfig(steps=2000, cooldown=400, batch=32, fresh=1.0, peak_lr=2e
 ALIGN = TrainConfig(steps=600, cooldown=200, batch=32, fresh=0.5, peak_lr=2e-3, measure_every=300)
 BLINDFOLD = TrainConfig(steps=0, cooldown=150, batch=32, fresh=0.5, peak_lr=1e-3, measure_every=100)
 JOINT = TrainConfig(
-    steps=12_000, cooldown=3000, batch=32, fresh=0.5, peak_lr=2e-3, measure_every=250
+    steps=12_000, cooldown=3000, batch=32, glances=96, fresh=0.5, peak_lr=2e-3, measure_every=250
 )
 
 
@@ -70,19 +71,27 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--vision-lr", type=float, default=VISION.peak_lr, help="highest rate")
     parser.add_argument("--lr", type=float, default=JOINT.peak_lr, help="highest rate")
     parser.add_argument("--batch", type=int, default=JOINT.batch, help="pictures a joint step")
+    parser.add_argument("--glances", type=int, default=JOINT.glances, help="pictures only seen")
     parser.add_argument("--turns", type=int, default=JOINT.turns, help="questions a picture")
     parser.add_argument("--language-first", action="store_true", help="text, alignment, then all")
     parser.add_argument("--language-steps", type=int, default=LANGUAGE.steps)
     parser.add_argument("--align-steps", type=int, default=ALIGN.steps)
     parser.add_argument("--blindfold-steps", type=int, default=0, help="a second model; 0: none")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--precision", default="bfloat16", choices=("bfloat16", "float32"))
+    parser.add_argument(
+        "--precision",
+        default="auto",
+        choices=("auto", "bfloat16", "float32"),
+        help="auto: the one that this device multiplies faster in",
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=0, help="CPU threads, 0 for all")
     args = parser.parse_args(arguments)
     args.themes = tuple(args.themes.split(","))
     if unknown := set(args.themes) - set(THEMES):
         parser.error(f"no such theme: {', '.join(unknown)}; there are {', '.join(THEMES)}")
+    if args.precision == "auto":
+        args.precision = fastest_precision(args.device)
     return args
 
 
@@ -123,6 +132,7 @@ def configs(args: argparse.Namespace) -> tuple[TrainConfig, TrainConfig]:
         peak_lr=args.lr,
         batch=args.batch,
         turns=args.turns,
+        glances=args.glances,
         init=args.init,
         **shared,  # type: ignore[arg-type]
     )
@@ -142,6 +152,7 @@ def main(arguments: list[str] | None = None) -> None:
     first = not dist.is_initialized() or dist.get_rank() == 0
     if first:
         print(f"One core draws {drawing_speed(args.art):.0f} scenes a second.")
+        print(f"Arithmetic is done in {args.precision}.")
     if args.init is None and not (args.folder / "joint.pt").exists():
         VisionStage(vision, args.folder).run()
         if args.language_first:
@@ -153,6 +164,7 @@ def main(arguments: list[str] | None = None) -> None:
     out = args.out or args.folder / "model"
     if first:
         save(stage.finished(), out, stage.tokenizer)
+        stage.save_heads(out)
         print(f"wrote {out}; once it is measured and better, copy it to {WEIGHTS}")
     if args.blindfold_steps:
         second = BlindfoldStage(blindfold(args), args.folder)
