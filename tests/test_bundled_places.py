@@ -85,10 +85,32 @@ def test_ways_are_said_in_many_words_and_answered_in_one(drawn):
     assert set(re.findall(r"over|higher|under|beneath|lower", questions))
     for _, turn in asked(drawn, "related"):
         if len(turn.answer) > 3:
-            assert re.search(r"is (left of|right of|above|below) the \w+\.$", turn.answer)
+            assert re.search(r"(is|are) (left of|right of|above|below) the [\w ]+\.$", turn.answer)
 
 
 def test_what_is_beside_is_another_thing(drawn):
     for scene, turn in asked(drawn, "what is related"):
         assert mentioned(turn.answer) <= scene.names
         assert not mentioned(turn.answer) & mentioned(turn.question.split("?")[0])
+
+
+def test_groups_are_related_only_where_all_their_pieces_are(drawn):
+    several = 0
+    for scene, turn in asked(drawn, "related"):
+        found = re.match(
+            r"(Yes|No), the ([\w ]+) are (.+ of|above|below) the ([\w ]+)\.$", turn.answer
+        )
+        if not found:
+            continue
+        several += 1
+        one, other = (
+            next(t for t in scene.things if t.name in mentioned(name))
+            for name in (found[2], found[4])
+        )
+        axis = 0 if found[3].endswith("of") else 1
+        mine, its = ([center[axis] for center in thing.centers] for thing in (one, other))
+        if found[3] in ("left of", "above"):
+            assert max(mine) < min(its)
+        else:
+            assert min(mine) > max(its)
+    assert several

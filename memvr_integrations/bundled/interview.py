@@ -15,12 +15,15 @@ from memvr_integrations.bundled.paraphrase import typed
 from memvr_integrations.bundled.places import Places
 from memvr_integrations.bundled.questions import Turn, caption
 from memvr_integrations.bundled.scenes import Thing
+from memvr_integrations.bundled.synonyms import renamed
 from memvr_integrations.bundled.unknowable import any_class, no_picture, small_talk, unknowable
 from memvr_integrations.bundled.words import (
     COLORS,
     plural,
     with_article,
 )
+
+_RENAMED = 0.12  # share of questions that call a thing by another name
 
 
 class Interview(Places, Amounts, Groups):
@@ -142,6 +145,11 @@ class Interview(Places, Amounts, Groups):
         """Whether it is some kind of scene."""
         right = self.rng.random() < 0.5
         others = [theme for theme in self.themes if theme != self.scene.theme]
+        if others and self.rng.random() < 0.3:
+            both = [with_article(self.scene.theme), with_article(self.rng.choice(others))]
+            self.rng.shuffle(both)
+            question = self.ask("either theme", a=both[0], b=both[1])
+            return [one_turn(question, f"This is {with_article(self.scene.theme)} scene.")]
         asked = self.scene.theme if right or not others else self.rng.choice(others)
         yes = "Yes" if asked == self.scene.theme else "No"
         question = self.ask("is theme", a=with_article(asked))
@@ -176,9 +184,10 @@ class Interview(Places, Amounts, Groups):
         thing = self.there()
         slots = {"a": with_article(thing.name), "c": thing.name, "p": plural(thing.name)}
         turns = [Turn(self.ask("exists", **slots), truths.existence(thing.name, True))]
-        if thing.count > 1 and self.rng.random() < 0.6:
-            turns = [Turn(self.ask("count", **slots), truths.amount(thing.name, thing.count))]
         leaning, away = self._leaning(thing)
+        if self.rng.random() < (0.6 if thing.count > 1 else 0.15):
+            turns = [Turn(self.ask("count", **slots), truths.amount(thing.name, thing.count))]
+            away = self._counting_on(thing)
         chosen = self.rng.sample(leaning + away, k=self.rng.choice((1, 1, 2)))
         # What leads to another thing comes last: from there on "it" would be that one.
         led = [turn for turn in chosen if turn in away]
@@ -207,14 +216,27 @@ class Interview(Places, Amounts, Groups):
             turns.append(Turn(self.ask("then box"), boxes(thing)))
         return turns, away
 
+    def _counting_on(self, thing: Thing) -> list[Turn]:
+        """After a count, "and dogs?" asks for another."""
+        counts = {one.name: one.count for one in self.scene.things if one is not thing}
+        counts[self.missing()] = 0
+        name = self.rng.choice(list(counts))
+        asked = self.ask("then count of", p=plural(name))
+        return [Turn(asked, truths.amount(name, counts[name]))]
+
     def _as_typed(self, talk: Talk) -> Talk:
         turns = tuple(
-            Turn(typed(turn.question, self.rng), turn.answer, turn.blind)
+            Turn(self._in_a_hurry(turn.question), turn.answer, turn.blind)
             if "{" not in turn.question
             else turn
             for turn in talk.turns
         )
         return Talk(turns=turns, pictures=talk.pictures, same_as=talk.same_as)
+
+    def _in_a_hurry(self, question: str) -> str:
+        if self.rng.random() < _RENAMED:
+            question = renamed(question, self.rng)
+        return typed(question, self.rng)
 
 
 _KINDS: dict[str, Callable[[Interview], list[Talk]]] = {

@@ -21,6 +21,7 @@ _SHORT = (
     ("there is", "there's"), ("do you see", "you see"), ("color", "colour"), ("in the", "in"),
     ("image", "img"), ("and", "&"),
 )  # fmt: skip
+_SMALL = re.compile(r"\b(?:the|an?) (?=\w)")  # words that telegrams leave out
 _LONG_ENOUGH = 5  # a slip in a short word may make another word of it: car, cat
 
 
@@ -41,13 +42,15 @@ def typed(text: str, rng: random.Random) -> str:
         text = rng.choice(_BEFORE) + text
     if rng.random() < 0.06 and text[-1:] in "?.":
         text = text[:-1] + rng.choice(_BEHIND) + text[-1]
+    if rng.random() < 0.03:
+        text = _SMALL.sub("", text)
     if rng.random() < 0.15:
         for long, short in _SHORT:
             if rng.random() < 0.6:
                 text = re.sub(rf"\b{long}\b", short, text, flags=re.IGNORECASE)
-    if rng.random() < 0.15:
-        text = text.lower()
     if rng.random() < 0.12:
+        text = text.lower()
+    if rng.random() < 0.1:
         text = text.rstrip("?.")
     if rng.random() < 0.08:
         text = mistyped(text, rng)

@@ -41,7 +41,7 @@ class Places(Asker):
             name = self.missing()
             return [one_turn(self.ask("where", the=f"the {name}", is_="is"), truths.none_of(name))]
         few = [thing for thing in self.scene.things if thing.count < 3]
-        pool = self.singles if self.rng.random() < 0.85 else few
+        pool = self.singles if self.rng.random() < 0.75 else few
         if not pool:
             return []
         thing = self.rng.choice(pool)
@@ -113,15 +113,17 @@ class Places(Asker):
         return self.rng.choice(_SAID[way])
 
     def related(self) -> list[Talk]:
-        """How two single things lie to each other."""
+        """How two things lie to each other: single ones, now and then groups that lie apart."""
+        if self.rng.random() < 0.15:
+            return self._groups_related()
         if len(self.singles) < 2:
             return []
         one, other = self.rng.sample(self.singles, 2)
-        named = {"the": f"the {one.name}", "other": f"the {other.name}"}
+        named = {"the": f"the {one.name}", "is_": "is", "other": f"the {other.name}"}
         way = truths.way(one, other)
         if way and self.rng.random() < 0.4:
             answer = f"The {one.name} is {way} the {other.name}."
-            return [one_turn(self.ask("how related", **named, is_="is"), answer)]
+            return [one_turn(self.ask("how related", **named), answer)]
         asked = self.rng.choice(truths.WAYS)
         right = truths.is_related(one, asked, other)
         if right is None:
@@ -130,6 +132,22 @@ class Places(Asker):
         answer = f"{'Yes' if right else 'No'}, the {one.name} is {truth} the {other.name}."
         short = [self.rng.random() < 0.3]
         return self.alike("is related", short, right, answer, {**named, "way": self._said(asked)})
+
+    def _groups_related(self) -> list[Talk]:
+        """Whether all pieces of one thing lie so to all of another."""
+        if len(self.scene.things) < 2:
+            return []
+        one, other = self.rng.sample(list(self.scene.things), 2)
+        ways = [way for way in truths.WAYS if truths.all_related(one, way, other)]
+        if not ways:
+            return []
+        truth = self.rng.choice(ways)
+        right = self.rng.random() < 0.5
+        asked = truth if right else truths.opposite(truth)
+        slots = {**the(one), "other": f"the {truths.noun(other)}", "way": self._said(asked)}
+        said = f"the {truths.noun(one)} {truths.verb(one)} {truth} the {truths.noun(other)}."
+        answer = f"{'Yes' if right else 'No'}, {said}"
+        return self.alike("is related", [self.rng.random() < 0.3], right, answer, slots)
 
     def box(self) -> list[Talk]:
         """Where exactly; the boxes of two, left to right."""

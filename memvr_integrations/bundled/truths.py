@@ -107,6 +107,15 @@ def is_related(one: Thing, how: str, other: Thing) -> bool | None:
     return (distance < 0) == (how in ("left of", "above"))
 
 
+def all_related(one: Thing, how: str, other: Thing) -> bool:
+    """Whether every piece of one thing clearly lies so to every piece of the other."""
+    return all(
+        is_related(replace(one, centers=(mine,)), how, replace(other, centers=(its,)))
+        for mine in one.centers
+        for its in other.centers
+    )
+
+
 def beyond(scene: Scene, how: str, anchor: Thing) -> list[Thing] | None:
     """What lies so to a single thing; None where pieces of one thing lie on both sides of it."""
     found = []

@@ -38,6 +38,11 @@ _ABOUT_A_THING = (
     "Which [company|person|brand|country|year] [is|does] the {c} [from|come from]?",
     "Tell me the [name|owner|price|age] of the {c}.",
     "What is the {c} called?",
+    "What is the [name|owner|price] of the [left|right|big|small|other] {c}?",
+    "Who [baked|cooked|planted|parked|left|drives|feeds|washed|hid] the {c}?",
+    "When does the {c} [leave|sleep|eat|open|wake up|go home|start]?",
+    "How long has the {c} been [here|there|around]?",
+    "What is the {c} [feeling|waiting for|going to do|dreaming of|afraid of]?",
 )
 _ABOUT_THE_WORLD = (
     "What is the weather [tomorrow|next week|in Paris]?",
@@ -52,6 +57,8 @@ _ABOUT_THE_WORLD = (
     "How is the [weather|mood|music] [there|]?",
     "How much did [the|this] [picture|camera] cost?",
     "What does it say in the newspaper?",
+    "Will it [rain|snow|be sunny|get dark|be cold] [there|here|] [tomorrow|tonight|later|soon]?",
+    "Is it [going to rain|cold|warm|loud|Monday|a holiday] [there|here|in the picture|]?",
 )
 NO_SUCH, NONE = "I see no such thing.", "There are none."
 HELD_OUT = (

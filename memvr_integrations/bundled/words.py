@@ -88,6 +88,8 @@ GROUPS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
         ),
         ("fruit", _FRUIT, "tomato"),
         ("plant", "tree flower cactus", "mushroom"),
+        ("insect", "bee butterfly", "snail"),
+        ("vegetable", "carrot", "tomato mushroom"),
         ("food", _FOOD, f"mushroom {_ANIMALS}"),
     )
 }
