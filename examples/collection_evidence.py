@@ -15,10 +15,10 @@ import torch
 from llama_index.core.schema import QueryBundle
 from tqdm import tqdm
 
-from memvr_integrations.bundled import WEIGHTS
+from memvr_integrations.bundled import KNOWN_THEMES, WEIGHTS
 from memvr_integrations.bundled.intervals import share
 from memvr_integrations.bundled.measure import Attribute, attributes, held_out_scenes, is_right
-from memvr_integrations.bundled.scenes import FIRST_THEMES, Scene
+from memvr_integrations.bundled.scenes import Scene
 from memvr_integrations.llama_index import ImageCollectionIndex, MemVRMultiModalLLM, citations
 
 
@@ -57,7 +57,7 @@ parser.add_argument("--folder", help="where the collection is kept; else it is f
 given, _ = parser.parse_known_args()
 
 art = [WEIGHTS.parent / "sprites.npz"]
-scenes = held_out_scenes(given.scenes, themes=FIRST_THEMES, seed=21, files=art)
+scenes = held_out_scenes(given.scenes, themes=KNOWN_THEMES, seed=21, files=art)
 index = ImageCollectionIndex(given.folder, llm=MemVRMultiModalLLM(model="bundled"))
 ids = index.add(PIL.Image.fromarray(scene.pixels) for scene in scenes)
 questions = cases(scenes, given.questions)

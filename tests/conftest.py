@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from bundled_settings import FIRST_THEMES
 
 from memvr_integrations.backend import Backend, Image, LoadConfig, Message, Request, SamplingParams
 from memvr_integrations.backend.loading import LoadedModel, load_model
 from memvr_integrations.bundled import WEIGHTS
-from memvr_integrations.bundled.scenes import FIRST_THEMES, Scene, Sprites, draw_scene
+from memvr_integrations.bundled.scenes import Scene, Sprites, draw_scene
 
 IMAGE_TOKENS = 64
 END = 2

@@ -1,11 +1,11 @@
 import pytest
 import torch
+from bundled_settings import FIRST_THEMES
 
 from memvr_integrations.bundled import WEIGHTS
 from memvr_integrations.bundled.art import SPRITES
 from memvr_integrations.bundled.examinee import Examinee, Prompt, about
 from memvr_integrations.bundled.measure import exam, held_out_scenes
-from memvr_integrations.bundled.scenes import FIRST_THEMES
 from memvr_integrations.memvr import MemVRConfig
 from memvr_integrations.types import Image, Message, Request, SamplingParams
 

@@ -3,9 +3,9 @@ import random
 
 import jsonschema
 import pytest
+from bundled_settings import FIRST_THEMES
 
 from memvr_integrations.bundled.forms import form
-from memvr_integrations.bundled.scenes import FIRST_THEMES
 from memvr_integrations.bundled.words import CLASSES, NUMBERS, plural
 from memvr_integrations.tools import ANSWER_IN_JSON
 

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from bundled_settings import FIRST_THEMES
 
 from memvr_integrations.bundled import joint_stage, slots
 from memvr_integrations.bundled.art import SPRITES
@@ -7,7 +8,6 @@ from memvr_integrations.bundled.joint_stage import Talker
 from memvr_integrations.bundled.marking import marks
 from memvr_integrations.bundled.model import build_model
 from memvr_integrations.bundled.packing import Packer
-from memvr_integrations.bundled.scenes import FIRST_THEMES
 
 
 def test_an_answer_is_marked_as_its_own_kind_wherever_it_lies_in_the_slots(monkeypatch):

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from bundled_settings import FIRST_THEMES
 
 from memvr_integrations.bundled.art import SPRITES
 from memvr_integrations.bundled.measure import (
@@ -12,7 +13,6 @@ from memvr_integrations.bundled.measure import (
     is_right,
     mentioned,
 )
-from memvr_integrations.bundled.scenes import FIRST_THEMES
 
 
 @pytest.fixture(scope="module")

@@ -3,9 +3,10 @@ import re
 
 import numpy as np
 import pytest
+from bundled_settings import FIRST_THEMES
 
 from memvr_integrations.bundled.questions import NO_IMAGE, absent, ask, caption, exists, where
-from memvr_integrations.bundled.scenes import FIRST_THEMES, Scene, Thing
+from memvr_integrations.bundled.scenes import Scene, Thing
 from memvr_integrations.bundled.words import NUMBERS, classes_of, plural
 
 EMPTY = np.zeros(0, np.uint8)

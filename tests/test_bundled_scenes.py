@@ -2,10 +2,10 @@ import random
 
 import numpy as np
 import pytest
+from bundled_settings import FIRST_THEMES
 
 from memvr_integrations.bundled.art import SPRITES
 from memvr_integrations.bundled.scenes import (
-    FIRST_THEMES,
     GRID,
     SIDE,
     Sprites,

@@ -2,12 +2,12 @@ from dataclasses import replace
 
 import pytest
 import torch
+from bundled_settings import FIRST_THEMES
 
 from memvr_integrations.bundled import WEIGHTS
 from memvr_integrations.bundled.art import SPRITES
 from memvr_integrations.bundled.examinee import Examinee
 from memvr_integrations.bundled.measure import held_out_scenes
-from memvr_integrations.bundled.scenes import FIRST_THEMES
 from memvr_integrations.bundled.sight import sight
 from memvr_integrations.bundled.trials import CONTROLS, Evidence
 from memvr_integrations.memvr import MemVRConfig

@@ -2,10 +2,10 @@ import random
 
 import numpy as np
 import torch
+from bundled_settings import FIRST_THEMES
 
 from memvr_integrations.bundled.art import SPRITES
 from memvr_integrations.bundled.model import build_processor, open_tokenizer
-from memvr_integrations.bundled.scenes import FIRST_THEMES
 from memvr_integrations.bundled.supply import Scenes, TrainingArt, patch_labels, pixels
 
 

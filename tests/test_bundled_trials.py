@@ -1,10 +1,10 @@
 import pytest
+from bundled_settings import FIRST_THEMES
 
 from memvr_integrations.bundled import WEIGHTS
 from memvr_integrations.bundled.art import SPRITES
 from memvr_integrations.bundled.examinee import Examinee
 from memvr_integrations.bundled.measure import held_out_scenes
-from memvr_integrations.bundled.scenes import FIRST_THEMES
 from memvr_integrations.bundled.trials import CONTROLS, Evidence, comparison
 from memvr_integrations.memvr import MemVRConfig
 

@@ -1,11 +1,11 @@
 import pytest
 import torch
+from bundled_settings import FIRST_THEMES
 
 from memvr_integrations.bundled import WEIGHTS
 from memvr_integrations.bundled.art import SPRITES
 from memvr_integrations.bundled.examinee import Examinee, about
 from memvr_integrations.bundled.measure import held_out_scenes
-from memvr_integrations.bundled.scenes import FIRST_THEMES
 from memvr_integrations.bundled.trials import Evidence
 from memvr_integrations.bundled.withholding import Answers, best_threshold, withheld
 from memvr_integrations.types import Request, SamplingParams

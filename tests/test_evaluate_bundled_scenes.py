@@ -3,7 +3,7 @@ import pytest
 
 from memvr_integrations.bundled.measure import mentioned
 from memvr_integrations.bundled.questions import caption
-from memvr_integrations.bundled.scenes import FIRST_THEMES
+from memvr_integrations.bundled.words import THEMES
 from memvr_integrations.evaluate.bundled_scenes import load_scenes
 from memvr_integrations.evaluate.statistics import total
 from memvr_integrations.evaluate.yes_no import PARSERS
@@ -58,7 +58,7 @@ def test_a_caption_by_hand(scenes):
 
 def test_no_theme_is_named_like_a_class():
     """Else "a farm scene" would name a thing."""
-    assert not mentioned(" ".join(FIRST_THEMES))
+    assert not mentioned(" ".join(THEMES))
 
 
 def test_a_seed_is_a_set_of_scenes(scenes):

@@ -12,3 +12,6 @@ PRESET = MemVRConfig.preset("llava").for_depth(12)
 
 ABSTENTION = 0.17
 """Output entropy above which an answer is better withheld: see `docs/bundled-evidence.md`."""
+
+KNOWN_THEMES: tuple[str, ...] = ("kitchen", "farm")
+"""The themes that the weights were trained on; evaluations draw their scenes from these."""

@@ -10,11 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from memvr_integrations.bundled import WEIGHTS
+from memvr_integrations.bundled import KNOWN_THEMES, WEIGHTS
 from memvr_integrations.bundled.art import HELD_OUT, render_styles
 from memvr_integrations.bundled.examinee import Examinee
 from memvr_integrations.bundled.report import Sizes, write_page
-from memvr_integrations.bundled.scenes import FIRST_THEMES
 from memvr_integrations.bundled.trials import Evidence
 from memvr_integrations.bundled.words import THEMES
 
@@ -26,7 +25,7 @@ def main() -> None:
     parser.add_argument("--scenes", type=int, default=1000, help="test scenes for abilities")
     parser.add_argument("--compared", type=int, default=300, help="of them for MemVR and controls")
     parser.add_argument("--dev", type=int, default=150, help="dev scenes for the settings")
-    parser.add_argument("--themes", default=",".join(FIRST_THEMES), help=", ".join(THEMES))
+    parser.add_argument("--themes", default=",".join(KNOWN_THEMES), help=", ".join(THEMES))
     parser.add_argument("--held-out", type=Path, help="sprites of unseen art; else npm is asked")
     parser.add_argument("--out", type=Path, default=Path("docs/bundled-evidence.md"))
     args = parser.parse_args()

@@ -26,7 +26,6 @@ from memvr_integrations.bundled.words import (
 SIDE = 128
 PATCH = 16
 GRID = SIDE // PATCH
-FIRST_THEMES = ("kitchen", "farm")
 
 _LABEL = {name: index + 1 for index, name in enumerate(CLASSES)}
 _MAX_THINGS = 8

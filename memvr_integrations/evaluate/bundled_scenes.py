@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 import PIL.Image
 
+from memvr_integrations.bundled import KNOWN_THEMES
 from memvr_integrations.bundled.art import SPRITES
 from memvr_integrations.bundled.measure import NEGATIVES, exam, held_out_scenes, mentioned
 from memvr_integrations.bundled.questions import CAPTION, SHORT
-from memvr_integrations.bundled.scenes import FIRST_THEMES, Scene
+from memvr_integrations.bundled.scenes import Scene
 from memvr_integrations.bundled.words import with_article
 from memvr_integrations.evaluate.benchmark import Question, answered
 from memvr_integrations.evaluate.chair import caption_figures, caption_marks
@@ -84,11 +85,11 @@ class Scenes:
 
 def load_scenes(*, count: int = 200, seed: int = SEED) -> Scenes:
     """Draw `count` scenes and the questions about them; the same seed gives the same ones."""
-    scenes = held_out_scenes(count, themes=FIRST_THEMES, seed=seed, files=[SPRITES])
+    scenes = held_out_scenes(count, themes=KNOWN_THEMES, seed=seed, files=[SPRITES])
     questions: list[Question] = []
     kinds: dict[str, str] = {}
     images = [PIL.Image.fromarray(scene.pixels) for scene in scenes]
-    for one in exam(scenes, themes=FIRST_THEMES, seed=seed):
+    for one in exam(scenes, themes=KNOWN_THEMES, seed=seed):
         name = f"{one.scene}/{one.kind}/{one.name}"
         kinds[name] = one.kind
         text = f"Is there {with_article(one.name)} in the image?{SHORT}"

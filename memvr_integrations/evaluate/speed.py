@@ -24,8 +24,9 @@ from transformers.generation.streamers import BaseStreamer
 
 from memvr_integrations.backend.engine import Backend
 from memvr_integrations.backend.loading import LoadConfig, LoadedModel, load_model
+from memvr_integrations.bundled import KNOWN_THEMES
 from memvr_integrations.bundled.art import SPRITES
-from memvr_integrations.bundled.scenes import FIRST_THEMES, Sprites, draw_scene
+from memvr_integrations.bundled.scenes import Sprites, draw_scene
 from memvr_integrations.evaluate.shapes import SHAPES, random_model
 from memvr_integrations.memvr import MemVRConfig
 from memvr_integrations.types import Request, SamplingParams
@@ -121,7 +122,7 @@ class Bench:
         for turn in range(count + 1):
             for name, config in [("model.generate", None), *self.variants.items()]:
                 # A fresh image each time: nobody profits from cached features.
-                image = PIL.Image.fromarray(draw_scene(rng, sprites, FIRST_THEMES).pixels)
+                image = PIL.Image.fromarray(draw_scene(rng, sprites, KNOWN_THEMES).pixels)
                 plain = name == "model.generate"
                 timing = self.plain(image) if plain else self.backend(image, config)
                 if turn:
