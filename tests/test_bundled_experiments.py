@@ -45,7 +45,9 @@ def test_language_first_measures_the_model_that_it_trained(tmp_path, trained, mo
     )
     experiments.main(["language-first", "--folder", str(tmp_path), *SMALL, "--steps", "3"])
     [told] = trained
-    assert experiments.train.parse(told).language_first
+    options = experiments.train.parse(told)
+    assert options.language_first
+    assert options.tower == WEIGHTS
     assert "None\n0\n3\n6\n" in (tmp_path / "language-first.md").read_text()
 
 

@@ -47,6 +47,17 @@ def test_the_trained_tower_is_taken_over(folder):
         assert torch.equal(stage.net.tower.state_dict()[name], value)
 
 
+def test_a_finished_tower_is_taken_alone(folder, tmp_path):
+    first = JointStage(replace(TINY, seed=1), folder)
+    save(first.net.llava, tmp_path / "finished", first.tokenizer)
+    stage = JointStage(replace(TINY, tower=tmp_path / "finished"), folder)
+    begun = {name: value.clone() for name, value in stage.net.llava.state_dict().items()}
+    stage.resume()
+    for name, value in stage.net.llava.state_dict().items():
+        source = first.net.llava.state_dict() if "vision_tower" in name else begun
+        assert value.equal(source[name])
+
+
 def test_a_checkpoint_of_another_tokenizer_is_refused(folder, monkeypatch):
     JointStage(TINY, folder).save()
     other = JointStage(TINY, folder)

@@ -49,6 +49,13 @@ def test_language_first_goes_through_all_four_stages(tmp_path, monkeypatch, tiny
     stages = [json.loads(line)["stage"] for line in log]
     assert stages == ["vision", "language", "align", "joint"]
     assert LlavaForConditionalGeneration.from_pretrained(tmp_path / "model").config
+    # A tower that has learnt already needs no stage of its own.
+    other = tmp_path / "other"
+    options = options.replace("--vision-steps 1", f"--tower {tmp_path / 'model'}")
+    open_tokenizer(tmp_path).save_pretrained(other)
+    train.main(["--folder", str(other), *options.split(), *more.split()])
+    log = (other / "log.jsonl").read_text().splitlines()
+    assert [json.loads(line)["stage"] for line in log] == ["language", "align", "joint"]
 
 
 def test_a_second_model_for_the_blindfold_lies_beside_the_first(tmp_path, tiny_stages):

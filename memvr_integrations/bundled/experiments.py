@@ -1,10 +1,11 @@
 """When does looking twice carry sight? `python -m memvr_integrations.bundled.experiments KIND`.
 
-`language-first` builds a model as real ones are built, the decoder from text alone, then the
-projector, then all of it; `blindfold` trains a finished model to see by retracing alone. Both then
-measure what retracing brings, always against another image's tokens, another image of the same
-theme, and damping, and write a table. `measure` does only that, to any checkpoint of this
-architecture. Other options are those of `bundled.train`; a stopped run goes on.
+`language-first` builds a model as real ones are built: around the image tower of a finished one
+(`--weights`) the decoder learns from text alone, then the projector, then all of it. `blindfold`
+trains a finished model to see by retracing alone. Both then measure what retracing brings, always
+against another image's tokens, another image of the same theme, and damping, and write a table.
+`measure` does only that, to any checkpoint of this architecture. Other options are those of
+`bundled.train`; a stopped run goes on.
 """
 
 import argparse
@@ -55,7 +56,7 @@ def main(arguments: list[str] | None = None) -> None:
     weights, settings = args.weights, every_setting()
     layers: tuple[int | None, ...] = (None, 0, 3, 6)
     if args.kind == "language-first":
-        train.main([*folder, "--language-first", *others])
+        train.main([*folder, "--tower", str(args.weights), "--language-first", *others])
         weights = args.folder / "model"
     elif args.kind == "blindfold":
         options = ["--init", str(args.weights), "--steps", "0", "--blindfold-steps", "400"]

@@ -84,7 +84,7 @@ class JointStage(Stage):
         return _TOWER_SHARE if "vision_tower" in name else 1.0
 
     def begin(self) -> None:
-        """Start from a finished model, from what was aligned, or from the first stage's tower."""
+        """Start from a finished model, from what was aligned, or from a tower that has learnt."""
         if self.config.init is not None:
             begun = LlavaForConditionalGeneration.from_pretrained(
                 self.config.init, dtype=torch.float32
@@ -100,7 +100,12 @@ class JointStage(Stage):
             self.net.load_state_dict(state)
             return
         trained = self.folder / "vision.pt"
-        if trained.exists():
+        if self.config.tower is not None:
+            model = LlavaForConditionalGeneration.from_pretrained(
+                self.config.tower, dtype=torch.float32
+            )
+            self.net.tower.load_state_dict(model.model.vision_tower.state_dict())
+        elif trained.exists():
             state = torch.load(trained, map_location=self.config.device)["average"]
             for part, module in (("tower.", self.net.tower), ("heads.", self.net.heads)):
                 found = {n.removeprefix(part): v for n, v in state.items() if n.startswith(part)}

@@ -61,6 +61,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, help="where the finished model goes: FOLDER/model")
     parser.add_argument("--themes", default=",".join(THEMES), help=", ".join(THEMES))
     parser.add_argument("--init", type=Path, help="a finished model to train on, no vision stage")
+    parser.add_argument("--tower", type=Path, help="a model whose image tower is taken as it is")
     parser.add_argument("--art", type=Path, default=SPRITES, help="sprites: see bundled.art --more")
     parser.add_argument("--watch", type=Path, help="sprites that are measured on, never trained on")
     parser.add_argument("--restyled", type=float, default=VISION.restyled, help="share drawn anew")
@@ -96,7 +97,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def _shared(args: argparse.Namespace) -> dict[str, object]:
-    names = ("themes", "device", "precision", "seed", "art", "watch", "restyled")
+    names = ("themes", "device", "precision", "seed", "art", "watch", "restyled", "tower")
     return {name: getattr(args, name) for name in names}
 
 
@@ -154,7 +155,8 @@ def main(arguments: list[str] | None = None) -> None:
         print(f"One core draws {drawing_speed(args.art):.0f} scenes a second.")
         print(f"Arithmetic is done in {args.precision}.")
     if args.init is None and not (args.folder / "joint.pt").exists():
-        VisionStage(vision, args.folder).run()
+        if args.tower is None:
+            VisionStage(vision, args.folder).run()
         if args.language_first:
             language, align = between(args)
             LanguageStage(language, args.folder).run()

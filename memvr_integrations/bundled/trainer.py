@@ -36,7 +36,8 @@ class TrainConfig:
 
     `glances` counts pictures beside those, which are looked at but not talked about. `fresh` is the
     share of a batch that was never seen before, `restyled` the share of its art that is drawn anew,
-    `watch` a file of sprites that are only measured on.
+    `watch` a file of sprites that are only measured on. `init` is a finished model to train on,
+    `tower` one of which the image tower alone is taken.
     """
 
     themes: tuple[str, ...] = tuple(THEMES)
@@ -57,6 +58,7 @@ class TrainConfig:
     save_minutes: float = 4.0
     measure_every: int = 500
     init: Path | None = None
+    tower: Path | None = None
     art: Path = SPRITES
     watch: Path | None = None
 
