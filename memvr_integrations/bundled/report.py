@@ -23,6 +23,7 @@ from memvr_integrations.bundled.trials import (
     entropy_auc,
     sweep,
 )
+from memvr_integrations.bundled.typed_exam import typed_table
 from memvr_integrations.bundled.withholding import Answers, best_threshold, withheld
 from memvr_integrations.bundled.words import classes_of
 from memvr_integrations.memvr import MemVRConfig
@@ -53,6 +54,16 @@ MemVR off, greedy. The goals were set before the training began. An answer is ju
 says: yes or no, numbers, colours, places, boxes, and in an enumeration the things; every
 conversation's last answer counts, behind the model's own earlier ones. "Typos" has a slip of the
 fingers in every question, "unseen wording" is in words that training never has.
+
+"""
+
+_TYPED = """\
+## Questions in free words
+
+Two sets of 300 about 30 scenes each, written one by one by a language model in the roles of people
+who type as they please; it was not shown in what words the training asks. Right is who says the
+facts of one of the answers that were noted. The training's wordings were added to with the first
+set in view ("dev"); the second one ("test") was written after that, and nothing was changed for it.
 
 """
 
@@ -137,6 +148,8 @@ def write_page(evidence: Evidence, *, weights: Path, unseen: Path, sizes: Sizes,
     )
     sections = [_INTRO.format(options=sizes.options), machine]
     sections.append(_ABILITY + _lines(abilities))
+    tell("questions in free words")
+    sections.append(_TYPED + _lines(typed_table(evidence.examinee)))
     sections.append(_COMPARISON)
     for title, config in _settings(found.strongest):
         tell(f"{title}: yes/no")
