@@ -1,3 +1,4 @@
+import json
 import random
 from dataclasses import replace
 
@@ -6,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from memvr_integrations.bundled.trainer import Stage, TrainConfig
+from memvr_integrations.bundled.trainer import CURVES, Stage, TrainConfig
 
 CONFIG = TrainConfig(steps=3, cooldown=1, batch=2, fresh=0.5, peak_lr=0.1, precision="float32")
 
@@ -73,6 +74,24 @@ def test_an_interrupted_run_is_saved(tmp_path, monkeypatch):
     resumed = Toy(CONFIG, tmp_path)
     resumed.resume()
     assert resumed.step == 1
+
+
+def test_lines_behind_the_checkpoint_are_told_once(tmp_path):
+    lines = [("toy", 1), ("toy", 2), ("other", 9), ("toy", 3)]
+    log = tmp_path / "log.jsonl"
+    log.write_text("".join(f'{{"stage": "{name}", "step": {step}}}\n' for name, step in lines))
+    stage = Toy(CONFIG, tmp_path)
+    stage.step = 2
+    stage.save()
+    Toy(CONFIG, tmp_path).resume()
+    told = [json.loads(line) for line in log.read_text().splitlines()]
+    assert [(one["stage"], one["step"]) for one in told] == [("toy", 1), ("toy", 2), ("other", 9)]
+
+
+def test_a_saved_run_shows_its_curve(tmp_path):
+    (tmp_path / "log.jsonl").write_text('{"stage": "toy", "step": 50, "loss": 1.5}\n')
+    Toy(CONFIG, tmp_path).save()
+    assert ">loss<" in (tmp_path / CURVES).read_text()
 
 
 def test_the_learning_rate_warms_up_and_cools_down(tmp_path):

@@ -7,8 +7,9 @@ are built: `language` teaches the decoder from text alone, `align` then trains t
 With --blindfold-steps a last stage follows, which makes a second model from the first: one that
 sees by retracing when attention to the image is cut off.
 The learning rate is constant until the last steps of a stage.
-A run can be stopped at any time (Ctrl-C saves) and goes on when the same command is given again;
-give more steps to train on. Under `torchrun --nproc-per-node N` N processes share each batch.
+A run can be stopped at any time (Ctrl-C saves; what is killed loses four minutes at most) and goes
+on when the same command is given again; give more steps to train on. `curves.svg` shows how far it
+has come. Under `torchrun --nproc-per-node N` N processes share each batch.
 """
 
 import argparse
@@ -24,7 +25,6 @@ import torch.distributed as dist
 from memvr_integrations.bundled import WEIGHTS
 from memvr_integrations.bundled.art import SPRITES
 from memvr_integrations.bundled.blindfold_stage import BlindfoldStage
-from memvr_integrations.bundled.curve import draw_curves
 from memvr_integrations.bundled.joint_stage import JointStage
 from memvr_integrations.bundled.language_stage import AlignStage, LanguageStage
 from memvr_integrations.bundled.model import save
@@ -175,8 +175,6 @@ def main(arguments: list[str] | None = None) -> None:
             beside = out.with_name(f"{out.name}-blindfold")
             save(second.finished(), beside, second.tokenizer)
             print(f"wrote {beside}")
-    if first:
-        draw_curves(args.folder / "log.jsonl", args.folder / "curves.svg")
 
 
 def _stop(*_: object) -> None:

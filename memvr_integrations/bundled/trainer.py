@@ -21,9 +21,11 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from memvr_integrations.bundled.art import SPRITES
+from memvr_integrations.bundled.curve import draw_curves
 from memvr_integrations.bundled.optimizer import MuonAdamW
 from memvr_integrations.bundled.words import THEMES
 
+CURVES = "curves.svg"
 _AVERAGING = 0.999
 _WARM_UP = 100
 _LOG_EVERY = 50
@@ -118,6 +120,11 @@ class Stage(ABC):
         """Refuse a checkpoint that doesn't fit."""
 
     @property
+    def log(self) -> Path:
+        """The log of all stages, a line of JSON every few steps."""
+        return self.folder / "log.jsonl"
+
+    @property
     def checkpoint(self) -> Path:
         """Where this stage keeps what it needs to go on."""
         return self.folder / f"{self.name}.pt"
@@ -134,9 +141,10 @@ class Stage(ABC):
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.seconds = state["step"], state["seconds"]
+        self._forget_later_lines()
 
     def save(self) -> None:
-        """Write the checkpoint, whole or not at all."""
+        """Write the checkpoint, whole or not at all, and the curve so far."""
         if self.rank > 0:
             return
         state = self.extra_state() | {
@@ -149,6 +157,8 @@ class Stage(ABC):
         half = self.checkpoint.with_suffix(".part")
         torch.save(state, half)
         half.replace(self.checkpoint)
+        if self.log.exists():
+            draw_curves(self.log, self.folder / CURVES)
 
     def run(self) -> None:
         """Train until `steps`; an interrupt saves and leaves."""
@@ -239,5 +249,18 @@ class Stage(ABC):
         line["images/s"] = round(self.step * self.config.batch / self.seconds, 1)
         if self.step % self.config.measure_every == 0:
             line |= {name: round(value, 4) for name, value in self.measure().items()}
-        with (self.folder / "log.jsonl").open("a") as log:
+        with self.log.open("a") as log:
             log.write(json.dumps(line) + "\n")
+
+    def _forget_later_lines(self) -> None:
+        """A run that was killed has told of steps behind its checkpoint: they come again."""
+        if self.rank > 0 or not self.log.exists():
+            return
+        lines = self.log.read_text().splitlines(keepends=True)
+        told = [json.loads(line) for line in lines]
+        kept = [
+            line
+            for line, one in zip(lines, told, strict=True)
+            if one["stage"] != self.name or one["step"] <= self.step
+        ]
+        self.log.write_text("".join(kept))
