@@ -80,3 +80,23 @@ def test_answers_come_back_in_the_order_of_the_questions(some_scenes, examinee):
     together = examinee.say(features, prompts, tokens=5)
     for place in (0, 31, 69, 70):
         assert examinee.say(features, prompts[place : place + 1], tokens=5) == [together[place]]
+
+
+def test_pictures_that_were_read_before_answer_as_if_they_were_read_anew(some_scenes, examinee):
+    """The same questions with the picture before each of them, through the slow way."""
+    features = examinee.see([scene.pixels for scene in some_scenes])
+    out_of_reach = MemVRConfig(starting_layer=-1, ending_layer=12, entropy_threshold=2.0)
+    prompts = [about(2, "Is there a dog?"), about(0, "Do you see any cows here, or not?")]
+    quick, _ = examinee.leanings(features, prompts)
+    slow, _ = examinee.leanings(features, prompts, config=out_of_reach)
+    assert quick == pytest.approx(slow, abs=1e-3)
+    prompts.append(Prompt(question="And a cat?", pictures=(1,), before=(("A dog?", "No"),)))
+    said = examinee.say(features, prompts, tokens=12)
+    assert said == examinee.say(features, prompts, tokens=12, config=out_of_reach)
+    doubted, _ = examinee.say_and_doubt(features, prompts, tokens=12)
+    assert doubted == said
+    # Other pictures under the same numbers are not mistaken for these.
+    others = examinee.see([scene.pixels for scene in some_scenes[3:]])
+    turned, _ = examinee.leanings(others, prompts[1:2])
+    alone, _ = examinee.leanings(others, prompts[1:2], config=out_of_reach)
+    assert turned == pytest.approx(alone, abs=1e-3)

@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import AutoProcessor, LlavaForConditionalGeneration
+from transformers import AutoProcessor, DynamicCache, LlavaForConditionalGeneration
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from memvr_integrations.bundled.measure import Question
+from memvr_integrations.bundled.prefixes import PicturePrefixes
 from memvr_integrations.bundled.questions import SHORT
 from memvr_integrations.bundled.words import with_article as a
 from memvr_integrations.memvr import (
@@ -35,6 +36,34 @@ class Prompt:
     before: tuple[tuple[str, str], ...] = ()
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Inputs:
+    """Padded ids and their mask (rows, tokens), visual tokens, or a cache that holds them."""
+
+    ids: Tensor
+    mask: Tensor
+    shown: Sequence[Tensor] = ()
+    cache: DynamicCache | None = None
+
+    def of_all(self) -> dict[str, object]:
+        """What `generate` takes."""
+        given: dict[str, object] = {"input_ids": self.ids, "attention_mask": self.mask}
+        if self.cache is not None:
+            given["cache"] = self.cache
+        if self.shown:
+            seen = BaseModelOutputWithPooling(pooler_output=self.shown)  # type: ignore[arg-type]
+            given["mm_encoder_outputs"] = {"image": seen}
+        return given
+
+    def of_a_forward(self) -> dict[str, object]:
+        """What the model takes: of a cached prompt what isn't in the cache yet."""
+        if self.cache is None:
+            return self.of_all()
+        held = self.cache.get_seq_length()
+        positions = (self.mask.cumsum(1) - 1).clamp(min=0)[:, held:]
+        return {**self.of_all(), "input_ids": self.ids[:, held:], "position_ids": positions}
+
+
 def about(picture: int, question: str) -> Prompt:
     """A question about one picture, with nothing before it."""
     return Prompt(question=question, pictures=(picture,))
@@ -49,6 +78,10 @@ class Examinee:
         self._generate: Callable[..., Tensor] = self.model.generate
         self.processor = AutoProcessor.from_pretrained(folder)
         self._blind_from: int | None = None
+        shown: str = self.processor.apply_chat_template(_messages(about(0, "")))
+        self._opening = shown.partition(self.processor.tokenizer.image_token)[0]
+        before = self.processor.tokenizer(self._opening, add_special_tokens=False).input_ids
+        self._prefixes = PicturePrefixes(self.model, before)
 
     @contextmanager
     def blindfolded(self, layer: int | None) -> Iterator[None]:
@@ -103,8 +136,9 @@ class Examinee:
         margins, traces = torch.zeros(len(prompts)), list[RowTrace | None]([None] * len(prompts))
         for places, batch in self._batches(prompts):
             memory = _memory(instead, batch)
+            inputs = self._inputs(batch, features, plain=config is None)
             with self._hidden(), retracing(self.model, config, memory=memory) as trace:
-                output = self.model(**self._inputs(batch, features), logits_to_keep=1)
+                output = self.model(**inputs.of_a_forward(), logits_to_keep=1)
             margins[places] = output.logits[:, -1, yes] - output.logits[:, -1, no]
             step = trace.latest()
             for place, row in zip(places, step.rows if step else (), strict=False):
@@ -124,10 +158,10 @@ class Examinee:
         """Greedy answers."""
         answers = [""] * len(prompts)
         for places, batch in self._batches(prompts):
-            inputs = self._inputs(batch, features)
+            inputs = self._inputs(batch, features, plain=config is None)
             memory = _memory(instead, batch)
             with self._hidden(), retracing(self.model, config, memory=memory):
-                ids = self._generate(**inputs, max_new_tokens=tokens, do_sample=False)
+                ids = self._generate(**inputs.of_all(), max_new_tokens=tokens, do_sample=False)
             for place, text in zip(places, self._decoded(ids, inputs), strict=True):
                 answers[place] = text
         return answers
@@ -150,9 +184,9 @@ class Examinee:
             ]
         )
         for places, batch in self._batches(prompts):
-            inputs = self._inputs(batch, features)
+            inputs = self._inputs(batch, features, plain=True)
             output = self._generate(
-                **inputs,
+                **inputs.of_all(),
                 max_new_tokens=tokens,
                 do_sample=False,
                 return_dict_in_generate=True,
@@ -162,7 +196,7 @@ class Examinee:
             for place, text in zip(places, self._decoded(ids, inputs), strict=True):
                 answers[place] = text
             entropy = layer_entropy(torch.stack(output.logits, 1))  # type: ignore[attr-defined]
-            new = ids[:, inputs["input_ids"].shape[1] :]
+            new = ids[:, inputs.ids.shape[1] :]
             doubts[places] = (entropy * speaks[new]).max(1).values
         return answers, doubts
 
@@ -181,33 +215,48 @@ class Examinee:
             places = order[start : start + _BATCH]
             yield places, [prompts[place] for place in places]
 
-    def _inputs(self, prompts: Sequence[Prompt], features: Tensor) -> dict[str, Tensor]:
-        """Padded ids, their mask, and visual tokens as transformers takes them already encoded."""
-        tokenizer = self.processor.tokenizer
-        image, size = tokenizer.image_token, features.shape[1]
+    def _inputs(self, prompts: Sequence[Prompt], features: Tensor, *, plain: bool) -> "_Inputs":
+        """Padded ids, their mask, and visual tokens as transformers takes them already encoded.
+
+        Where nothing watches how a picture is read (`plain`), a cache in which it is read already
+        takes the place of visual tokens.
+        """
+        image = self.processor.tokenizer.image_token
         texts = [
             self.processor.apply_chat_template(_messages(prompt), add_generation_prompt=True)
             for prompt in prompts
         ]
-        texts = [text.replace(image, image * size) for text in texts]
-        inputs = dict(
-            tokenizer(
-                texts,
-                add_special_tokens=False,
-                padding=True,
-                return_tensors="pt",
-                return_token_type_ids=False,
-            )
+        alone = all(len(prompt.pictures) == 1 for prompt in prompts)
+        if plain and alone and self._blind_from is None:
+            return self._read_already(prompts, texts, features)
+        ids, mask = self._tokenized(
+            [text.replace(image, image * features.shape[1]) for text in texts]
         )
         shown = [picture for prompt in prompts for picture in prompt.pictures]
-        if shown:
-            tokens = list(features[shown])
-            seen = BaseModelOutputWithPooling(pooler_output=tokens)  # type: ignore[arg-type]
-            inputs["mm_encoder_outputs"] = {"image": seen}
-        return inputs
+        return _Inputs(ids=ids, mask=mask, shown=list(features[shown]))
 
-    def _decoded(self, ids: Tensor, inputs: dict[str, Tensor]) -> list[str]:
-        new = ids[:, inputs["input_ids"].shape[1] :]
+    def _read_already(
+        self, prompts: Sequence[Prompt], texts: Sequence[str], features: Tensor
+    ) -> "_Inputs":
+        image = self.processor.tokenizer.image_token
+        first = self._tokenized([self._opening + image * features.shape[1]])
+        rest = self._tokenized([text.removeprefix(self._opening + image) for text in texts])
+        ids, mask = (
+            torch.cat([one.expand(len(texts), -1), other], 1)
+            for one, other in zip(first, rest, strict=True)
+        )
+        cache = self._prefixes.cache(features, [prompt.pictures[0] for prompt in prompts])
+        return _Inputs(ids=ids, mask=mask, cache=cache)
+
+    def _tokenized(self, texts: list[str]) -> tuple[Tensor, Tensor]:
+        """Ids and mask (texts, tokens), padded at the left."""
+        told = self.processor.tokenizer(
+            texts, add_special_tokens=False, padding=True, return_tensors="pt"
+        )
+        return told.input_ids, told.attention_mask
+
+    def _decoded(self, ids: Tensor, inputs: "_Inputs") -> list[str]:
+        new = ids[:, inputs.ids.shape[1] :]
         texts = self.processor.tokenizer.batch_decode(new, skip_special_tokens=True)
         return [text.strip() for text in texts]
 

@@ -151,8 +151,13 @@ def attend(
         shared = part[:, None, :, :prefix].expand(-1, slots, -1, -1, -1)
         return torch.cat([shared, of_slots(part)], 3).flatten(0, 1)
 
-    first = [part[:, :, :prefix] for part in (query, key, value)]
-    before = scaled_dot_product_attention(*first, is_causal=True, scale=scaling)
+    before = scaled_dot_product_attention(
+        query[:, :, :prefix],
+        key[:, :, :prefix],
+        value[:, :, :prefix],
+        is_causal=True,
+        scale=scaling,
+    )
     seen = scaled_dot_product_attention(
         of_slots(query).flatten(0, 1),
         behind_prefix(key),
