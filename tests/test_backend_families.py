@@ -117,19 +117,27 @@ def processed(backend, question, *images):
 
 @torch.no_grad()
 def generated(backend, inputs):
-    """What plain `generate` gives: ids and their logprobs."""
+    """What plain `generate` gives: ids and their logprobs.
+
+    Random weights may say the end's token, which one depends on how a machine rounds.
+    """
     eventually(lambda: idle(backend))
     out = backend._host.model.generate(
         **inputs,
         max_new_tokens=TOKENS,
         do_sample=False,
+        eos_token_id=sorted(backend._host.end_tokens) or None,
         return_dict_in_generate=True,
         output_scores=True,
     )
     ids = out.sequences[0, inputs["input_ids"].shape[1] :]
     scores = torch.cat(out.scores)
     return list(
-        zip(ids.tolist(), (scores[range(TOKENS), ids] - scores.logsumexp(-1)).tolist(), strict=True)
+        zip(
+            ids.tolist(),
+            (scores[range(len(ids)), ids] - scores.logsumexp(-1)).tolist(),
+            strict=True,
+        )
     )
 
 
