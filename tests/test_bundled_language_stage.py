@@ -56,7 +56,9 @@ def test_alignment_moves_the_projector_alone_and_what_follows_starts_there(tmp_p
     after = stage.net.state_dict()
     moved = {name for name, value in after.items() if not torch.equal(value, before[name])}
     assert moved
-    assert all("projector" in name for name in moved)
+    # Readers are thrown away later; a projector can only be taught by ones that learn as well.
+    assert {name for name in moved if name.startswith("readers.")}
+    assert all("projector" in name or name.startswith("readers.") for name in moved)
     stage.save()
     joint = JointStage(TINY, tmp_path)
     joint.resume()

@@ -4,7 +4,7 @@ Beside the answers' loss stand smaller ones: a visual token should read as the w
 shows (this ties sight to words), the dense targets of the first stage are asked of the tower and
 of the visual tokens (a projector that is only asked for words forgets where things are), and
 wordings of one question should be as sure of the same answer. All but the last are asked of more
-pictures than there are conversations about: looking costs a tenth of talking.
+pictures than there are conversations about: looking costs little.
 """
 
 import random

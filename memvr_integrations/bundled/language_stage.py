@@ -87,8 +87,8 @@ class AlignStage(JointStage):
     name = "align"
 
     def trains(self, name: str) -> bool:
-        """The projector."""
-        return "projector" in name
+        """The projector, and the heads that read what comes out of it."""
+        return "projector" in name or name.startswith("readers.")
 
     def begin(self) -> None:
         """Start from the tower of the first stage and the decoder of the second."""
