@@ -4,6 +4,7 @@ import torch
 from memvr_integrations.bundled import abilities
 from memvr_integrations.bundled.abilities import GOALS, ability
 from memvr_integrations.bundled.art import SPRITES
+from memvr_integrations.bundled.crew import Crew
 from memvr_integrations.bundled.measure import attributes, held_out_scenes
 from memvr_integrations.bundled.papers import papers
 from memvr_integrations.bundled.questions import CAPTION, caption
@@ -52,7 +53,7 @@ def scenes():
 
 def table(examinee, scenes):
     evidence = Evidence(examinee, ALL)
-    lines = list(ability(evidence, [evidence.condition("clean", scenes)]))
+    lines = list(ability(Crew(), evidence, [evidence.condition("clean", scenes)]))
     assert lines[0] == "| | clean | goal |"
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
     return {name: (float(text.split(" ")[0]), goal) for name, text, goal in cells}

@@ -3,8 +3,9 @@ import re
 import shutil
 import sys
 
-from memvr_integrations.bundled import WEIGHTS, evidence, report, trials
+from memvr_integrations.bundled import WEIGHTS, evidence, report, trials, typed_exam
 from memvr_integrations.bundled.art import SPRITES
+from memvr_integrations.bundled.typed_exam import typed_questions
 
 
 def test_the_command_writes_a_page_with_every_part(tmp_path, monkeypatch, capsys):
@@ -12,10 +13,12 @@ def test_the_command_writes_a_page_with_every_part(tmp_path, monkeypatch, capsys
     monkeypatch.setattr(trials, "_THRESHOLDS", (0.3,))
     monkeypatch.setattr(trials, "_RATIOS", (0.6,))
     monkeypatch.setattr(report, "_DEGRADED", ("blur",))
+    monkeypatch.setattr(typed_exam, "typed_questions", lambda name: typed_questions(name)[:5])
     page, weights = tmp_path / "evidence.md", tmp_path / "weights"
     shutil.copytree(WEIGHTS, weights)
     sizes = "--scenes 3 --compared 2 --dev 2"
     options = ["--held-out", str(SPRITES), "--out", str(page), "--weights", str(weights)]
+    options += ["--jobs", "1"]
     monkeypatch.setattr(sys, "argv", ["evidence", *sizes.split(), *options])
     evidence.main()
     text = page.read_text()

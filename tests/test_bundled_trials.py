@@ -3,6 +3,7 @@ from bundled_settings import FIRST_THEMES
 
 from memvr_integrations.bundled import WEIGHTS
 from memvr_integrations.bundled.art import SPRITES
+from memvr_integrations.bundled.crew import Crew
 from memvr_integrations.bundled.examinee import Examinee
 from memvr_integrations.bundled.measure import held_out_scenes
 from memvr_integrations.bundled.trials import CONTROLS, Evidence, comparison
@@ -44,7 +45,7 @@ def test_a_setting_that_never_fires_changes_nothing(evidence, condition):
     never = MemVRConfig(starting_layer=1, ending_layer=8, entropy_threshold=5)
     rows = [
         [cell.strip() for cell in line.strip("|").split("|")]
-        for line in comparison(evidence, [condition], never)
+        for line in comparison(Crew(), evidence, [condition], never)
     ][2:]
     assert [row[1] for row in rows] == ["off", "MemVR", *CONTROLS]
     assert len({tuple(row[3:4] + row[6:]) for row in rows}) == 1

@@ -72,7 +72,7 @@ def test_it_works_on_this_family(backend, name, kind):
     assert [a.tokens for a in backend.generate(requests(neutral))] == [a.tokens for a in plain]
     together = backend.generate(requests(strong))
     # A contrast enlarges how batches round: more than elsewhere where layers keep sums.
-    near = 3e-4 if name == "qwen3_5" else 1e-4
+    near = 1e-3 if name == "qwen3_5" else 1e-4
     assert [a.tokens for a in together] != [a.tokens for a in plain]
     for one, request in zip(together, requests(strong), strict=True):
         [alone] = backend.generate(request)

@@ -2,10 +2,12 @@
 
 import random
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 
+from memvr_integrations.bundled.crew import Crew
 from memvr_integrations.bundled.examinee import Prompt, about
 from memvr_integrations.bundled.intervals import by_image, share
 from memvr_integrations.bundled.judging import is_refusal, is_true, overlaps
@@ -47,16 +49,20 @@ GOALS = {
 _WAYS = 5
 
 
-def ability(evidence: Evidence, conditions: Sequence[Condition]) -> Iterator[str]:
+def ability(crew: Crew, evidence: Evidence, conditions: Sequence[Condition]) -> Iterator[str]:
     """What the model can do with MemVR off, a column a condition."""
     rows: dict[str, list[str]] = {}
-    for condition in conditions:
-        for name, text in _abilities(evidence, condition):
+    for column in crew.map(partial(_column, evidence), conditions):
+        for name, text in column:
             rows.setdefault(name, []).append(text)
     yield f"| | {' | '.join(c.name for c in conditions)} | goal |"
     yield "|---|" + "---|" * (len(conditions) + 1)
     for name, texts in rows.items():
         yield f"| {name} | {' | '.join(texts)} | {GOALS.get(name, '')} |"
+
+
+def _column(evidence: Evidence, condition: Condition) -> list[tuple[str, str]]:
+    return list(_abilities(evidence, condition))
 
 
 def _abilities(evidence: Evidence, condition: Condition) -> Iterator[tuple[str, str]]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from memvr_integrations.bundled import KNOWN_THEMES, WEIGHTS
 from memvr_integrations.bundled.art import HELD_OUT, render_styles
+from memvr_integrations.bundled.crew import Crew
 from memvr_integrations.bundled.examinee import Examinee
 from memvr_integrations.bundled.report import Sizes, write_page
 from memvr_integrations.bundled.trials import Evidence
@@ -27,6 +28,7 @@ def main() -> None:
     parser.add_argument("--dev", type=int, default=150, help="dev scenes for the settings")
     parser.add_argument("--themes", default=",".join(KNOWN_THEMES), help=", ".join(THEMES))
     parser.add_argument("--held-out", type=Path, help="sprites of unseen art; else npm is asked")
+    parser.add_argument("--jobs", type=int, default=2, help="processes at once")
     parser.add_argument("--out", type=Path, default=Path("docs/bundled-evidence.md"))
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -36,7 +38,10 @@ def main() -> None:
             np.savez_compressed(unseen, **render_styles(HELD_OUT))  # type: ignore[arg-type]
         evidence = Evidence(Examinee(args.weights), tuple(args.themes.split(",")))
         sizes = Sizes(test=args.scenes, compared=args.compared, dev=args.dev)
-        write_page(evidence, weights=args.weights, unseen=unseen, sizes=sizes, out=args.out)
+        with Crew(args.jobs) as crew:
+            write_page(
+                crew, evidence, weights=args.weights, unseen=unseen, sizes=sizes, out=args.out
+            )
 
 
 if __name__ == "__main__":

@@ -75,6 +75,7 @@ class Examinee:
     def __init__(self, folder: Path) -> None:
         self.model = LlavaForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
         self.model.eval()
+        self._folder = folder
         self._generate: Callable[..., Tensor] = self.model.generate
         self.processor = AutoProcessor.from_pretrained(folder)
         self._blind_from: int | None = None
@@ -82,6 +83,10 @@ class Examinee:
         self._opening = shown.partition(self.processor.tokenizer.image_token)[0]
         before = self.processor.tokenizer(self._opening, add_special_tokens=False).input_ids
         self._prefixes = PicturePrefixes(self.model, before)
+
+    def __reduce__(self) -> tuple[type["Examinee"], tuple[Path]]:
+        """To another process it goes as its folder: a model that has run doesn't pickle."""
+        return Examinee, (self._folder,)
 
     @contextmanager
     def blindfolded(self, layer: int | None) -> Iterator[None]:

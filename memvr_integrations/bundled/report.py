@@ -7,6 +7,7 @@ import platform
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -15,6 +16,7 @@ from memvr_integrations.bundled import PRESET
 from memvr_integrations.bundled.abilities import ability
 from memvr_integrations.bundled.art import SPRITES
 from memvr_integrations.bundled.card import write_card
+from memvr_integrations.bundled.crew import Crew
 from memvr_integrations.bundled.measure import held_out_scenes
 from memvr_integrations.bundled.trials import (
     Evidence,
@@ -114,7 +116,9 @@ class Sizes:
         return f"--scenes {self.test} --compared {self.compared} --dev {self.dev}"
 
 
-def write_page(evidence: Evidence, *, weights: Path, unseen: Path, sizes: Sizes, out: Path) -> None:
+def write_page(
+    crew: Crew, evidence: Evidence, *, weights: Path, unseen: Path, sizes: Sizes, out: Path
+) -> None:
     """Measure everything, write the page and the card beside `weights`; tells what is under way."""
     started = time.monotonic()
 
@@ -132,7 +136,7 @@ def write_page(evidence: Evidence, *, weights: Path, unseen: Path, sizes: Sizes,
         evidence.condition("same art, new scenes", scenes),
         evidence.condition("unseen art", foreign),
     ]
-    abilities = list(ability(evidence, full))
+    abilities = list(ability(crew, evidence, full))
     machine = _machine(evidence, sizes)
     known = len(classes_of(tuple(themes)))
     card = write_card(weights, classes=known, themes=themes, abilities=abilities, machine=machine)
@@ -143,6 +147,7 @@ def write_page(evidence: Evidence, *, weights: Path, unseen: Path, sizes: Sizes,
     degraded = [evidence.condition(kind, few, kind) for kind in _DEGRADED]
     tell("settings on the dev split")
     found = sweep(
+        crew,
         evidence,
         [evidence.condition("clean", tuning), evidence.condition("degraded", tuning, "mixed")],
     )
@@ -153,21 +158,22 @@ def write_page(evidence: Evidence, *, weights: Path, unseen: Path, sizes: Sizes,
     sections.append(_COMPARISON)
     for title, config in _settings(found.strongest):
         tell(f"{title}: yes/no")
-        table = _lines(comparison(evidence, [clean, *degraded, new_art], config))
+        table = _lines(comparison(crew, evidence, [clean, *degraded, new_art], config))
         sections.append(f"### {title}\n\n{_described(config)}\n\n{table}")
         tell(f"{title}: captions")
-        table = _lines(caption_comparison(evidence, [clean, new_art], config))
+        table = _lines(caption_comparison(crew, evidence, [clean, new_art], config))
         sections.append(f"Captions with the same setting:\n\n{table}")
     tell("entropy")
     layers = evidence.examinee.model.config.get_text_config().num_hidden_layers
     sections.append(_ENTROPY + "\n" + _lines(entropy_auc(evidence, clean, layers)))
     tell("withholding")
-    tuned = [
-        Answers(evidence, evidence.condition("same art", tuning)),
-        Answers(evidence, evidence.condition("unseen art", tuning_foreign)),
+    answers = partial(Answers, evidence)
+    dev = [
+        evidence.condition("same art", tuning),
+        evidence.condition("unseen art", tuning_foreign),
     ]
-    threshold = best_threshold(tuned)
-    judged = [Answers(evidence, one) for one in (clean, *degraded, new_art)]
+    threshold = best_threshold(crew.map(answers, dev))
+    judged = crew.map(answers, (clean, *degraded, new_art))
     sections.append(_WITHHOLDING.format(threshold=threshold) + _lines(withheld(judged, threshold)))
     sections.append(_sweep_section(found.lines, found.beyond_chance, sizes.dev))
     out.write_text("\n\n".join(section.strip() for section in sections) + "\n")

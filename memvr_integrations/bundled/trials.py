@@ -8,11 +8,13 @@ the FFN. What the controls can do as well is not sight.
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from memvr_integrations.bundled.crew import Crew
 from memvr_integrations.bundled.degrade import KINDS, degrade
 from memvr_integrations.bundled.examinee import Examinee, about
 from memvr_integrations.bundled.intervals import by_image, share
@@ -137,31 +139,45 @@ class Sweep:
     beyond_chance: bool
 
 
-def sweep(evidence: Evidence, dev: Sequence[Condition]) -> Sweep:
+def sweep(crew: Crew, evidence: Evidence, dev: Sequence[Condition]) -> Sweep:
     """Try every setting on the dev split."""
     lines = [
         "| window | threshold | ratio | looked again | " + " | ".join(c.name for c in dev) + " |",
         "|---|---|---|---|" + "---|" * len(dev),
     ]
-    plain = [evidence.ask(condition, None) for condition in dev]
-    tried: list[tuple[float, bool, MemVRConfig]] = []
-    for (start, end), threshold, ratio in itertools.product(_WINDOWS, _THRESHOLDS, _RATIOS):
-        config = MemVRConfig(
+    settings = [
+        MemVRConfig(
             starting_layer=start,
             ending_layer=end,
             entropy_threshold=threshold,
             retracing_ratio=ratio,
         )
-        outcomes = [evidence.ask(condition, config) for condition in dev]
-        gains = [_gain(*parts) for parts in zip(dev, plain, outcomes, strict=True)]
-        fired = 100 * torch.cat([outcome.fired for outcome in outcomes]).float().mean()
+        for (start, end), threshold, ratio in itertools.product(_WINDOWS, _THRESHOLDS, _RATIOS)
+    ]
+    (plain, *outcomes) = zip(
+        *crew.map(partial(_asked, evidence, [None, *settings]), dev), strict=True
+    )
+    tried: list[tuple[float, bool, MemVRConfig]] = []
+    for config, found in zip(settings, outcomes, strict=True):
+        gains = [_gain(*parts) for parts in zip(dev, plain, found, strict=True)]
+        fired = 100 * torch.cat([outcome.fired for outcome in found]).float().mean()
         cells = " | ".join(share(hits, total).signed() for hits, total in gains)
-        lines.append(f"| {start}-{end} | {threshold} | {ratio} | {fired:.0f} % | {cells} |")
+        window = f"{config.starting_layer}-{config.ending_layer}"
+        lines.append(
+            f"| {window} | {config.entropy_threshold} | {config.retracing_ratio} | {fired:.0f} % "
+            f"| {cells} |"
+        )
         hits, total = (torch.cat(parts) for parts in zip(*gains, strict=True))
         joint = share(hits, total)
         tried.append((joint.value, joint.low > 0, config))
     _, beyond_chance, strongest = max(tried, key=lambda one: one[0])
     return Sweep(lines=lines, strongest=strongest, beyond_chance=beyond_chance)
+
+
+def _asked(
+    evidence: Evidence, settings: Sequence[MemVRConfig | None], condition: Condition
+) -> list[Outcome]:
+    return [evidence.ask(condition, config) for config in settings]
 
 
 def _gain(condition: Condition, off: Outcome, on: Outcome) -> tuple[Tensor, Tensor]:
@@ -175,7 +191,7 @@ def _gain(condition: Condition, off: Outcome, on: Outcome) -> tuple[Tensor, Tens
 
 
 def comparison(
-    evidence: Evidence, conditions: Sequence[Condition], config: MemVRConfig
+    crew: Crew, evidence: Evidence, conditions: Sequence[Condition], config: MemVRConfig
 ) -> Iterator[str]:
     """MemVR off, on and its controls under every condition: yes/no answers."""
     yield (
@@ -183,45 +199,56 @@ def comparison(
         "| yes-share | AUC |"
     )
     yield "|---|---|---|---|---|---|---|---|"
-    for condition in conditions:
-        images, owners = len(condition.scenes), condition.owners
-        off = evidence.ask(condition, None)
-        outcomes = {"off": off, "MemVR": evidence.ask(condition, config)}
-        outcomes |= {name: evidence.ask(condition, config, name) for name in CONTROLS}
-        before = off.right(condition)
-        for name, outcome in outcomes.items():
-            right = outcome.right(condition)
-            hits, total = _gain(condition, off, outcome)
-            fixed, broke = int((right & ~before).sum()), int((before & ~right).sum())
-            cells = [
-                condition.name,
-                name,
-                f"{100 * outcome.fired.float().mean():.0f} %",
-                str(share(by_image(right, owners, images), total)),
-                "" if name == "off" else share(hits, total).signed(),
-                "" if name == "off" else f"{fixed} / {broke}",
-                f"{100 * (outcome.margins > 0).float().mean():.1f}",
-                f"{100 * auc(outcome.margins, condition.truth):.2f}",
-            ]
-            yield "| " + " | ".join(cells) + " |"
+    for rows in crew.map(partial(_compared, evidence, config), conditions):
+        yield from rows
+
+
+def _compared(evidence: Evidence, config: MemVRConfig, condition: Condition) -> list[str]:
+    images, owners, rows = len(condition.scenes), condition.owners, []
+    off = evidence.ask(condition, None)
+    outcomes = {"off": off, "MemVR": evidence.ask(condition, config)}
+    outcomes |= {name: evidence.ask(condition, config, name) for name in CONTROLS}
+    before = off.right(condition)
+    for name, outcome in outcomes.items():
+        right = outcome.right(condition)
+        hits, total = _gain(condition, off, outcome)
+        fixed, broke = int((right & ~before).sum()), int((before & ~right).sum())
+        cells = [
+            condition.name,
+            name,
+            f"{100 * outcome.fired.float().mean():.0f} %",
+            str(share(by_image(right, owners, images), total)),
+            "" if name == "off" else share(hits, total).signed(),
+            "" if name == "off" else f"{fixed} / {broke}",
+            f"{100 * (outcome.margins > 0).float().mean():.1f}",
+            f"{100 * auc(outcome.margins, condition.truth):.2f}",
+        ]
+        rows.append("| " + " | ".join(cells) + " |")
+    return rows
 
 
 def caption_comparison(
-    evidence: Evidence, conditions: Sequence[Condition], config: MemVRConfig
+    crew: Crew, evidence: Evidence, conditions: Sequence[Condition], config: MemVRConfig
 ) -> Iterator[str]:
     """MemVR off, on and its controls: captions."""
     yield "| scenes | decoding | CHAIR_i | CHAIR_s | recall |"
     yield "|---|---|---|---|---|"
-    for condition in conditions:
-        for name in ("off", "MemVR", *CONTROLS):
-            counts = (
-                evidence.captions(condition, None)
-                if name == "off"
-                else evidence.captions(condition, config, None if name == "MemVR" else name)
-            )
-            mentions, wrong, there, named = counts.T
-            cells = [share(wrong, mentions), share(wrong > 0), share(named, there)]
-            yield f"| {condition.name} | {name} | " + " | ".join(map(str, cells)) + " |"
+    for rows in crew.map(partial(_captioned, evidence, config), conditions):
+        yield from rows
+
+
+def _captioned(evidence: Evidence, config: MemVRConfig, condition: Condition) -> list[str]:
+    rows = []
+    for name in ("off", "MemVR", *CONTROLS):
+        counts = (
+            evidence.captions(condition, None)
+            if name == "off"
+            else evidence.captions(condition, config, None if name == "MemVR" else name)
+        )
+        mentions, wrong, there, named = counts.T
+        cells = [share(wrong, mentions), share(wrong > 0), share(named, there)]
+        rows.append(f"| {condition.name} | {name} | " + " | ".join(map(str, cells)) + " |")
+    return rows
 
 
 def entropy_auc(evidence: Evidence, condition: Condition, layers: int) -> Iterator[str]:
