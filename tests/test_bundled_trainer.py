@@ -79,7 +79,9 @@ def test_an_interrupted_run_is_saved(tmp_path, monkeypatch):
 def test_lines_behind_the_checkpoint_are_told_once(tmp_path):
     lines = [("toy", 1), ("toy", 2), ("other", 9), ("toy", 3)]
     log = tmp_path / "log.jsonl"
-    log.write_text("".join(f'{{"stage": "{name}", "step": {step}}}\n' for name, step in lines))
+    log.write_text(
+        "".join(f'{{"stage": "{name}", "step": {step}, "minutes": 1}}\n' for name, step in lines)
+    )
     stage = Toy(CONFIG, tmp_path)
     stage.step = 2
     stage.save()
@@ -89,7 +91,7 @@ def test_lines_behind_the_checkpoint_are_told_once(tmp_path):
 
 
 def test_a_saved_run_shows_its_curve(tmp_path):
-    (tmp_path / "log.jsonl").write_text('{"stage": "toy", "step": 50, "loss": 1.5}\n')
+    (tmp_path / "log.jsonl").write_text('{"stage": "toy", "step": 50, "minutes": 1, "loss": 1.5}\n')
     Toy(CONFIG, tmp_path).save()
     assert ">loss<" in (tmp_path / CURVES).read_text()
 

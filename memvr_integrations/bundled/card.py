@@ -1,9 +1,10 @@
 """Writes the model card that lies beside the weights: figures, checksums, how it was trained."""
 
 import hashlib
-import json
 from collections.abc import Sequence
 from pathlib import Path
+
+from memvr_integrations.bundled.training_log import read_log
 
 CARD = "README.md"
 _LOG = "training.jsonl"
@@ -70,15 +71,12 @@ def write_card(
 
 
 def _stages(log: Path) -> list[str]:
-    """The last line of every stage that a log tells of."""
+    """What every stage came to that a log tells of."""
     if not log.exists():
         return ["There is no log."]
-    last = {}
-    for line in log.read_text().splitlines():
-        told = json.loads(line)
-        last[told.get("stage", "training")] = told
+    last = {entry.stage: entry for entry in read_log(log)}
     return ["| stage | steps | minutes |", "|---|---|---|"] + [
-        f"| {stage} | {told['step']:,} | {told['minutes']:.0f} |" for stage, told in last.items()
+        f"| {stage} | {entry.step:,} | {entry.minutes:.0f} |" for stage, entry in last.items()
     ]
 
 

@@ -1,24 +1,21 @@
 """Draws a training log as a picture: one small SVG chart for each figure."""
 
-import json
 from collections import defaultdict
 from pathlib import Path
 from xml.sax.saxutils import escape
 
+from memvr_integrations.bundled.training_log import read_log
+
 _WIDTH, _HEIGHT, _GAP, _ACROSS = 260, 120, 34, 3
 _COLORS = {"vision": "#3b6fb5", "joint": "#b5563b"}
-_NOT_DRAWN = frozenset({"stage", "step", "minutes", "images/s"})
 
 
 def draw_curves(log: Path, picture: Path) -> None:
     """Read a log of JSON lines and write an SVG with a chart a figure, a line a stage."""
     curves: dict[str, dict[str, list[tuple[float, float]]]] = defaultdict(dict)
-    for line in log.read_text().splitlines():
-        entry = json.loads(line)
-        for name, value in entry.items():
-            if name not in _NOT_DRAWN:
-                points = curves[name].setdefault(entry["stage"], [])
-                points.append((entry["step"], float(value)))
+    for entry in read_log(log):
+        for name, value in entry.figures.items():
+            curves[name].setdefault(entry.stage, []).append((entry.step, value))
     picture.write_text(_svg(curves))
 
 

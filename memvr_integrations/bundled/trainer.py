@@ -174,7 +174,7 @@ class Stage(ABC):
                     self.seconds = time.monotonic() - started
                     bar.set_postfix({name: f"{value:.3f}" for name, value in smooth.items()}, False)
                     bar.update()
-                    if self.step % _LOG_EVERY == 0:
+                    if self.step % _LOG_EVERY == 0 or self.step == self.config.steps:
                         self._log(smooth)
                     if time.monotonic() - saved > self.config.save_minutes * 60:
                         self.save()
