@@ -11,12 +11,11 @@ class Amounts(Asker):
     """How many things are there."""
 
     def count(self) -> list[Talk]:
-        """How many of a kind; rare counts more often, or "one" would be right most of the time."""
+        """How many of a kind; which kind is left to chance, or it would learn to say too many."""
         if self.rng.random() < 0.12:
             name, count = self.missing(), 0
         else:
-            things = self.scene.things
-            thing = self.rng.choices(things, [min(one.count, 4) for one in things])[0]
+            thing = self.there()
             name, count = thing.name, thing.count
         talks = [one_turn(self.ask("count", p=plural(name)), truths.amount(name, count))]
         if self.rng.random() < 0.2:

@@ -1,0 +1,32 @@
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from memvr_integrations.bundled.blend import main
+
+
+def model(folder, values, settings="{}"):
+    folder.mkdir()
+    save_file(values, folder / "model.safetensors")
+    (folder / "config.json").write_text(settings)
+    return str(folder)
+
+
+def test_the_mean_is_of_all_and_the_rest_of_the_last(tmp_path, capsys):
+    wide = torch.bfloat16
+    first = model(tmp_path / "a", {"w": torch.tensor([1.0, 2.0], dtype=wide)})
+    second = model(tmp_path / "b", {"w": torch.tensor([3.0, 6.0], dtype=wide)}, '{"last": 1}')
+    out = tmp_path / "c"
+    main([first, second, "--out", str(out)])
+    mean = load_file(out / "model.safetensors")["w"]
+    assert mean.dtype == wide
+    assert mean.tolist() == [2.0, 4.0]
+    assert (out / "config.json").read_text() == '{"last": 1}'
+    assert str(out) in capsys.readouterr().out
+
+
+def test_models_of_other_shapes_are_refused(tmp_path):
+    first = model(tmp_path / "a", {"w": torch.ones(2)})
+    second = model(tmp_path / "b", {"w": torch.ones(3)})
+    with pytest.raises(ValueError, match="other tensors"):
+        main([first, second, "--out", str(tmp_path / "c")])
