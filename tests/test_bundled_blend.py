@@ -30,3 +30,13 @@ def test_models_of_other_shapes_are_refused(tmp_path):
     second = model(tmp_path / "b", {"w": torch.ones(3)})
     with pytest.raises(ValueError, match="other tensors"):
         main([first, second, "--out", str(tmp_path / "c")])
+
+
+def test_a_folder_that_is_no_model_or_would_be_overwritten_is_named(tmp_path, capsys):
+    first = model(tmp_path / "a", {"w": torch.ones(2)})
+    with pytest.raises(SystemExit):
+        main([first, str(tmp_path / "nothing"), "--out", str(tmp_path / "c")])
+    assert "nothing/model.safetensors" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main([first, "--out", first])
+    assert "give another folder" in capsys.readouterr().err

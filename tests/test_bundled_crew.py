@@ -1,3 +1,6 @@
+import pickle
+
+import pytest
 from bundled_settings import ALWAYS, FIRST_THEMES
 
 from memvr_integrations.bundled import WEIGHTS
@@ -15,3 +18,10 @@ def test_processes_find_what_one_finds():
     alone = list(comparison(Crew(), evidence, conditions, ALWAYS))
     with Crew(2) as crew:
         assert list(comparison(crew, evidence, conditions, ALWAYS)) == alone
+
+
+def test_a_blindfold_is_not_lost_on_the_way():
+    examinee = Examinee(WEIGHTS)
+    with examinee.blindfolded(0), pytest.raises(ValueError, match="blindfolded"):
+        pickle.dumps(examinee)
+    assert isinstance(pickle.loads(pickle.dumps(examinee)), Examinee)

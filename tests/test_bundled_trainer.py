@@ -45,6 +45,8 @@ def test_training_moves_the_weights_saves_and_goes_on(tmp_path):
             assert torch.equal(value, getattr(first, part).state_dict()[name])
     again.run()
     assert again.step == 4
+    told = [json.loads(line)["step"] for line in again.log.read_text().splitlines()]
+    assert told == [3, 4]  # the last step of every run
 
 
 def test_a_run_in_two_parts_is_the_run_in_one(tmp_path):

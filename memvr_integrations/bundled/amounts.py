@@ -11,11 +11,12 @@ class Amounts(Asker):
     """How many things are there."""
 
     def count(self) -> list[Talk]:
-        """How many of a kind; which kind is left to chance, or it would learn to say too many."""
+        """How many of a kind; rare counts more often, or "one" would be right most of the time."""
         if self.rng.random() < 0.12:
             name, count = self.missing(), 0
         else:
-            thing = self.there()
+            things = self.scene.things
+            thing = self.rng.choices(things, [min(one.count, 4) for one in things])[0]
             name, count = thing.name, thing.count
         talks = [one_turn(self.ask("count", p=plural(name)), truths.amount(name, count))]
         if self.rng.random() < 0.2:

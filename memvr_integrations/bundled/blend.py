@@ -1,7 +1,7 @@
 """Averages the weights of checkpoints: `python -m memvr_integrations.bundled.blend A B --out C`.
 
-Models that were trained on from one another lie near each other, and their mean is right more
-often than any of them on art that none has seen (arXiv 2203.05482 calls it a model soup).
+Where models were trained on from one another, their mean can be better than each of them on what
+none has seen (arXiv 2203.05482 calls it a model soup). Measure it before you keep it.
 """
 
 import argparse
@@ -44,6 +44,11 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("models", type=Path, nargs="+", help="folders of finished models")
     parser.add_argument("--out", type=Path, required=True, help="where the mean goes")
     args = parser.parse_args(arguments)
+    for model in args.models:
+        if not (model / _WEIGHTS).is_file():
+            parser.error(f"there is no {model / _WEIGHTS}; give folders that bundled.train wrote")
+        if model.resolve() == args.out.resolve():
+            parser.error(f"--out {args.out} is one of the models; give another folder")
     blend(args.models, args.out)
     print(f"wrote {args.out}")
 

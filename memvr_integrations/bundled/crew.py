@@ -1,4 +1,4 @@
-"""Spreads a measurement over processes: each with few threads, they get more done than one."""
+"""Spreads a measurement over processes that share the cores."""
 
 import os
 from collections.abc import Callable, Iterable

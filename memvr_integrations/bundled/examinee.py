@@ -86,6 +86,8 @@ class Examinee:
 
     def __reduce__(self) -> tuple[type["Examinee"], tuple[Path]]:
         """To another process it goes as its folder: a model that has run doesn't pickle."""
+        if self._blind_from is not None:
+            raise ValueError("A blindfolded examinee can't be sent to another process.")
         return Examinee, (self._folder,)
 
     @contextmanager
