@@ -5,6 +5,7 @@ import sys
 
 from memvr_integrations.bundled import WEIGHTS, evidence, report, trials, typed_exam
 from memvr_integrations.bundled.art import SPRITES
+from memvr_integrations.bundled.examinee import Examinee
 from memvr_integrations.bundled.typed_exam import typed_questions
 
 
@@ -14,6 +15,9 @@ def test_the_command_writes_a_page_with_every_part(tmp_path, monkeypatch, capsys
     monkeypatch.setattr(trials, "_RATIOS", (0.6,))
     monkeypatch.setattr(report, "_DEGRADED", ("blur",))
     monkeypatch.setattr(typed_exam, "typed_questions", lambda name: typed_questions(name)[:5])
+    say = Examinee.say
+    # Whole sentences are no part of a page, and take the most time.
+    monkeypatch.setattr(Examinee, "say", lambda *told, **how: say(*told, **(how | {"tokens": 4})))
     page, weights = tmp_path / "evidence.md", tmp_path / "weights"
     shutil.copytree(WEIGHTS, weights)
     sizes = "--scenes 3 --compared 2 --dev 2"

@@ -40,6 +40,7 @@ def test_the_command_goes_from_art_to_a_model_that_opens(tmp_path, monkeypatch, 
 
 
 def test_language_first_goes_through_all_four_stages(tmp_path, monkeypatch, tiny_stages):
+    open_tokenizer().save_pretrained(tmp_path)  # making one takes long
     options = "--vision-steps 1 --language-first --language-steps 1 --align-steps 1 --steps 1"
     more = "--batch 2 --turns 2 --device cpu --precision float32"
     told = ["train", "--folder", str(tmp_path), *options.split(), *more.split()]

@@ -66,7 +66,7 @@ def test_nested_ones_keep_what_may_be_left_out(seen):
 
 @pytest.mark.parametrize("method", ["json_schema", "function_calling", "json_mode"])
 async def test_they_hold_a_models_answers(seen, method, backend):
-    model = ChatMemVR(engine=backend, max_tokens=250, temperature=1, seed=1)
+    model = ChatMemVR(engine=backend, max_tokens=120, temperature=1, seed=1)
     chain = model.with_structured_output(seen, method=method)
     check = Draft202012Validator(schema_of_typed_dict(seen))
     for found in (chain.invoke("What is there?"), await chain.ainvoke("What is there?")):

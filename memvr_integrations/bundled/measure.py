@@ -5,6 +5,7 @@ ones chosen at random, among what is common (`popular`), or among what usually c
 things that are there (`adversarial`).
 """
 
+import functools
 import random
 import re
 from collections import Counter
@@ -56,7 +57,7 @@ def held_out_scenes(
 def exam(scenes: Sequence[Scene], *, themes: Sequence[str], seed: int = 0) -> list[Question]:
     """Up to two questions of each kind about every scene."""
     known = classes_of(tuple(themes))
-    common, together = _habits(themes)
+    common, together = _habits(tuple(themes))
     rng = random.Random(f"exam {seed}")
     questions = []
     for index, scene in enumerate(scenes):
@@ -79,7 +80,8 @@ def exam(scenes: Sequence[Scene], *, themes: Sequence[str], seed: int = 0) -> li
     return questions
 
 
-def _habits(themes: Sequence[str]) -> tuple[Counter[str], Counter[tuple[str, str]]]:
+@functools.cache
+def _habits(themes: tuple[str, ...]) -> tuple[Counter[str], Counter[tuple[str, str]]]:
     """How often a class comes, and how often two come together, by the generator's prior."""
     rng = random.Random("habits")
     common: Counter[str] = Counter()
