@@ -1,4 +1,5 @@
 import json
+import signal
 import sys
 
 import pytest
@@ -27,6 +28,18 @@ def test_options_reach_both_stages():
 
 def test_the_speed_of_drawing_is_measured():
     assert train.drawing_speed(SPRITES, seconds=0.05) > 0
+
+
+def test_a_second_signal_does_not_break_off_the_saving():
+    signals = signal.SIGINT, signal.SIGTERM
+    before = [signal.getsignal(one) for one in signals]
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            train._stop()
+        assert {signal.getsignal(one) for one in signals} == {signal.SIG_IGN}
+    finally:
+        for one, handler in zip(signals, before, strict=True):
+            signal.signal(one, handler)
 
 
 def test_the_command_goes_from_art_to_a_model_that_opens(tmp_path, monkeypatch, tiny_stages):

@@ -148,7 +148,8 @@ def main(arguments: list[str] | None = None) -> None:
     args.folder.mkdir(parents=True, exist_ok=True)
     if dist.is_torchelastic_launched():
         dist.init_process_group("gloo")
-    signal.signal(signal.SIGTERM, _stop)
+    for told in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(told, _stop)
     vision, joint = configs(args)
     first = not dist.is_initialized() or dist.get_rank() == 0
     if first:
@@ -178,6 +179,9 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _stop(*_: object) -> None:
+    """Once: torchrun sends a SIGTERM behind a Ctrl-C, which would break off the saving."""
+    for told in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(told, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 
