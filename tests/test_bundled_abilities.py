@@ -7,8 +7,9 @@ from memvr_integrations.bundled.art import SPRITES
 from memvr_integrations.bundled.crew import Crew
 from memvr_integrations.bundled.measure import attributes, held_out_scenes
 from memvr_integrations.bundled.papers import papers
-from memvr_integrations.bundled.questions import CAPTION, caption
+from memvr_integrations.bundled.questions import CAPTION
 from memvr_integrations.bundled.trials import Evidence
+from memvr_integrations.bundled.truths import caption
 from memvr_integrations.bundled.words import THEMES
 
 ALL = tuple(THEMES)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from memvr_integrations.bundled import art
+from memvr_integrations.errors import MemVRError
 
 ICONS = {
     "width": 64,
@@ -39,8 +40,11 @@ def test_icons_are_found_by_name_alias_and_without_hyphens(rendered):
 def test_the_plate_and_the_fork_are_ours_in_every_style(rendered):
     for style in art.SHIPPED | art.MORE | art.HELD_OUT:
         sprites = rendered({style: "x"})
-        assert "<circle" in str(sprites.get(f"{style}|plate|plate", "<circle"))
-        assert "<path" in str(sprites[f"{style}|fork|fork"])
+        # In another shape where training must not have seen it.
+        ours = style in art.HELD_OUT
+        assert ("<path transform" in str(sprites[f"{style}|fork|fork"])) == ours
+        if style != "contrast":  # lines alone
+            assert ('ry="17"' in str(sprites[f"{style}|plate|plate"])) == ours
 
 
 def test_more_drawings_only_where_they_are_asked_for(rendered):
@@ -56,3 +60,23 @@ def test_lines_alone_are_never_painted(rendered):
 def test_training_never_sees_the_held_out_styles():
     assert not (art.SHIPPED.keys() | art.MORE.keys()) & art.HELD_OUT.keys()
     assert not set((art.SHIPPED | art.MORE).values()) & set(art.HELD_OUT.values())
+
+
+@pytest.mark.parametrize("option", ["--more", "--held-out"])
+def test_a_file_that_could_not_be_written_is_refused_before_anything_is_fetched(option, capsys):
+    for name, told in (("art", "give art.npz"), ("nowhere/art.npz", "no folder nowhere")):
+        with pytest.raises(SystemExit):
+            art.main([option, name])
+        assert told in capsys.readouterr().err
+
+
+def test_what_npm_says_is_told(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(MemVRError, match=r"install Node\.js"):
+        art.download("icons@1", tmp_path)
+    npm = tmp_path / "npm"
+    npm.write_text("#!/bin/sh\necho 'npm error code E404' >&2\nexit 1\n")
+    npm.chmod(0o755)
+    with pytest.raises(SystemExit):
+        art.main(["--held-out", str(tmp_path / "art.npz")])
+    assert "npm error code E404" in capsys.readouterr().err

@@ -25,11 +25,21 @@ def test_the_mean_is_of_all_and_the_rest_of_the_last(tmp_path, capsys):
     assert str(out) in capsys.readouterr().out
 
 
-def test_models_of_other_shapes_are_refused(tmp_path):
+def test_the_card_of_other_weights_stays_behind(tmp_path, capsys):
+    first = model(tmp_path / "a", {"w": torch.ones(2)})
+    (tmp_path / "a" / "README.md").write_text("figures")
+    main([first, first, "--out", str(tmp_path / "c")])
+    assert not (tmp_path / "c" / "README.md").exists()
+    assert "left out" in capsys.readouterr().out
+
+
+def test_models_of_other_shapes_are_refused_and_nothing_is_written(tmp_path, capsys):
     first = model(tmp_path / "a", {"w": torch.ones(2)})
     second = model(tmp_path / "b", {"w": torch.ones(3)})
-    with pytest.raises(ValueError, match="other tensors"):
+    with pytest.raises(SystemExit):
         main([first, second, "--out", str(tmp_path / "c")])
+    assert "other tensors" in capsys.readouterr().err
+    assert not (tmp_path / "c").exists()
 
 
 def test_a_folder_that_is_no_model_or_would_be_overwritten_is_named(tmp_path, capsys):

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from memvr_integrations.bundled.degrade import KINDS, degrade
+from memvr_integrations.errors import ConfigError
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (128, 128, 3), dtype=np.uint8)
 
@@ -29,5 +30,5 @@ def test_the_original_is_left_alone(kind):
 
 
 def test_an_unknown_kind_is_told():
-    with pytest.raises(ValueError, match="choose one of blur"):
+    with pytest.raises(ConfigError, match="choose one of blur"):
         degrade(PICTURE, "rain", 1.0, np.random.default_rng(0))

@@ -54,3 +54,19 @@ def test_language_first_measures_the_model_that_it_trained(tmp_path, trained, mo
 def test_settings_are_few_and_distinct():
     settings = experiments.every_setting()
     assert len(settings) == len(set(settings)) == 10
+
+
+def test_measuring_refuses_options_that_it_does_not_know(tmp_path, trained, capsys):
+    folder = tmp_path / "new"
+    with pytest.raises(SystemExit):
+        experiments.main(["measure", "--folder", str(folder), "--scense", "100"])
+    assert "measure knows no --scense 100" in capsys.readouterr().err
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("kind", ["language-first", "blindfold", "measure"])
+def test_the_model_goes_nowhere_but_where_it_is_measured(kind, tmp_path, trained, capsys):
+    with pytest.raises(SystemExit):
+        experiments.main([kind, "--folder", str(tmp_path), "--out", "elsewhere"])
+    assert "--out elsewhere isn't for experiments" in capsys.readouterr().err
+    assert not trained

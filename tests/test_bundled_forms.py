@@ -1,5 +1,6 @@
 import json
 import random
+from dataclasses import replace
 
 import jsonschema
 import pytest
@@ -26,6 +27,16 @@ def test_answers_fit_their_schemas(filled):
     for _, _, schema, answer in filled:
         jsonschema.validate(answer, schema)
         assert list(answer) == list(schema["properties"])
+
+
+def test_a_crowd_fits_its_schema(scenes):
+    [thing, *_] = scenes[0].things
+    crowd = replace(thing, centers=((0.5, 0.5),) * 7, boxes=((0.4, 0.4, 0.6, 0.6),) * 7)
+    scene = replace(scenes[0], things=(crowd,))
+    for seed in range(200):
+        turn = form(scene, random.Random(seed), FIRST_THEMES)
+        _, _, schema = turn.question.partition(f" {ANSWER_IN_JSON} ")
+        jsonschema.validate(json.loads(turn.answer), json.loads(schema))
 
 
 def test_answers_are_true(filled):

@@ -62,6 +62,8 @@ def test_strangers_are_never_there(drawn):
     said = {turn.answer for _, turn in asked(drawn, "stranger")}
     assert said <= {"No", f"No, {NO_SUCH}", NO_SUCH, NONE}
     assert len(said) == 4
+    for scene, turn in asked(drawn, "stranger"):
+        assert not ("house" in scene.names and "door" in turn.question.lower())
 
 
 def test_both_and_either(drawn):

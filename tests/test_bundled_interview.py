@@ -4,8 +4,10 @@ import re
 
 import pytest
 
+from memvr_integrations.bundled import truths
 from memvr_integrations.bundled.art import SPRITES
 from memvr_integrations.bundled.interview import MIX, Interview
+from memvr_integrations.bundled.measure import mentioned
 from memvr_integrations.bundled.questions import NO_IMAGE
 from memvr_integrations.bundled.scenes import Sprites, draw_scene
 from memvr_integrations.bundled.unknowable import REFUSAL
@@ -89,4 +91,28 @@ def test_every_kind_has_something_to_ask(drawn):
 
 
 def test_follow_ups_lean_on_the_first_turn(drawn):
-    assert all(len(talk.turns) > 1 for _, talk in asked(drawn, "follow up"))
+    amounts = re.compile(r"There (?:is|are) (no|more than four|[a-z]+) ([a-z ]+)\.")
+    kinds = set()
+    for scene, talk in asked(drawn, "follow up"):
+        assert len(talk.turns) > 1
+        counts = {thing.name: thing.count for thing in scene.things}
+        for turn in talk.turns:
+            [name, *more] = mentioned(turn.answer) or [""]
+            found = amounts.fullmatch(turn.answer)
+            kinds.add(turn.answer.split()[0])
+            if turn.answer.startswith(("Yes", "No,")):
+                assert (name in counts) == turn.answer.startswith("Yes")
+            elif found:
+                number = "no" if name not in counts else truths.number(counts[name])
+                assert found[1] == number
+            elif turn.answer.startswith("The "):
+                [subject] = mentioned(turn.answer.split()[1])  # "the cup is orange"
+                thing = next(thing for thing in scene.things if thing.name == subject)
+                told = truths.positions(thing), truths.coloring(scene, thing)
+                assert turn.answer in told
+            elif turn.answer.startswith("["):
+                boxes = {truths.box_text(box) for thing in scene.things for box in thing.boxes}
+                assert turn.answer in boxes
+            else:
+                assert {name, *more} < set(counts)
+    assert {"Yes,", "No,", "There", "The"} < kinds

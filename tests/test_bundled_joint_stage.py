@@ -1,4 +1,5 @@
 import random
+import re
 from dataclasses import replace
 
 import pytest
@@ -9,11 +10,12 @@ from memvr_integrations.bundled.asker import Talk
 from memvr_integrations.bundled.joint_stage import JointStage, answer_logits, disagreement
 from memvr_integrations.bundled.model import build_processor, open_tokenizer, save
 from memvr_integrations.bundled.packing import Packer
-from memvr_integrations.bundled.questions import Turn
+from memvr_integrations.bundled.questions import Turn, caption
 from memvr_integrations.bundled.slots import in_slots
 from memvr_integrations.bundled.trainer import TrainConfig
 from memvr_integrations.bundled.vision_stage import VisionStage, clear_pixels
-from memvr_integrations.bundled.words import THEMES
+from memvr_integrations.bundled.words import CLASSES, NUMBERS, plural
+from memvr_integrations.errors import ModelLoadError
 
 TINY = TrainConfig(
     steps=3, cooldown=1, batch=2, fresh=0.5, peak_lr=1e-3, turns=3,
@@ -62,7 +64,7 @@ def test_a_checkpoint_of_another_tokenizer_is_refused(folder, monkeypatch):
     JointStage(TINY, folder).save()
     other = JointStage(TINY, folder)
     monkeypatch.setattr(Packer, "vocabulary", ["a", "b"])
-    with pytest.raises(ValueError, match="another tokenizer"):
+    with pytest.raises(ModelLoadError, match="another tokenizer"):
         other.resume()
 
 
@@ -141,7 +143,34 @@ def test_measuring_marks_every_kind(folder, monkeypatch):
     assert all(0 <= value <= 1 for value in figures.values())
 
 
-def test_conversations_are_about_every_scene(folder, scenes):
-    talks = JointStage(TINY, folder).talks(list(scenes[:4]), random.Random(0))
-    assert len(talks) == 4
-    assert tuple(THEMES) == TINY.themes
+_AMOUNT = re.compile(
+    r"(?:Yes, there is|No, there is|There is|There are) (an?|no|one|two|three|four) "
+    r"(.+?)(?: in the picture)?\."
+)
+_ONE_OF_TWO = re.compile(r"The (first|second) picture has an? (.+)\.")
+
+
+def test_every_row_is_true_of_its_own_scene_and_of_the_next(folder, scenes, monkeypatch):
+    monkeypatch.setattr("memvr_integrations.bundled.joint_stage._PAIRED", 1.0)
+    stage = JointStage(replace(TINY, turns=12), folder)
+    called = {form: name for name in CLASSES for form in (name, plural(name))}
+    checked = {1: 0, 2: 0}
+    for seed in range(4):
+        rows = stage.talks(scenes, random.Random(seed))
+        for scene, other, talks in zip(scenes, [*scenes[1:], scenes[0]], rows, strict=True):
+            assert talks[0].turns[0].answer == caption(scene)
+            counts = {thing.name: thing.count for thing in scene.things}
+            for pictures, answer in [(t.pictures, turn.answer) for t in talks for turn in t.turns]:
+                amount, which = _AMOUNT.fullmatch(answer), _ONE_OF_TWO.fullmatch(answer)
+                if pictures == 1 and amount and amount[2] in called:
+                    count = counts.get(called[amount[2]], 0)
+                    told = ["no", *NUMBERS[1:]][count]
+                    assert count > 0 if amount[1] in ("a", "an") else amount[1] == told
+                    checked[1] += 1
+                if which:
+                    assert pictures == 2
+                    there, missing = (scene, other) if which[1] == "first" else (other, scene)
+                    assert which[2] in there.names - missing.names
+                    checked[2] += 1
+    assert checked[1] > 50
+    assert checked[2] > 2

@@ -1,14 +1,17 @@
 """Language first: a decoder that learns from text, and a projector that learns alone."""
 
 import random
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from bundled_settings import FIRST_THEMES
 
 from memvr_integrations.bundled.joint_stage import JointStage
 from memvr_integrations.bundled.language_stage import AlignStage, LanguageStage, next_word_loss
+from memvr_integrations.bundled.model import open_tokenizer
 from memvr_integrations.bundled.trainer import TrainConfig
 from memvr_integrations.bundled.vision_stage import VisionStage
 
@@ -41,6 +44,13 @@ def test_conversations_are_of_one_scene_and_without_pictures(tmp_path):
     assert text.startswith("<s>USER: ")
     assert text.count("ASSISTANT:") >= TINY.turns
     assert stage.packer.image not in ids
+
+
+def test_text_is_about_the_themes_that_are_trained(tmp_path):
+    open_tokenizer().save_pretrained(tmp_path)
+    stage = LanguageStage(replace(TINY, themes=FIRST_THEMES), tmp_path)
+    text = " ".join(map(stage.tokenizer.decode, stage._conversations(random.Random(0), 20)))
+    assert set(re.findall(r"ASSISTANT: An? ([a-z ]+) scene with", text)) == set(FIRST_THEMES)
 
 
 def test_alignment_moves_the_projector_alone_and_what_follows_starts_there(tmp_path):

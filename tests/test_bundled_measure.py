@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from bundled_settings import FIRST_THEMES
@@ -13,6 +15,7 @@ from memvr_integrations.bundled.measure import (
     is_right,
     mentioned,
 )
+from memvr_integrations.bundled.words import THEMES
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +71,17 @@ def test_an_answer_with_two_numbers_is_wrong():
     assert is_right(asked, "There are two cups.")
     assert not is_right(asked, "There are two or three cups.")
     assert not is_right(asked, "There are cups.")
+    four = replace(asked, right="four")
+    assert is_right(four, "There are four cups.")
+    assert not is_right(four, "There are more than four cups.")
+
+
+def test_what_a_cake_is_drawn_with_is_not_asked_about(some_scenes):
+    thing = replace(some_scenes[0].things[0], name="cake")
+    scenes = [replace(some_scenes[0], things=(thing,))] * 300
+    asked = {question.name for question in exam(scenes, themes=tuple(THEMES))}
+    assert "strawberry" not in asked
+    assert {"cake", "apple", "cookie"} <= asked
 
 
 def test_attributes_ask_what_has_one_answer(some_scenes):

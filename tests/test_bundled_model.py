@@ -1,5 +1,3 @@
-import random
-
 import pytest
 from transformers import AutoProcessor
 
@@ -46,6 +44,7 @@ def test_the_shipped_tokenizer_is_kept():
 
 def test_the_prompt_is_the_one_of_training():
     """The chat template and the packing of training must not drift apart."""
+    from memvr_integrations.bundled.asker import Talk
     from memvr_integrations.bundled.packing import Packer
     from memvr_integrations.bundled.questions import Turn
 
@@ -57,7 +56,7 @@ def test_the_prompt_is_the_one_of_training():
     asked = processor.tokenizer(text.replace("<image>", "<image>" * IMAGE_TOKENS),
                                 add_special_tokens=False).input_ids  # fmt: skip
     packer = Packer()
-    row = packer.row([Turn("Is there a cow?", "Yes")], random.Random(0))
+    row = packer.row_of([Talk(turns=(Turn("Is there a cow?", "Yes"),))])
     image = processor.tokenizer.convert_tokens_to_ids("<image>")
     trained = [*packer.before_image, *[image] * IMAGE_TOKENS, *row.ids]
     assert trained[: len(asked)] == asked

@@ -35,11 +35,6 @@ def test_every_class_has_art(sprites):
     assert all(sprites.pick(name, rng).mode == "RGBA" for name in CLASSES)
 
 
-def test_a_style_can_be_chosen():
-    few, all_of_them = Sprites(SPRITES, styles=["noto"]), Sprites(SPRITES)
-    assert len(few._by_class["dog"]) < len(all_of_them._by_class["dog"])
-
-
 def test_patches_name_only_what_is_there(sprites):
     for scene in drawn(sprites, 40, tuple(THEMES)):
         assert scene.pixels.shape == (SIDE, SIDE, 3)

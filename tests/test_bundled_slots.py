@@ -15,6 +15,20 @@ TALKS = [
 ]
 
 
+def full_mask(packer, rows, longest):
+    """What a row's tokens may see, in one mask to add (batch, 1, all, all)."""
+    segments = torch.tensor(
+        [
+            [0] * packer.prefix + row.segments + [slots.PADDING] * (longest - len(row.segments))
+            for row in rows
+        ]
+    )
+    query, key = segments[:, :, None], segments[:, None, :]
+    seen = (query == key) | ((key == 0) & (query > 0))
+    seen &= torch.ones(segments.shape[1], segments.shape[1]).tril().bool()
+    return torch.zeros(seen.shape).masked_fill(~seen, torch.finfo(torch.float32).min)[:, None]
+
+
 def test_a_row_in_slots_is_computed_as_the_row_with_a_full_mask():
     packer = Packer()
     rows = [packer.row_of(TALKS), packer.row_of(TALKS[:2])]
@@ -32,7 +46,8 @@ def test_a_row_in_slots_is_computed_as_the_row_with_a_full_mask():
                 use_cache=False,
             ).last_hidden_state[:, packer.prefix :]
 
-    ids, labels, positions, mask = packer.pack(rows)
+    ids, labels, positions = packer.tensors(rows)
+    mask = full_mask(packer, rows, ids.shape[1])
     whole = hidden(ids, positions, mask)
     packed = slots.in_slots(packer, rows, shortest=48)
     assert packed.mask.shape[1] > 1

@@ -4,9 +4,10 @@ import numpy as np
 import torch
 from bundled_settings import FIRST_THEMES
 
+from memvr_integrations.bundled import supply
 from memvr_integrations.bundled.art import SPRITES
 from memvr_integrations.bundled.model import build_processor, open_tokenizer
-from memvr_integrations.bundled.supply import Scenes, TrainingArt, patch_labels, pixels
+from memvr_integrations.bundled.supply import Scenes, TrainingArt, pixels
 
 
 def test_art_is_drawn_anew_as_often_as_asked():
@@ -17,16 +18,30 @@ def test_art_is_drawn_anew_as_often_as_asked():
     assert 60 < sum(anew) < 140
 
 
-def test_scenes_come_back_but_not_only():
-    supply = Scenes(TrainingArt(SPRITES, restyled=0.0), FIRST_THEMES)
-    rng = random.Random(1)
-    seen: list[int] = []
-    for _ in range(4):
-        batch = supply.batch(rng, 6, 0.5)
-        assert len(batch) == 6
-        assert patch_labels(batch).shape == (6, 64)
-        seen += [id(scene) for scene in batch]
-    assert 12 <= len(set(seen)) < 24
+def drawn(rng, batches, *, size=6, fresh=0.5):
+    """The scenes of some batches, told apart by numbers."""
+    scenes = Scenes(TrainingArt(SPRITES, restyled=0.0), FIRST_THEMES)
+    seen = [scenes.batch(rng, size, fresh) for _ in range(batches)]
+    assert {len(batch) for batch in seen} == {size}
+    known = {}
+    return [known.setdefault(id(scene), len(known)) for batch in seen for scene in batch]
+
+
+def test_scenes_come_back_but_not_only(monkeypatch):
+    monkeypatch.setattr(supply, "_ENOUGH", 6)
+    seen = drawn(random.Random(1), 5)
+    assert len(set(seen)) == 6 + 4 * 3
+
+
+def test_no_scene_comes_back_while_there_are_few(monkeypatch):
+    monkeypatch.setattr(supply, "_ENOUGH", 20)
+    seen = drawn(random.Random(1), 6)
+    assert seen[:24] == list(range(24))
+    assert len(set(seen)) == 24 + 2 * 3
+
+
+def test_a_batch_of_nothing_is_empty():
+    assert drawn(random.Random(1), 1, size=0) == []
 
 
 def test_pictures_reach_training_as_the_processor_makes_them(scenes):

@@ -1,11 +1,11 @@
 import json
-import signal
 import sys
+from dataclasses import replace
 
 import pytest
 from transformers import AutoProcessor, LlavaForConditionalGeneration
 
-from memvr_integrations.bundled import train
+from memvr_integrations.bundled import WEIGHTS, marking, train
 from memvr_integrations.bundled.art import SPRITES
 from memvr_integrations.bundled.model import open_tokenizer
 from memvr_integrations.bundled.words import THEMES
@@ -30,16 +30,47 @@ def test_the_speed_of_drawing_is_measured():
     assert train.drawing_speed(SPRITES, seconds=0.05) > 0
 
 
-def test_a_second_signal_does_not_break_off_the_saving():
-    signals = signal.SIGINT, signal.SIGTERM
-    before = [signal.getsignal(one) for one in signals]
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            train._stop()
-        assert {signal.getsignal(one) for one in signals} == {signal.SIG_IGN}
-    finally:
-        for one, handler in zip(signals, before, strict=True):
-            signal.signal(one, handler)
+@pytest.mark.parametrize(("options", "told"), [
+    ("--art nothing.npz", "--art nothing.npz is no file; give one that bundled.art wrote"),
+    ("--watch nothing.npz", "--watch nothing.npz is no file; give one that bundled.art wrote"),
+    ("--init owner/name", "--init owner/name has no config.json; give the folder of a finished"),
+    ("--tower owner/name", "--tower owner/name has no config.json; give the folder of a finished"),
+    (f"--init {WEIGHTS} --tower {WEIGHTS}", f"which --tower {WEIGHTS} would make anew; drop one"),
+    (f"--init {WEIGHTS} --language-first", "which --language-first would make anew; drop one"),
+    ("--batch 0", "--batch 0 can't be shared evenly (processes: 1); give a multiple of 1, 1 or"),
+    ("--glances -1", "--glances -1 can't be shared evenly (processes: 1); give a multiple of 1, 0"),
+])  # fmt: skip
+def test_what_cannot_be_trained_with_is_told_at_once(capsys, options, told):
+    with pytest.raises(SystemExit):
+        train.parse(options.split())
+    assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("options", ["--batch 2", "--batch 33", "--glances 97", "--glances 2"])
+def test_pictures_are_shared_evenly_by_the_processes(torchrun, capsys, options):
+    assert train.parse(["--batch", "6", "--glances", "0"]).batch == 6
+    with pytest.raises(SystemExit):
+        train.parse(options.split())
+    assert "(processes: 6); give a multiple of 6" in capsys.readouterr().err
+
+
+def test_every_process_takes_a_gpu_of_its_own(tmp_path, torchrun, monkeypatch):
+    told = []
+    monkeypatch.setattr(train, "configs", lambda args: told.append(args) or sys.exit())
+    for device, taken in (("cuda", "cuda:1"), ("cuda:0", "cuda:0"), ("cpu", "cpu")):
+        options = ["--device", device, "--precision", "float32", "--folder", str(tmp_path)]
+        with pytest.raises(SystemExit):
+            train.main([*options, "--batch", "6"])
+        assert told.pop().device == taken
+
+
+@pytest.fixture
+def torchrun(monkeypatch):
+    """The last of six processes that share two GPUs."""
+    for name, value in (("WORLD_SIZE", "6"), ("LOCAL_RANK", "5"), ("TORCHELASTIC_RUN_ID", "x")):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(train.dist, "init_process_group", lambda backend: None)
+    monkeypatch.setattr(train.torch.cuda, "device_count", lambda: 2)
 
 
 def test_the_command_goes_from_art_to_a_model_that_opens(tmp_path, monkeypatch, tiny_stages):
@@ -89,10 +120,18 @@ def test_a_second_model_for_the_blindfold_lies_beside_the_first(tmp_path, tiny_s
     assert (other / "tokenizer.json").read_text() == (tmp_path / "tokenizer.json").read_text()
 
 
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", ["Vision", "Language", "Align", "Joint", "Blindfold"])
+def test_every_stage_is_measured_on_a_gpu(tmp_path, monkeypatch, tiny_stages, name):
+    monkeypatch.setattr(marking, "_SCENES", 4)
+    open_tokenizer().save_pretrained(tmp_path)
+    [config, _] = train.configs(train.parse(["--device", "cuda", "--precision", "float32"]))
+    figures = getattr(train, f"{name}Stage")(config, tmp_path).measure()
+    assert all(value >= 0 for value in figures.values())
+
+
 @pytest.fixture
 def tiny_stages(monkeypatch):
-    from dataclasses import replace
-
     small = {"layers": 2, "width": 32, "heads": 2, "measure_every": 10**9}
     monkeypatch.setattr(train, "VISION", replace(train.VISION, batch=2, **small))
     monkeypatch.setattr(train, "LANGUAGE", replace(train.LANGUAGE, batch=2, turns=2, **small))

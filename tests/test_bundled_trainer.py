@@ -1,12 +1,18 @@
 import json
+import os
 import random
+import signal
+import time
 from dataclasses import replace
+from datetime import timedelta
 
 import numpy as np
 import pytest
 import torch
+import torch.distributed as dist
 from torch import nn
 
+from memvr_integrations.bundled.optimizer import MuonAdamW
 from memvr_integrations.bundled.trainer import CURVES, Stage, TrainConfig
 
 CONFIG = TrainConfig(steps=3, cooldown=1, batch=2, fresh=0.5, peak_lr=0.1, precision="float32")
@@ -64,18 +70,120 @@ def test_a_run_in_two_parts_is_the_run_in_one(tmp_path):
         assert torch.allclose(one, other)
 
 
-def test_an_interrupted_run_is_saved(tmp_path, monkeypatch):
-    def stop(self):
-        if self.step == 1:
-            raise KeyboardInterrupt
-        return {}
+@pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_ends_its_step_and_goes_on_as_if_it_never_stopped(
+    tmp_path, monkeypatch, told
+):
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    config = replace(CONFIG, steps=4, cooldown=4)
+    whole = Toy(config, tmp_path / "one")
+    whole.run()
+    updates = MuonAdamW._updates
+    handler = signal.getsignal(told)
 
-    monkeypatch.setattr(Toy, "one_step", stop)
+    def interrupted(optimizer):
+        os.kill(os.getpid(), told)  # AdamW has moved its weights, Muon hasn't
+        return updates(optimizer)
+
+    monkeypatch.setattr(MuonAdamW, "_updates", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        Toy(CONFIG, tmp_path).run()
-    resumed = Toy(CONFIG, tmp_path)
-    resumed.resume()
-    assert resumed.step == 1
+        Toy(config, tmp_path / "two").run()
+    monkeypatch.setattr(MuonAdamW, "_updates", updates)
+    assert signal.getsignal(told) is handler
+    rest = Toy(config, tmp_path / "two")
+    rest.resume()
+    assert rest.step == 1
+    rest.run()
+    for one, other in zip(whole.net.parameters(), rest.net.parameters(), strict=True):
+        assert torch.allclose(one, other)
+
+
+def test_a_second_signal_does_not_break_off_the_saving(tmp_path):
+    class Interrupted(Toy):
+        def losses(self, rng, noise):
+            os.kill(os.getpid(), signal.SIGINT)
+            return super().losses(rng, noise)
+
+        def save(self):
+            os.kill(os.getpid(), signal.SIGTERM)
+            super().save()
+
+    with pytest.raises(KeyboardInterrupt):
+        Interrupted(CONFIG, tmp_path).run()
+    assert torch.load(tmp_path / "toy.pt")["step"] == 1
+
+
+def test_a_step_that_fails_is_not_saved(tmp_path, monkeypatch):
+    def fail(optimizer):
+        raise RuntimeError("half a step")
+
+    stage = Toy(CONFIG, tmp_path)
+    stage.save()
+    monkeypatch.setattr(MuonAdamW, "_updates", fail)
+    begun = torch.load(stage.checkpoint)["net"]
+    with pytest.raises(RuntimeError, match="half a step"):
+        stage.run()
+    assert all(
+        value.equal(begun[name]) for name, value in torch.load(stage.checkpoint)["net"].items()
+    )
+
+
+def test_what_is_killed_while_it_measures_has_been_saved(tmp_path, monkeypatch):
+    stage = Toy(replace(CONFIG, measure_every=3), tmp_path)
+    saved = []
+    monkeypatch.setattr(
+        stage, "measure", lambda: saved.append(torch.load(stage.checkpoint)["step"]) or {}
+    )
+    stage.run()
+    assert saved == [3]
+
+
+class Uneven(Toy):
+    """Other weights in every process; the first saves slowly, the second alone is told to stop."""
+
+    def begin(self):
+        nn.init.constant_(self.net["layers"][0].weight, self.rank)
+
+    def losses(self, rng, noise):
+        if self.rank == 1 and self.step == 4:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return super().losses(rng, noise)
+
+    def save(self):
+        time.sleep(0.5 * (self.rank == 0))
+        super().save()
+
+
+def one_of_two(rank, folder):
+    os.environ["GLOO_SOCKET_IFNAME"] = "lo"
+    torch.set_num_threads(1)
+    dist.init_process_group(
+        "gloo",
+        init_method=f"file://{folder}/meeting",
+        rank=rank,
+        world_size=2,
+        timeout=timedelta(seconds=60),
+    )
+    begun = Uneven(CONFIG, folder)
+    begun.run()
+    assert torch.load(begun.checkpoint)["step"] == 3  # nobody goes on before it is there
+    if rank == 1:
+        (folder / "elsewhere").mkdir()
+    # The second process finds no checkpoint, as if it had come too early.
+    stage = Uneven(replace(CONFIG, steps=50), [folder, folder / "elsewhere"][rank])
+    with pytest.raises(KeyboardInterrupt):
+        stage.run()
+    state = {"begun": begun.net.state_dict(), "end": stage._state() | {"seconds": None}}
+    torch.save(state, folder / f"process{rank}.pt")
+    dist.destroy_process_group()
+
+
+def test_processes_begin_alike_go_on_alike_and_stop_after_the_same_step(tmp_path):
+    torch.multiprocessing.spawn(one_of_two, (tmp_path,), nprocs=2)
+    one, other = (torch.load(tmp_path / f"process{rank}.pt") for rank in (0, 1))
+    torch.testing.assert_close(one, other, rtol=0, atol=0)
+    assert one["end"]["step"] == torch.load(tmp_path / "toy.pt")["step"] == 5
 
 
 def test_lines_behind_the_checkpoint_are_told_once(tmp_path):

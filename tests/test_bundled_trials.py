@@ -1,12 +1,16 @@
+from dataclasses import replace
+
 import pytest
 from bundled_settings import FIRST_THEMES
 
-from memvr_integrations.bundled import WEIGHTS
+from memvr_integrations.bundled import WEIGHTS, trials
 from memvr_integrations.bundled.art import SPRITES
 from memvr_integrations.bundled.crew import Crew
 from memvr_integrations.bundled.examinee import Examinee
+from memvr_integrations.bundled.intervals import share
 from memvr_integrations.bundled.measure import held_out_scenes
-from memvr_integrations.bundled.trials import CONTROLS, Evidence, comparison
+from memvr_integrations.bundled.trials import CONTROLS, Evidence, Sweep, comparison
+from memvr_integrations.errors import RequestError
 from memvr_integrations.memvr import MemVRConfig
 
 ALWAYS = MemVRConfig(starting_layer=1, ending_layer=8, entropy_threshold=0, retracing_ratio=0.9)
@@ -39,6 +43,42 @@ def test_the_same_theme_control_shows_another_scene_of_that_theme(condition):
             )
             assert source != index
             assert themes[source] == theme
+
+
+def test_a_scene_alone_in_its_theme_is_shown_any_other(condition):
+    themes = [f"theme {index}" for index in range(len(condition.scenes))]
+    scenes = [replace(scene, theme=t) for scene, t in zip(condition.scenes, themes, strict=True)]
+    moved = replace(condition, scenes=scenes).same_theme()
+    assert not any(one.equal(own) for one, own in zip(moved, condition.features, strict=True))
+    single = replace(condition, scenes=scenes[:1], features=condition.features[:1])
+    with pytest.raises(RequestError, match="take two"):
+        single.other_image()
+
+
+def test_the_verdict_is_about_every_setting():
+    never = replace(ALWAYS, entropy_threshold=5)
+    said = [
+        Sweep(lines=[], strongest=ALWAYS, beyond_chance=beyond).verdict
+        for beyond in ([ALWAYS, never], [never], [])
+    ]
+    assert said[0].startswith("The strongest setting's joint gain is beyond chance")
+    assert said[1].endswith("not beyond chance; that of 1 others is.")
+    assert said[2].startswith("No setting")
+
+
+def test_two_views_of_one_scene_are_one_draw(evidence, condition, monkeypatch):
+    def share_of(conditions):
+        told = []
+        monkeypatch.setattr(trials, "share", lambda *sums: told.append(sums) or share(*sums))
+        trials.sweep(Crew(), evidence, conditions)
+        return told[len(conditions)]
+
+    monkeypatch.setattr(trials, "_WINDOWS", ((1, 6),))
+    monkeypatch.setattr(trials, "_THRESHOLDS", (0.3,))
+    monkeypatch.setattr(trials, "_RATIOS", (0.6,))
+    once, twice = share_of([condition]), share_of([condition, condition])
+    assert [2 * one.tolist()[0] for one in once] == [one.tolist()[0] for one in twice]
+    assert len(twice[0]) == len(condition.scenes)
 
 
 def test_a_setting_that_never_fires_changes_nothing(evidence, condition):

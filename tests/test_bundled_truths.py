@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 
 from memvr_integrations.bundled import truths
@@ -18,6 +20,14 @@ def test_counts_end_at_more_than_four():
     assert truths.amount("cow", 1) == "There is one cow."
     assert truths.amount("mouse", 4) == "There are four mice."
     assert truths.amount("cow", 6) == "There are more than four cows."
+
+
+def test_a_caption_names_everything_left_to_right():
+    fork = single(0.7, 0.5, "fork")
+    cups = Thing(name="cup", color="red", centers=((0.1, 0.1), (0.2, 0.5), (0.9, 0.9)))
+    nothing = np.zeros(0, np.uint8)
+    shown = Scene(theme="kitchen", things=(fork, cups), pixels=nothing, patches=nothing)
+    assert truths.caption(shown) == "A kitchen scene with three red cups and a fork."
 
 
 def test_ways_are_the_larger_distance_and_unclear_ones_are_not_told():
@@ -66,13 +76,15 @@ def test_boxes_are_written_in_hundredths():
     assert truths.box_text((0.124, 0.3, 0.45, 1.2)) == "[12, 30, 45, 100]"
 
 
-def test_a_color_is_absent_only_where_no_pixel_shows_it():
+def test_only_what_is_painted_shows_a_color():
     pixels = np.full((128, 128, 3), 128, np.uint8)
     pixels[:64, :64] = (220, 30, 30)
     things = (single(0.25, 0.25, "tomato"),)
     scene = Scene(theme="farm", things=things, pixels=pixels, patches=np.zeros((8, 8), np.uint8))
-    assert not truths.surely_absent(scene, "red")
-    assert truths.surely_absent(scene, "blue")
+    assert not truths.only_painted(scene, "red")
+    assert truths.only_painted(scene, "blue")
+    painted = replace(scene, things=(single(0.25, 0.25, "cup", color="red"),))
+    assert truths.only_painted(painted, "red")
 
 
 def painted_over(thing, color):

@@ -4,7 +4,7 @@ from memvr_integrations.bundled import WEIGHTS
 from memvr_integrations.bundled.examinee import Examinee
 from memvr_integrations.bundled.judging import is_refusal, is_true
 from memvr_integrations.bundled.measure import mentioned
-from memvr_integrations.bundled.questions import caption
+from memvr_integrations.bundled.truths import caption
 from memvr_integrations.bundled.typed_exam import (
     SETS,
     marked,

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from memvr_integrations.bundled.measure import mentioned
-from memvr_integrations.bundled.questions import caption
+from memvr_integrations.bundled.truths import caption
 from memvr_integrations.bundled.words import THEMES
 from memvr_integrations.evaluate.bundled_scenes import load_scenes
 from memvr_integrations.evaluate.statistics import total

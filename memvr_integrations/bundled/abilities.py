@@ -78,14 +78,15 @@ def _abilities(evidence: Evidence, condition: Condition) -> Iterator[tuple[str, 
         said = answers(evidence, condition, paper)
         truth = [talk.turns[-1].answer for talk in paper.talks]
         right = torch.tensor([is_true(*pair) for pair in zip(said, truth, strict=True)])
-        owners = [pictures[0] if pictures else 0 for pictures in paper.pictures]
-        yield paper.name, _share(right, owners, condition)
+        yield paper.name, _share(right, paper.scenes, condition)
         if paper.name == BOXES:
             shared = [overlaps(*pair) or [0.0] for pair in zip(said, truth, strict=True)]
             mean = torch.tensor([sum(values) / len(values) for values in shared])
-            yield "boxes: mean IoU", _share(mean, owners, condition)
-        for text, right_answer, owner in zip(said, truth, owners, strict=True):
-            if not is_refusal(right_answer):
+            yield "boxes: mean IoU", _share(mean, paper.scenes, condition)
+        for text, right_answer, owner, shown in zip(
+            said, truth, paper.scenes, paper.pictures, strict=True
+        ):
+            if shown and not is_refusal(right_answer):
                 told[owner] += 1
                 refused[owner] += is_refusal(text)
     yield "refused though the picture tells", str(share(refused, told))

@@ -18,6 +18,7 @@ import numpy as np
 from PIL import Image
 
 from memvr_integrations.bundled.words import CLASSES, PAINTABLE
+from memvr_integrations.errors import MemVRError
 
 SIZE = 96
 SPRITES = Path(__file__).parent / "sprites.npz"
@@ -104,6 +105,8 @@ _FORK_STYLE = {
     "emojione": (18, 6, 8, "#c7d3d8", "none"),
     "openmoji": (18, 6, 8, "#d0cfce", "#000000"),
 }
+# Styles that are held out have shapes of their own, or the two would be the ones of training.
+_OTHER_FORK = "M{x} 5h3v15h{g}V5h3v15h{g}V5h3v17q0 6-5 8l-1 27q-3 4-6 0l-1-27q-{r} -2-{r} -8z"
 _PLATE_STYLE = {
     "fluent": ("#eceaf2", "#d5d2e2", "#b9b4cc"),
     "flat": ("#f4f4f4", "#e1e1e1", "#d3d3d3"),
@@ -119,13 +122,17 @@ _PLATE_STYLE = {
 def _own_svg(name: str, style: str) -> str | None:
     if name == "fork":
         x, gap, reach, fill, stroke = _FORK_STYLE[style]
-        body = _FORK.format(x=x, g=gap, r=reach)
-        shape = f'<path fill="{fill}" stroke="{stroke}" stroke-width="1.5" d="{body}"/>'
+        body = (_OTHER_FORK if style in HELD_OUT else _FORK).format(x=x, g=gap, r=reach)
+        turned = ' transform="rotate(45 32 32)"' if style in HELD_OUT else ""
+        shape = f'<path{turned} fill="{fill}" stroke="{stroke}" stroke-width="1.5" d="{body}"/>'
     elif name == "plate":
         rim, well, stroke = _PLATE_STYLE[style]
+        # Seen from the side, or from above.
+        high, deep, at = (17, 9, 30) if style in HELD_OUT else (29, 19, 32)
         shape = (
-            f'<circle cx="32" cy="32" r="29" fill="{rim}" stroke="{stroke}" stroke-width="1.5"/>'
-            f'<circle cx="32" cy="32" r="19" fill="{well}" stroke="{stroke}"/>'
+            f'<ellipse cx="32" cy="32" rx="29" ry="{high}" fill="{rim}" stroke="{stroke}" '
+            f'stroke-width="1.5"/><ellipse cx="32" cy="{at}" rx="19" ry="{deep}" fill="{well}" '
+            f'stroke="{stroke}"/>'
         )
     else:
         return None
@@ -185,10 +192,23 @@ def framed(image: Image.Image) -> np.ndarray:
 
 
 def download(package: str, folder: Path) -> Path:
-    """An npm package's archive, fetched into a folder."""
-    done = subprocess.run(
-        ["npm", "pack", "--silent", package], cwd=folder, check=True, capture_output=True, text=True
-    )
+    """An npm package's archive, fetched into a folder.
+
+    Raises:
+        MemVRError: There is no npm, or it can't fetch the package.
+    """
+    command = ["npm", "pack", "--loglevel=error", package]  # silent, it wouldn't say what is wrong
+    try:
+        done = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
+    except FileNotFoundError as error:
+        raise MemVRError(
+            f"There is no npm to fetch {package} with; install Node.js, which brings it."
+        ) from error
+    except subprocess.CalledProcessError as error:
+        raise MemVRError(
+            f"npm can't fetch {package}; see that `npm ping` reaches a registry, and try again. "
+            f"npm says:\n{error.stderr.strip()}"
+        ) from error
     return folder / done.stdout.strip().splitlines()[-1]
 
 
@@ -216,21 +236,28 @@ def render_styles(styles: dict[str, str], *, more: bool = False) -> dict[str, np
     return sprites
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Render the shipped styles, or another choice into a file."""
     parser = argparse.ArgumentParser(description=__doc__)
     choice = parser.add_mutually_exclusive_group()
     choice.add_argument("--held-out", type=Path, metavar="FILE", help="render the unseen styles")
     choice.add_argument("--more", type=Path, metavar="FILE", help="render what may be trained on")
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
     out = args.held_out or args.more or SPRITES
-    if args.more:
-        from memvr_integrations.bundled.art_more import render_more
+    if out.suffix != ".npz":
+        parser.error(f"{out} doesn't end in .npz, as files of sprites do; give {out}.npz")
+    if not out.parent.is_dir():
+        parser.error(f"there is no folder {out.parent} for {out.name}; make it first")
+    try:
+        if args.more:
+            from memvr_integrations.bundled.art_more import render_more
 
-        sprites = render_styles(SHIPPED | MORE, more=True)
-        sprites |= render_more(sprites)
-    else:
-        sprites = render_styles(HELD_OUT if args.held_out else SHIPPED)
+            sprites = render_styles(SHIPPED | MORE, more=True)
+            sprites |= render_more(sprites)
+        else:
+            sprites = render_styles(HELD_OUT if args.held_out else SHIPPED)
+    except MemVRError as error:
+        parser.error(str(error))
     np.savez_compressed(out, **sprites)  # type: ignore[arg-type]
     print(f"{len(sprites)} sprites, {out.stat().st_size / 1e6:.1f} MB: {out}")
 

@@ -13,24 +13,33 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from memvr_integrations.bundled.card import CARD
+from memvr_integrations.errors import ConfigError
+
 _WEIGHTS = "model.safetensors"
 
 
 def blend(models: Sequence[Path], out: Path) -> None:
-    """Write the mean of models of one shape to `out`; all else there is the last one's."""
-    out.mkdir(parents=True, exist_ok=True)
-    for file in models[-1].iterdir():
-        if file.name != _WEIGHTS:
-            shutil.copy(file, out)
+    """Write the mean of models of one shape to `out`; all else there is the last one's.
+
+    The model card isn't copied: its figures and checksums are those of the last one's weights.
+
+    Raises:
+        ConfigError: The models aren't of one shape; nothing was written.
+    """
     parts = [load_file(model / _WEIGHTS) for model in models]
     shapes = [{key: value.shape for key, value in part.items()} for part in parts]
     for model, shape in zip(models, shapes, strict=True):
         if shape != shapes[-1]:
-            raise ValueError(
+            raise ConfigError(
                 f"{model / _WEIGHTS} holds other tensors than {models[-1] / _WEIGHTS}; only models "
                 "that were trained on from one another can be averaged."
             )
     mean = {key: _mean([part[key] for part in parts]) for key in parts[0]}
+    out.mkdir(parents=True, exist_ok=True)
+    for file in models[-1].iterdir():
+        if file.name not in (_WEIGHTS, CARD):
+            shutil.copy(file, out)
     save_file(mean, out / _WEIGHTS, metadata={"format": "pt"})
 
 
@@ -49,8 +58,13 @@ def main(arguments: list[str] | None = None) -> None:
             parser.error(f"there is no {model / _WEIGHTS}; give folders that bundled.train wrote")
         if model.resolve() == args.out.resolve():
             parser.error(f"--out {args.out} is one of the models; give another folder")
-    blend(args.models, args.out)
+    try:
+        blend(args.models, args.out)
+    except ConfigError as error:
+        parser.error(str(error))
     print(f"wrote {args.out}")
+    if (card := args.models[-1] / CARD).exists():
+        print(f"left out {card}, which tells of other weights; bundled.evidence writes a new one")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The text that the tokenizer is built from: conversations about scenes that are not drawn."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -33,9 +33,9 @@ def corpus() -> Iterator[str]:
     yield from [" " + " ".join(NUMBERS)] * _OFTEN
 
 
-def undrawn(rng: random.Random) -> Scene:
-    """A scene without a drawing: black pixels."""
-    theme, names = sample_names(rng, tuple(THEMES))
+def undrawn(rng: random.Random, themes: Sequence[str] = tuple(THEMES)) -> Scene:
+    """A scene of one of the themes without a drawing: black pixels."""
+    theme, names = sample_names(rng, themes)
     things: list[Thing] = []
     for name in names:
         room = 9 - len(names) - sum(thing.count for thing in things)

@@ -3,6 +3,8 @@
 import numpy as np
 from PIL import Image, ImageFilter
 
+from memvr_integrations.errors import ConfigError
+
 KINDS = ("blur", "noise", "contrast", "resolution", "occlusion")
 
 
@@ -13,6 +15,9 @@ def degrade(
 
     Shapes: `pixels` (height, width, 3) uint8 in and out. `strength` runs from 0 to 1; the same
     state of `noise` gives the same result.
+
+    Raises:
+        ConfigError: `kind` is none of `KINDS`.
     """
     image = Image.fromarray(pixels)
     height, width = pixels.shape[:2]
@@ -35,4 +40,4 @@ def degrade(
             x, y = noise.integers(0, width - side), noise.integers(0, height - side)
             covered[y : y + side, x : x + side] = noise.integers(0, 256, 3)
         return covered
-    raise ValueError(f"{kind!r} is no way to degrade a picture; choose one of {', '.join(KINDS)}")
+    raise ConfigError(f"{kind!r} is no way to degrade a picture; choose one of {', '.join(KINDS)}")

@@ -42,15 +42,33 @@ ahead of a line, paired.
 """
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Parse the options, train, measure, write the table."""
+def parse(arguments: list[str] | None = None) -> tuple[argparse.Namespace, list[str]]:
+    """The options of the command, and those that are the training's."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("kind", choices=("language-first", "blindfold", "measure"))
     parser.add_argument("--folder", type=Path, required=True, help="checkpoints, and the table")
     parser.add_argument("--weights", type=Path, default=WEIGHTS, help="to measure or to train on")
     parser.add_argument("--scenes", type=int, default=800, help="to measure on")
     parser.add_argument("--dev", type=int, default=150, help="to choose the setting on")
+    # The training knows it, too, but what is measured then lies in the folder.
+    parser.add_argument("--out", help=argparse.SUPPRESS)
     args, others = parser.parse_known_args(arguments)
+    if args.out is not None:
+        parser.error(
+            f"--out {args.out} isn't for experiments: the model goes where it is measured, into "
+            f"--folder {args.folder}; give another folder"
+        )
+    if args.kind == "measure" and others:
+        parser.error(
+            f"measure knows no {' '.join(others)}: it trains nothing; beside --folder it takes "
+            "--weights, --scenes and --dev"
+        )
+    return args, others
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Parse the options, train, measure, write the table."""
+    args, others = parse(arguments)
     folder = ["--folder", str(args.folder)]
     args.folder.mkdir(parents=True, exist_ok=True)
     weights, settings = args.weights, every_setting()

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from memvr_integrations.bundled.questions import Turn, absent, caption, count_question, exists
+from memvr_integrations.bundled import truths
+from memvr_integrations.bundled.questions import Turn, absent, count_question, existence_question
 from memvr_integrations.bundled.scenes import Scene, Thing
 from memvr_integrations.bundled.words import COLORS, plural
 from memvr_integrations.tools import ANSWER_IN_JSON
@@ -71,7 +72,7 @@ def _question(scene: Scene, rng: random.Random, themes: Sequence[str]) -> tuple[
     called = rng.choice(("answer", "answer", "result", "value", "reply"))
     if rng.random() < 0.4:
         return count_question(name, rng), _Field(called, {"type": "integer"}, count)
-    question = exists(name, bool(count), rng, short=False).question
+    question = existence_question(name, rng)
     yes = "Yes" if count else "No"
     truth, schema = rng.choice(
         (
@@ -90,7 +91,7 @@ def _count(scene: Scene, rng: random.Random, themes: Sequence[str]) -> _Field:
     called = rng.choice((many, many, f"number_of_{many}", f"{name}_count", f"how_many_{many}"))
     schema: dict[str, object] = {"type": "integer"}
     if rng.random() < 0.4:
-        schema |= {"minimum": 0, "maximum": rng.choice((4, 9, 10))}
+        schema |= {"minimum": 0, "maximum": max(count, rng.choice((4, 9, 10)))}
     if rng.random() < 0.2:
         schema["description"] = f"How many {plural(name)} there are."
     return _Field(called, schema, count)
@@ -134,7 +135,7 @@ def _color(scene: Scene, rng: random.Random, themes: Sequence[str]) -> _Field | 
 def _words(scene: Scene, rng: random.Random, themes: Sequence[str]) -> _Field:
     if rng.random() < 0.5:
         called = rng.choice(("description", "caption", "summary"))
-        return _Field(called, {"type": "string"}, caption(scene))
+        return _Field(called, {"type": "string"}, truths.caption(scene))
     first = min(scene.things, key=_left)
     return _Field(rng.choice(("thing", "object")), {"type": "string"}, first.name)
 

@@ -3,7 +3,13 @@
 from memvr_integrations.bundled import truths
 from memvr_integrations.bundled.asker import Asker, Talk, one_turn, the
 from memvr_integrations.bundled.unknowable import NO_SUCH, NONE
-from memvr_integrations.bundled.words import GROUPS, STRANGERS, plural, with_article
+from memvr_integrations.bundled.words import (
+    GROUPS,
+    STRANGERS,
+    plural,
+    surely_absent,
+    with_article,
+)
 
 _FOOD = "food"
 
@@ -12,6 +18,9 @@ class Groups(Asker):
     """Animals, two things at once, everything but one, and what nobody drew."""
 
     strangers = STRANGERS
+    asked_of_strangers: tuple[str, ...] = (
+        "exists", "exists", "exists", "anyone", "count", "color", "where", "box"
+    )  # fmt: skip
 
     def group(self) -> list[Talk]:
         """Whether there is any of a kind of things, which, and how many."""
@@ -35,11 +44,10 @@ class Groups(Asker):
 
     def stranger(self) -> list[Talk]:
         """A thing that no scene shows; there may be no word for it."""
-        name = self.rng.choice(self.strangers)
+        name = self.rng.choice(surely_absent(self.strangers, self.scene.names))
         slots = {"a": with_article(name), "c": name, "p": plural(name)}
         slots |= {"the": f"the {name}", "is_": "is"}
-        kinds = ("exists", "exists", "exists", "anyone", "count", "color", "where", "box")
-        kind = self.rng.choice(kinds)
+        kind = self.rng.choice(self.asked_of_strangers)
         if kind in ("exists", "anyone"):
             answer = f"No, {NO_SUCH}"
             return self.alike(kind, [self.rng.random() < 0.4], False, answer, slots)

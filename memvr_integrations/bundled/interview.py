@@ -13,7 +13,7 @@ from memvr_integrations.bundled.forms import form
 from memvr_integrations.bundled.groups import Groups
 from memvr_integrations.bundled.paraphrase import typed
 from memvr_integrations.bundled.places import Places
-from memvr_integrations.bundled.questions import Turn, caption
+from memvr_integrations.bundled.questions import Turn
 from memvr_integrations.bundled.scenes import Thing
 from memvr_integrations.bundled.synonyms import renamed
 from memvr_integrations.bundled.unknowable import any_class, no_picture, small_talk, unknowable
@@ -47,7 +47,7 @@ class Interview(Places, Amounts, Groups):
     def caption(self) -> list[Talk]:
         """Everything in a sentence."""
         question = self.ask("caption")
-        return [one_turn(question, caption(self.scene))]
+        return [one_turn(question, truths.caption(self.scene))]
 
     def exists(self) -> list[Talk]:
         """The same thing asked long and short, in two to three wordings."""
@@ -120,7 +120,7 @@ class Interview(Places, Amounts, Groups):
         if self.painted and self.rng.random() < 0.6:
             color = str(self.rng.choice(self.painted).color)
         found = [thing for thing in self.painted if thing.color == color]
-        if not found and not truths.surely_absent(self.scene, color):
+        if not truths.only_painted(self.scene, color):
             return []
         things = truths.join([f"the {truths.noun(thing)}" for thing in found]) if found else ""
         are = "is" if len(found) == 1 and found[0].count == 1 else "are"

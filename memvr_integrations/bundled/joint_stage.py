@@ -27,6 +27,7 @@ from memvr_integrations.bundled.pairs import compare
 from memvr_integrations.bundled.scenes import Drawing, Scene
 from memvr_integrations.bundled.supply import Scenes, TrainingArt, pixels
 from memvr_integrations.bundled.trainer import Stage, TrainConfig
+from memvr_integrations.errors import ModelLoadError
 
 # Mostly the theme's habits: what is usual is part of what is learnt here.
 DRAWING = Drawing(anything=0.2, crowds=0.06)
@@ -116,9 +117,13 @@ class JointStage(Stage):
         return {"vocabulary": self.packer.vocabulary}
 
     def check_state(self, state: dict[str, object]) -> None:
-        """Another tokenizer makes the weights worthless."""
+        """Another tokenizer makes the weights worthless.
+
+        Raises:
+            ModelLoadError: It isn't the one that they were trained with.
+        """
         if state["vocabulary"] != self.packer.vocabulary:
-            raise ValueError(
+            raise ModelLoadError(
                 f"{self.checkpoint} was trained with another tokenizer; put that one back "
                 f"into {self.folder}, or begin in another folder."
             )

@@ -61,7 +61,7 @@ class LanguageStage(Stage):
     def losses(self, rng: random.Random, noise: np.random.Generator) -> dict[str, Tensor]:
         """The next word, questions and answers alike."""
         ids = self._conversations(rng, self.config.batch // self.world)
-        return {"loss": next_word_loss(self.work, ids.to(self.config.device))}
+        return {"loss": next_word_loss(self.work, ids)}
 
     @torch.inference_mode()
     def measure(self) -> dict[str, float]:
@@ -73,12 +73,13 @@ class LanguageStage(Stage):
         """Token ids (size, text) of conversations about one scene each; 0 behind their ends."""
         rows = []
         for _ in range(size):
-            scene = undrawn(rng)
+            scene = undrawn(rng, self.config.themes)
             talks = Interview(scene, rng, self.config.themes).talks(self.config.turns)
             turns = tuple(turn for talk in talks for turn in talk.turns if not turn.blind)
             rows.append(self.packer.row_of([Talk(turns=turns, pictures=0)]).ids)
         longest = max(map(len, rows))
-        return torch.tensor([row + [0] * (longest - len(row)) for row in rows])
+        padded = [row + [0] * (longest - len(row)) for row in rows]
+        return torch.tensor(padded, device=self.config.device)
 
 
 class AlignStage(JointStage):

@@ -1,6 +1,5 @@
 """Packs an image and many independent conversations about it into one training row."""
 
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -17,7 +16,6 @@ from memvr_integrations.bundled.model import (
     VOCABULARY,
     open_tokenizer,
 )
-from memvr_integrations.bundled.questions import Turn
 from memvr_integrations.bundled.words import CLASSES, COLORS, NUMBERS
 
 _TELLING = 3.0  # weight of the words that an answer is about: few of its tokens, and the hardest
@@ -78,17 +76,6 @@ class Packer:
             self._known[text] = ids
         return self._known[text]
 
-    def row(self, turns: list[Turn], rng: random.Random) -> Row:
-        """A row of single turns; now and then two of them make one conversation."""
-        talks, left = [], list(turns)
-        while left:
-            chosen = [left.pop(0)]
-            follow = left and not chosen[0].blind and not left[0].blind and rng.random() < 0.2
-            if follow:
-                chosen.append(left.pop(0))
-            talks.append(Talk(turns=tuple(chosen), pictures=int(not chosen[0].blind)))
-        return self.row_of(talks)
-
     def row_of(self, talks: Sequence[Talk]) -> Row:
         """A row of conversations."""
         row = Row()
@@ -126,18 +113,6 @@ class Packer:
         after = torch.tensor([_padded(row.positions, longest, 0) for row in rows])
         shared = torch.arange(self.prefix).expand(len(rows), -1)
         return ids, labels, torch.cat([shared, after], 1)
-
-    def pack(self, rows: list[Row]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Ids, labels (batch, text), positions (batch, all), mask to add (batch, 1, all, all)."""
-        ids, labels, positions = self.tensors(rows)
-        segments = torch.tensor(
-            [[0] * self.prefix + _padded(row.segments, ids.shape[1], 10_000) for row in rows]
-        )
-        query, key = segments[:, :, None], segments[:, None, :]
-        seen = (query == key) | ((key == 0) & (query > 0))
-        seen &= torch.ones(segments.shape[1], segments.shape[1]).tril().bool()
-        mask = torch.zeros(seen.shape).masked_fill(~seen, torch.finfo(torch.float32).min)
-        return ids, labels, positions, mask[:, None]
 
     def same(self, rows: list[Row]) -> Tensor:
         """Numbers of what ought to say the same, unique in the batch; (batch, text)."""

@@ -7,9 +7,9 @@ from memvr_integrations.bundled import truths
 from memvr_integrations.bundled.asker import Talk
 from memvr_integrations.bundled.paraphrase import typed
 from memvr_integrations.bundled.phrasings import phrase_question
-from memvr_integrations.bundled.questions import Turn, absent, caption
+from memvr_integrations.bundled.questions import Turn, absent
 from memvr_integrations.bundled.scenes import Scene
-from memvr_integrations.bundled.words import plural, with_article
+from memvr_integrations.bundled.words import plural, surely_absent, with_article
 
 _ORDINALS = (("first", "one"), ("second", "two"))
 
@@ -81,10 +81,13 @@ def _in_one(
     scene = both[at]
     slots = {"nth": nth, "number": number}
     if kind == "caption of":
-        return phrase_question(kind, rng, **slots), caption(scene)
+        return phrase_question(kind, rng, **slots), truths.caption(scene)
     # What is only in the other picture is the question that tells them apart.
-    pool = sorted(both[1 - at].names) if rng.random() < 0.5 else sorted(scene.names)
-    name = rng.choice(pool)
+    pool = scene.names
+    if rng.random() < 0.5:
+        other = both[1 - at].names
+        pool = pool & other | set(surely_absent(other, pool)) or pool
+    name = rng.choice(sorted(pool))
     question = phrase_question(kind, rng, a=with_article(name), p=plural(name), **slots)
     if kind == "count in":
         return question, truths.amount(name, _count(scene, name))

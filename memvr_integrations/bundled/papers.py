@@ -37,27 +37,39 @@ class Stranger(Interview):
     """Asks about things whose names training never has."""
 
     strangers = HELD_OUT_STRANGERS
+    asked_of_strangers = ("exists", "count", "color", "where", "box")
 
 
 class Mistyped(Interview):
-    """Asks with a slip of the fingers in every question that has a longer word."""
+    """Asks with a slip of the fingers in every question."""
 
     def ask(self, kind: str, **slots: str) -> str:
-        """A question of a kind, mistyped."""
-        return mistyped(super().ask(kind, **slots), self.rng)
+        """A question of a kind, mistyped: in another wording where there is no longer word."""
+        while True:
+            question = super().ask(kind, **slots)
+            slipped = mistyped(question, self.rng)
+            if slipped != question:
+                return slipped
 
 
 @dataclass(frozen=True, kw_only=True)
 class Paper:
     """Conversations about scenes whose last answer is judged; `tokens` an answer may have.
 
-    `pictures` holds the numbers of the pictures of each conversation, the asked scene's first.
+    `scenes` holds the number of the scene of each conversation, `pictures` the numbers of the
+    pictures that are shown, the asked scene's first.
     """
 
     name: str
     talks: Sequence[Talk]
+    scenes: Sequence[int]
     pictures: Sequence[tuple[int, ...]]
     tokens: int = _SHORT
+
+
+def whether_it_is(asker: Interview) -> list[Talk]:
+    """Whether something is there, to be answered in a sentence."""
+    return asker.exists()[1:]
 
 
 def where_it_is(asker: Interview) -> list[Talk]:
@@ -108,10 +120,10 @@ _KINDS: tuple[tuple[str, type[Interview], _Method], ...] = (
     ("JSON, everything right", Interview, Interview.json),
     ("a schema filled in, everything right", Interview, Interview.form),
     ("follow-up turns", Interview, Interview.follow_up),
-    ("typos: is there?", Mistyped, Interview.exists),
+    ("typos: is there?", Mistyped, whether_it_is),
     ("typos: how many?", Mistyped, Interview.count),
     ("typos: where?", Mistyped, where_it_is),
-    ("unseen wording: is there?", Reworded, Interview.exists),
+    ("unseen wording: is there?", Reworded, whether_it_is),
     ("unseen wording: how many?", Reworded, Interview.count),
     ("unseen wording: what color?", Reworded, Interview.color),
     ("unseen wording: where?", Reworded, where_it_is),
@@ -131,6 +143,7 @@ def papers(scenes: Sequence[Scene], themes: Sequence[str], seed: int = 0) -> Ite
     yield Paper(
         name="two pictures",
         talks=[compare(*both, rng, themes) for both in zip(scenes, beside, strict=True)],
+        scenes=range(len(scenes)),
         pictures=[(index, (index + 1) % len(scenes)) for index in range(len(scenes))],
     )
 
@@ -143,12 +156,13 @@ def _paper(
     asker: type[Interview],
     method: _Method,
 ) -> Paper:
-    talks, pictures = list[Talk](), list[tuple[int, ...]]()
+    talks, owners, pictures = list[Talk](), list[int](), list[tuple[int, ...]]()
     rng = random.Random(f"{name} {seed}")
     for index, scene in enumerate(scenes):
         # The first talk alone: the others ask the same in other words.
         for talk in method(asker(scene, rng, themes))[:1]:
             talks.append(talk)
+            owners.append(index)
             pictures.append((index,) if talk.pictures else ())
     tokens = _LONG if method in _WORDY else _SHORT
-    return Paper(name=name, talks=talks, pictures=pictures, tokens=tokens)
+    return Paper(name=name, talks=talks, scenes=owners, pictures=pictures, tokens=tokens)

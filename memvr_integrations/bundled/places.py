@@ -27,6 +27,8 @@ _CALLED = {
     "on the left": ("on the left side", "to the left"),
     "on the right": ("on the right side", "to the right"),
 }
+FIELD_NAMES = [*truths.FIELDS, *(name for names in _CALLED.values() for name in names)]
+WAY_NAMES = [name for names in _SAID.values() for name in names]
 # Name, axis, and whether it is the half of the small coordinates.
 _HALVES = (("upper", 1, True), ("lower", 1, False), ("left", 0, True), ("right", 0, False))
 _CLEAR = 0.06

@@ -89,16 +89,15 @@ class Scene:
 
 
 class Sprites:
-    """Art by class, from one or more sprite files, in the chosen styles (all when empty)."""
+    """Art by class, from one or more sprite files, in all their styles."""
 
-    def __init__(self, *files: Path, styles: Sequence[str] = ()) -> None:
+    def __init__(self, *files: Path) -> None:
         self._by_class: dict[str, list[Image.Image]] = {}
         for file in files:
             with np.load(file) as archive:
                 for key in archive.files:
-                    style, name, _ = key.split("|")
-                    if not styles or style in styles:
-                        self._by_class.setdefault(name, []).append(Image.fromarray(archive[key]))
+                    name = key.split("|")[1]
+                    self._by_class.setdefault(name, []).append(Image.fromarray(archive[key]))
 
     def pick(self, name: str, rng: random.Random) -> Image.Image:
         """A random piece of art that shows `name`."""

@@ -15,6 +15,7 @@ from memvr_integrations.bundled.scenes import Drawing, Scene, Sprites, draw_scen
 
 _DEGRADED = 0.25
 _POOL = 2048
+_ENOUGH = 512  # scenes in the pool before any is shown again: a resumed run begins with none
 _KEPT = 24  # pieces of art drawn anew that are kept of each class
 _AGAIN = 0.6  # chance to show one of them again
 
@@ -56,11 +57,12 @@ class Scenes:
         self._pool: list[Scene] = []
 
     def batch(self, rng: random.Random, size: int, fresh: float) -> list[Scene]:
-        """`size` scenes, a share of them (`fresh`, 0 to 1) never seen before."""
-        new = [self._draw(rng) for _ in range(round(size * fresh))]
-        new = [scene for scene in new if scene.things]
-        while len(self._pool) < size:
-            self._pool.append(self._draw(rng))
+        """`size` scenes, a share of them (`fresh`, 0 to 1) never seen before; early on all are."""
+        few = len(self._pool) < max(_ENOUGH, size)
+        new = [
+            draw_scene(rng, self._art, self._themes, self._drawing)
+            for _ in range(size if few else round(size * fresh))
+        ]
         old = rng.sample(self._pool, size - len(new))
         for scene in new:
             if len(self._pool) < _POOL:
@@ -68,9 +70,6 @@ class Scenes:
             else:
                 self._pool[rng.randrange(_POOL)] = scene
         return new + old
-
-    def _draw(self, rng: random.Random) -> Scene:
-        return draw_scene(rng, self._art, self._themes, self._drawing)
 
 
 def pixels(scenes: list[Scene], noise: np.random.Generator) -> Tensor:
@@ -83,8 +82,3 @@ def pixels(scenes: list[Scene], noise: np.random.Generator) -> Tensor:
         pictures.append(picture)
     stacked = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2)
     return stacked.float() / 127.5 - 1
-
-
-def patch_labels(scenes: list[Scene]) -> Tensor:
-    """Class indices (batch, patches), 0 for background."""
-    return torch.from_numpy(np.stack([scene.patches for scene in scenes])).long().flatten(1)

@@ -7,14 +7,16 @@ are built: `language` teaches the decoder from text alone, `align` then trains t
 With --blindfold-steps a last stage follows, which makes a second model from the first: one that
 sees by retracing when attention to the image is cut off.
 The learning rate is constant until the last steps of a stage.
-A run can be stopped at any time (Ctrl-C saves; what is killed loses four minutes at most) and goes
-on when the same command is given again; give more steps to train on. `curves.svg` shows how far it
-has come. Under `torchrun --nproc-per-node N` N processes share each batch.
+A run can be stopped at any time (Ctrl-C ends the step and saves; what is killed or fails loses four
+minutes at most) and goes on when the same command is given again; give more steps to train on. It
+then sees other scenes than a run that was never stopped: those that were shown again, and art drawn
+anew, aren't kept. `curves.svg` shows how far it has come. Under `torchrun --nproc-per-node N` N
+processes share each batch, each on a GPU of its own where there are as many.
 """
 
 import argparse
+import os
 import random
-import signal
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -89,11 +91,35 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=0, help="CPU threads, 0 for all")
     args = parser.parse_args(arguments)
     args.themes = tuple(args.themes.split(","))
-    if unknown := set(args.themes) - set(THEMES):
-        parser.error(f"no such theme: {', '.join(unknown)}; there are {', '.join(THEMES)}")
-    if args.precision == "auto":
-        args.precision = fastest_precision(args.device)
+    if wrong := _mistake(args):
+        parser.error(wrong)
     return args
+
+
+def _mistake(args: argparse.Namespace) -> str | None:
+    """What can't be trained with, found before hours have gone by."""
+    if unknown := set(args.themes) - set(THEMES):
+        return f"no such theme: {', '.join(unknown)}; there are {', '.join(THEMES)}"
+    for name in ("art", "watch"):
+        file = getattr(args, name)
+        if file and not file.is_file():
+            return f"--{name} {file} is no file; give one that bundled.art wrote"
+    for name in ("init", "tower"):
+        folder = getattr(args, name)
+        if folder and not (folder / "config.json").is_file():
+            return f"--{name} {folder} has no config.json; give the folder of a finished model"
+    if args.init and (args.language_first or args.tower):
+        other = "--language-first" if args.language_first else f"--tower {args.tower}"
+        return f"--init {args.init} is a whole model, which {other} would make anew; drop one"
+    world = int(os.environ["WORLD_SIZE"]) if dist.is_torchelastic_launched() else 1
+    for name, least in (("batch", world), ("glances", 0)):
+        size = getattr(args, name)
+        if size < least or size % world:
+            return (
+                f"--{name} {size} can't be shared evenly (processes: {world}); give a multiple of "
+                f"{world}, {least} or more"
+            )
+    return None
 
 
 def _shared(args: argparse.Namespace) -> dict[str, object]:
@@ -148,8 +174,10 @@ def main(arguments: list[str] | None = None) -> None:
     args.folder.mkdir(parents=True, exist_ok=True)
     if dist.is_torchelastic_launched():
         dist.init_process_group("gloo")
-    for told in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(told, _stop)
+        if args.device == "cuda":
+            args.device = f"cuda:{int(os.environ['LOCAL_RANK']) % torch.cuda.device_count()}"
+    if args.precision == "auto":
+        args.precision = fastest_precision(args.device)
     vision, joint = configs(args)
     first = not dist.is_initialized() or dist.get_rank() == 0
     if first:
@@ -176,13 +204,6 @@ def main(arguments: list[str] | None = None) -> None:
             beside = out.with_name(f"{out.name}-blindfold")
             save(second.finished(), beside, second.tokenizer)
             print(f"wrote {beside}")
-
-
-def _stop(*_: object) -> None:
-    """Once: torchrun sends a SIGTERM behind a Ctrl-C, which would break off the saving."""
-    for told in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(told, signal.SIG_IGN)
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

@@ -6,11 +6,14 @@ what a finished model is made of.
 """
 
 import copy
+import io
 import json
 import random
+import signal
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -130,57 +133,99 @@ class Stage(ABC):
         return self.folder / f"{self.name}.pt"
 
     def resume(self) -> None:
-        """Go on from this stage's checkpoint, or begin."""
-        if not self.checkpoint.exists():
+        """Go on from this stage's checkpoint, or begin: the first process does, for all of them."""
+        if self.rank == 0 and self.checkpoint.exists():
+            self._load(self.checkpoint)
+            self._forget_later_lines()
+        elif self.rank == 0:
             self.begin()
             self.average.load_state_dict(self.net.state_dict())
-            return
-        state = torch.load(self.checkpoint, map_location=self.config.device)
-        self.check_state(state)
-        self.net.load_state_dict(state["net"])
-        self.average.load_state_dict(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.step, self.seconds = state["step"], state["seconds"]
-        self._forget_later_lines()
+        if self.world > 1:
+            written = io.BytesIO()
+            torch.save(self._state(), written)
+            of_first = [written.getvalue()]
+            dist.broadcast_object_list(of_first)
+            self._load(io.BytesIO(of_first[0]))
 
     def save(self) -> None:
         """Write the checkpoint, whole or not at all, and the curve so far."""
         if self.rank > 0:
             return
-        state = self.extra_state() | {
+        half = self.checkpoint.with_suffix(".part")
+        torch.save(self._state(), half)
+        half.replace(self.checkpoint)
+        if self.log.exists():
+            draw_curves(self.log, self.folder / CURVES)
+
+    def run(self) -> None:
+        """Train until `steps`.
+
+        Raises:
+            KeyboardInterrupt: A signal told some process to stop. All of them ended the same step,
+                and the checkpoint is written.
+        """
+        self.resume()
+        started, saved = time.monotonic() - self.seconds, time.monotonic()
+        smooth: dict[str, float] = {}
+        with self._noting_signals(), self._bar() as bar:
+            while self.step < self.config.steps and not self._stops():
+                for name, value in self.one_step().items():
+                    smooth[name] = 0.97 * smooth.get(name, value) + 0.03 * value
+                self.step += 1
+                self.seconds = time.monotonic() - started
+                bar.set_postfix({name: f"{value:.3f}" for name, value in smooth.items()}, False)
+                bar.update()
+                if self.step % _LOG_EVERY == 0 or self.step == self.config.steps:
+                    self._log(smooth)
+                if time.monotonic() - saved > self.config.save_minutes * 60:
+                    self.save()
+                    saved = time.monotonic()
+            self.save()
+            # Asking waits for every process, so none goes on, or ends, before that is written.
+            if self._stops():
+                raise KeyboardInterrupt
+
+    def _state(self) -> dict[str, object]:
+        return self.extra_state() | {
             "net": self.net.state_dict(),
             "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "step": self.step,
             "seconds": self.seconds,
         }
-        half = self.checkpoint.with_suffix(".part")
-        torch.save(state, half)
-        half.replace(self.checkpoint)
-        if self.log.exists():
-            draw_curves(self.log, self.folder / CURVES)
 
-    def run(self) -> None:
-        """Train until `steps`; an interrupt saves and leaves."""
-        self.resume()
-        started, saved = time.monotonic() - self.seconds, time.monotonic()
-        smooth: dict[str, float] = {}
-        with self._bar() as bar:
-            try:
-                while self.step < self.config.steps:
-                    for name, value in self.one_step().items():
-                        smooth[name] = 0.97 * smooth.get(name, value) + 0.03 * value
-                    self.step += 1
-                    self.seconds = time.monotonic() - started
-                    bar.set_postfix({name: f"{value:.3f}" for name, value in smooth.items()}, False)
-                    bar.update()
-                    if self.step % _LOG_EVERY == 0 or self.step == self.config.steps:
-                        self._log(smooth)
-                    if time.monotonic() - saved > self.config.save_minutes * 60:
-                        self.save()
-                        saved = time.monotonic()
-            finally:
-                self.save()
+    def _load(self, written: Path | io.BytesIO) -> None:
+        state = torch.load(written, map_location=self.config.device)
+        self.check_state(state)
+        self.net.load_state_dict(state["net"])
+        self.average.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step, self.seconds = state["step"], state["seconds"]
+
+    @contextmanager
+    def _noting_signals(self) -> Iterator[None]:
+        """Within the `with`, Ctrl-C and SIGTERM break nothing off, however often they come.
+
+        torchrun sends a SIGTERM behind a Ctrl-C.
+        """
+        self._told_to_stop = False
+
+        def note(*_: object) -> None:
+            self._told_to_stop = True
+
+        before = {told: signal.signal(told, note) for told in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for told, handler in before.items():
+                signal.signal(told, handler)
+
+    def _stops(self) -> bool:
+        """Whether any process was told to stop: asked in all of them, answered alike."""
+        told = torch.tensor(int(self._told_to_stop))
+        if self.world > 1:
+            dist.all_reduce(told, dist.ReduceOp.MAX)
+        return bool(told)
 
     def _bar(self) -> "tqdm[None]":
         return tqdm(
@@ -248,13 +293,14 @@ class Stage(ABC):
         line |= {name: round(value, 4) for name, value in smooth.items()}
         line["images/s"] = round(self.step * self.config.batch / self.seconds, 1)
         if self.step % self.config.measure_every == 0:
+            self.save()  # torchrun kills after 30 seconds, and measuring may take longer
             line |= {name: round(value, 4) for name, value in self.measure().items()}
         with self.log.open("a") as log:
             log.write(json.dumps(line) + "\n")
 
     def _forget_later_lines(self) -> None:
         """A run that was killed has told of steps behind its checkpoint: they come again."""
-        if self.rank > 0 or not self.log.exists():
+        if not self.log.exists():
             return
         lines = self.log.read_text().splitlines(keepends=True)
         told = [json.loads(line) for line in lines]

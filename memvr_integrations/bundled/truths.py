@@ -81,6 +81,12 @@ def inventory(things: Sequence[Thing], *, color: bool = True) -> str:
     return sentence(join([phrase(thing, color=color) for thing in things]))
 
 
+def caption(scene: Scene) -> str:
+    """One sentence that names the theme and everything in it, left to right."""
+    things = join([phrase(thing) for thing in left_to_right(scene)])
+    return sentence(f"{with_article(scene.theme)} scene with {things}")
+
+
 def positions(thing: Thing) -> str:
     """Where a thing, or each of a few, is."""
     fields = list(dict.fromkeys(where(center) for center in thing.centers))
@@ -169,15 +175,13 @@ def as_json(scene: Scene) -> str:
     return json.dumps({"scene": scene.theme, "objects": objects})
 
 
-def surely_absent(scene: Scene, color: str) -> bool:
-    """Whether nothing in the scene shows a colour, as far as its pixels tell.
+def only_painted(scene: Scene, color: str) -> bool:
+    """Whether nothing shows a colour but what is painted in it, as far as the pixels tell.
 
     Unpainted art has colours that the generator doesn't know: a tomato is red, too.
     """
-    if any(thing.color == color for thing in scene.things):
-        return False
-    shares = [share for thing in scene.things for share in _shares(scene, thing, color)]
-    return all(share < 0.04 for share in shares)
+    others = [thing for thing in scene.things if thing.color != color]
+    return all(share < 0.04 for thing in others for share in _shares(scene, thing, color))
 
 
 def seen_color(scene: Scene, thing: Thing) -> str | None:

@@ -14,6 +14,7 @@ import torch
 
 from memvr_integrations.bundled.art import SPRITES
 from memvr_integrations.bundled.examinee import Examinee, Prompt
+from memvr_integrations.bundled.familiar import is_familiar
 from memvr_integrations.bundled.intervals import Estimate, by_image, share
 from memvr_integrations.bundled.judging import is_true
 from memvr_integrations.bundled.measure import held_out_scenes
@@ -25,6 +26,7 @@ _SCENES = 30
 _SEEDS = {"dev": 31, "test": 32}
 _TOKENS = 60
 ALL = "all"
+FAMILIAR, OTHER = "in a wording of the training's", "in other words"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,12 +86,18 @@ def typed_table(examinee: Examinee) -> Iterator[str]:
 
 
 def _shares(answers: list[tuple[Typed, str, bool]]) -> dict[str, Estimate]:
-    kinds = [ALL, *dict.fromkeys(one.kind for one, _, _ in answers)]
+    familiar = [FAMILIAR if is_familiar(one.question) else OTHER for one, _, _ in answers]
+    kinds = [ALL, FAMILIAR, OTHER, *dict.fromkeys(one.kind for one, _, _ in answers)]
     owners = [one.scene for one, _, _ in answers]
     right = torch.tensor([hit for _, _, hit in answers])
     found = {}
     for kind in kinds:
-        asked = torch.tensor([kind in (ALL, one.kind) for one, _, _ in answers])
+        asked = torch.tensor(
+            [
+                kind in (ALL, one.kind, how)
+                for (one, _, _), how in zip(answers, familiar, strict=True)
+            ]
+        )
         total = by_image(asked, owners, _SCENES)
         found[kind] = share(by_image(right & asked, owners, _SCENES), total)
     return found

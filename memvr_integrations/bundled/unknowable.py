@@ -60,6 +60,7 @@ _ABOUT_THE_WORLD = (
     "Will it [rain|snow|be sunny|get dark|be cold] [there|here|] [tomorrow|tonight|later|soon]?",
     "Is it [going to rain|cold|warm|loud|Monday|a holiday] [there|here|in the picture|]?",
 )
+ABOUT = _ABOUT_A_THING + _ABOUT_THE_WORLD
 NO_SUCH, NONE = "I see no such thing.", "There are none."
 HELD_OUT = (
     "Who is the owner of the {c}?",

@@ -64,8 +64,10 @@ class VisionStage(Stage):
         )
         for label, file in files.items():
             scenes = watched_scenes(file, self.config.themes)
-            read = self.average.heads(self.average.features(clear_pixels(scenes)))
-            for name, value in dense.readings(read, dense.targets(scenes)).items():
+            images = clear_pixels(scenes).to(self.config.device)
+            truth = dense.targets(scenes).to(self.config.device)
+            read = self.average.heads(self.average.features(images))
+            for name, value in dense.readings(read, truth).items():
                 figures[f"new {label}{name}"] = float(value)
         return figures
 

@@ -28,7 +28,7 @@ class Answers:
         asked += [about(other.scene, other.question) for other in others]
         said, self.doubt = evidence.examinee.say_and_doubt(condition.features, asked)
         right = [
-            answer.lower().startswith("yes") == question.truth
+            answer.lower().startswith("yes" if question.truth else "no")
             for question, answer in zip(condition.questions, said, strict=False)
         ]
         right += [

@@ -87,7 +87,7 @@ THINGS: dict[str, tuple[str, ...]] = {
     "more than one": (
         "Is there more than one {c}?",
         "[Do you see|Is there|Can you see] more than one {c} [here|in the picture|]?",
-        "[Are there|Do you see] [several|multiple|many] {p}?",
+        "[Are there|Do you see] [multiple|two or more] {p}?",
     ),
     "only one": (
         "Is there only one {c}?",

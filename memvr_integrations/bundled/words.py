@@ -1,5 +1,7 @@
 """The bundled model's world in words: classes, themes, what goes together, colours, plurals."""
 
+from collections.abc import Collection, Iterable
+
 _THEMES = """
 kitchen: plate fork knife spoon cup bottle bread cheese pizza cookie cake tomato
 fruit stand: apple banana orange lemon grapes strawberry watermelon pineapple carrot tomato
@@ -52,6 +54,16 @@ COLORS: dict[str, tuple[int, int, int]] = {
 # Only things that come in any colour are painted, so that a colour is never given away by the name.
 PAINTABLE: frozenset[str] = frozenset(_PAINTABLE.split())
 
+# What the art of a class shows beside it, more or less: nobody could say that it isn't there.
+_SHOWN_WITH: dict[str, tuple[str, ...]] = {
+    "bed": ("pillow",),
+    "cake": ("strawberry", "candle"),
+    "house": ("door",),
+    "laptop": ("computer",),
+    "pizza": ("cheese", "tomato", "mushroom"),
+    "rocket": ("star",),
+}
+
 # What is in one colour wherever it is drawn. Of all else that isn't painted no colour is told.
 USUAL: dict[str, str] = {
     name: color
@@ -72,7 +84,6 @@ _ANIMALS = """
 cow pig sheep horse chicken duck dog rabbit mouse cat fish whale octopus crab turtle bird penguin
 bee butterfly snail elephant tiger monkey snake
 """
-_VEHICLES = "tractor car bus truck bicycle motorcycle train boat airplane rocket"
 _FRUIT = "apple banana orange lemon grapes strawberry watermelon pineapple"
 _FOOD = f"bread cheese pizza cookie cake carrot tomato {_FRUIT}"
 
@@ -86,10 +97,10 @@ GROUPS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
             "tractor car bus truck bicycle motorcycle train boat airplane rocket",
             "balloon",
         ),
-        ("fruit", _FRUIT, "tomato"),
-        ("plant", "tree flower cactus", "mushroom"),
+        ("fruit", _FRUIT, "tomato cake"),
+        ("plant", "tree flower cactus", "mushroom house"),
         ("insect", "bee butterfly", "snail"),
-        ("vegetable", "carrot", "tomato mushroom"),
+        ("vegetable", "carrot", "tomato mushroom pizza"),
         ("food", _FOOD, f"mushroom {_ANIMALS}"),
     )
 }
@@ -153,3 +164,9 @@ def with_article(phrase: str) -> str:
 def classes_of(themes: tuple[str, ...]) -> tuple[str, ...]:
     """The classes of some themes, sorted and without duplicates."""
     return tuple(sorted({name for theme in themes for name in THEMES[theme]}))
+
+
+def surely_absent(names: Iterable[str], there: Collection[str]) -> list[str]:
+    """Those of some names that neither are there nor are shown with what is."""
+    shown = {other for name in there for other in _SHOWN_WITH.get(name, ())}
+    return [name for name in names if name not in there and name not in shown]
