@@ -13,8 +13,8 @@ from memvr_integrations.bundled.trials import Evidence, comparison
 
 def test_processes_find_what_one_finds():
     evidence = Evidence(Examinee(WEIGHTS), FIRST_THEMES)
-    scenes = held_out_scenes(6, themes=FIRST_THEMES, seed=4, files=[SPRITES])
-    conditions = [evidence.condition("first", scenes[:3]), evidence.condition("rest", scenes[3:])]
+    scenes = held_out_scenes(4, themes=FIRST_THEMES, seed=4, files=[SPRITES])
+    conditions = [evidence.condition("first", scenes[:2]), evidence.condition("rest", scenes[2:])]
     alone = list(comparison(Crew(), evidence, conditions, ALWAYS))
     with Crew(2) as crew:
         assert list(comparison(crew, evidence, conditions, ALWAYS)) == alone

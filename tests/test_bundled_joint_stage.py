@@ -10,9 +10,10 @@ from memvr_integrations.bundled.asker import Talk
 from memvr_integrations.bundled.joint_stage import JointStage, answer_logits, disagreement
 from memvr_integrations.bundled.model import build_processor, open_tokenizer, save
 from memvr_integrations.bundled.packing import Packer
-from memvr_integrations.bundled.questions import Turn, caption
+from memvr_integrations.bundled.questions import Turn
 from memvr_integrations.bundled.slots import in_slots
 from memvr_integrations.bundled.trainer import TrainConfig
+from memvr_integrations.bundled.truths import caption
 from memvr_integrations.bundled.vision_stage import VisionStage, clear_pixels
 from memvr_integrations.bundled.words import CLASSES, NUMBERS, plural
 from memvr_integrations.errors import ModelLoadError

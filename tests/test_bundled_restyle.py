@@ -20,14 +20,14 @@ def test_the_same_seed_draws_the_same():
 
 def test_the_thing_stays_where_it_was():
     """Bent and outlined, but no other shape: the masks overlap."""
-    for seed in range(60):
+    for seed in range(25):
         before, after = (pixels[..., 3] > 90 for pixels in drawn(seed))
         assert (before & after).sum() / (before | after).sum() > 0.6
 
 
 def test_no_two_look_alike():
-    looks = {drawn(seed)[1].tobytes() for seed in range(60)}
-    assert len(looks) > 50
+    looks = {drawn(seed)[1].tobytes() for seed in range(25)}
+    assert len(looks) > 20
 
 
 def test_a_sprite_is_left_as_it_was():

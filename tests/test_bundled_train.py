@@ -10,6 +10,8 @@ from memvr_integrations.bundled.art import SPRITES
 from memvr_integrations.bundled.model import open_tokenizer
 from memvr_integrations.bundled.words import THEMES
 
+SMALL = "--batch 2 --glances 2 --turns 2 --device cpu --precision float32"
+
 
 def test_an_unknown_theme_is_told(capsys):
     with pytest.raises(SystemExit):
@@ -74,7 +76,7 @@ def torchrun(monkeypatch):
 
 
 def test_the_command_goes_from_art_to_a_model_that_opens(tmp_path, monkeypatch, tiny_stages):
-    options = "--vision-steps 1 --steps 1 --batch 2 --turns 2 --device cpu --precision float32"
+    options = f"--vision-steps 1 --steps 1 {SMALL}"
     monkeypatch.setattr(sys, "argv", ["train", "--folder", str(tmp_path), *options.split()])
     train.main()
     assert LlavaForConditionalGeneration.from_pretrained(tmp_path / "model").config
@@ -86,7 +88,7 @@ def test_the_command_goes_from_art_to_a_model_that_opens(tmp_path, monkeypatch, 
 def test_language_first_goes_through_all_four_stages(tmp_path, monkeypatch, tiny_stages):
     open_tokenizer().save_pretrained(tmp_path)  # making one takes long
     options = "--vision-steps 1 --language-first --language-steps 1 --align-steps 1 --steps 1"
-    more = "--batch 2 --turns 2 --device cpu --precision float32"
+    more = SMALL
     told = ["train", "--folder", str(tmp_path), *options.split(), *more.split()]
     monkeypatch.setattr(sys, "argv", told)
     train.main()
@@ -105,7 +107,7 @@ def test_language_first_goes_through_all_four_stages(tmp_path, monkeypatch, tiny
 
 def test_a_second_model_for_the_blindfold_lies_beside_the_first(tmp_path, tiny_stages):
     open_tokenizer().save_pretrained(tmp_path)  # making one takes long
-    options = "--vision-steps 1 --steps 1 --batch 2 --turns 2 --device cpu --precision float32"
+    options = f"--vision-steps 1 --steps 1 {SMALL}"
     train.main(["--folder", str(tmp_path), *options.split(), "--blindfold-steps", "1"])
     first, second = (
         LlavaForConditionalGeneration.from_pretrained(tmp_path / name).state_dict()

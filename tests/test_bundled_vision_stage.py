@@ -7,7 +7,7 @@ from memvr_integrations.bundled.trainer import TrainConfig
 from memvr_integrations.bundled.vision_stage import VisionStage, clear_pixels, watched_scenes
 from memvr_integrations.bundled.words import THEMES
 
-TINY = TrainConfig(steps=2, cooldown=1, batch=2, fresh=0.5, peak_lr=1e-3)
+TINY = TrainConfig(steps=2, cooldown=1, batch=2, fresh=0.5, peak_lr=1e-3, precision="float32")
 
 
 def test_a_step_teaches_the_tower(tmp_path: Path):

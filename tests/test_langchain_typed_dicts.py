@@ -64,6 +64,8 @@ def test_nested_ones_keep_what_may_be_left_out(seen):
     assert not check.is_valid({**good, "loose": {"note": "x"}})
 
 
+# The other kind has the same schema, as the test above shows.
+@pytest.mark.parametrize("seen", [typing_extensions.TypedDict], indirect=True, ids=["extensions"])
 @pytest.mark.parametrize("method", ["json_schema", "function_calling", "json_mode"])
 async def test_they_hold_a_models_answers(seen, method, backend):
     model = ChatMemVR(engine=backend, max_tokens=120, temperature=1, seed=1)
