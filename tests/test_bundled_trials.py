@@ -62,7 +62,7 @@ def test_the_verdict_is_about_every_setting():
         for beyond in ([ALWAYS, never], [never], [])
     ]
     assert said[0].startswith("The strongest setting's joint gain is beyond chance")
-    assert said[1].endswith("not beyond chance; that of 1 others is.")
+    assert said[1].endswith("not beyond chance, but others' are: 1 of them.")
     assert said[2].startswith("No setting")
 
 

@@ -98,6 +98,7 @@ def _ask_hub(source: str, revision: str | None) -> None:
             f"The hub has no model {source!r} (or it is private and you are not logged in). "
             f"Catalog names: {_NAMES}.{similar(source.rpartition('/')[2])}"
         ) from error
+    # Proxies, certificates and name servers make the layers below raise types of their own.
     except Exception as error:
         raise ModelNotFoundError(
             f"{source} is not on this machine (or not whole), and the model hub can't be reached "

@@ -156,8 +156,8 @@ class Sweep:
             )
         if self.beyond_chance:
             return (
-                "The strongest setting's joint gain is not beyond chance; that of "
-                f"{len(self.beyond_chance)} others is."
+                "The strongest setting's joint gain is not beyond chance, but others' are: "
+                f"{len(self.beyond_chance)} of them."
             )
         return "No setting's joint gain is beyond chance."
 
