@@ -12,7 +12,7 @@ from memvr_integrations.bundled.model import (
 )
 from memvr_integrations.bundled.words import CLASSES
 
-SHIPPED_IDS = [340, 338, 366, 678, 469]
+SHIPPED_IDS = [332, 344, 492, 739, 484]
 
 
 @pytest.fixture(scope="module", params=["shipped", "built"])

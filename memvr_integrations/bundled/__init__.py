@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from memvr_integrations.bundled.words import THEMES
 from memvr_integrations.memvr.config import MemVRConfig
 
 WEIGHTS = Path(__file__).parent / "weights"
@@ -13,5 +14,5 @@ PRESET = MemVRConfig.preset("llava").for_depth(12)
 ABSTENTION = 0.17
 """Output entropy above which an answer is better withheld: see `docs/bundled-evidence.md`."""
 
-KNOWN_THEMES: tuple[str, ...] = ("kitchen", "farm")
+KNOWN_THEMES = tuple(THEMES)
 """The themes that the weights were trained on; evaluations draw their scenes from these."""
