@@ -22,6 +22,7 @@ def test_measuring_trains_nothing_and_writes_a_table(tmp_path, trained):
     assert page.count("another image") == 4
     assert "from layer 6" in page
     assert "4 test scenes" in page
+    assert f"experiments measure --folder {tmp_path} --scenes 4 --dev 2`" in page
 
 
 def test_the_blindfold_trains_from_finished_weights_and_measures_what_comes_out(tmp_path, trained):

@@ -1,4 +1,5 @@
 import random
+from dataclasses import replace
 
 from memvr_integrations.bundled.corpus import undrawn
 from memvr_integrations.bundled.pairs import compare
@@ -35,3 +36,19 @@ def test_answers_about_two_pictures_are_true():
             assert name in first.names & second.names
             kinds.add("both")
     assert len(kinds) == 4
+
+
+def test_what_a_cake_may_show_is_asked_of_no_picture_of_a_cake():
+    rng = random.Random(1)
+    scene = undrawn(rng, ("kitchen",))
+    thing = replace(scene.things[0], color=None)
+    cake = replace(scene, things=(replace(thing, name="cake"),))
+    names = ("strawberry", "apple")
+    fruit = replace(scene, things=tuple(replace(thing, name=name) for name in names))
+    asked = " ".join(
+        talk.turns[0].question
+        for talk in (compare(cake, fruit, rng, ("kitchen", "fruit stand")) for _ in range(600))
+        if "more" in talk.turns[0].question or "which" in talk.turns[0].question.lower()
+    )
+    assert "apple" in asked
+    assert "strawberr" not in asked

@@ -12,6 +12,8 @@ import argparse
 import datetime
 import os
 import platform
+import shlex
+import sys
 from pathlib import Path
 
 import torch
@@ -92,7 +94,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     page = _PAGE.format(
         table="\n".join(sight(evidence, dev, test, layers, settings)),
-        command=args.kind,
+        command=shlex.join(sys.argv[1:] if arguments is None else arguments),
         date=datetime.date.today(),
         scenes=args.scenes,
         dev=args.dev,

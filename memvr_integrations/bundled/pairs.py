@@ -38,13 +38,23 @@ def _count(scene: Scene, name: str) -> int:
     return sum(thing.count for thing in scene.things if thing.name == name)
 
 
+def _told(name: str, both: Sequence[Scene]) -> bool:
+    """Whether each picture has it or surely has not."""
+    return all(name in scene.names or surely_absent([name], scene.names) for scene in both)
+
+
 def _some_name(both: Sequence[Scene], rng: random.Random, themes: Sequence[str]) -> str:
     """A class of one, of both, or of neither."""
     shared = sorted(both[0].names & both[1].names)
     if shared and rng.random() < 0.35:
         return rng.choice(shared)
-    scene = rng.choice(both)
-    return absent(scene, rng, themes) if rng.random() < 0.3 else rng.choice(sorted(scene.names))
+    while True:
+        scene = rng.choice(both)
+        name = rng.choice(sorted(scene.names))
+        if rng.random() < 0.3:
+            name = absent(scene, rng, themes)
+        if _told(name, both):
+            return name
 
 
 def _which(both: Sequence[Scene], rng: random.Random, themes: Sequence[str]) -> tuple[str, str]:
@@ -64,7 +74,8 @@ def _which(both: Sequence[Scene], rng: random.Random, themes: Sequence[str]) -> 
 
 
 def _more(both: Sequence[Scene], rng: random.Random) -> tuple[str, str]:
-    name = rng.choice(sorted(rng.choice(both).names))
+    either = sorted(both[0].names | both[1].names)
+    name = rng.choice([name for name in either if _told(name, both)] or either)
     counts = [_count(scene, name) for scene in both]
     answer = f"Both have the same number of {plural(name)}."
     if counts[0] != counts[1]:
