@@ -191,7 +191,7 @@ def test_the_visual_tokens_are_counted(backend, family, traces):
 
 def test_it_triggers_and_that_changes_the_answer(backend):
     [on], [off] = (backend.generate(ask("What is it?", SQUARE, memvr=m)) for m in (ALWAYS, None))
-    assert [token.trigger_layer for token in on.tokens] == [1] * TOKENS
+    assert {token.trigger_layer for token in on.tokens} == {1}
     assert on.tokens[0].logprob != off.tokens[0].logprob
 
 

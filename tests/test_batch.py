@@ -18,7 +18,7 @@ PICKY = MemVRConfig(starting_layer=1, ending_layer=6, entropy_threshold=0.8, ret
 @pytest.fixture
 def patient(make_backend):
     """A backend that waits for company, so that a list of requests is one batch."""
-    return make_backend(queueing=QueueConfig(max_batch=16, gather_seconds=0.3))
+    return make_backend(queueing=QueueConfig(max_batch=16))
 
 
 def same(one, other):
@@ -136,7 +136,8 @@ def test_without_an_image_memvr_has_nothing_to_look_at(backend, ask):
 @pytest.mark.parametrize("count", [0, 1, 3])
 def test_prompt_tokens_are_exact(backend, loaded, ask, count):
     [answer] = backend.generate(ask("What is it?", *range(count), max_tokens=1))
-    prompt = "<s>USER: " + "<image>\n" * count + "What is it? ASSISTANT:"
+    pictures = ["<image>\n", "the second: <image>\n", "the third: <image>\n"][:count]
+    prompt = f"<s>USER: {''.join(pictures)}What is it? ASSISTANT:"
     ids = loaded.processor.tokenizer(prompt, add_special_tokens=False).input_ids
     assert answer.usage.prompt_tokens == len(ids) + 63 * count
     assert answer.usage.image_tokens == 64 * count

@@ -71,7 +71,7 @@ def test_the_themes_of_other_weights_must_be_named(page, tmp_path, capsys):
     (other / "config.json").touch()
     with pytest.raises(SystemExit):
         evidence.parse([*page, "--weights", str(other)])
-    assert "--themes kitchen,farm" in capsys.readouterr().err
+    assert "--themes 'kitchen,fruit stand,farm" in capsys.readouterr().err
     assert evidence.parse([*page, "--weights", str(other), "--themes", "sea"]).themes == ("sea",)
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from memvr_integrations.bundled import PRESET, WEIGHTS, experiments
+from memvr_integrations.bundled import WEIGHTS, experiments
 from memvr_integrations.bundled.blindfold_stage import BLINDFOLDED
 
 SMALL = ["--scenes", "4", "--dev", "2"]
@@ -11,16 +11,25 @@ def trained(monkeypatch):
     """What `train.main` was told; the shipped weights stand for what it makes."""
     told = []
     monkeypatch.setattr(experiments.train, "main", told.append)
-    monkeypatch.setattr(experiments, "every_setting", lambda: [PRESET])
     return told
+
+
+@pytest.fixture(autouse=True)
+def sight(monkeypatch):
+    """Tells what would be measured, which takes long and has tests of its own."""
+
+    def measured(evidence, dev, test, layers, settings):
+        assert dev.scenes
+        yield f"{len(test.scenes)} scenes, from layers {layers}, {settings}"
+
+    monkeypatch.setattr(experiments, "sight", measured)
 
 
 def test_measuring_trains_nothing_and_writes_a_table(tmp_path, trained):
     experiments.main(["measure", "--folder", str(tmp_path), *SMALL])
     page = (tmp_path / "measure.md").read_text()
     assert not trained
-    assert page.count("another image") == 4
-    assert "from layer 6" in page
+    assert f"4 scenes, from layers (None, 0, 3, 6), {experiments.every_setting()}" in page
     assert "4 test scenes" in page
     assert f"experiments measure --folder {tmp_path} --scenes 4 --dev 2`" in page
 
@@ -34,22 +43,17 @@ def test_the_blindfold_trains_from_finished_weights_and_measures_what_comes_out(
     options = experiments.train.parse(told)
     assert (options.steps, options.blindfold_steps, options.batch) == (0, 7, 4)
     page = (tmp_path / "blindfold.md").read_text()
-    window = f"{BLINDFOLDED.starting_layer}-{BLINDFOLDED.ending_layer}, "
-    assert page.count(window) == 2
-    assert "from layer 0" in page
+    assert f"4 scenes, from layers (None, 0), {[BLINDFOLDED]}" in page
 
 
-def test_language_first_measures_the_model_that_it_trained(tmp_path, trained, monkeypatch):
+def test_language_first_measures_the_model_that_it_trained(tmp_path, trained):
     (tmp_path / "model").symlink_to(WEIGHTS)
-    monkeypatch.setattr(
-        experiments, "sight", lambda evidence, dev, test, layers, _: map(str, layers)
-    )
     experiments.main(["language-first", "--folder", str(tmp_path), *SMALL, "--steps", "3"])
     [told] = trained
     options = experiments.train.parse(told)
     assert options.language_first
     assert options.tower == WEIGHTS
-    assert "None\n0\n3\n6\n" in (tmp_path / "language-first.md").read_text()
+    assert "from layers (None, 0, 3, 6)" in (tmp_path / "language-first.md").read_text()
 
 
 def test_settings_are_few_and_distinct():

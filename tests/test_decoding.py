@@ -50,7 +50,7 @@ named = pytest.mark.parametrize("decoding", STRONG, ids=lambda config: config.na
 
 @pytest.fixture
 def patient(make_backend):
-    return make_backend(queueing=QueueConfig(max_batch=16, gather_seconds=0.3))
+    return make_backend(queueing=QueueConfig(max_batch=16))
 
 
 def ids(answer):

@@ -9,7 +9,6 @@ import pytest
 import torch
 from families import FAMILIES
 
-from memvr_integrations.backend import QueueConfig
 from memvr_integrations.backend.loading import LoadConfig, load_model
 from memvr_integrations.errors import ConfigError
 from memvr_integrations.memvr import MemVRConfig
@@ -58,7 +57,7 @@ def test_it_is_its_formula(backend, loaded, student, ask, scenes, endless):
 
 
 def test_rows_batches_and_neutral_settings(make_backend, student, ask, endless):
-    backend = make_backend(queueing=QueueConfig(gather_seconds=0.3))
+    backend = make_backend()
 
     def asked(decoding):
         return [

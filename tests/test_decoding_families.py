@@ -8,7 +8,7 @@ from families import FAMILIES
 from PIL import Image as Pillow
 from tiny_family import LAYERS
 
-from memvr_integrations.backend import Backend, QueueConfig, Request, SamplingParams
+from memvr_integrations.backend import Backend, Request, SamplingParams
 from memvr_integrations.errors import UnsupportedModelError
 from memvr_integrations.memvr import MemVRConfig
 from memvr_integrations.strategies import (
@@ -46,8 +46,7 @@ def name(request):
 @pytest.fixture(scope="module")
 def backend(name, tmp_path_factory):
     folder = FAMILIES[name].save(name, tmp_path_factory.mktemp(name))
-    queueing = QueueConfig(gather_seconds=0.2)
-    with Backend.load(folder, device="cpu", progress=False, queueing=queueing) as loaded:
+    with Backend.load(folder, device="cpu", progress=False) as loaded:
         yield loaded
 
 

@@ -9,7 +9,7 @@ import decoding_reference as reference
 import pytest
 import torch
 
-from memvr_integrations.backend import Backend, QueueConfig
+from memvr_integrations.backend import Backend
 from memvr_integrations.backend.decoding import opera
 from memvr_integrations.backend.decoding.opera import over_trust
 from memvr_integrations.backend.loading import LoadConfig, load_model
@@ -136,7 +136,7 @@ def test_it_is_its_formula(backend, eager, image_token, ask, scenes, endless, co
 def test_it_rolls_back(backend, eager, image_token, ask, scenes, endless, monkeypatch, beams):
     """To earlier tokens than published, because the bundled model trusts those."""
     monkeypatch.setattr(opera, "_EARLY", 1)
-    config = OPERAConfig(beams=beams, candidates=4, weight=1, threshold=2)
+    config = OPERAConfig(beams=beams, candidates=4, weight=1, threshold=1)
     search, _ = compare(backend, eager, image_token, ask, scenes, endless, config, 9, early=1)
     assert search.rolled
 
@@ -195,7 +195,7 @@ def test_stop_strings_cut(backend, ask, endless):
 
 
 def test_requests_are_searched_one_by_one(make_backend, ask, endless):
-    backend = make_backend(queueing=QueueConfig(gather_seconds=0.3))
+    backend = make_backend()
     config = OPERAConfig(beams=3, candidates=2)
     asked = [ask("What?", n, max_tokens=4, memvr=None, decoding=config) for n in (0, 1)]
     with endless(backend) as passes:

@@ -50,7 +50,7 @@ class Told:
 
 @pytest.fixture(scope="module")
 def scenes():
-    return load_scenes(count=24)
+    return load_scenes(count=80)
 
 
 def test_what_retracing_brings_back_is_told_apart_from_its_controls(scenes, tmp_path):
@@ -65,8 +65,8 @@ def test_what_retracing_brings_back_is_told_apart_from_its_controls(scenes, tmp_
         assert found[control].restored.value == 0
     told = (tmp_path / TABLE).read_text()
     assert "threshold 0.0" in told  # the setting that the dev images favour
-    assert "6 other images" in told
-    assert "over 18 images" in told
+    assert "20 other images" in told
+    assert "over 60 images" in told
     assert len((tmp_path / FIGURES).read_text().splitlines()) == len(lines)
     asked = engine.asked
     again = Blindfold(engine, model, scenes, tmp_path, progress=False).measure([0])
@@ -102,7 +102,8 @@ def test_the_bundled_model_is_blind_without_attention(loaded, tmp_path):
         lines = measured.measure([0])
     sighted, blind = lines[0], lines[1]
     assert sighted.right.value > blind.right.value + 20
-    assert {line.way for line in lines[1:]} == {BLIND, RIGHT, OTHER, ALIKE, DAMPING}
+    # Among so few no scene of the same theme need be.
+    assert {line.way for line in lines[1:]} - {ALIKE} == {BLIND, RIGHT, OTHER, DAMPING}
 
 
 def test_what_cannot_be_measured_is_refused(scenes, tmp_path):

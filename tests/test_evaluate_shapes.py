@@ -17,7 +17,7 @@ SMALL_TEXT = {
     "num_attention_heads": 2,
     "num_key_value_heads": 2,
     "head_dim": 16,
-    "vocab_size": 1000,
+    "vocab_size": 1200,
     "pad_token_id": 0,
 }
 SMALL_TOWER = {

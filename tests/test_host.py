@@ -58,7 +58,7 @@ def test_many_turns_with_an_image_in_the_second(prompt_of, pictures):
     )
     assert text == (
         "<s>USER: Hello ASSISTANT: Hi.</s>USER: <image>\nAnd now? ASSISTANT: A dog.</s>"
-        "USER: <image>\nAnd here? ASSISTANT:"
+        "USER: the second: <image>\nAnd here? ASSISTANT:"
     )
 
 

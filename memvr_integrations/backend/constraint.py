@@ -51,7 +51,7 @@ class Grammars:
         """A new answer of at most `limit` tokens.
 
         Raises:
-            RequestError: No valid answer is so short.
+            RequestError: No valid answer so short was found.
         """
         compiled = self._shared.get(grammar, lambda: True)
         end: Sequence[int] | None = compiled.end
@@ -59,9 +59,9 @@ class Grammars:
             end = compiled.end_within(limit - 1)
         if end is None:
             raise RequestError(
-                f"The shortest answer that fits the schema has {len(compiled.end) + 1} tokens, but "
-                f"only {limit} are left (max_tokens and the model's context); raise max_tokens or "
-                "ask for less."
+                f"No answer that fits the schema was found within the {limit} tokens that are left "
+                f"(max_tokens and the model's context), but one of {len(compiled.end) + 1} was; "
+                "raise max_tokens or ask for less."
             )
         return Constraint(compiled, end, limit)
 

@@ -54,7 +54,7 @@ def _mistakes(args: argparse.Namespace) -> Iterator[str]:
     if args.themes is None and not _ships(args.weights):
         yield (
             "a model doesn't say what themes it was trained on; name those of --weights "
-            f"{args.weights}, as in --themes {','.join(KNOWN_THEMES)}"
+            f"{args.weights}, as in --themes {shlex.quote(','.join(KNOWN_THEMES))}"
         )
     for theme in args.themes or ():
         if theme not in THEMES:
