@@ -135,9 +135,9 @@ def test_several_answers_are_each_valid(backend, asked):
 
 
 def test_a_tight_limit_still_gives_valid_json(backend, asked):
-    with pytest.raises(RequestError, match=r"but one of (\d+) was") as refused:
+    with pytest.raises(RequestError, match="but one of") as refused:
         backend.generate(asked(0, response_format=SCHEMA, max_tokens=5))
-    least = int(str(refused.value).split(" has ")[1].split()[0])
+    least = int(str(refused.value).split("but one of ")[1].split()[0])
     request = asked(0, response_format=SCHEMA, max_tokens=least, temperature=2.0, seed=0)
     [done] = backend.generate(request)
     jsonschema.validate(json.loads(done.text), SCHEMA)
