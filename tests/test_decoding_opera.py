@@ -129,7 +129,7 @@ def compare(backend, eager, image_token, ask, scenes, endless, config, tokens, e
     ],
 )
 def test_it_is_its_formula(backend, eager, image_token, ask, scenes, endless, config):
-    compare(backend, eager, image_token, ask, scenes, endless, config, 13)
+    compare(backend, eager, image_token, ask, scenes, endless, config, 12)
 
 
 @pytest.mark.parametrize("beams", [1, 2])

@@ -67,12 +67,11 @@ def test_nested_ones_keep_what_may_be_left_out(seen):
 # The other kind has the same schema, as the test above shows.
 @pytest.mark.parametrize("seen", [typing_extensions.TypedDict], indirect=True, ids=["extensions"])
 @pytest.mark.parametrize("method", ["json_schema", "function_calling", "json_mode"])
-async def test_they_hold_a_models_answers(seen, method, backend):
+def test_they_hold_a_models_answers(seen, method, backend):
     model = ChatMemVR(engine=backend, max_tokens=100, temperature=1, seed=1)
     chain = model.with_structured_output(seen, method=method)
     check = Draft202012Validator(schema_of_typed_dict(seen))
-    for found in (chain.invoke("What is there?"), await chain.ainvoke("What is there?")):
-        check.validate(found)
+    check.validate(chain.invoke("What is there?"))
     [*_, last] = chain.stream("What is there?")
     check.validate(last)
 
