@@ -143,3 +143,12 @@ def tiny_stages(monkeypatch):
     monkeypatch.setattr("memvr_integrations.bundled.blindfold_stage.LAYER", 1)
     monkeypatch.setattr("signal.signal", lambda *_: None)
     monkeypatch.setattr("memvr_integrations.bundled.trainer._LOG_EVERY", 1)
+
+
+def test_ctrl_c_ends_with_a_sentence_and_not_with_a_traceback(tmp_path, monkeypatch):
+    def interrupted(args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train, "_train", interrupted)
+    with pytest.raises(SystemExit, match="the same command goes on"):
+        train.main(["--folder", str(tmp_path)])

@@ -17,6 +17,7 @@ processes share each batch, each on a GPU of its own where there are as many.
 import argparse
 import os
 import random
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -169,6 +170,13 @@ def configs(args: argparse.Namespace) -> tuple[TrainConfig, TrainConfig]:
 def main(arguments: list[str] | None = None) -> None:
     """Parse the options, train the stages, write the finished model."""
     args = parse(arguments)
+    try:
+        _train(args)
+    except KeyboardInterrupt:
+        sys.exit("Stopped. What was trained is saved; the same command goes on from there.")
+
+
+def _train(args: argparse.Namespace) -> None:
     if args.threads:
         torch.set_num_threads(args.threads)
     args.folder.mkdir(parents=True, exist_ok=True)
