@@ -1,4 +1,5 @@
 import pickle
+from functools import partial
 
 import pytest
 from bundled_settings import ALWAYS, FIRST_THEMES
@@ -8,16 +9,18 @@ from memvr_integrations.bundled.art import SPRITES
 from memvr_integrations.bundled.crew import Crew
 from memvr_integrations.bundled.examinee import Examinee
 from memvr_integrations.bundled.measure import held_out_scenes
-from memvr_integrations.bundled.trials import Evidence, comparison
+from memvr_integrations.bundled.trials import Evidence
 
 
 def test_processes_find_what_one_finds():
     evidence = Evidence(Examinee(WEIGHTS), FIRST_THEMES)
     scenes = held_out_scenes(4, themes=FIRST_THEMES, seed=4, files=[SPRITES])
     conditions = [evidence.condition("first", scenes[:2]), evidence.condition("rest", scenes[2:])]
-    alone = list(comparison(Crew(), evidence, conditions, ALWAYS))
+    work = partial(evidence.ask, config=ALWAYS)
+    alone = [outcome.margins.tolist() for outcome in Crew().map(work, conditions)]
+    assert alone[0] != alone[1]
     with Crew(2) as crew:
-        assert list(comparison(crew, evidence, conditions, ALWAYS)) == alone
+        assert [outcome.margins.tolist() for outcome in crew.map(work, conditions)] == alone
 
 
 def test_a_blindfold_is_not_lost_on_the_way():

@@ -27,7 +27,7 @@ def conditions(evidence):
         evidence.condition(
             name, held_out_scenes(size, themes=FIRST_THEMES, seed=size, files=[SPRITES])
         )
-        for name, size in (("dev", 2), ("test", 5))
+        for name, size in (("dev", 2), ("test", 3))
     ]
 
 

@@ -23,7 +23,7 @@ def evidence():
 
 @pytest.fixture(scope="module")
 def condition(evidence):
-    scenes = held_out_scenes(8, themes=FIRST_THEMES, seed=4, files=[SPRITES])
+    scenes = held_out_scenes(5, themes=FIRST_THEMES, seed=4, files=[SPRITES])
     return evidence.condition("clean", scenes)
 
 
