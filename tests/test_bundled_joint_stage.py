@@ -152,7 +152,7 @@ _ONE_OF_TWO = re.compile(r"The (first|second) picture has an? (.+)\.")
 
 
 def test_every_row_is_true_of_its_own_scene_and_of_the_next(folder, scenes, monkeypatch):
-    monkeypatch.setattr("memvr_integrations.bundled.joint_stage._PAIRED", 1.0)
+    monkeypatch.setattr("memvr_integrations.bundled.joint_stage._PAIRED", {True: 1, False: 1})
     stage = JointStage(replace(TINY, turns=12), folder)
     called = {form: name for name in CLASSES for form in (name, plural(name))}
     checked = {1: 0, 2: 0}

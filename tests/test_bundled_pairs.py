@@ -2,7 +2,8 @@ import random
 from dataclasses import replace
 
 from memvr_integrations.bundled.corpus import undrawn
-from memvr_integrations.bundled.pairs import compare
+from memvr_integrations.bundled.measure import mentioned
+from memvr_integrations.bundled.pairs import compare, in_both
 from memvr_integrations.bundled.words import THEMES, plural
 
 
@@ -36,6 +37,34 @@ def test_answers_about_two_pictures_are_true():
             assert name in first.names & second.names
             kinds.add("both")
     assert len(kinds) == 4
+
+
+def test_what_is_in_both_is_all_that_they_share():
+    rng = random.Random(0)
+    said = set()
+    for _ in range(200):
+        first, second = undrawn(rng, ("farm",)), undrawn(rng, ("farm",))
+        answer = in_both(first, second, rng).turns[0].answer
+        shared = first.names & second.names
+        assert mentioned(answer) == shared
+        assert (answer == "Nothing.") == (not shared)
+        said.add(answer)
+    assert len(said) > 20
+
+
+def test_two_pictures_of_one_theme_often_have_the_same():
+    rng = random.Random(0)
+    said = [
+        compare(undrawn(rng, ("sea",)), undrawn(rng, ("sea",)), rng, ("sea",)).turns[0].answer
+        for _ in range(800)
+    ]
+    for both, neither, least in (
+        ("Both pictures have", "Neither picture has", 0.5),
+        ("Yes, both pictures", "No, ", 0.2),
+        ("Both have the same number", "has more", 0.2),
+    ):
+        agree = sum(answer.startswith(both) for answer in said)
+        assert agree > least * sum(neither in answer for answer in said)
 
 
 def test_what_a_cake_may_show_is_asked_of_no_picture_of_a_cake():

@@ -24,7 +24,7 @@ def all_papers(scenes):
 
 
 def test_every_paper_asks_and_knows_its_pictures(all_papers, scenes):
-    assert len(all_papers) == 34
+    assert len(all_papers) == 35
     for paper in all_papers.values():
         assert 1 <= len(paper.talks) <= len(scenes)
         for talk, scene, pictures in zip(paper.talks, paper.scenes, paper.pictures, strict=True):
@@ -49,6 +49,15 @@ def test_truths_are_of_the_kind_that_the_row_names(all_papers):
     )
     assert not any(text.startswith("There is no ") for text in last["position, nine fields"])
     assert all(len(talk.turns) > 1 for talk in all_papers["follow-up turns"].talks)
+    assert "Nothing." not in last["what is in both pictures"]
+
+
+def test_two_pictures_are_of_one_theme_where_there_are_two(all_papers, scenes):
+    shown = all_papers["two pictures"].pictures
+    assert sorted(first for first, _ in shown) == list(range(len(scenes)))
+    other = [two for two in shown if scenes[two[0]].theme != scenes[two[1]].theme]
+    themes = {scene.theme for scene in scenes}
+    assert len(other) <= len(themes) < len(shown)
 
 
 def test_unseen_wordings_and_slips_are_none_of_the_trained_ones(scenes):

@@ -63,7 +63,7 @@ def test_halves_are_told_by_the_center(drawn):
     for scene, turn in asked(drawn, "is half"):
         x, y = the_one(scene, turn.answer.lower()).centers[0]
         halves = {"upper": y < 0.5, "lower": y > 0.5, "left": x < 0.5, "right": x > 0.5}
-        half = next(name for name in halves if name in turn.question)
+        half = next(name for name in halves if name in turn.question.split())
         assert turn.answer.startswith("Yes" if halves[half] else "No")
 
 

@@ -1,6 +1,6 @@
 """Training for the blindfold: what a model learns to see by retracing alone.
 
-In half of the rows text may not attend to the picture in any layer, so the only way to it is
+In most rows text may not attend to the picture in any layer, so the only way to it is
 retracing in one layer's FFN. Nothing here changes what retracing computes; the model is merely
 given a reason to use it, which a model that sees by attention never has.
 """
@@ -30,13 +30,16 @@ BLINDFOLDED = MemVRConfig(
 """How a model trained here looks again: always, in the layer that it was trained with."""
 
 _RATIOS = (0.2, 0.6)
-_HALF = 0.5
+_BLIND = 0.75
+_RETRACING = 0.5  # of the rows that see
+# What is there is what is measured and has to be found first; the rest is not to be forgotten.
+_IS_IT_THERE = 0.7
 # A layer's FFN adds little to what is there; at its own loudness nothing that is retraced is heard.
 _LOUDER = 8.0
 
 
 class BlindfoldStage(JointStage):
-    """Questions about one picture, half of them blindfolded and with retracing on."""
+    """Questions about one picture, mostly what is there, mostly blindfolded and retracing."""
 
     name = "blindfold"
 
@@ -56,7 +59,10 @@ class BlindfoldStage(JointStage):
         """Conversations about each scene's own picture."""
         rows = []
         for scene in scenes:
-            talks = Interview(scene, rng, self.config.themes).talks(self.config.turns)
+            interview = Interview(scene, rng, self.config.themes)
+            talks = interview.talks(max(1, round(self.config.turns * (1 - _IS_IT_THERE))))
+            while len(talks) < self.config.turns:
+                talks += interview.exists()
             rows.append([talk for talk in talks if talk.pictures == 1])
         return rows
 
@@ -67,9 +73,10 @@ class BlindfoldStage(JointStage):
 
         Rows that see retrace in half of the cases as well, so that looking twice does no harm.
         """
-        blind = [rng.random() < _HALF for _ in packed.ids]
+        blind = [rng.random() < _BLIND for _ in packed.ids]
         ratios = [
-            rng.uniform(*_RATIOS) if hidden or rng.random() < _HALF else 0.0 for hidden in blind
+            rng.uniform(*_RATIOS) if hidden or rng.random() < _RETRACING else 0.0
+            for hidden in blind
         ]
         hidden, shares = torch.tensor(blind), torch.tensor(ratios)
         return _answered(self.work.llava, self.packer, features, packed, hidden, shares)

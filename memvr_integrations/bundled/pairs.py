@@ -18,20 +18,26 @@ def compare(first: Scene, second: Scene, rng: random.Random, themes: Sequence[st
     """One question about two pictures and the true answer."""
     kind = rng.choices(
         ("which picture", "in both", "exists in", "caption of", "count in", "more in"),
-        (0.33, 0.08, 0.2, 0.22, 0.12, 0.05),
+        (0.3, 0.18, 0.16, 0.14, 0.12, 0.1),
     )[0]
     both = (first, second)
+    if kind == "in both":
+        return in_both(first, second, rng)
     if kind == "which picture":
         question, answer = _which(both, rng, themes)
-    elif kind == "in both":
-        shared = [with_article(t.name) for t in first.things if t.name in second.names]
-        question = phrase_question(kind, rng)
-        answer = truths.sentence(truths.join(shared)) if shared else "Nothing."
     elif kind == "more in":
         question, answer = _more(both, rng)
     else:
         question, answer = _in_one(kind, both, rng, themes)
     return Talk(turns=(Turn(typed(question, rng), answer),), pictures=2)
+
+
+def in_both(first: Scene, second: Scene, rng: random.Random) -> Talk:
+    """What two pictures share."""
+    shared = [with_article(t.name) for t in first.things if t.name in second.names]
+    answer = truths.sentence(truths.join(shared)) if shared else "Nothing."
+    question = typed(phrase_question("in both", rng), rng)
+    return Talk(turns=(Turn(question, answer),), pictures=2)
 
 
 def _count(scene: Scene, name: str) -> int:
@@ -61,7 +67,7 @@ def _which(both: Sequence[Scene], rng: random.Random, themes: Sequence[str]) -> 
     name = _some_name(both, rng, themes)
     a = with_article(name)
     there = [name in scene.names for scene in both]
-    if rng.random() < 0.2:
+    if rng.random() < 0.3:
         only = "neither picture has" if not any(there) else "only one picture has"
         truth = f"Yes, both pictures have {a}." if all(there) else f"No, {only} {a}."
         return phrase_question("do both", rng, a=a), truth
@@ -74,8 +80,9 @@ def _which(both: Sequence[Scene], rng: random.Random, themes: Sequence[str]) -> 
 
 
 def _more(both: Sequence[Scene], rng: random.Random) -> tuple[str, str]:
-    either = sorted(both[0].names | both[1].names)
-    name = rng.choice([name for name in either if _told(name, both)] or either)
+    shared, either = both[0].names & both[1].names, both[0].names | both[1].names
+    pool = sorted(shared if shared and rng.random() < 0.6 else either)
+    name = rng.choice([name for name in pool if _told(name, both)] or pool)
     counts = [_count(scene, name) for scene in both]
     answer = f"Both have the same number of {plural(name)}."
     if counts[0] != counts[1]:

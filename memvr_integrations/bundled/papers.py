@@ -8,7 +8,7 @@ from typing import TypeAlias
 from memvr_integrations.bundled import truths
 from memvr_integrations.bundled.asker import Talk, boxes, one_turn, the
 from memvr_integrations.bundled.interview import Interview
-from memvr_integrations.bundled.pairs import compare
+from memvr_integrations.bundled.pairs import compare, in_both
 from memvr_integrations.bundled.paraphrase import mistyped
 from memvr_integrations.bundled.phrasings import held_out_question
 from memvr_integrations.bundled.scenes import Scene
@@ -138,14 +138,21 @@ def papers(scenes: Sequence[Scene], themes: Sequence[str], seed: int = 0) -> Ite
     """One question of every kind about every scene that has something for it."""
     for name, asker, method in _KINDS:
         yield _paper(name, scenes, themes, seed, asker, method)
+    yield from _of_two(scenes, themes, seed)
+
+
+def _of_two(scenes: Sequence[Scene], themes: Sequence[str], seed: int) -> Iterator[Paper]:
+    """Questions about two pictures of one theme, which may share things."""
     rng = random.Random(f"two pictures {seed}")
-    beside = [*scenes[1:], scenes[0]]
-    yield Paper(
-        name="two pictures",
-        talks=[compare(*both, rng, themes) for both in zip(scenes, beside, strict=True)],
-        scenes=range(len(scenes)),
-        pictures=[(index, (index + 1) % len(scenes)) for index in range(len(scenes))],
+    order = sorted(range(len(scenes)), key=lambda index: scenes[index].theme)
+    pairs = list(zip(order, [*order[1:], order[0]], strict=True))
+    alike = [two for two in pairs if scenes[two[0]].names & scenes[two[1]].names]
+    asked = (
+        ("two pictures", pairs, [compare(scenes[a], scenes[b], rng, themes) for a, b in pairs]),
+        ("what is in both pictures", alike, [in_both(scenes[a], scenes[b], rng) for a, b in alike]),
     )
+    for name, shown, talks in asked:
+        yield Paper(name=name, talks=talks, scenes=[one for one, _ in shown], pictures=shown)
 
 
 def _paper(

@@ -50,27 +50,38 @@ class Places(Asker):
         return [one_turn(self.ask("where", **the(thing)), truths.positions(thing))]
 
     def is_where(self) -> list[Talk]:
-        """Whether a thing is in a field; "at the top" takes in its corners."""
+        """Whether a thing is in a field, asked of a right and of a wrong one.
+
+        "At the top" takes in its corners.
+        """
         if not self.singles:
             return []
         thing = self.rng.choice(self.singles)
         field = where(thing.centers[0])
-        right = self.rng.random() < 0.5
-        fitting = [one for one in truths.FIELDS if truths.lies_in(field, one) == right]
-        asked = self.rng.choice(fitting)
-        question = self.ask("is where", the=f"the {thing.name}", field=self._called(asked))
-        return [one_turn(question, f"{'Yes' if right else 'No'}, the {thing.name} is {field}.")]
+        talks = []
+        for right in self.rng.sample((True, False), 2):
+            fitting = [one for one in truths.FIELDS if truths.lies_in(field, one) == right]
+            asked = self._called(self.rng.choice(fitting))
+            question = self.ask("is where", the=f"the {thing.name}", field=asked)
+            answer = f"{'Yes' if right else 'No'}, the {thing.name} is {field}."
+            talks.append(one_turn(question, answer))
+        return talks
 
     def is_half(self) -> list[Talk]:
-        """Whether a thing is in a half of the picture."""
-        half, axis, low = self.rng.choice(_HALVES)
+        """Whether a thing is in a half of the picture, asked of both halves."""
+        axis = self.rng.randrange(2)
         clear = [t for t in self.singles if abs(t.centers[0][axis] - 0.5) > _CLEAR]
         if not clear:
             return []
         thing = self.rng.choice(clear)
-        yes = "Yes" if (thing.centers[0][axis] < 0.5) == low else "No"
-        question = self.ask("is half", the=f"the {thing.name}", half=half)
-        return [one_turn(question, f"{yes}, the {thing.name} is {where(thing.centers[0])}.")]
+        talks = []
+        for half, along, low in self.rng.sample(_HALVES, len(_HALVES)):
+            if along == axis:
+                yes = "Yes" if (thing.centers[0][axis] < 0.5) == low else "No"
+                question = self.ask("is half", the=f"the {thing.name}", half=half)
+                answer = f"{yes}, the {thing.name} is {where(thing.centers[0])}."
+                talks.append(one_turn(question, answer))
+        return talks
 
     def what_is_where(self) -> list[Talk]:
         """What is in a field, or that nothing is."""

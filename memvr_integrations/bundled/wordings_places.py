@@ -36,16 +36,23 @@ PLACES: dict[str, tuple[str, ...]] = {
         "Where [does|do] {the} [sit|stand|lie|grow|swim|fly|hide] [here|in the image|]?",
         "Roughly where {is_} {the} [at|]?",
         "{the} [sits|stands|lies|is found] where?",
+        "[Which|What] [part|area|region] of the [picture|image] [has|shows|contains] {the}?",
+        "[Guide|Take|Lead] me to {the}.",
+        "[Say|Describe] in words where {the} {is_}.",
     ),
     "is half": (
         "Is {the} in the {half} half?",
         "Is {the} in the {half} [half|part] [of the picture|of the image|]?",
+        "[Would you say|Do you think] {the} is in the {half} half?",
+        "{the} in the {half} [half|part]?",
         "Do you see {the} in the {half} half?",
     ),
     "is where": (
         "Is {the} {field}?",
         "Is {the} {field} [of the picture|of the image|]?",
         "Do you see {the} {field}?",
+        "[Would you say|Do you think] {the} is {field}?",
+        "{the} {field}[, correct|, yes|]?",
         "Is {the} [placed|located|] {field}?",
     ),
     "what is where": (
