@@ -1,7 +1,7 @@
 """LangChain: answers as data that always fits a schema.
 
-The grammar keeps the form; what is filled in comes from the model. The model in the box is not
-good at that, and this shows it: valid every time, true by luck.
+The grammar keeps the form, so every answer is valid; what is filled in comes from the model and
+can be wrong. The model in the box has learned some fields, such as these, and guesses at others.
 """
 
 from pathlib import Path

@@ -85,7 +85,9 @@ def ask(
         typer.Option(help="A strategy beside MemVR: its name, or JSON with name and settings."),
     ] = None,
     revision: Annotated[str | None, typer.Option(help="Of the hub's checkpoint.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ... or mps.")] = "auto",
+    device: Annotated[
+        str, typer.Option(help="auto, cpu, cuda, cuda:1, ..., balanced or mps.")
+    ] = "auto",
     dtype: Annotated[
         Literal["auto", "float32", "bfloat16", "float16"], typer.Option(help="Precision.")
     ] = "auto",
@@ -269,6 +271,7 @@ def _as_json(completion: "Completion") -> dict[str, object]:
                 "text": token.text,
                 "logprob": token.logprob,
                 "entropy": token.entropy,
+                "output_entropy": token.output_entropy,
                 "trigger_layer": token.trigger_layer,
             }
             for token in completion.tokens

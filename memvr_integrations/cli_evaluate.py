@@ -15,19 +15,20 @@ if TYPE_CHECKING:
     from memvr_integrations.backend.protocol import Engine
     from memvr_integrations.evaluate.benchmark import Benchmark
 
+_PUBLISHED = (
+    "scenes (always there), pope, chair, mme, amber, hallusionbench, mmvp, vizwiz, mm-vet, "
+    "llava-bench"
+)
 _Benchmark = Annotated[
-    str, typer.Argument(help="scenes (always there), pope, chair, mme, amber, mmvp, ...")
+    str, typer.Argument(help=f"{_PUBLISHED}; or self, for images without labels.")
 ]
-_Evaluated = Annotated[
-    str,
-    typer.Argument(help="scenes (always there), pope, chair, mme, amber, mmvp, ...; or blindfold."),
-]
+_Evaluated = Annotated[str, typer.Argument(help=f"{_PUBLISHED}; or blindfold.")]
 _STRATEGIES = "memvr,damping,shuffled"
 _Folder = Annotated[
     Path | None, typer.Option(help="Where the benchmark's published files lie; none for scenes.")
 ]
 _Model = Annotated[str, typer.Option("--model", "-m", help="Catalog name, directory or hub id.")]
-_Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ... or mps.")]
+_Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ..., balanced or mps.")]
 _Dtype = Annotated[
     Literal["auto", "float32", "bfloat16", "float16"], typer.Option(help="Precision.")
 ]
@@ -40,7 +41,12 @@ def evaluate(
     folder: _Folder = None,
     model: _Model = "bundled",
     strategies: Annotated[
-        str, typer.Option(help="Names, with commas; all are compared with plain decoding.")
+        str,
+        typer.Option(
+            help="With commas, all compared with plain decoding: memvr, its controls damping and "
+            "shuffled, vcd, icd, dola, contrastive, flb, opera, rudder; the controls yes-bias and "
+            "vcd-plausibility (icd-, dola-, contrastive-); memvr+vcd is both."
+        ),
     ] = _STRATEGIES,
     student: Annotated[str | None, typer.Option(help="The smaller model of 'contrastive'.")] = None,
     temperature: Annotated[float, typer.Option(min=0, help="0 takes the likeliest token.")] = 0.0,

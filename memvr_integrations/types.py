@@ -37,6 +37,13 @@ class Text:
 
     text: str
 
+    def __post_init__(self) -> None:
+        """Refuse what is no text."""
+        if not isinstance(self.text, str):
+            raise RequestError(
+                f"Text holds {self.text!r}, a {type(self.text).__name__}; give a str."
+            )
+
 
 @dataclass(frozen=True, eq=False)
 class Image:
@@ -186,9 +193,20 @@ class Request:
                 raise RequestError(
                     f"A request holds a {type(message).__name__}; wrap it as Message(role, ...)."
                 )
+        self._check_text()
         self._check_memvr()
         if self.timeout is not None:
             _within("timeout", self.timeout, 0, 1e9, above=True)
+
+    def _check_text(self) -> None:
+        said = [
+            part.text for one in self.messages for part in one.content if isinstance(part, Text)
+        ]
+        if not any(text.strip() for text in said):
+            raise RequestError(
+                f"The question is empty: {len(self.messages)} message(s) hold no text but "
+                f"{said!r}. Say what to answer."
+            )
 
     def _check_memvr(self) -> None:
         asked = self.memvr
@@ -320,8 +338,8 @@ class Box:
 class Completion:
     """A finished answer; with `n` above 1 the others are its `alternatives`.
 
-    `boxes` are those that the model wrote into its text, as Qwen-VL does when it is asked where
-    something is. `decoding` is the strategy that was at work.
+    `boxes` are those that the model wrote into its text, as Qwen-VL and the bundled one do when
+    they are asked where exactly something is. `decoding` is the strategy that was at work.
     """
 
     text: str

@@ -30,9 +30,10 @@ The answer alone goes to stdout. Hints, the closing line and errors go to stderr
 
 ## `--json`
 
-One object: `answer`, `model`, `memvr` (the settings, or null), `usage`, `finish_reason`, `boxes`
-(in pixels, where the model writes any, as Qwen-VL does) and `tokens`, a record for each generated
-token with `id`, `text`, `logprob`, `entropy` and `trigger_layer`.
+One object: `answer`, `model`, `memvr` and `decoding` (the settings, or null), `usage`,
+`finish_reason`, `boxes` (in pixels, where the model writes any, as Qwen-VL and the bundled one do)
+and `tokens`, a record for each generated token with `id`, `text`, `logprob`, `entropy`,
+`output_entropy` and `trigger_layer`.
 """
 
 

@@ -40,6 +40,12 @@ def test_the_speed_of_drawing_is_measured():
     (f"--init {WEIGHTS} --tower {WEIGHTS}", f"which --tower {WEIGHTS} would make anew; drop one"),
     (f"--init {WEIGHTS} --language-first", "which --language-first would make anew; drop one"),
     ("--batch 0", "--batch 0 can't be shared evenly (processes: 1); give a multiple of 1, 1 or"),
+    ("--steps -5", "--steps -5 must be 0 or more"),
+    ("--threads -2", "--threads -2 must be 0 or more"),
+    ("--vision-lr 2", "--vision-lr 2.0 must lie between 0 and 1"),
+    ("--restyled 7", "--restyled 7.0 is a share; give 0 to 1"),
+    ("--turns 0", "--turns 0 must be 1 or more"),
+    ("--device foo", "--device foo isn't there; give cpu, or cuda with a GPU"),
     ("--glances -1", "--glances -1 can't be shared evenly (processes: 1); give a multiple of 1, 0"),
 ])  # fmt: skip
 def test_what_cannot_be_trained_with_is_told_at_once(capsys, options, told):
@@ -73,6 +79,7 @@ def torchrun(monkeypatch):
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(train.dist, "init_process_group", lambda backend: None)
     monkeypatch.setattr(train.torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(train.torch.cuda, "is_available", lambda: True)
 
 
 def test_the_command_goes_from_art_to_a_model_that_opens(tmp_path, monkeypatch, tiny_stages):
@@ -145,10 +152,11 @@ def tiny_stages(monkeypatch):
     monkeypatch.setattr("memvr_integrations.bundled.trainer._LOG_EVERY", 1)
 
 
-def test_ctrl_c_ends_with_a_sentence_and_not_with_a_traceback(tmp_path, monkeypatch):
+def test_ctrl_c_ends_with_a_sentence_and_not_with_a_traceback(tmp_path, monkeypatch, capsys):
     def interrupted(args):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(train, "_train", interrupted)
-    with pytest.raises(SystemExit, match="the same command goes on"):
+    with pytest.raises(SystemExit, match="130"):
         train.main(["--folder", str(tmp_path)])
+    assert "the same command goes on" in capsys.readouterr().err

@@ -67,6 +67,7 @@ def test_the_bundled_row_is_true(loaded):
     assert not row.photographs
     assert row.layers == loaded.model.config.text_config.num_hidden_layers
     assert row.preset.ending_layer <= row.layers
+    assert row.parameters == sum(weight.numel() for weight in loaded.model.parameters())
 
 
 def test_only_a_whole_download_counts_as_downloaded(tmp_path, monkeypatch):

@@ -7,7 +7,9 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from memvr_integrations.cli import app
+from memvr_integrations.evaluate.catalog import NAMES
 from memvr_integrations.evaluate.runs import ANSWERS
+from memvr_integrations.strategies import STRATEGIES
 
 
 def run(*words):
@@ -30,6 +32,17 @@ def test_eval_prints_a_table_and_goes_on(tmp_path):
     other = run(*words, "--strategies", "damping", "--limit", 1)
     assert other.exit_code == 1
     assert "holds another evaluation" in other.output
+
+
+@pytest.mark.parametrize("command", ["eval", "calibrate"])
+def test_the_help_names_every_benchmark(command):
+    told = run(command, "--help").output
+    assert [name for name in NAMES if name not in told] == []
+
+
+def test_the_help_names_every_strategy():
+    told = run("eval", "--help").output
+    assert [name for name in STRATEGIES if name not in told] == []
 
 
 def test_calibrate_writes_a_preset(tmp_path):

@@ -9,7 +9,7 @@ import torch
 from bundled_settings import ALWAYS
 
 from memvr_integrations.backend import Backend, Engine, Image, Message, Request
-from memvr_integrations.errors import ImageError, MemVRWarning
+from memvr_integrations.errors import ImageError, MemVRWarning, RequestError
 
 # -- four ways to ask
 
@@ -32,6 +32,11 @@ async def test_all_ways_give_one_answer(backend, ask, options):
     assert first.text
     assert "ASSISTANT" not in first.text
     assert "Describe" not in first.text
+
+
+def test_what_is_no_request_is_refused(backend):
+    with pytest.raises(RequestError, match=r"'Is there a dog\?' is a str; give a Request"):
+        backend.generate("Is there a dog?")
 
 
 def test_the_chunks_of_a_stream_are_the_completion(backend, ask):

@@ -2,12 +2,14 @@
 
 import math
 import time
+from types import SimpleNamespace
 
+import PIL.Image
 import pytest
 from transformers import AutoTokenizer
 
 from memvr_integrations.backend.answer import AnswerText
-from memvr_integrations.backend.jobs import Job, Prompt, Row, gather
+from memvr_integrations.backend.jobs import Job, Picture, Prompt, Row, gather
 from memvr_integrations.bundled import WEIGHTS
 from memvr_integrations.errors import GenerationError, RequestTimeoutError
 from memvr_integrations.types import Request, SamplingParams, TokenRecord
@@ -73,6 +75,26 @@ def test_a_restart_tells_nothing_twice_and_forces_what_was_told(make_row, events
     assert len(events) == 1
     give(row, [second], limit=2)
     assert events[-1].completion.text == "a dog"
+
+
+def boxes_of(row, tokenizer):
+    give(row, tokenizer(" [25, 0, 100, 50]", add_special_tokens=False).input_ids)
+    row.finish_reason = "stop"
+    return row._completion("x", False).boxes
+
+
+def test_plain_boxes_are_read_where_the_model_writes_them(make_row, tokenizer):
+    """Of the newest picture, and not out of a schema's numbers."""
+    sizes = (100, 100), (200, 80)
+    pictures = [Picture(image=PIL.Image.new("RGB", size), hash="") for size in sizes]
+    row, other, structured = make_row(), make_row(), make_row()
+    for one in (row, other, structured):
+        one.job.pictures = pictures
+    row.job.box_scale = structured.job.box_scale = 100
+    structured.constraint = SimpleNamespace(structured=True)
+    [box] = boxes_of(row, tokenizer)
+    assert (box.left, box.top, box.right, box.bottom, box.image) == (50, 0, 200, 40, 1)
+    assert boxes_of(other, tokenizer) == boxes_of(structured, tokenizer) == ()
 
 
 def test_a_job_fails_once(make_row, events):

@@ -1,9 +1,9 @@
-"""Boxes that Qwen-VL writes, in pixels."""
+"""Boxes that models write, in pixels."""
 
 import pytest
 
 from memvr_integrations.backend import Box
-from memvr_integrations.models.boxes import read_boxes
+from memvr_integrations.models.boxes import read_boxes, read_plain_boxes
 
 
 def box(label, left, top, right, bottom):
@@ -34,3 +34,23 @@ def box(label, left, top, right, bottom):
 )
 def test_boxes_are_in_pixels(text, boxes):
     assert list(read_boxes(text, 640, 480, image=0)) == boxes
+
+
+@pytest.mark.parametrize(
+    ("text", "boxes"),
+    [
+        ("A dog.", []),
+        ("[10, 20, 50, 100]", [box("", 64, 96, 320, 480)]),
+        (
+            "[0,0,50,50] and [ 50 , 50 , 100 , 100 ]",
+            [box("", 0, 0, 320, 240), box("", 320, 240, 640, 480)],
+        ),
+        ("[50, 20, 50, 100]", []),  # no width
+        ("[10, 20, 50, 101]", []),  # beyond the picture
+        ("[10, 20, 50]", []),
+        ("[1, 2, 3, 4, 5]", []),
+        ("[10, 20, 50, 1", []),  # cut off
+    ],
+)
+def test_plain_boxes_are_in_pixels(text, boxes):
+    assert list(read_plain_boxes(text, 640, 480, image=0, scale=100)) == boxes

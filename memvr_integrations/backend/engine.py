@@ -355,7 +355,14 @@ def _check_streams(request: Request) -> None:
 
 
 def _as_list(requests: Request | Sequence[Request]) -> list[Request]:
-    return [requests] if isinstance(requests, Request) else list(requests)
+    listed = [requests] if isinstance(requests, Request | str) else list(requests)
+    for one in listed:
+        if not isinstance(one, Request):
+            raise RequestError(
+                f"{one!r} is a {type(one).__name__}; give a Request, as Request.ask(question, "
+                "image) makes it, or a list of them."
+            )
+    return listed
 
 
 def _summed(answers: int, indices: Sequence[int], done: Sequence[Completion]) -> list[float]:

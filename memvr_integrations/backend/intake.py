@@ -58,6 +58,7 @@ class Intake:
             dictated=inbox.dictated,
             decoding=decoding,
             evidence=self._pictures(request, request.evidence),
+            box_scale=self._host.row.box_scale if self._host.row else None,
         )
 
     def _config(self, request: Request) -> MemVRConfig | None:

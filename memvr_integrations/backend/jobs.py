@@ -18,7 +18,7 @@ from memvr_integrations.backend.noise import Noise
 from memvr_integrations.backend.sampling import RowSampler
 from memvr_integrations.errors import MemVRError, RequestTimeoutError
 from memvr_integrations.memvr import MemVRConfig
-from memvr_integrations.models.boxes import read_boxes
+from memvr_integrations.models.boxes import read_boxes, read_plain_boxes
 from memvr_integrations.strategies import DecodingConfig
 from memvr_integrations.types import (
     Box,
@@ -66,7 +66,7 @@ class Job:
     `second` is the prompt of a second run, where the decoding strategy has one that reads another.
     `evidence` are the pictures that a control retraces instead of the request's own. Only the
     inference thread touches a job after it was queued. The caller keeps `left` and sets it on
-    leaving, which may be before there is a job.
+    leaving, which may be before there is a job. `box_scale` is the catalog row's.
     """
 
     request: Request
@@ -80,6 +80,7 @@ class Job:
     failed: bool = False
     decoding: DecodingConfig | None = None
     evidence: Sequence[Picture] = ()
+    box_scale: int | None = None
     prompt: Prompt | None = None
     second: Prompt | None = None
     rows: list["Row"] = field(default_factory=list)
@@ -211,8 +212,12 @@ class Row:
         """Models that write boxes mean the newest picture."""
         if not self.job.pictures:
             return ()
-        size = self.job.pictures[-1].image.size
-        return read_boxes(self.text.text, *size, image=len(self.job.pictures) - 1)
+        text, newest = self.text.text, len(self.job.pictures) - 1
+        size, scale = self.job.pictures[newest].image.size, self.job.box_scale
+        # A schema's four numbers may mean anything.
+        if scale is not None and not self.structured:
+            return read_plain_boxes(text, *size, image=newest, scale=scale)
+        return read_boxes(text, *size, image=newest)
 
 
 def gather(completions: dict[int, Completion]) -> Completion:

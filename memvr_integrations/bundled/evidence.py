@@ -26,15 +26,19 @@ _FEWEST = 2  # scenes: one control shows the model another image
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The options of the command, checked before hours go into what they ask for."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--weights", type=Path, default=WEIGHTS)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument("--weights", type=Path, default=WEIGHTS, help="a finished model")
     parser.add_argument("--scenes", type=int, default=1000, help="test scenes for abilities")
     parser.add_argument("--compared", type=int, default=300, help="of them for MemVR and controls")
     parser.add_argument("--dev", type=int, default=150, help="dev scenes for the settings")
     parser.add_argument("--themes", help=f"{', '.join(THEMES)}; else what ships knows")
     parser.add_argument("--held-out", type=Path, help="sprites of unseen art; else npm is asked")
     parser.add_argument("--jobs", type=int, default=2, help="processes at once")
-    parser.add_argument("--out", type=Path, default=Path("docs/bundled-evidence.md"))
+    parser.add_argument(
+        "--out", type=Path, default=Path("docs/bundled-evidence.md"), help="the page"
+    )
     args = parser.parse_args(arguments)
     if args.themes is not None:
         args.themes = tuple(args.themes.split(","))

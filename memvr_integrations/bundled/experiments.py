@@ -46,7 +46,9 @@ ahead of a line, paired.
 
 def parse(arguments: list[str] | None = None) -> tuple[argparse.Namespace, list[str]]:
     """The options of the command, and those that are the training's."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
     parser.add_argument("kind", choices=("language-first", "blindfold", "measure"))
     parser.add_argument("--folder", type=Path, required=True, help="checkpoints, and the table")
     parser.add_argument("--weights", type=Path, default=WEIGHTS, help="to measure or to train on")

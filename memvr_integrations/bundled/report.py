@@ -70,7 +70,8 @@ who type as they please; it was not shown in what words the training asks. Right
 facts of one of the answers that were noted. Many questions came out in words that the training
 uses as well, things and colours aside; they have a line of their own. The training's wordings were
 added to with the first set in view ("dev"); the second one ("test") was written after that, and
-nothing was changed for it.
+nothing was changed for it. How many questions of a kind there are stands in parentheses: few of
+most.
 
 """
 
@@ -81,7 +82,10 @@ Yes/no questions of all kinds, POPE-style, on the test split. The controls run t
 without the right sight: "another image" retraces with another scene's visual tokens, "same theme"
 with those of another scene of the same theme, "damping" multiplies the FFN by (1 - ratio) and adds
 nothing. A gain that a control has too is no sight. The AUC is free of any yes/no threshold, so a
-shift of the yes-share alone does not move it.
+shift of the yes-share alone does not move it. Where it looked again at 0 %, every line is plain
+decoding, and all are equal: asked for one word, the layers that are probed were surer than the
+threshold. Sentences are more often unsure; the captions below are such, and
+[Evidence](evidence.md#all-ways-of-decoding-greedy) counts the tokens that looked again.
 """
 
 _ENTROPY = """\

@@ -45,6 +45,16 @@ BLINDFOLD = TrainConfig(steps=0, cooldown=150, batch=32, fresh=0.5, peak_lr=1e-3
 JOINT = TrainConfig(
     steps=12_000, cooldown=3000, batch=32, glances=96, fresh=0.5, peak_lr=2e-3, measure_every=250
 )
+_COUNTS: tuple[str, ...] = (
+    "vision_steps",
+    "vision_cooldown",
+    "steps",
+    "cooldown",
+    "language_steps",
+    "align_steps",
+)
+_COUNTS += ("blindfold_steps", "seed", "threads")
+_COOLING = "those of them with a falling learning rate"
 
 
 def drawing_speed(art: Path, seconds: float = 2.0) -> float:
@@ -59,37 +69,40 @@ def drawing_speed(art: Path, seconds: float = 2.0) -> float:
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The options of the command."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--folder", type=Path, default=Path("bundled-run"), help="checkpoints, log")
-    parser.add_argument("--out", type=Path, help="where the finished model goes: FOLDER/model")
-    parser.add_argument("--themes", default=",".join(THEMES), help=", ".join(THEMES))
-    parser.add_argument("--init", type=Path, help="a finished model to train on, no vision stage")
-    parser.add_argument("--tower", type=Path, help="a model whose image tower is taken as it is")
-    parser.add_argument("--art", type=Path, default=SPRITES, help="sprites: see bundled.art --more")
-    parser.add_argument("--watch", type=Path, help="sprites that are measured on, never trained on")
-    parser.add_argument("--restyled", type=float, default=VISION.restyled, help="share drawn anew")
-    parser.add_argument("--vision-steps", type=int, default=VISION.steps)
-    parser.add_argument("--vision-cooldown", type=int, default=VISION.cooldown)
-    parser.add_argument("--steps", type=int, default=JOINT.steps)
-    parser.add_argument("--cooldown", type=int, default=JOINT.cooldown)
-    parser.add_argument("--vision-lr", type=float, default=VISION.peak_lr, help="highest rate")
-    parser.add_argument("--lr", type=float, default=JOINT.peak_lr, help="highest rate")
-    parser.add_argument("--batch", type=int, default=JOINT.batch, help="pictures a joint step")
-    parser.add_argument("--glances", type=int, default=JOINT.glances, help="pictures only seen")
-    parser.add_argument("--turns", type=int, default=JOINT.turns, help="questions a picture")
-    parser.add_argument("--language-first", action="store_true", help="text, alignment, then all")
-    parser.add_argument("--language-steps", type=int, default=LANGUAGE.steps)
-    parser.add_argument("--align-steps", type=int, default=ALIGN.steps)
-    parser.add_argument("--blindfold-steps", type=int, default=0, help="a second model; 0: none")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument(
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    add = parser.add_argument
+    add("--folder", type=Path, default=Path("bundled-run"), help="checkpoints and log")
+    add("--out", type=Path, help="where the finished model goes; None: FOLDER/model")
+    add("--themes", default=",".join(THEMES), help="what scenes are about")
+    add("--init", type=Path, help="a finished model to train on, without a vision stage")
+    add("--tower", type=Path, help="a model whose image tower is taken as it is")
+    add("--art", type=Path, default=SPRITES, help="sprites; bundled.art --more renders others")
+    add("--watch", type=Path, help="sprites that are measured on and never trained on")
+    add("--restyled", type=float, default=VISION.restyled, help="share of the art in new styles")
+    add("--vision-steps", type=int, default=VISION.steps, help="of the image tower alone")
+    add("--vision-cooldown", type=int, default=VISION.cooldown, help=_COOLING)
+    add("--steps", type=int, default=JOINT.steps, help="of everything together")
+    add("--cooldown", type=int, default=JOINT.cooldown, help=_COOLING)
+    add("--vision-lr", type=float, default=VISION.peak_lr, help="its highest learning rate")
+    add("--lr", type=float, default=JOINT.peak_lr, help="the joint stage's highest learning rate")
+    add("--batch", type=int, default=JOINT.batch, help="pictures that a joint step asks about")
+    add("--glances", type=int, default=JOINT.glances, help="further ones that it only looks at")
+    add("--turns", type=int, default=JOINT.turns, help="questions about a picture")
+    add("--language-first", action="store_true", help="text alone, the projector alone, then all")
+    add("--language-steps", type=int, default=LANGUAGE.steps, help="with it: of text alone")
+    add("--align-steps", type=int, default=ALIGN.steps, help="with it: of the projector alone")
+    add("--blindfold-steps", type=int, default=0, help="of a second model for the blindfold")
+    add("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cpu or cuda")
+    add(
         "--precision",
         default="auto",
         choices=("auto", "bfloat16", "float32"),
-        help="auto: the one that this device multiplies faster in",
+        help="auto is the one that this device multiplies faster in",
     )
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=0, help="CPU threads, 0 for all")
+    add("--seed", type=int, default=0, help="of the weights and the scenes")
+    add("--threads", type=int, default=0, help="of the CPU; 0: as many as there are cores")
     args = parser.parse_args(arguments)
     args.themes = tuple(args.themes.split(","))
     if wrong := _mistake(args):
@@ -112,6 +125,19 @@ def _mistake(args: argparse.Namespace) -> str | None:
     if args.init and (args.language_first or args.tower):
         other = "--language-first" if args.language_first else f"--tower {args.tower}"
         return f"--init {args.init} is a whole model, which {other} would make anew; drop one"
+    for name in _COUNTS:
+        if (value := getattr(args, name)) < 0:
+            return f"--{name.replace('_', '-')} {value} must be 0 or more"
+    for name in ("lr", "vision_lr"):
+        if not 0 < (value := getattr(args, name)) < 1:
+            return f"--{name.replace('_', '-')} {value} must lie between 0 and 1"
+    if not 0 <= args.restyled <= 1:
+        return f"--restyled {args.restyled} is a share; give 0 to 1"
+    if args.turns < 1:
+        return f"--turns {args.turns} must be 1 or more"
+    kind = args.device.partition(":")[0]
+    if kind not in ("cpu", "cuda") or (kind == "cuda" and not torch.cuda.is_available()):
+        return f"--device {args.device} isn't there; give cpu, or cuda with a GPU"
     world = int(os.environ["WORLD_SIZE"]) if dist.is_torchelastic_launched() else 1
     for name, least in (("batch", world), ("glances", 0)):
         size = getattr(args, name)
@@ -173,7 +199,9 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         _train(args)
     except KeyboardInterrupt:
-        sys.exit("Stopped. What was trained is saved; the same command goes on from there.")
+        told = "Stopped. What was trained is saved; the same command goes on from there."
+        print(told, file=sys.stderr)
+        sys.exit(130)  # as shells tell of SIGINT
 
 
 def _train(args: argparse.Namespace) -> None:

@@ -81,11 +81,13 @@ def typed_table(examinee: Examinee) -> Iterator[str]:
     yield f"| | {' | '.join(columns)} |"
     yield "|---|" + "---|" * len(columns)
     for kind in dict.fromkeys(kind for shares in columns.values() for kind in shares):
-        cells = [str(shares.get(kind, "")) for shares in columns.values()]
+        cells = [
+            "{} ({})".format(*shares[kind]) if kind in shares else "" for shares in columns.values()
+        ]
         yield f"| {kind} | {' | '.join(cells)} |"
 
 
-def _shares(answers: list[tuple[Typed, str, bool]]) -> dict[str, Estimate]:
+def _shares(answers: list[tuple[Typed, str, bool]]) -> dict[str, tuple[Estimate, int]]:
     familiar = [FAMILIAR if is_familiar(one.question) else OTHER for one, _, _ in answers]
     kinds = [ALL, FAMILIAR, OTHER, *dict.fromkeys(one.kind for one, _, _ in answers)]
     owners = [one.scene for one, _, _ in answers]
@@ -99,5 +101,5 @@ def _shares(answers: list[tuple[Typed, str, bool]]) -> dict[str, Estimate]:
             ]
         )
         total = by_image(asked, owners, _SCENES)
-        found[kind] = share(by_image(right & asked, owners, _SCENES), total)
+        found[kind] = share(by_image(right & asked, owners, _SCENES), total), int(asked.sum())
     return found

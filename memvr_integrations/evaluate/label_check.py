@@ -86,7 +86,9 @@ def _share(right: list[bool], owners: list[int], images: int) -> Estimate:
 
 def main() -> None:
     """Print how right the bundled model's own labels are."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
     parser.add_argument("--scenes", type=int, default=200)
     args = parser.parse_args()
     with TemporaryDirectory() as folder, Backend.load("bundled") as backend:

@@ -157,15 +157,17 @@ def _spread(values: Iterable[float]) -> str:
 
 def main() -> None:
     """Parse the options, run the rounds, print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
     parser.add_argument(
         "--model",
         default="bundled",
         help=f"a catalog name, directory or hub id, or random weights: {', '.join(SHAPES)}",
     )
-    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--rounds", type=int, default=10, help="of all ways, taking turns")
     parser.add_argument("--tokens", type=int, default=32, help="generated tokens an answer")
-    parser.add_argument("--device", default="auto")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     parser.add_argument("--dtype", default="auto", help="auto, float32, bfloat16 or float16")
     args = parser.parse_args()
     if args.rounds < 1 or args.tokens < 2:

@@ -1,4 +1,4 @@
-"""Reading the boxes that Qwen-VL writes into an answer."""
+"""Reading the boxes that models write into their answers."""
 
 import re
 
@@ -10,6 +10,7 @@ _MARK = re.compile(
     r"|<box>\s*\((?P<left>\d+),\s*(?P<top>\d+)\),\s*\((?P<right>\d+),\s*(?P<bottom>\d+)\)\s*</box>",
     re.DOTALL,
 )
+_PLAIN = re.compile(r"\[\s*" + r"\s*,\s*".join([r"(\d{1,4})"] * 4) + r"\s*\]")
 
 
 def read_boxes(text: str, width: int, height: int, image: int) -> tuple[Box, ...]:
@@ -35,6 +36,25 @@ def read_boxes(text: str, width: int, height: int, image: int) -> tuple[Box, ...
                 image=image,
             )
         )
+    return tuple(found)
+
+
+def read_plain_boxes(
+    text: str, width: int, height: int, *, image: int, scale: int
+) -> tuple[Box, ...]:
+    """The boxes in a text that are written `[x0, y0, x1, y1]`, in pixels of their picture.
+
+    A corner's numbers are parts of `scale` of the picture's width and height. Four numbers that are
+    no box, since one is larger or a side has no length, are left in the text alone.
+    """
+    found = []
+    for written in _PLAIN.findall(text):
+        x0, y0, x1, y1 = (int(number) for number in written)
+        if x0 < x1 <= scale and y0 < y1 <= scale:
+            across, down = width / scale, height / scale
+            corners = {"left": x0 * across, "top": y0 * down}
+            corners |= {"right": x1 * across, "bottom": y1 * down}
+            found.append(Box(label="", image=image, **corners))
     return tuple(found)
 
 
