@@ -193,20 +193,9 @@ class Request:
                 raise RequestError(
                     f"A request holds a {type(message).__name__}; wrap it as Message(role, ...)."
                 )
-        self._check_text()
         self._check_memvr()
         if self.timeout is not None:
             _within("timeout", self.timeout, 0, 1e9, above=True)
-
-    def _check_text(self) -> None:
-        said = [
-            part.text for one in self.messages for part in one.content if isinstance(part, Text)
-        ]
-        if not any(text.strip() for text in said):
-            raise RequestError(
-                f"The question is empty: {len(self.messages)} message(s) hold no text but "
-                f"{said!r}. Say what to answer."
-            )
 
     def _check_memvr(self) -> None:
         asked = self.memvr

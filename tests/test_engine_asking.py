@@ -39,6 +39,16 @@ def test_what_is_no_request_is_refused(backend):
         backend.generate("Is there a dog?")
 
 
+@pytest.mark.parametrize("question", ["", "   \n"])
+def test_an_empty_question_is_refused(backend, ask, question):
+    with pytest.raises(RequestError, match=r"question is empty: .* Say what to answer"):
+        backend.generate(ask(question, 0))
+    with pytest.raises(RequestError, match="question is empty"):
+        backend.generate(Request(messages=(Message("user", ask("", 0).images[0]),)))
+    instructed = Message("system", "Describe it."), Message("user", ask("", 0).images[0])
+    assert backend.generate(Request(messages=instructed))[0].text
+
+
 def test_the_chunks_of_a_stream_are_the_completion(backend, ask):
     chunks = list(backend.stream(ask("Describe the picture.", 0, 1, max_tokens=15)))
     completion = chunks[-1].completion

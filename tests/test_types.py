@@ -73,16 +73,6 @@ def test_a_message_refuses_other_roles_and_parts():
         Message("user", [b"png"])
 
 
-@pytest.mark.parametrize("question", ["", "   \n"])
-def test_an_empty_question_is_refused(question):
-    with pytest.raises(RequestError, match=r"question is empty: .* Say what to answer"):
-        Request.ask(question, b"png")
-    with pytest.raises(RequestError, match="question is empty"):
-        Request(messages=(Message("user", Image(b"png")),))
-    told = Request(messages=(Message("system", "Describe it."), Message("user", Image(b"png"))))
-    assert told.images
-
-
 def test_what_is_no_text_is_refused():
     with pytest.raises(RequestError, match="Text holds None, a NoneType"):
         Request.ask(None, b"png")

@@ -9,11 +9,11 @@ from memvr_integrations.backend.host import Host
 from memvr_integrations.backend.images import load_image, pixel_hash
 from memvr_integrations.backend.inbox import Inbox
 from memvr_integrations.backend.jobs import Job, Picture, timed_out
-from memvr_integrations.errors import UnsupportedModelError
+from memvr_integrations.errors import RequestError, UnsupportedModelError
 from memvr_integrations.memvr import MemVRConfig
 from memvr_integrations.memvr.plan import window
 from memvr_integrations.policy import ImagePolicy
-from memvr_integrations.types import Image, Request
+from memvr_integrations.types import Image, Request, Text
 
 
 class Intake:
@@ -36,6 +36,7 @@ class Intake:
             RequestTimeoutError: Its time passed while its schema was compiled.
         """
         request = inbox.request
+        _check_text(request)
         pictures = self._pictures(request, request.images)
         config = self._config(request)
         if config is not None:
@@ -78,3 +79,13 @@ class Intake:
             self._host.check_kind(image)
             pictures.append(Picture(image=image, hash=pixel_hash(image)))
         return pictures
+
+
+def _check_text(request: Request) -> None:
+    parts = [part for message in request.messages for part in message.content]
+    said = [part.text for part in parts if isinstance(part, Text)]
+    if not any(text.strip() for text in said):
+        raise RequestError(
+            f"The question is empty: {len(request.messages)} message(s) hold no text but {said!r}. "
+            "Say what to answer."
+        )
