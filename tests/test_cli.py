@@ -111,7 +111,7 @@ def test_json(memvr, backend, ask, scene_file):
     }
     assert told["finish_reason"] == expected.finish_reason
     assert [set(token) for token in told["tokens"]] == [
-        {"id", "text", "logprob", "entropy", "trigger_layer"}
+        {"id", "text", "logprob", "entropy", "output_entropy", "trigger_layer"}
     ] * len(expected.tokens)
     assert result.stderr == ""
 

@@ -84,7 +84,8 @@ class Intake:
 def _check_text(request: Request) -> None:
     parts = [part for message in request.messages for part in message.content]
     said = [part.text for part in parts if isinstance(part, Text)]
-    if not any(text.strip() for text in said):
+    # A picture alone may be a whole message; words that say nothing are a mistake.
+    if said and not any(text.strip() for text in said):
         raise RequestError(
             f"The question is empty: {len(request.messages)} message(s) hold no text but {said!r}. "
             "Say what to answer."
