@@ -74,13 +74,12 @@ class Places(Asker):
         if not clear:
             return []
         thing = self.rng.choice(clear)
-        talks = []
-        for half, along, low in self.rng.sample(_HALVES, len(_HALVES)):
-            if along == axis:
-                yes = "Yes" if (thing.centers[0][axis] < 0.5) == low else "No"
-                question = self.ask("is half", the=f"the {thing.name}", half=half)
-                answer = f"{yes}, the {thing.name} is {where(thing.centers[0])}."
-                talks.append(one_turn(question, answer))
+        halves, talks = [(half, low) for half, along, low in _HALVES if along == axis], []
+        for half, low in self.rng.sample(halves, len(halves)):
+            yes = "Yes" if (thing.centers[0][axis] < 0.5) == low else "No"
+            question = self.ask("is half", the=f"the {thing.name}", half=half)
+            answer = f"{yes}, the {thing.name} is {where(thing.centers[0])}."
+            talks.append(one_turn(question, answer))
         return talks
 
     def what_is_where(self) -> list[Talk]:

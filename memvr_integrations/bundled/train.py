@@ -45,15 +45,10 @@ BLINDFOLD = TrainConfig(steps=0, cooldown=150, batch=32, fresh=0.5, peak_lr=1e-3
 JOINT = TrainConfig(
     steps=12_000, cooldown=3000, batch=32, glances=96, fresh=0.5, peak_lr=2e-3, measure_every=250
 )
-_COUNTS: tuple[str, ...] = (
-    "vision_steps",
-    "vision_cooldown",
-    "steps",
-    "cooldown",
-    "language_steps",
-    "align_steps",
+_COUNTS = (
+    *("vision_steps", "vision_cooldown", "steps", "cooldown", "language_steps", "align_steps"),
+    *("blindfold_steps", "seed", "threads"),
 )
-_COUNTS += ("blindfold_steps", "seed", "threads")
 _COOLING = "those of them with a falling learning rate"
 
 
@@ -125,6 +120,15 @@ def _mistake(args: argparse.Namespace) -> str | None:
     if args.init and (args.language_first or args.tower):
         other = "--language-first" if args.language_first else f"--tower {args.tower}"
         return f"--init {args.init} is a whole model, which {other} would make anew; drop one"
+    if wrong := _wrong_number(args):
+        return wrong
+    kind = args.device.partition(":")[0]
+    if kind not in ("cpu", "cuda") or (kind == "cuda" and not torch.cuda.is_available()):
+        return f"--device {args.device} isn't there; give cpu, or cuda with a GPU"
+    return _uneven(args)
+
+
+def _wrong_number(args: argparse.Namespace) -> str | None:
     for name in _COUNTS:
         if (value := getattr(args, name)) < 0:
             return f"--{name.replace('_', '-')} {value} must be 0 or more"
@@ -135,9 +139,10 @@ def _mistake(args: argparse.Namespace) -> str | None:
         return f"--restyled {args.restyled} is a share; give 0 to 1"
     if args.turns < 1:
         return f"--turns {args.turns} must be 1 or more"
-    kind = args.device.partition(":")[0]
-    if kind not in ("cpu", "cuda") or (kind == "cuda" and not torch.cuda.is_available()):
-        return f"--device {args.device} isn't there; give cpu, or cuda with a GPU"
+    return None
+
+
+def _uneven(args: argparse.Namespace) -> str | None:
     world = int(os.environ["WORLD_SIZE"]) if dist.is_torchelastic_launched() else 1
     for name, least in (("batch", world), ("glances", 0)):
         size = getattr(args, name)
