@@ -104,3 +104,15 @@ def test_agreement_asks_five_ways_and_leaves_out_negations(scenes):
         assert ways[1] == ways[0] + abilities.SHORT
         assert not any("no " in way.lower() for way in ways)
         assert len({prompt.pictures for prompt in asked[start : start + 5]}) == 1
+
+
+def test_rows_without_a_goal_ask_less(scenes, monkeypatch):
+    monkeypatch.setattr(abilities, "ENOUGH", 2)
+    examinee = Knowing(scenes)
+    rows = table(examinee, scenes)
+    asked = {(prompt.pictures, prompt.question) for prompt in examinee.asked}
+    for paper in papers(scenes, ALL):
+        last = [talk.turns[-1].question for talk in paper.talks]
+        shared = {(p, q) for p, q in zip(paper.pictures, last, strict=True)} & asked
+        assert rows[paper.name][0] == 100
+        assert paper.name in GOALS or len(paper.talks) < 6 or len(shared) < len(paper.talks)

@@ -39,10 +39,15 @@ def stage(tmp_path):
     return stage
 
 
-def test_it_starts_from_the_joint_stage_with_one_ffn_louder(stage):
+def test_it_starts_from_the_joint_stage_with_one_ffn_louder_and_centered_tokens(stage):
     joint = torch.load(stage.folder / "joint.pt")["average"]
     changed = {n for n, v in stage.net.state_dict().items() if not torch.equal(v, joint[n])}
-    assert changed == {f"llava.model.language_model.layers.{LAYER}.mlp.down_proj.weight"}
+    bias = "llava.model.multi_modal_projector.linear_2.bias"
+    assert changed == {f"llava.model.language_model.layers.{LAYER}.mlp.down_proj.weight", bias}
+    removed = joint[bias] - stage.net.state_dict()[bias]
+    with torch.inference_mode():
+        _, features = stage.net.see(clear_pixels(stage.scenes.batch(random.Random(0), 16, 1.0)))
+    assert features.mean((0, 1)).norm() < removed.norm() / 2
 
 
 def test_a_step_moves_the_weights_and_leaves_no_hook(stage):

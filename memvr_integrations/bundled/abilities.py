@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -47,6 +48,8 @@ GOALS = {
     _CHAIR: "at most 10",
 }
 _WAYS = 5
+ENOUGH = 500
+"""Conversations in a row without a goal: more would take most of an examination's time."""
 
 
 def ability(crew: Crew, evidence: Evidence, conditions: Sequence[Condition]) -> Iterator[str]:
@@ -74,7 +77,7 @@ def _abilities(evidence: Evidence, condition: Condition) -> Iterator[tuple[str, 
     yield _CHAIR, str(share(wrong, mentions))
     yield "captions: CHAIR_s", str(share(wrong > 0))
     refused, told = torch.zeros(2, len(condition.scenes))
-    for paper in papers(condition.scenes, evidence.themes):
+    for paper in map(_long_enough, papers(condition.scenes, evidence.themes)):
         said = answers(evidence, condition, paper)
         truth = [talk.turns[-1].answer for talk in paper.talks]
         right = torch.tensor([is_true(*pair) for pair in zip(said, truth, strict=True)])
@@ -90,6 +93,17 @@ def _abilities(evidence: Evidence, condition: Condition) -> Iterator[tuple[str, 
                 told[owner] += 1
                 refused[owner] += is_refusal(text)
     yield "refused though the picture tells", str(share(refused, told))
+
+
+def _long_enough(paper: Paper) -> Paper:
+    if paper.name in GOALS:
+        return paper
+    return replace(
+        paper,
+        talks=paper.talks[:ENOUGH],
+        scenes=paper.scenes[:ENOUGH],
+        pictures=paper.pictures[:ENOUGH],
+    )
 
 
 def _yes_no_rows(evidence: Evidence, condition: Condition) -> Iterator[tuple[str, str]]:

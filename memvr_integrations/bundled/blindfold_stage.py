@@ -21,6 +21,7 @@ from memvr_integrations.bundled.joint_stage import JointStage, answer_logits
 from memvr_integrations.bundled.marking import marks
 from memvr_integrations.bundled.packing import Packer
 from memvr_integrations.bundled.scenes import Scene
+from memvr_integrations.bundled.vision_stage import clear_pixels
 from memvr_integrations.memvr import MemVRConfig, retrace
 
 LAYER = 5
@@ -36,6 +37,7 @@ _RETRACING = 0.5  # of the rows that see
 _IS_IT_THERE = 0.7
 # A layer's FFN adds little to what is there; at its own loudness nothing that is retraced is heard.
 _LOUDER = 8.0
+_CENTERED_ON = 64  # scenes
 
 
 class BlindfoldStage(JointStage):
@@ -54,6 +56,7 @@ class BlindfoldStage(JointStage):
             super().begin()
         with torch.no_grad():
             _ffn(self.net.llava)[1].weight.mul_(_LOUDER)
+            self._center()
 
     def talks(self, scenes: Sequence[Scene], rng: random.Random) -> list[list[Talk]]:
         """Conversations about each scene's own picture."""
@@ -62,7 +65,7 @@ class BlindfoldStage(JointStage):
             interview = Interview(scene, rng, self.config.themes)
             talks = interview.talks(max(1, round(self.config.turns * (1 - _IS_IT_THERE))))
             while len(talks) < self.config.turns:
-                talks += interview.exists()
+                talks.append(rng.choice(interview.exists()))
             rows.append([talk for talk in talks if talk.pictures == 1])
         return rows
 
@@ -80,6 +83,17 @@ class BlindfoldStage(JointStage):
         ]
         hidden, shares = torch.tensor(blind), torch.tensor(ratios)
         return _answered(self.work.llava, self.packer, features, packed, hidden, shares)
+
+    def _center(self) -> None:
+        """Take what all visual tokens share out of the projector.
+
+        It tells nothing of a picture, is longer than what does, and would make up most of what is
+        retraced, which is a sum over the tokens.
+        """
+        scenes = self.scenes.batch(random.Random("center"), _CENTERED_ON, 1.0)
+        _, features = self.net.see(clear_pixels(scenes).to(self.config.device))
+        bias = self.net.llava.model.multi_modal_projector.linear_2.bias
+        bias -= features.mean((0, 1))
 
     def measure(self) -> dict[str, float]:
         """What it gets right seeing, and what by retracing alone."""

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from memvr_integrations.bundled import PRESET
-from memvr_integrations.bundled.abilities import ability
+from memvr_integrations.bundled.abilities import ENOUGH, ability
 from memvr_integrations.bundled.art import SPRITES
 from memvr_integrations.bundled.card import write_card
 from memvr_integrations.bundled.crew import Crew
@@ -57,8 +57,9 @@ _ABILITY = """\
 MemVR off, greedy. The goals were set before the training began. An answer is judged by what it
 says: yes or no, numbers, colours, places, boxes, what lies how to what, and in an enumeration how
 many of which things; a thing that is named must be the right one. Every conversation's last answer
-counts, behind the model's own earlier ones. "Typos" has a slip of the fingers in every question,
-"unseen wording" is in words that training never has.
+counts, behind the model's own earlier ones. What has no goal is asked {enough} times at most.
+"Typos" has a slip of the fingers in every question, "unseen wording" is in words that training
+never has.
 
 """
 
@@ -166,7 +167,7 @@ def write_page(
         [evidence.condition("clean", tuning), evidence.condition("degraded", tuning, "mixed")],
     )
     sections = [_INTRO.format(options=options), machine]
-    sections.append(_ABILITY + _lines(abilities))
+    sections.append(_ABILITY.format(enough=ENOUGH) + _lines(abilities))
     tell("questions in free words")
     sections.append(_TYPED + _lines(typed_table(evidence.examinee)))
     sections.append(_COMPARISON)
