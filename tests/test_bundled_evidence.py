@@ -1,13 +1,15 @@
 import hashlib
 import re
 import shutil
+from itertools import islice
 
 import numpy as np
 import pytest
 
-from memvr_integrations.bundled import WEIGHTS, evidence, report, trials, typed_exam
+from memvr_integrations.bundled import WEIGHTS, abilities, evidence, report, trials, typed_exam
 from memvr_integrations.bundled.art import HELD_OUT, SPRITES
 from memvr_integrations.bundled.examinee import Examinee
+from memvr_integrations.bundled.papers import papers
 from memvr_integrations.bundled.typed_exam import typed_questions
 
 
@@ -17,6 +19,7 @@ def test_the_command_writes_a_page_with_every_part(tmp_path, monkeypatch, capsys
     monkeypatch.setattr(trials, "_RATIOS", (0.6,))
     monkeypatch.setattr(report, "_DEGRADED", ("blur",))
     monkeypatch.setattr(typed_exam, "typed_questions", lambda name: typed_questions(name)[:5])
+    monkeypatch.setattr(abilities, "papers", lambda *asked: islice(papers(*asked), 4))
     say = Examinee.say
     # Whole sentences are no part of a page, and take the most time.
     monkeypatch.setattr(Examinee, "say", lambda *told, **how: say(*told, **(how | {"tokens": 4})))
@@ -37,8 +40,8 @@ def test_the_command_writes_a_page_with_every_part(tmp_path, monkeypatch, capsys
     card = (weights / "README.md").read_text()
     digest = hashlib.sha256((WEIGHTS / "model.safetensors").read_bytes()).hexdigest()
     assert digest in card
-    abilities = [line for line in text.splitlines() if line.startswith("| yes/no, random")]
-    assert abilities[0] in card
+    measured = [line for line in text.splitlines() if line.startswith("| yes/no, random")]
+    assert measured[0] in card
     assert card.startswith("---\nlicense: apache-2.0\n")
 
 
