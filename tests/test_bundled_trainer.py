@@ -70,6 +70,23 @@ def test_a_run_in_two_parts_is_the_run_in_one(tmp_path):
         assert torch.allclose(one, other)
 
 
+def test_what_a_model_was_trained_on_is_not_shown_again_when_it_goes_on(tmp_path):
+    class Drawing(Toy):
+        def losses(self, rng, noise):
+            drawn.append(rng.random())
+            return super().losses(rng, noise)
+
+    drawn = []
+    for name, weights in (("one", b"1"), ("two", b"2"), ("same as two", b"2")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "model.safetensors").write_bytes(weights)
+        Drawing(replace(CONFIG, init=tmp_path / name), tmp_path).one_step()
+    Drawing(CONFIG, tmp_path).one_step()
+    one, two, same, new = drawn
+    assert len({one, two, new}) == 3
+    assert same == two
+
+
 @pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_ends_its_step_and_goes_on_as_if_it_never_stopped(
     tmp_path, monkeypatch, told

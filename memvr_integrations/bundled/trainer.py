@@ -6,6 +6,7 @@ what a finished model is made of.
 """
 
 import copy
+import hashlib
 import io
 import json
 import random
@@ -42,7 +43,8 @@ class TrainConfig:
     `glances` counts pictures beside those, which are looked at but not talked about. `fresh` is the
     share of a batch that was never seen before, `restyled` the share of its art that is drawn anew,
     `watch` a file of sprites that are only measured on. `init` is a finished model to train on,
-    `tower` one of which the image tower alone is taken.
+    `tower` one of which the image tower alone is taken. Which scenes are drawn follows from `seed`
+    and from the weights of `init`: what a model was trained on isn't shown again when it goes on.
     """
 
     themes: tuple[str, ...] = tuple(THEMES)
@@ -95,6 +97,8 @@ class Stage(ABC):
         shares = [self.share(name) for name in matrices]
         self.optimizer = MuonAdamW(matrices.values(), others, shares=shares, kind=kind)
         self.step, self.seconds = 0, 0.0
+        begun = "" if config.init is None else f" {_digest(config.init)}"
+        self._seed = f"{config.seed}{begun} {self.name}"
 
     @abstractmethod
     def losses(self, rng: random.Random, noise: np.random.Generator) -> dict[str, Tensor]:
@@ -244,7 +248,7 @@ class Stage(ABC):
 
     def one_step(self) -> dict[str, float]:
         """Forward, backward, update."""
-        rng = random.Random(f"{self.config.seed} {self.name} {self.step} {self.rank}")
+        rng = random.Random(f"{self._seed} {self.step} {self.rank}")
         noise = np.random.default_rng(rng.getrandbits(64))
         self._copy_weights()
         losses = self.losses(rng, noise)
@@ -310,3 +314,7 @@ class Stage(ABC):
             if one["stage"] != self.name or one["step"] <= self.step
         ]
         self.log.write_text("".join(kept))
+
+
+def _digest(model: Path) -> str:
+    return hashlib.sha256((model / "model.safetensors").read_bytes()).hexdigest()
