@@ -33,6 +33,12 @@ from memvr_integrations.bundled.words import THEMES
         ("Loaves of bread and a cup.", "A cup and loaves of bread."),
         ("I can't see any picture.", "I don't see an image."),
         ("An orange.", "An orange."),
+        (
+            "The first has a dog. The second has a cat. Both have a cup and a car.",
+            "The first has a pig. The second has a cow. Both have a car and a cup.",
+        ),
+        ("A cup.", "The first has a pig. The second has a cow. Both have a cup."),
+        ("Nothing.", "The first has a pig. The second has a cow. They share nothing."),
     ],
 )
 def test_other_words_for_the_truth_are_true(said, truth):
@@ -42,6 +48,11 @@ def test_other_words_for_the_truth_are_true(said, truth):
 @pytest.mark.parametrize(
     ("said", "truth"),
     [
+        ("Nothing.", "The first has a cup. The second has a cup. Both have a cup."),
+        (
+            "The first has a cup. The second has a cow. Both have a cow.",
+            "The first has a cup. The second has a cow. They share nothing.",
+        ),
         ("No", "Yes, there is a dog."),
         ("", "Yes, there is a dog."),
         ("Yes, there are two cups.", "Yes, there are three cups."),

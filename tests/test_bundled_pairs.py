@@ -46,8 +46,10 @@ def test_what_is_in_both_is_all_that_they_share():
         first, second = undrawn(rng, ("farm",)), undrawn(rng, ("farm",))
         answer = in_both(first, second, rng).turns[0].answer
         shared = first.names & second.names
-        assert mentioned(answer) == shared
-        assert (answer == "Nothing.") == (not shared)
+        *each, found = answer.removesuffix(".").split(". ")
+        assert [mentioned(one) for one in each] == [first.names, second.names]
+        assert mentioned(found) == shared
+        assert (found == "They share nothing") == (not shared)
         said.add(answer)
     assert len(said) > 20
 

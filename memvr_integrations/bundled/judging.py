@@ -47,13 +47,15 @@ def is_true(said: str, truth: str) -> bool:
     """Whether an answer says the same as the true one, in whatever words.
 
     Of another thing, of other numbers of things, or the other way round it is not the same; "it"
-    may stand for a thing.
+    may stand for a thing. Of what two pictures share only that counts, not what each has.
     """
     if truth.startswith("["):
         found = overlaps(said, truth)
         return bool(found) and min(found) >= _ENOUGH
     if truth.startswith("{"):
         return _parsed(said) == _parsed(truth)
+    if truth.startswith("The first has "):
+        return is_true(_conclusion(said), _conclusion(truth))
     items, relation = _items(truth), _relation(truth)
     first = _words(truth)[0]
     naming = first not in _STATING or (first == "there" and len(items) > 1)
@@ -64,6 +66,14 @@ def is_true(said: str, truth: str) -> bool:
         return False
     part = first in ("yes", "no") or relation is not None
     return naming or _of_the_same(_items(said), items, part=part)
+
+
+def _conclusion(text: str) -> str:
+    """What two pictures share, without what each has before it."""
+    shared = re.search(r"\bboth have (.+)", text, re.IGNORECASE)
+    if shared is None:
+        return "Nothing." if "share nothing" in text.lower() else text
+    return shared[1][0].upper() + shared[1][1:]
 
 
 def is_refusal(said: str) -> bool:

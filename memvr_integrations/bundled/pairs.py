@@ -7,7 +7,7 @@ from memvr_integrations.bundled import truths
 from memvr_integrations.bundled.asker import Talk
 from memvr_integrations.bundled.paraphrase import typed
 from memvr_integrations.bundled.phrasings import phrase_question
-from memvr_integrations.bundled.questions import Turn, absent
+from memvr_integrations.bundled.questions import Turn, absent, phrase
 from memvr_integrations.bundled.scenes import Scene
 from memvr_integrations.bundled.words import plural, surely_absent, with_article
 
@@ -33,9 +33,17 @@ def compare(first: Scene, second: Scene, rng: random.Random, themes: Sequence[st
 
 
 def in_both(first: Scene, second: Scene, rng: random.Random) -> Talk:
-    """What two pictures share."""
-    shared = [with_article(t.name) for t in first.things if t.name in second.names]
-    answer = truths.sentence(truths.join(shared)) if shared else "Nothing."
+    """What two pictures share, told after what each has.
+
+    To find it in one step, before the first word, is more than a small model learns.
+    """
+    each = [
+        truths.join([phrase(thing, color=False) for thing in truths.left_to_right(one)])
+        for one in (first, second)
+    ]
+    shared = [with_article(t.name) for t in truths.left_to_right(first) if t.name in second.names]
+    found = f"Both have {truths.join(shared)}." if shared else "They share nothing."
+    answer = f"The first has {each[0]}. The second has {each[1]}. {found}"
     question = typed(phrase_question("in both", rng), rng)
     return Talk(turns=(Turn(question, answer),), pictures=2)
 

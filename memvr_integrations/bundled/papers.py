@@ -152,7 +152,8 @@ def _of_two(scenes: Sequence[Scene], themes: Sequence[str], seed: int) -> Iterat
         ("what is in both pictures", alike, [in_both(scenes[a], scenes[b], rng) for a, b in alike]),
     )
     for name, shown, talks in asked:
-        yield Paper(name=name, talks=talks, scenes=[one for one, _ in shown], pictures=shown)
+        owners = [one for one, _ in shown]
+        yield Paper(name=name, talks=talks, scenes=owners, pictures=shown, tokens=_LONG)
 
 
 def _paper(
