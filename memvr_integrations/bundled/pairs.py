@@ -18,7 +18,7 @@ def compare(first: Scene, second: Scene, rng: random.Random, themes: Sequence[st
     """One question about two pictures and the true answer."""
     kind = rng.choices(
         ("which picture", "in both", "exists in", "caption of", "count in", "more in"),
-        (0.3, 0.18, 0.16, 0.14, 0.12, 0.1),
+        (0.26, 0.3, 0.14, 0.12, 0.1, 0.08),
     )[0]
     both = (first, second)
     if kind == "in both":
