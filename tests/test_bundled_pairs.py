@@ -46,8 +46,9 @@ def test_what_is_in_both_is_all_that_they_share():
         first, second = undrawn(rng, ("farm",)), undrawn(rng, ("farm",))
         answer = in_both(first, second, rng).turns[0].answer
         shared = first.names & second.names
-        *each, found = answer.removesuffix(".").split(". ")
-        assert [mentioned(one) for one in each] == [first.names, second.names]
+        told, looked_for, found = answer.removesuffix(".").split(". ")
+        assert mentioned(told) == mentioned(looked_for) == first.names
+        assert {name for name in first.names if f"no {name}" in looked_for} == first.names - shared
         assert mentioned(found) == shared
         assert (found == "They share nothing") == (not shared)
         said.add(answer)

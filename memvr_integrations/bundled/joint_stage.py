@@ -31,7 +31,7 @@ from memvr_integrations.errors import ModelLoadError
 
 # Mostly the theme's habits: what is usual is part of what is learnt here.
 DRAWING = Drawing(anything=0.2, crowds=0.06)
-# Share of rows with a question about two pictures, by whether they are of one theme: other themes
+# Share of rows with questions about two pictures, by whether they are of one theme: other themes
 # seldom share a thing, so a model that meets those alone says that two pictures never do.
 _PAIRED = {True: 0.8, False: 0.2}
 _READING, _DENSE, _AGREEING = 0.3, 0.3, 0.1  # weights of the smaller losses
@@ -174,7 +174,7 @@ class JointStage(Stage):
         for scene, other in zip(scenes, [*scenes[1:], scenes[0]], strict=True):
             talks = Interview(scene, rng, self.config.themes).talks(self.config.turns)
             if rng.random() < _PAIRED[scene.theme == other.theme]:
-                talks[1:3] = [compare(scene, other, rng, self.config.themes)]
+                talks[1:3] = [compare(scene, other, rng, self.config.themes) for _ in range(2)]
             rows.append(talks)
         return rows
 

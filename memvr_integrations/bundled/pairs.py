@@ -33,17 +33,23 @@ def compare(first: Scene, second: Scene, rng: random.Random, themes: Sequence[st
 
 
 def in_both(first: Scene, second: Scene, rng: random.Random) -> Talk:
-    """What two pictures share, told after what each has.
+    """What two pictures share, told after what each of the first one's things is in the second.
 
-    To find it in one step, before the first word, is more than a small model learns.
+    To find it in one step, before the first word or behind two lists, is more than a small model
+    learns.
     """
-    each = [
-        truths.join([phrase(thing, color=False) for thing in truths.left_to_right(one)])
-        for one in (first, second)
-    ]
-    shared = [with_article(t.name) for t in truths.left_to_right(first) if t.name in second.names]
+    things = truths.left_to_right(first)
+    there = {thing.name: thing for thing in second.things}
+    told = truths.join([phrase(thing, color=False) for thing in things])
+    looked_for = truths.join(
+        [
+            phrase(there[thing.name], color=False) if thing.name in there else f"no {thing.name}"
+            for thing in things
+        ]
+    )
+    shared = [with_article(thing.name) for thing in things if thing.name in there]
     found = f"Both have {truths.join(shared)}." if shared else "They share nothing."
-    answer = f"The first has {each[0]}. The second has {each[1]}. {found}"
+    answer = f"The first has {told}. Of these, the second has {looked_for}. {found}"
     question = typed(phrase_question("in both", rng), rng)
     return Talk(turns=(Turn(question, answer),), pictures=2)
 
