@@ -115,8 +115,9 @@ def _mistake(args: argparse.Namespace) -> str | None:
             return f"--{name} {file} is no file; give one that bundled.art wrote"
     for name in ("init", "tower"):
         folder = getattr(args, name)
-        if folder and not (folder / "config.json").is_file():
-            return f"--{name} {folder} has no config.json; give the folder of a finished model"
+        for file in ("config.json", "model.safetensors"):
+            if folder and not (folder / file).is_file():
+                return f"--{name} {folder} has no {file}; give the folder of a finished model"
     if args.init and (args.language_first or args.tower):
         other = "--language-first" if args.language_first else f"--tower {args.tower}"
         return f"--init {args.init} is a whole model, which {other} would make anew; drop one"
