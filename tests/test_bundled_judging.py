@@ -34,11 +34,11 @@ from memvr_integrations.bundled.words import THEMES
         ("I can't see any picture.", "I don't see an image."),
         ("An orange.", "An orange."),
         (
-            "The first has a dog. The second has a cat. Both have a cup and a car.",
-            "The first has a pig. The second has a cow. Both have a car and a cup.",
+            "The first has a dog. In the second, a dog: no. Both have a cup and a car.",
+            "The first has a pig. In the second, a pig: no. Both have a car and a cup.",
         ),
-        ("A cup.", "The first has a pig. The second has a cow. Both have a cup."),
-        ("Nothing.", "The first has a pig. The second has a cow. They share nothing."),
+        ("A cup.", "The first has a pig. In the second, a pig: no. Both have a cup."),
+        ("Nothing.", "The first has a pig. In the second, a pig: no. They share nothing."),
     ],
 )
 def test_other_words_for_the_truth_are_true(said, truth):
@@ -48,10 +48,10 @@ def test_other_words_for_the_truth_are_true(said, truth):
 @pytest.mark.parametrize(
     ("said", "truth"),
     [
-        ("Nothing.", "The first has a cup. The second has a cup. Both have a cup."),
+        ("Nothing.", "The first has a cup. In the second, a cup: yes. Both have a cup."),
         (
-            "The first has a cup. The second has a cow. Both have a cow.",
-            "The first has a cup. The second has a cow. They share nothing.",
+            "The first has a cup. In the second, a cup: no. Both have a cow.",
+            "The first has a cup. In the second, a cup: no. They share nothing.",
         ),
         ("No", "Yes, there is a dog."),
         ("", "Yes, there is a dog."),

@@ -48,7 +48,9 @@ def test_what_is_in_both_is_all_that_they_share():
         shared = first.names & second.names
         told, looked_for, found = answer.removesuffix(".").split(". ")
         assert mentioned(told) == mentioned(looked_for) == first.names
-        assert {name for name in first.names if f"no {name}" in looked_for} == first.names - shared
+        assert {
+            name for name in first.names if f" {name}: no" in looked_for
+        } == first.names - shared
         assert mentioned(found) == shared
         assert (found == "They share nothing") == (not shared)
         said.add(answer)

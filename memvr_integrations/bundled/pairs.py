@@ -36,20 +36,17 @@ def in_both(first: Scene, second: Scene, rng: random.Random) -> Talk:
     """What two pictures share, told after what each of the first one's things is in the second.
 
     To find it in one step, before the first word or behind two lists, is more than a small model
-    learns.
+    learns; and it sees whether a thing is there once the thing is named, not before.
     """
     things = truths.left_to_right(first)
-    there = {thing.name: thing for thing in second.things}
     told = truths.join([phrase(thing, color=False) for thing in things])
-    looked_for = truths.join(
-        [
-            phrase(there[thing.name], color=False) if thing.name in there else f"no {thing.name}"
-            for thing in things
-        ]
+    looked_for = "; ".join(
+        f"{with_article(thing.name)}: {'yes' if thing.name in second.names else 'no'}"
+        for thing in things
     )
-    shared = [with_article(thing.name) for thing in things if thing.name in there]
+    shared = [with_article(thing.name) for thing in things if thing.name in second.names]
     found = f"Both have {truths.join(shared)}." if shared else "They share nothing."
-    answer = f"The first has {told}. Of these, the second has {looked_for}. {found}"
+    answer = f"The first has {told}. In the second, {looked_for}. {found}"
     question = typed(phrase_question("in both", rng), rng)
     return Talk(turns=(Turn(question, answer),), pictures=2)
 
