@@ -20,7 +20,7 @@ def test_answers_about_two_pictures_are_true():
             ("The second picture has a", second, first),
         ):
             if answer.startswith(start) and "more" not in answer:
-                name = answer.removesuffix(".").split("has ")[1].split(" ", 1)[1]
+                [name] = mentioned(answer)
                 assert name in scenes.names
                 assert name not in other.names
                 kinds.add(start)

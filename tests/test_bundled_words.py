@@ -1,9 +1,12 @@
+import pytest
+
 from memvr_integrations.bundled.words import (
     CLASSES,
     PAINTABLE,
     PARTNER,
     THEMES,
     classes_of,
+    is_or_are,
     plural,
     with_article,
 )
@@ -36,3 +39,20 @@ def test_plurals_and_articles():
 
 def test_a_class_of_two_themes_is_counted_once():
     assert classes_of(("farm", "street")).count("dog") == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "one", "verb"),
+    [
+        ("cup", "a cup", "is"),
+        ("orange", "an orange", "is"),
+        ("bread", "a loaf of bread", "is"),
+        ("grapes", "a bunch of grapes", "are"),
+        ("scissors", "a pair of scissors", "are"),
+        ("fish", "a fish", "is"),
+    ],
+)
+def test_one_of_a_thing_is_called_as_people_do(name, one, verb):
+    assert with_article(name) == one
+    assert is_or_are(name) == verb
+    assert is_or_are(name, 2) == "are"

@@ -60,8 +60,9 @@ class Amounts(Asker):
         one, other = self.rng.sample(list(self.scene.things), 2)
         yes = "Yes" if one.count > other.count else "No"
         question = self.ask("more", p=plural(one.name), q=plural(other.name))
-        counts = [f"{truths.number(t.count)} {truths.noun(t)}" for t in (one, other)]
-        return [one_turn(question, f"{yes}, there {truths.verb(one)} {truths.join(counts)}.")]
+        counts = truths.join([truths.counted(one), truths.counted(other)])
+        are = "is" if one.count == 1 else "are"
+        return [one_turn(question, f"{yes}, there {are} {counts}.")]
 
     def most(self) -> list[Talk]:
         """What there is most of."""

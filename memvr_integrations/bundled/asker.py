@@ -8,7 +8,7 @@ from memvr_integrations.bundled import truths
 from memvr_integrations.bundled.phrasings import phrase_question
 from memvr_integrations.bundled.questions import SHORT, Turn, absent
 from memvr_integrations.bundled.scenes import Scene, Thing
-from memvr_integrations.bundled.words import COLORS
+from memvr_integrations.bundled.words import COLORS, is_or_are
 
 _SHORTS = (SHORT, SHORT, SHORT, " Yes or no?", " Just yes or no.", " Answer with yes or no.")
 
@@ -74,6 +74,11 @@ def one_turn(question: str, answer: str) -> Talk:
 def the(thing: Thing) -> dict[str, str]:
     """The slots of a thing that is known: "the cups", "are"."""
     return {"the": f"the {truths.noun(thing)}", "is_": truths.verb(thing)}
+
+
+def the_missing(name: str) -> dict[str, str]:
+    """The slots of a single thing, there or not: "the scissors", "are"."""
+    return {"the": f"the {name}", "is_": is_or_are(name)}
 
 
 def boxes(thing: Thing) -> str:

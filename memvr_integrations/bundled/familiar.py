@@ -14,6 +14,7 @@ from memvr_integrations.bundled.words import (
     STRANGERS,
     THEMES,
     plural,
+    single,
 )
 
 _THING, _COLOR = "#", "%"
@@ -44,7 +45,8 @@ def _one_of(names: list[str]) -> str:
 @functools.cache
 def _trained() -> re.Pattern[str]:
     thing = f"(?:{_COLOR}?{_THING}|{_COLOR})"  # an orange
-    a, the = f"(?:an?)?{thing}", f"the{thing}"
+    portions = "|".join({_bare(single(name).removesuffix(name)) for name in CLASSES} - {""})
+    a, the = f"(?:an?)?(?:{portions})?{thing}", f"the{thing}"  # a bunch of grapes
     slots = {
         **dict.fromkeys(("a", "b"), a),
         **dict.fromkeys(("c", "p", "q", "group", "groups"), thing),

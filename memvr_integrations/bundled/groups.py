@@ -6,6 +6,7 @@ from memvr_integrations.bundled.unknowable import NO_SUCH, NONE
 from memvr_integrations.bundled.words import (
     GROUPS,
     STRANGERS,
+    is_or_are,
     plural,
     surely_absent,
     with_article,
@@ -63,7 +64,8 @@ class Groups(Asker):
         kind = self.rng.choice(("two", "two", "either"))
         yes = bool(there) if kind == "either" else not missing
         said = [with_article(name) for name in there] if yes else [f"no {name}" for name in missing]
-        answer = f"{'Yes' if yes else 'No'}, there is {truths.join(said)}."
+        are = "is" if yes else is_or_are(missing[0])
+        answer = f"{'Yes' if yes else 'No'}, there {are} {truths.join(said)}."
         slots = {slot: with_article(name) for slot, name in zip("ab", names, strict=True)}
         return self.alike(kind, [self.rng.random() < 0.3], yes, answer, slots)
 

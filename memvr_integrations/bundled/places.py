@@ -1,7 +1,7 @@
 """Questions about places: fields, boxes, one thing beside another."""
 
 from memvr_integrations.bundled import truths
-from memvr_integrations.bundled.asker import Asker, Talk, boxes, one_turn, the
+from memvr_integrations.bundled.asker import Asker, Talk, boxes, one_turn, the, the_missing
 from memvr_integrations.bundled.questions import where
 from memvr_integrations.bundled.words import NUMBERS, plural, with_article
 
@@ -41,7 +41,7 @@ class Places(Asker):
         """In which of the nine fields a thing is, or each of two."""
         if self.rng.random() < 0.18:
             name = self.missing()
-            return [one_turn(self.ask("where", the=f"the {name}", is_="is"), truths.none_of(name))]
+            return [one_turn(self.ask("where", **the_missing(name)), truths.none_of(name))]
         few = [thing for thing in self.scene.things if thing.count < 3]
         pool = self.singles if self.rng.random() < 0.75 else few
         if not pool:
@@ -63,7 +63,7 @@ class Places(Asker):
             fitting = [one for one in truths.FIELDS if truths.lies_in(field, one) == right]
             asked = self._called(self.rng.choice(fitting))
             question = self.ask("is where", the=f"the {thing.name}", field=asked)
-            answer = f"{'Yes' if right else 'No'}, the {thing.name} is {field}."
+            answer = f"{'Yes' if right else 'No'}, the {thing.name} {truths.verb(thing)} {field}."
             talks.append(one_turn(question, answer))
         return talks
 
@@ -78,7 +78,7 @@ class Places(Asker):
         for half, low in self.rng.sample(halves, len(halves)):
             yes = "Yes" if (thing.centers[0][axis] < 0.5) == low else "No"
             question = self.ask("is half", the=f"the {thing.name}", half=half)
-            answer = f"{yes}, the {thing.name} is {where(thing.centers[0])}."
+            answer = f"{yes}, the {thing.name} {truths.verb(thing)} {where(thing.centers[0])}."
             talks.append(one_turn(question, answer))
         return talks
 
@@ -131,17 +131,17 @@ class Places(Asker):
         if len(self.singles) < 2:
             return []
         one, other = self.rng.sample(self.singles, 2)
-        named = {"the": f"the {one.name}", "is_": "is", "other": f"the {other.name}"}
+        named = {"the": f"the {one.name}", "is_": truths.verb(one), "other": f"the {other.name}"}
         way = truths.way(one, other)
         if way and self.rng.random() < 0.4:
-            answer = f"The {one.name} is {way} the {other.name}."
+            answer = f"The {one.name} {truths.verb(one)} {way} the {other.name}."
             return [one_turn(self.ask("how related", **named), answer)]
         asked = self.rng.choice(truths.WAYS)
         right = truths.is_related(one, asked, other)
         if right is None:
             return []
-        truth = asked if right else truths.opposite(asked)
-        answer = f"{'Yes' if right else 'No'}, the {one.name} is {truth} the {other.name}."
+        truth, yes = (asked, "Yes") if right else (truths.opposite(asked), "No")
+        answer = f"{yes}, the {one.name} {truths.verb(one)} {truth} the {other.name}."
         short = [self.rng.random() < 0.3]
         return self.alike("is related", short, right, answer, {**named, "way": self._said(asked)})
 
@@ -165,7 +165,7 @@ class Places(Asker):
         """Where exactly; the boxes of two, left to right."""
         if self.rng.random() < 0.15:
             name = self.missing()
-            return [one_turn(self.ask("box", the=f"the {name}", is_="is"), truths.none_of(name))]
+            return [one_turn(self.ask("box", **the_missing(name)), truths.none_of(name))]
         few = [thing for thing in self.scene.things if thing.count < 3]
         pool = self.singles if self.rng.random() < 0.9 else few
         if not pool:

@@ -3,7 +3,7 @@
 import random
 import re
 
-from memvr_integrations.bundled.words import CLASSES, plural, with_article
+from memvr_integrations.bundled.words import CLASSES, plural, single, with_article
 
 _LINES = """
 airplane: plane jet aeroplane aircraft
@@ -56,6 +56,7 @@ _IRREGULAR = {"loaf": "loaves", "calf": "calves", "aircraft": "aircraft"}
 _FORMS = {name: (name, False) for name in CLASSES} | {
     plural(name): (name, True) for name in CLASSES if plural(name) != name
 }
+_FORMS[single("bread")] = ("bread", False)
 _NAMED = re.compile(rf"\b(?:(an?) )?({'|'.join(sorted(_FORMS, key=len, reverse=True))})\b", re.I)
 
 

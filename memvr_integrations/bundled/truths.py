@@ -14,7 +14,9 @@ from memvr_integrations.bundled.words import (
     NUMBERS,
     PAINTABLE,
     USUAL,
+    is_or_are,
     plural,
+    single,
     with_article,
 )
 
@@ -36,17 +38,21 @@ def noun(thing: Thing) -> str:
 
 def verb(thing: Thing) -> str:
     """The verb behind a thing's noun, "is" or "are"."""
-    return "is" if thing.count == 1 else "are"
+    return is_or_are(thing.name, thing.count)
 
 
 def existence(name: str, present: bool) -> str:
     """Whether there is one."""
-    return f"Yes, there is {with_article(name)}." if present else f"No, there is no {name}."
+    return (
+        f"Yes, there is {with_article(name)}."
+        if present
+        else f"No, there {is_or_are(name)} no {name}."
+    )
 
 
 def none_of(name: str) -> str:
     """The answer to a question that takes a thing for granted which isn't there."""
-    return f"There is no {name} in the picture."
+    return f"There {is_or_are(name)} no {name} in the picture."
 
 
 def number(count: int) -> str:
@@ -58,7 +64,16 @@ def amount(name: str, count: int) -> str:
     """How many there are."""
     if count == 0:
         return f"There are no {plural(name)}."
-    return f"There is one {name}." if count == 1 else f"There are {number(count)} {plural(name)}."
+    return f"There {'is' if count == 1 else 'are'} {_counted(name, count)}."
+
+
+def counted(thing: Thing) -> str:
+    """How many of a thing there are, "one cup"."""
+    return _counted(thing.name, thing.count)
+
+
+def _counted(name: str, count: int) -> str:
+    return f"one {single(name)}" if count == 1 else f"{number(count)} {plural(name)}"
 
 
 def join(parts: Sequence[str]) -> str:
@@ -199,7 +214,7 @@ def coloring(scene: Scene, thing: Thing) -> str | None:
         return f"The {noun(thing)} {verb(thing)} {color}."
     if thing.name in PAINTABLE or thing.name in USUAL:
         return None
-    its = "has its" if thing.count == 1 else "have their"
+    its = "has its" if verb(thing) == "is" else "have their"
     return f"The {noun(thing)} {its} usual color."
 
 

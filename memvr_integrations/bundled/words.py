@@ -149,6 +149,9 @@ _IRREGULAR = {
 }
 
 
+_ONE = {"bread": "loaf of bread", "grapes": "bunch of grapes", "scissors": "pair of scissors"}
+
+
 def plural(name: str) -> str:
     """The plural of a class name: "knife" -> "knives"."""
     if name in _IRREGULAR:
@@ -156,8 +159,19 @@ def plural(name: str) -> str:
     return name + ("es" if name.endswith(("s", "sh", "ch", "x")) else "s")
 
 
+def single(name: str) -> str:
+    """One of a class, as it is counted: "cup" -> "cup", "grapes" -> "bunch of grapes"."""
+    return _ONE.get(name, name)
+
+
+def is_or_are(name: str, count: int = 1) -> str:
+    """The verb behind so many of a class: "cup" -> "is", "scissors" -> "are"."""
+    return "are" if count > 1 or name in ("grapes", "scissors") else "is"
+
+
 def with_article(phrase: str) -> str:
     """`phrase` behind the right article: "orange cup" -> "an orange cup"."""
+    phrase = single(phrase)
     return ("an " if phrase[0] in "aeiou" else "a ") + phrase
 
 
