@@ -11,7 +11,7 @@ WEIGHTS = Path(__file__).parent / "weights"
 PRESET = MemVRConfig.preset("llava").for_depth(12)
 """What MemVR does on this model by default; `docs/bundled-evidence.md` says what it brings."""
 
-ABSTENTION = 0.08
+ABSTENTION = 0.11
 """Output entropy above which an answer is better withheld: see `docs/bundled-evidence.md`."""
 
 KNOWN_THEMES = tuple(THEMES)
