@@ -203,18 +203,21 @@ def test_processes_begin_alike_go_on_alike_and_stop_after_the_same_step(tmp_path
     assert one["end"]["step"] == torch.load(tmp_path / "toy.pt")["step"] == 5
 
 
-def test_lines_behind_the_checkpoint_are_told_once(tmp_path):
+@pytest.mark.parametrize("saved", [True, False])
+def test_lines_that_no_checkpoint_holds_are_told_once(tmp_path, saved):
     lines = [("toy", 1), ("toy", 2), ("other", 9), ("toy", 3)]
     log = tmp_path / "log.jsonl"
     log.write_text(
         "".join(f'{{"stage": "{name}", "step": {step}, "minutes": 1}}\n' for name, step in lines)
     )
-    stage = Toy(CONFIG, tmp_path)
-    stage.step = 2
-    stage.save()
+    if saved:
+        stage = Toy(CONFIG, tmp_path)
+        stage.step = 2
+        stage.save()
     Toy(CONFIG, tmp_path).resume()
     told = [json.loads(line) for line in log.read_text().splitlines()]
-    assert [(one["stage"], one["step"]) for one in told] == [("toy", 1), ("toy", 2), ("other", 9)]
+    kept = [("toy", 1), ("toy", 2)] if saved else []
+    assert [(one["stage"], one["step"]) for one in told] == [*kept, ("other", 9)]
 
 
 def test_a_saved_run_shows_its_curve(tmp_path):

@@ -62,7 +62,7 @@ class TrainConfig:
     device: str = "cpu"
     precision: str = "bfloat16"
     seed: int = 0
-    save_minutes: float = 4.0
+    save_minutes: float = 1.0
     measure_every: int = 500
     init: Path | None = None
     tower: Path | None = None
@@ -140,10 +140,11 @@ class Stage(ABC):
         """Go on from this stage's checkpoint, or begin: the first process does, for all of them."""
         if self.rank == 0 and self.checkpoint.exists():
             self._load(self.checkpoint)
-            self._forget_later_lines()
         elif self.rank == 0:
             self.begin()
             self.average.load_state_dict(self.net.state_dict())
+        if self.rank == 0:
+            self._forget_later_lines()
         if self.world > 1:
             written = io.BytesIO()
             torch.save(self._state(), written)
@@ -303,7 +304,7 @@ class Stage(ABC):
             log.write(json.dumps(line) + "\n")
 
     def _forget_later_lines(self) -> None:
-        """A run that was killed has told of steps behind its checkpoint: they come again."""
+        """A run that was killed has told of steps that no checkpoint holds: they come again."""
         if not self.log.exists():
             return
         lines = self.log.read_text().splitlines(keepends=True)
