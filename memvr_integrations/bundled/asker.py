@@ -76,7 +76,7 @@ def the(thing: Thing) -> dict[str, str]:
     return {"the": f"the {truths.noun(thing)}", "is_": truths.verb(thing)}
 
 
-def the_missing(name: str) -> dict[str, str]:
+def the_one(name: str) -> dict[str, str]:
     """The slots of a single thing, there or not: "the scissors", "are"."""
     return {"the": f"the {name}", "is_": is_or_are(name)}
 

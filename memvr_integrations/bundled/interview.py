@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from memvr_integrations.bundled import truths
 from memvr_integrations.bundled.amounts import ONE_WORD, Amounts
-from memvr_integrations.bundled.asker import Talk, boxes, one_turn, the, the_missing
+from memvr_integrations.bundled.asker import Talk, boxes, one_turn, the, the_one
 from memvr_integrations.bundled.forms import form
 from memvr_integrations.bundled.groups import Groups
 from memvr_integrations.bundled.paraphrase import typed
@@ -73,14 +73,14 @@ class Interview(Places, Amounts, Groups):
         """The colour of what is painted; now and then of what isn't, or isn't there."""
         if self.rng.random() < 0.12:
             name = self.missing()
-            return [one_turn(self.ask("color", **the_missing(name)), truths.none_of(name))]
+            return [one_turn(self.ask("color", **the_one(name)), truths.none_of(name))]
         if not self.painted or self.rng.random() < 0.25:
             thing = self.there()
             answer = truths.coloring(self.scene, thing)
             return [one_turn(self.ask("color", **the(thing)), answer)] if answer else []
         thing = self.rng.choice(self.painted)
         if thing.count > 1 and self.rng.random() < 0.3:
-            question = self.ask("color", **the_missing(thing.name))
+            question = self.ask("color", **the_one(thing.name))
             return [one_turn(question, f"The {truths.noun(thing)} are {thing.color}.")]
         asked = self.ask("color", **the(thing))
         talks = [one_turn(asked, f"The {truths.noun(thing)} {truths.verb(thing)} {thing.color}.")]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from memvr_integrations.bundled import truths
-from memvr_integrations.bundled.asker import Talk, boxes, one_turn, the, the_missing
+from memvr_integrations.bundled.asker import Talk, boxes, one_turn, the, the_one
 from memvr_integrations.bundled.interview import Interview
 from memvr_integrations.bundled.pairs import compare, in_both
 from memvr_integrations.bundled.paraphrase import mistyped
@@ -83,7 +83,7 @@ def where_it_is(asker: Interview) -> list[Talk]:
 def where_it_is_not(asker: Interview) -> list[Talk]:
     """Where something is that isn't there."""
     name = asker.missing()
-    return [one_turn(asker.ask("where", **the_missing(name)), truths.none_of(name))]
+    return [one_turn(asker.ask("where", **the_one(name)), truths.none_of(name))]
 
 
 def box_of_one(asker: Interview) -> list[Talk]:

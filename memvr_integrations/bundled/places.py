@@ -1,7 +1,7 @@
 """Questions about places: fields, boxes, one thing beside another."""
 
 from memvr_integrations.bundled import truths
-from memvr_integrations.bundled.asker import Asker, Talk, boxes, one_turn, the, the_missing
+from memvr_integrations.bundled.asker import Asker, Talk, boxes, one_turn, the, the_one
 from memvr_integrations.bundled.questions import where
 from memvr_integrations.bundled.words import NUMBERS, plural, with_article
 
@@ -41,7 +41,7 @@ class Places(Asker):
         """In which of the nine fields a thing is, or each of two."""
         if self.rng.random() < 0.18:
             name = self.missing()
-            return [one_turn(self.ask("where", **the_missing(name)), truths.none_of(name))]
+            return [one_turn(self.ask("where", **the_one(name)), truths.none_of(name))]
         few = [thing for thing in self.scene.things if thing.count < 3]
         pool = self.singles if self.rng.random() < 0.75 else few
         if not pool:
@@ -165,7 +165,7 @@ class Places(Asker):
         """Where exactly; the boxes of two, left to right."""
         if self.rng.random() < 0.15:
             name = self.missing()
-            return [one_turn(self.ask("box", **the_missing(name)), truths.none_of(name))]
+            return [one_turn(self.ask("box", **the_one(name)), truths.none_of(name))]
         few = [thing for thing in self.scene.things if thing.count < 3]
         pool = self.singles if self.rng.random() < 0.9 else few
         if not pool:

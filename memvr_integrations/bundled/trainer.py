@@ -138,12 +138,12 @@ class Stage(ABC):
 
     def resume(self) -> None:
         """Go on from this stage's checkpoint, or begin: the first process does, for all of them."""
-        if self.rank == 0 and self.checkpoint.exists():
-            self._load(self.checkpoint)
-        elif self.rank == 0:
-            self.begin()
-            self.average.load_state_dict(self.net.state_dict())
         if self.rank == 0:
+            if self.checkpoint.exists():
+                self._load(self.checkpoint)
+            else:
+                self.begin()
+                self.average.load_state_dict(self.net.state_dict())
             self._forget_later_lines()
         if self.world > 1:
             written = io.BytesIO()
