@@ -7,8 +7,8 @@ are built: `language` teaches the decoder from text alone, `align` then trains t
 With --blindfold-steps a last stage follows, which makes a second model from the first: one that
 sees by retracing when attention to the image is cut off.
 The learning rate is constant until the last steps of a stage.
-A run can be stopped at any time (Ctrl-C ends the step and saves; what is killed or fails loses four
-minutes at most) and goes on when the same command is given again; give more steps to train on. It
+A run can be stopped at any time (Ctrl-C ends the step and saves; what is killed or fails loses a
+minute at most) and goes on when the same command is given again; give more steps to train on. It
 then sees other scenes than a run that was never stopped: those that were shown again, and art drawn
 anew, aren't kept. `curves.svg` shows how far it has come. Under `torchrun --nproc-per-node N` N
 processes share each batch, each on a GPU of its own where there are as many.
