@@ -13,12 +13,13 @@ from memvr_integrations.bundled.blindfold_stage import (
     LAYER,
     BlindfoldStage,
     covered,
+    passes,
     retraced,
 )
 from memvr_integrations.bundled.joint_stage import JointStage, answer_logits
 from memvr_integrations.bundled.model import build_processor, open_tokenizer
 from memvr_integrations.bundled.questions import Turn
-from memvr_integrations.bundled.slots import in_slots
+from memvr_integrations.bundled.slots import PADDING, in_slots
 from memvr_integrations.bundled.trainer import TrainConfig
 from memvr_integrations.bundled.vision_stage import clear_pixels
 from memvr_integrations.memvr import blindfolded, retracing
@@ -65,32 +66,66 @@ def test_only_questions_about_the_own_picture_are_asked(stage):
     assert {talk.pictures for row in rows for talk in row} == {1}
 
 
+def logits_of_a_talk(stage, features, talks, blind=True):
+    """The logits of the last talk's answer, by the arithmetic of training; of all rows."""
+    packed = in_slots(stage.packer, [stage.packer.row_of(talks)] * 2, shortest=16)
+    hidden = covered(packed, torch.tensor([blind] * 2), first=len(stage.packer.before_image))
+    ratios = torch.full((2,), BLINDFOLDED.retracing_ratio)
+    with retraced(stage.net.llava, features, ratios, passes(packed)):
+        logits, _, _ = answer_logits(stage.net.llava, stage.packer, features, hidden)
+    owners = packed.segments[:, 1:][packed.labels[:, 1:] >= 0]
+    return logits[owners == len(talks)]
+
+
+COW = Talk(turns=(Turn("What do you see?", "A cow."),))
+OTHERS = [
+    Talk(turns=(Turn("Is there a duck?", "No."), Turn("And a tree or a house?", "Yes, a tree."))),
+    Talk(turns=(Turn("How many sheep are there on this farm?", "There are two sheep."),)),
+]
+
+
 def test_training_computes_what_a_blindfolded_model_that_retraces_computes(stage, scenes):
     model, packer = stage.net.llava.eval(), stage.packer
     processor = build_processor(stage.tokenizer)
-    talk = Talk(turns=(Turn("What do you see?", "A cow."),))
     answer = packer.encode(" A cow.")
-    text = "<s>USER: <image>\nWhat do you see? ASSISTANT: A cow.</s>"
+    text = "<s>USER: <image>\nWhat do you see? ASSISTANT:"
     inputs = processor(
         images=[scenes[0].pixels], text=text, return_tensors="pt", add_special_tokens=False
     )
-    packed = in_slots(packer, [packer.row_of([talk])] * 2, shortest=16)
-    blind = torch.tensor([True, True])
     with torch.inference_mode():
         _, features = stage.net.see(clear_pixels(list(scenes[:2])))
-        ratios = torch.full((2,), BLINDFOLDED.retracing_ratio)
-        real = torch.cat([torch.ones(2, packer.prefix, dtype=torch.bool), packed.labels > -200], 1)
-        # All of a row counts in the scale, so its padding must not.
-        real[:, packer.prefix :] = packed.segments < 10_000
-        hidden = covered(packed, blind, first=len(packer.before_image))
-        with retraced(model, features, ratios, real):
-            trained, _, _ = answer_logits(model, packer, features, hidden)
-        plain, _, _ = answer_logits(model, packer, features, hidden)
+        trained = logits_of_a_talk(stage, features, [*OTHERS, COW])[: len(answer) + 1]
         model.set_attn_implementation("sdpa")
-        with blindfolded(model, from_layer=0), retracing(model, BLINDFOLDED):
-            used = model(**inputs).logits[0, -len(answer) - 2 : -1]
-    assert torch.allclose(trained[: len(answer) + 1], used, atol=1e-4)
-    assert not torch.allclose(trained, plain, atol=1e-3)
+        used = {}
+        for config in (BLINDFOLDED, None):
+            with blindfolded(model, from_layer=0), retracing(model, config):
+                output = model(**inputs, use_cache=True)
+                said = [output.logits[0, -1]]
+                for token in answer:
+                    output = model(input_ids=torch.tensor([[token]]), cache=output.cache)
+                    said.append(output.logits[0, -1])
+            used[config] = torch.stack(said)
+    # The prefix, which a row's conversations share, is as loud as it is without any of them.
+    off = (trained - used[BLINDFOLDED]).abs().max()
+    assert off < 0.02 * (used[None] - used[BLINDFOLDED]).abs().max()
+
+
+def test_an_answer_retraces_as_loudly_whatever_else_is_in_its_row(stage, scenes):
+    stage.net.eval()
+    with torch.inference_mode():
+        _, features = stage.net.see(clear_pixels(list(scenes[:2])))
+        alone = logits_of_a_talk(stage, features, [COW])
+        among = logits_of_a_talk(stage, features, [*OTHERS, COW])
+    assert torch.allclose(alone, among, atol=1e-5)
+
+
+def test_a_question_is_one_pass_and_each_token_of_an_answer_another(stage):
+    packed = in_slots(stage.packer, [stage.packer.row_of([OTHERS[0], COW])], shortest=16)
+    told, answers = passes(packed)[0], packed.labels[0] >= 0
+    assert (told[packed.segments[0] == PADDING] == 0).all()
+    assert ((told < 0) == answers).all()
+    assert len(set(told[answers].tolist())) == answers.sum()
+    assert len(set(told[told > 0].tolist())) == 3
 
 
 def test_a_blindfold_hides_the_picture_and_nothing_else(stage, scenes):

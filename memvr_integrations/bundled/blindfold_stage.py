@@ -122,9 +122,7 @@ def _answered(
     ratios: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor]:
     packed = covered(packed, blind, first=len(packer.before_image))
-    prefix = torch.ones(len(packed.ids), packer.prefix, dtype=torch.bool)
-    real = torch.cat([prefix, packed.segments != slots.PADDING], 1).to(features.device)
-    with retraced(model, features, ratios, real):
+    with retraced(model, features, ratios, passes(packed)):
         return answer_logits(model, packer, features, packed)
 
 
@@ -139,25 +137,57 @@ def covered(packed: slots.Slots, blind: Tensor, *, first: int) -> slots.Slots:
     return replace(packed, mask=mask)
 
 
+def passes(packed: slots.Slots) -> Tensor:
+    """Numbers of the forward passes in which each text position is computed when it is asked.
+
+    A question is read in one, each token of an answer in one of its own. Shapes: (batch, text),
+    above 0; below 0 for an answer's, 0 for padding.
+    """
+    answers = packed.labels >= 0
+    begins = answers | (packed.segments != packed.segments.roll(1, 1)) | answers.roll(1, 1)
+    begins[:, 0] = True
+    numbers = begins.cumsum(1)
+    numbers[answers] *= -1
+    return numbers.masked_fill(packed.segments == slots.PADDING, 0)
+
+
 @contextmanager
-def retraced(model: nn.Module, features: Tensor, ratios: Tensor, real: Tensor) -> Iterator[None]:
+def retraced(model: nn.Module, features: Tensor, ratios: Tensor, passes: Tensor) -> Iterator[None]:
     """Within the `with`, the decoder retraces at every position, with gradients.
 
-    Shapes: `features` (rows, tokens, dim), `ratios` (rows,), `real` (rows, positions), which
-    positions are no padding.
+    Shapes: `features` (rows, tokens, dim), `ratios` (rows,), `passes` as they are told above.
     """
 
     def hook(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor:
         given = ratios.to(output.device)
-        return retrace(
-            args[0], output, features, given, gain=torch.ones_like(given), positions=real
-        )
+        everywhere = torch.ones_like(given)
+        evidence = retrace(args[0], output, features, everywhere, gain=everywhere)
+        scale = _loudness(output, evidence, passes.to(output.device))
+        return torch.lerp(output, evidence * scale, given.to(output.dtype)[:, None, None])
 
     handle = _ffn(model)[0].register_forward_hook(hook)
     try:
         yield
     finally:
         handle.remove()
+
+
+def _loudness(plain: Tensor, evidence: Tensor, passes: Tensor) -> Tensor:
+    """What makes evidence as loud as the FFN over each pass, as `retrace` does over a whole row.
+
+    In a packed row hundreds of words would outweigh the picture, which is most of a real prompt: a
+    question's pass has the prefix in it. Shapes: (rows, positions, 1), 0 for padding.
+    """
+    prefix = plain.shape[1] - passes.shape[1]
+    both = torch.stack([plain, evidence]).float().abs().mean(-1)
+    shared, text = both[..., :prefix].sum(-1, keepdim=True), both[..., prefix:]
+    places = passes.abs().expand_as(text)
+    sums = torch.zeros_like(text[..., :1]).expand(-1, -1, int(places.max()) + 1)
+    sums = sums.scatter_add(-1, places, text).gather(-1, places)
+    sums = sums + shared * (passes > 0)
+    scale = (sums[0] / sums[1].clamp_min(torch.finfo(sums.dtype).tiny)) * (passes != 0)
+    before = (shared[0] / shared[1]).expand(-1, prefix)
+    return torch.cat([before, scale], 1)[..., None].to(plain.dtype)
 
 
 def _ffn(model: nn.Module) -> tuple[nn.Module, nn.Linear]:
