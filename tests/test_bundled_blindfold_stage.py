@@ -66,10 +66,10 @@ def test_only_questions_about_the_own_picture_are_asked(stage):
     assert {talk.pictures for row in rows for talk in row} == {1}
 
 
-def logits_of_a_talk(stage, features, talks, blind=True):
+def logits_of_a_talk(stage, features, talks):
     """The logits of the last talk's answer, by the arithmetic of training; of all rows."""
     packed = in_slots(stage.packer, [stage.packer.row_of(talks)] * 2, shortest=16)
-    hidden = covered(packed, torch.tensor([blind] * 2), first=len(stage.packer.before_image))
+    hidden = covered(packed, torch.tensor([True, True]), first=len(stage.packer.before_image))
     ratios = torch.full((2,), BLINDFOLDED.retracing_ratio)
     with retraced(stage.net.llava, features, ratios, passes(packed)):
         logits, _, _ = answer_logits(stage.net.llava, stage.packer, features, hidden)

@@ -155,7 +155,7 @@ def passes(packed: slots.Slots) -> Tensor:
 def retraced(model: nn.Module, features: Tensor, ratios: Tensor, passes: Tensor) -> Iterator[None]:
     """Within the `with`, the decoder retraces at every position, with gradients.
 
-    Shapes: `features` (rows, tokens, dim), `ratios` (rows,), `passes` as they are told above.
+    Shapes: `features` (rows, tokens, dim), `ratios` (rows,), `passes` (rows, text), their numbers.
     """
 
     def hook(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor:
