@@ -31,16 +31,18 @@ def test_random_weights_are_timed():
 
 
 def test_timings_and_ratios():
-    assert Timing.between(1.0, [1.5, 1.7, 1.9]) == Timing(0.5, pytest.approx(0.2))
+    assert Timing.between(1.0, [1.5, 1.7, 1.9]) == Timing(
+        0.5, pytest.approx(0.2), pytest.approx(0.9)
+    )
     rows = list(
         table(
             {
-                "model.generate": [Timing(1.0, 0.1), Timing(2.0, 0.1)],
-                "twice": [Timing(2.0, 0.2), Timing(4.0, 0.2)],
+                "model.generate": [Timing(1.0, 0.1, 1.5), Timing(2.0, 0.1, 2.5)],
+                "twice": [Timing(2.0, 0.2, 3.0), Timing(4.0, 0.2, 5.0)],
             }
         )
     )
-    assert rows[-1] == "| twice | 3000 | 5.0 | 2.00 (2.00-2.00) | 2.00 (2.00-2.00) |"
+    assert rows[-1] == "| twice | 3000 | 5.0 | 4000 | 2.00 (2.00-2.00) | 2.00 (2.00-2.00) |"
 
 
 @pytest.mark.parametrize("options", [["--tokens", "1"], ["--rounds", "0"]])

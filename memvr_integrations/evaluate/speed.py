@@ -36,16 +36,18 @@ _QUESTION = "Describe the image."
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds to the first token (`prefill`) and for each token after it (`decode`)."""
+    """Seconds to the first token (`prefill`), for each token after it (`decode`), and for all."""
 
     prefill: float
     decode: float
+    answer: float
 
     @classmethod
     def between(cls, started: float, arrivals: list[float]) -> "Timing":
         """From the moments at which tokens arrived."""
         steps = max(len(arrivals) - 1, 1)
-        return cls(arrivals[0] - started, (arrivals[-1] - arrivals[0]) / steps)
+        first, last = arrivals[0], arrivals[-1]
+        return cls(first - started, (last - first) / steps, last - started)
 
 
 class _Arrivals(BaseStreamer):
@@ -136,18 +138,20 @@ class Bench:
 
 def table(timings: dict[str, list[Timing]]) -> Iterator[str]:
     """Medians, and ratios to `model.generate` of the same round as median (smallest-largest)."""
-    yield "| | prefill, ms | decode, tokens/s | prefill ratio | decode ratio |"
-    yield "|---|---|---|---|---|"
+    yield "| | prefill, ms | decode, tokens/s | answer, ms | prefill ratio | decode ratio |"
+    yield "|---|---|---|---|---|---|"
     base = timings["model.generate"]
     for name, measured in timings.items():
         prefill = statistics.median(1000 * t.prefill for t in measured)
         speed = 1 / statistics.median(t.decode for t in measured)
+        answer = statistics.median(1000 * t.answer for t in measured)
         pairs = list(zip(measured, base, strict=True))
         ratios = (
             _spread(m.prefill / b.prefill for m, b in pairs),
             _spread(m.decode / b.decode for m, b in pairs),
         )
-        yield f"| {name} | {prefill:.0f} | {speed:.1f} | {ratios[0]} | {ratios[1]} |"
+        cells = (name, f"{prefill:.0f}", f"{speed:.1f}", f"{answer:.0f}", *ratios)
+        yield f"| {' | '.join(cells)} |"
 
 
 def _spread(values: Iterable[float]) -> str:
