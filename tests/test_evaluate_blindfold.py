@@ -19,6 +19,7 @@ class Told:
     """Sees; blindfolded says yes; says what is there again when it retraces the right image."""
 
     name = "told"
+    layers = 12
     preset = MemVRConfig(starting_layer=0, ending_layer=2, entropy_threshold=0.75)
 
     def __init__(self, model, scenes):
@@ -30,6 +31,7 @@ class Told:
         }
         self.asked = 0
         self.others = []
+        self.where = None  # behind which layer looking again brings anything; anywhere
 
     def generate(self, requests):
         self.asked += len(requests)
@@ -43,6 +45,7 @@ class Told:
         if memvr is not None and memvr.control == "shuffled":
             self.others.append((id(picture.source), id(request.evidence[0].source)))
         brought = memvr is not None and memvr.control is None and memvr.entropy_threshold == 0
+        brought = brought and self.where in (None, memvr.starting_layer)
         said = truth if not blind or brought else True
         usage = SimpleNamespace(completion_tokens=1)
         return SimpleNamespace(text="Yes" if said else "No", usage=usage, retraced=1)
@@ -71,6 +74,24 @@ def test_what_retracing_brings_back_is_told_apart_from_its_controls(scenes, tmp_
     asked = engine.asked
     again = Blindfold(engine, model, scenes, tmp_path, progress=False).measure([0])
     assert (again, engine.asked) == (lines, asked)
+
+
+@pytest.mark.parametrize("where", [0, 3, 6])
+def test_where_it_looks_again_is_chosen_on_the_dev_images(where, scenes, tmp_path):
+    model = tiny_llava()
+    engine = Told(model, scenes)
+    engine.where = where
+    lines = Blindfold(engine, model, scenes, tmp_path, progress=False).measure([0])
+    assert {line.way: line for line in lines}[RIGHT].right.value == 100
+    assert f"window {where}-" in (tmp_path / TABLE).read_text()
+
+
+def test_two_layers_leave_one_place_to_look_again(scenes, tmp_path):
+    model = tiny_llava()
+    engine = Told(model, scenes)
+    engine.layers, engine.preset = 2, MemVRConfig().for_depth(2)
+    lines = Blindfold(engine, model, scenes, tmp_path, progress=False).measure([0])
+    assert {line.way: line for line in lines}[RIGHT].right.value == 100
 
 
 def test_no_setting_is_chosen_on_images_that_are_measured_on(scenes, tmp_path):

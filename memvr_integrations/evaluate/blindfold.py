@@ -120,18 +120,30 @@ class Blindfold:
         return lines
 
     def _choose(self, layer: int) -> MemVRConfig:
-        """The setting with most right answers on the dev images; the preset where they are even."""
-        preset = self._backend.preset
-        always = [
-            preset.changed({"entropy_threshold": 0.0, "retracing_ratio": ratio})
-            for ratio in _RATIOS
-        ]
-        named = {"dev preset": preset} | {
-            f"dev always {ratio}": config for ratio, config in zip(_RATIOS, always, strict=True)
-        }
+        """The setting with most right answers on the dev images; the first where they are even."""
+        named = {f"dev {told}": config for told, config in self._settings().items()}
         ways = [Strategy(name=name, memvr=config) for name, config in named.items()]
         hits = self._hits(layer, self._dev, ways)
         return named[max(named, key=lambda name: float(balanced(hits[name].sum(0))))]
+
+    def _settings(self) -> dict[str, MemVRConfig]:
+        """The preset, and looking again always: where it would, or behind some of the layers."""
+        preset, layers = self._backend.preset, self._backend.layers
+        starts = {preset.starting_layer, *(start for start in default_layers(layers) if start)}
+        always = {
+            f"always behind {start} at {ratio}": preset.changed(
+                {
+                    "starting_layer": start,
+                    "ending_layer": max(preset.ending_layer, start + 2),
+                    "entropy_threshold": 0.0,
+                    "retracing_ratio": ratio,
+                }
+            )
+            for start in sorted(starts)
+            if start + 2 < layers  # which is the layer that retraces
+            for ratio in _RATIOS
+        }
+        return {"preset": preset, **always}
 
     def _ways(self, config: MemVRConfig) -> list[Strategy]:
         shuffled = config.changed({"control": "shuffled"})
