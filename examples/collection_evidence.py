@@ -15,10 +15,15 @@ import torch
 from llama_index.core.schema import QueryBundle
 from tqdm import tqdm
 
-from memvr_integrations.bundled import KNOWN_THEMES, WEIGHTS
-from memvr_integrations.bundled.intervals import share
-from memvr_integrations.bundled.measure import Attribute, attributes, held_out_scenes, is_right
-from memvr_integrations.bundled.scenes import Scene
+from memvr_integrations.bundled import KNOWN_THEMES
+from memvr_integrations.bundled.world.scenes import SPRITES, Scene
+from memvr_integrations.evaluate.benchmarks.scene_questions import (
+    Attribute,
+    attributes,
+    held_out_scenes,
+    is_right,
+)
+from memvr_integrations.evaluate.running.intervals import share
 from memvr_integrations.llama_index import ImageCollectionIndex, MemVRMultiModalLLM, citations
 
 
@@ -56,7 +61,7 @@ parser.add_argument("--questions", type=int, default=2)
 parser.add_argument("--folder", help="where the collection is kept; else it is forgotten")
 given, _ = parser.parse_known_args()
 
-art = [WEIGHTS.parent / "sprites.npz"]
+art = [SPRITES]
 scenes = held_out_scenes(given.scenes, themes=KNOWN_THEMES, seed=21, files=art)
 index = ImageCollectionIndex(given.folder, llm=MemVRMultiModalLLM(model="bundled"))
 ids = index.add(PIL.Image.fromarray(scene.pixels) for scene in scenes)

@@ -13,11 +13,12 @@ from pathlib import Path
 import pytest
 import torch
 from bundled_settings import FIRST_THEMES
+from hooked import Endless, attached
 
 from memvr_integrations.backend import Backend, Image, LoadConfig, Message, Request, SamplingParams
-from memvr_integrations.backend.loading import LoadedModel, load_model
+from memvr_integrations.backend.hosting.loading import LoadedModel, load_model
 from memvr_integrations.bundled import WEIGHTS
-from memvr_integrations.bundled.scenes import Scene, Sprites, draw_scene
+from memvr_integrations.bundled.world.scenes import SPRITES, Scene, Sprites, draw_scene
 
 IMAGE_TOKENS = 64
 END = 2
@@ -60,7 +61,7 @@ def make_backend(loaded: LoadedModel) -> Iterator[Callable[..., Backend]]:
 
 @pytest.fixture(scope="session")
 def scenes() -> list[Scene]:
-    sprites = Sprites(WEIGHTS.parent / "sprites.npz")
+    sprites = Sprites(SPRITES)
     return [draw_scene(random.Random(seed), sprites, FIRST_THEMES) for seed in range(6)]
 
 
@@ -71,32 +72,6 @@ def scene_file(scenes: list[Scene], tmp_path_factory: pytest.TempPathFactory) ->
     file = tmp_path_factory.mktemp("scenes") / "scene.png"
     Pillow.fromarray(scenes[0].pixels).save(file)
     return file
-
-
-class Endless:
-    """While attached, a model never ends an answer by itself, and `forwards` counts its passes."""
-
-    def __init__(self) -> None:
-        self.forwards = 0
-        self.rows: list[int] = []
-        self.before: Callable[[int], None] = lambda rows: None
-
-    def __call__(self, module: object, args: object, out: object) -> object:
-        logits = out.logits  # type: ignore[attr-defined]
-        self.before(len(logits))
-        self.forwards += 1
-        self.rows.append(len(logits))
-        logits[..., END] = -torch.inf
-        return out
-
-
-@contextmanager
-def attached(backend: Backend, hook: Callable[..., object]) -> Iterator[None]:
-    handle = backend._host.model.register_forward_hook(hook)
-    try:
-        yield
-    finally:
-        handle.remove()
 
 
 @pytest.fixture

@@ -128,7 +128,7 @@ def test_readme_and_start_page_have_the_two_commands(command):
 @pytest.mark.parametrize("name", list(generated_pages.PAGES))
 def test_generated_page_is_up_to_date(name):
     if generated_pages.PAGES[name]() != (DOCS / name).read_text():
-        pytest.fail("run: python tests/generated_pages.py")
+        pytest.fail("run: python tests/support/generated_pages.py")
 
 
 def test_links_of_the_readme_lead_somewhere():

@@ -1,24 +1,10 @@
 """The shared backend: `Backend.load("bundled")` hosts a model, `generate` and `stream` ask it."""
 
-from memvr_integrations.backend.catalog import CATALOG
-from memvr_integrations.backend.catalog_row import CatalogRow
-from memvr_integrations.backend.engine import Backend
-from memvr_integrations.backend.loading import LoadConfig
-from memvr_integrations.backend.protocol import Engine
-from memvr_integrations.backend.worker import QueueConfig
-from memvr_integrations.policy import ImagePolicy
-from memvr_integrations.strategies import (
-    ContrastiveConfig,
-    DecodingConfig,
-    DoLaConfig,
-    FLBConfig,
-    ICDConfig,
-    OPERAConfig,
-    RudderConfig,
-    VCDConfig,
-    YesBiasConfig,
-)
-from memvr_integrations.tools import Tool, ToolCall, ToolCallDelta
+from memvr_integrations.backend.hosting.catalog import CATALOG
+from memvr_integrations.backend.hosting.catalog_row import CatalogRow
+from memvr_integrations.backend.hosting.loading import LoadConfig
+from memvr_integrations.backend.serving.engine import Backend
+from memvr_integrations.backend.serving.worker import QueueConfig
 from memvr_integrations.types import (
     Box,
     Chunk,
@@ -31,6 +17,20 @@ from memvr_integrations.types import (
     TokenRecord,
     Usage,
 )
+from memvr_integrations.types.decoding import (
+    ContrastiveConfig,
+    DecodingConfig,
+    DoLaConfig,
+    FLBConfig,
+    ICDConfig,
+    OPERAConfig,
+    RudderConfig,
+    VCDConfig,
+    YesBiasConfig,
+)
+from memvr_integrations.types.engine import Engine
+from memvr_integrations.types.image_policy import ImagePolicy
+from memvr_integrations.types.tools import Tool, ToolCall, ToolCallDelta
 
 __all__ = [
     "CATALOG",

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from memvr_integrations.bundled.words import THEMES
+from memvr_integrations.bundled.world.words import THEMES
 from memvr_integrations.memvr.config import MemVRConfig
 
 WEIGHTS = Path(__file__).parent / "weights"

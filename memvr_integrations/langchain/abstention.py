@@ -1,7 +1,7 @@
 """Answers that are withheld when the model was too unsure of them."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
+from typing import Any, Literal, Self, TypeAlias
 
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import AIMessage
@@ -11,9 +11,6 @@ from pydantic import ConfigDict, InstanceOf
 from memvr_integrations.checks import check_number
 from memvr_integrations.errors import ConfigError, MemVRError
 from memvr_integrations.memvr import MemVRConfig
-
-if TYPE_CHECKING:
-    from memvr_integrations.langchain.chat import ChatMemVR
 
 Action: TypeAlias = Literal["answer", "raise", "retry"]
 
@@ -53,7 +50,8 @@ class Abstention(RunnableSerializable[LanguageModelInput, AIMessage]):
     @classmethod
     def around(
         cls,
-        model: "ChatMemVR",
+        model: Runnable[LanguageModelInput, AIMessage],
+        name: str,
         *,
         threshold: float | None,
         action: Action,
@@ -67,7 +65,7 @@ class Abstention(RunnableSerializable[LanguageModelInput, AIMessage]):
         """
         if threshold is None:
             raise ConfigError(
-                f"No threshold was measured for {model.model!r}; pass with_abstention(threshold), "
+                f"No threshold was measured for {name!r}; pass with_abstention(threshold), "
                 "0 to 1, chosen on answers of which you know whether they are right."
             )
         check_number("threshold", threshold, most=1)

@@ -10,8 +10,8 @@ from langchain_core.messages.ai import UsageMetadata
 from langchain_core.messages.tool import tool_call, tool_call_chunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk
 
-from memvr_integrations.backend import report
 from memvr_integrations.types import Chunk, Completion
+from memvr_integrations.wire import report
 
 PROVIDER = "memvr"
 

@@ -12,8 +12,8 @@ from langchain_core.messages import BaseMessage
 
 from memvr_integrations.backend.images import load_image, path_or_data
 from memvr_integrations.errors import ImageError, RequestError
-from memvr_integrations.policy import ImagePolicy
 from memvr_integrations.types import Image, Text
+from memvr_integrations.types.image_policy import ImagePolicy
 
 if TYPE_CHECKING:
     import numpy as np

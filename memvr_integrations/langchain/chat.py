@@ -3,17 +3,17 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing, closing
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
+from langchain_core.runnables.base import RunnableBinding
 from pydantic import BaseModel
 
-from memvr_integrations.backend.catalog import find
-from memvr_integrations.backend.retries import aretrying, retrying
+from memvr_integrations.backend.hosting.catalog import find
 from memvr_integrations.langchain.abstention import Abstention, Action
 from memvr_integrations.langchain.answers import to_chunk, to_generation
 from memvr_integrations.langchain.blocks import inlined, refers
@@ -26,11 +26,9 @@ from memvr_integrations.langchain.options import (
 from memvr_integrations.langchain.settings import ChatSettings
 from memvr_integrations.langchain.structured import Method, structured
 from memvr_integrations.memvr import MemVRConfig
-from memvr_integrations.strategies import read_decoding
 from memvr_integrations.types import Chunk, Completion
-
-if TYPE_CHECKING:
-    from memvr_integrations.langchain.bound import BoundMemVR
+from memvr_integrations.types.decoding import read_decoding
+from memvr_integrations.wire.retries import aretrying, retrying
 
 
 class ChatMemVR(ChatSettings):
@@ -215,6 +213,7 @@ class ChatMemVR(ChatSettings):
         with told_to_langchain():
             return Abstention.around(
                 self,
+                self.model,
                 threshold=measured if threshold is None else threshold,
                 action=action,
                 answer=answer,
@@ -223,8 +222,6 @@ class ChatMemVR(ChatSettings):
 
     def bind(self, **kwargs: Any) -> "BoundMemVR":  # type: ignore[override]  # theirs is private
         """The model with options for every call; what is made of it keeps them."""
-        from memvr_integrations.langchain.bound import BoundMemVR
-
         return BoundMemVR(bound=self, kwargs=kwargs, config={})
 
     def unload(self) -> None:
@@ -258,3 +255,44 @@ class ChatMemVR(ChatSettings):
             logprobs=self._option(options, "logprobs"),
             usage=self._option(options, "stream_usage"),
         )
+
+
+class BoundMemVR(RunnableBinding[LanguageModelInput, AIMessage]):
+    """`ChatMemVR.bind(...)`; LangChain's own binding forgets its options on the way to a method."""
+
+    bound: ChatMemVR
+
+    @classmethod
+    def lc_id(cls) -> list[str]:
+        """What it is called in what is written: LangChain's own binding."""
+        return [*cls.get_lc_namespace(), "RunnableBinding"]
+
+    def bind(self, **kwargs: Any) -> "BoundMemVR":
+        """More options."""
+        return BoundMemVR(bound=self.bound, kwargs={**self.kwargs, **kwargs}, config=self.config)
+
+    def bind_tools(
+        self, tools: Sequence[Any], **kwargs: Any
+    ) -> Runnable[LanguageModelInput, AIMessage]:
+        """As `ChatMemVR.bind_tools`."""
+        return self.bound.bind_tools(tools, **{**self.kwargs, **kwargs})
+
+    def with_structured_output(
+        self, schema: dict[str, Any] | type, **kwargs: Any
+    ) -> Runnable[LanguageModelInput, dict[str, Any] | BaseModel]:
+        """As `ChatMemVR.with_structured_output`."""
+        return self.bound.with_structured_output(schema, **{**self.kwargs, **kwargs})
+
+    def with_abstention(
+        self,
+        threshold: float | None = None,
+        *,
+        action: Action = "answer",
+        answer: str = "I can't tell from this image.",
+        stronger: MemVRConfig | None = None,
+    ) -> Abstention:
+        """As `ChatMemVR.with_abstention`."""
+        made = self.bound.with_abstention(
+            threshold, action=action, answer=answer, stronger=stronger
+        )
+        return made.model_copy(update={"model": self})

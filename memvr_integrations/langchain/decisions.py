@@ -24,13 +24,13 @@ from langchain_core.decisions import (
 from langchain_core.messages import BaseMessage, HumanMessage
 from pydantic import ConfigDict, PrivateAttr
 
-from memvr_integrations.backend.protocol import Engine
 from memvr_integrations.errors import RequestError
 from memvr_integrations.langchain.blocks import is_block, parts_of
 from memvr_integrations.langchain.chat import ChatMemVR
 from memvr_integrations.langchain.failures import told_to_langchain
 from memvr_integrations.langchain.messages import to_messages
 from memvr_integrations.types import Image, Message, Request, Text
+from memvr_integrations.types.engine import Engine
 
 _SHORT = "Answer yes or no."
 _YES_NO = ("Yes", "No")

@@ -15,8 +15,8 @@ from langchain_core.messages import (
 
 from memvr_integrations.errors import RequestError
 from memvr_integrations.langchain.blocks import parts_of, unwrapped
-from memvr_integrations.tools import ToolCall
 from memvr_integrations.types import Message, Role, Text
+from memvr_integrations.types.tools import ToolCall
 
 _ROLES: dict[str, Role] = {
     "user": "user",

@@ -9,10 +9,10 @@ from langchain_core.utils.pydantic import is_basemodel_subclass
 from pydantic import BaseModel
 from typing_extensions import is_typeddict
 
-from memvr_integrations.backend.classes import schema_of_class
 from memvr_integrations.errors import RequestError, did_you_mean
 from memvr_integrations.langchain.typed_dicts import schema_of_typed_dict
-from memvr_integrations.tools import JsonSchema, Tool
+from memvr_integrations.types.tools import JsonSchema, Tool
+from memvr_integrations.wire.classes import schema_of_class
 
 _FUNCTION_WORDS = frozenset({"function", "parameters", "input_schema"})
 

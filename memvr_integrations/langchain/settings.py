@@ -24,11 +24,9 @@ from pydantic import (
 )
 
 from memvr_integrations import __version__
-from memvr_integrations.backend.catalog import find
-from memvr_integrations.backend.loading import Dtype, LoadConfig, Quantization, context_of
-from memvr_integrations.backend.presets import read_setting
-from memvr_integrations.backend.protocol import Engine
-from memvr_integrations.backend.registry import Leases
+from memvr_integrations.backend.hosting.catalog import find
+from memvr_integrations.backend.hosting.loading import Dtype, LoadConfig, Quantization, context_of
+from memvr_integrations.backend.serving.registry import Leases
 from memvr_integrations.errors import ConfigError, RequestError, check_options
 from memvr_integrations.langchain.answers import PROVIDER
 from memvr_integrations.langchain.messages import to_messages
@@ -38,9 +36,11 @@ from memvr_integrations.langchain.options import (
     to_tools,
 )
 from memvr_integrations.memvr import MemVRConfig
-from memvr_integrations.policy import ImagePolicy
-from memvr_integrations.strategies import DecodingConfig, read_decoding
 from memvr_integrations.types import Request, SamplingParams
+from memvr_integrations.types.decoding import DecodingConfig, read_decoding
+from memvr_integrations.types.engine import Engine
+from memvr_integrations.types.image_policy import ImagePolicy
+from memvr_integrations.wire.presets import read_setting
 
 _SAMPLING = (
     "max_tokens",

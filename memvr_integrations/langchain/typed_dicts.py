@@ -15,9 +15,9 @@ from typing_extensions import (
     is_typeddict,
 )
 
-from memvr_integrations.backend.classes import Telling
 from memvr_integrations.errors import RequestError
-from memvr_integrations.tools import JsonSchema
+from memvr_integrations.types.tools import JsonSchema
+from memvr_integrations.wire.classes import Telling
 
 _MARKS = (Required, NotRequired, ReadOnly)
 

@@ -9,17 +9,17 @@ except ModuleNotFoundError as missing:
         "(in a checkout: pip install -e '.[llama-index]')."
     ) from missing
 
-from memvr_integrations.llama_index.abstention import AbstainWhenUnsure
-from memvr_integrations.llama_index.blocks import image_block
-from memvr_integrations.llama_index.captions import CaptionImages
-from memvr_integrations.llama_index.chat import ImageChatEngine
-from memvr_integrations.llama_index.citations import Citation, citations
+from memvr_integrations.llama_index.asking.abstention import AbstainWhenUnsure
+from memvr_integrations.llama_index.asking.chat import ImageChatEngine
+from memvr_integrations.llama_index.asking.citations import Citation, citations
+from memvr_integrations.llama_index.asking.grounding import GroundingEvaluator
+from memvr_integrations.llama_index.asking.rerank import VisualRerank
+from memvr_integrations.llama_index.asking.synthesizer import ImageSynthesizer
 from memvr_integrations.llama_index.collection import ImageCollectionIndex
-from memvr_integrations.llama_index.embedding import WordEmbedding
-from memvr_integrations.llama_index.grounding import GroundingEvaluator
 from memvr_integrations.llama_index.llm import MemVRMultiModalLLM
-from memvr_integrations.llama_index.rerank import VisualRerank
-from memvr_integrations.llama_index.synthesizer import ImageSynthesizer
+from memvr_integrations.llama_index.llm.blocks import image_block
+from memvr_integrations.llama_index.store.captions import CaptionImages
+from memvr_integrations.llama_index.store.embedding import WordEmbedding
 
 __all__ = [
     "AbstainWhenUnsure",

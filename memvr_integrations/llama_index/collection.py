@@ -15,12 +15,13 @@ from llama_index.core.vector_stores import SimpleVectorStore
 from llama_index.core.vector_stores.types import BasePydanticVectorStore, VectorStoreQuery
 
 from memvr_integrations.errors import ConfigError
-from memvr_integrations.llama_index.asking import Askable
-from memvr_integrations.llama_index.blocking import wait_for
-from memvr_integrations.llama_index.captions import CAPTION_PROMPT, CaptionImages
-from memvr_integrations.llama_index.checks import knows_its_options
-from memvr_integrations.llama_index.embedding import WordEmbedding
-from memvr_integrations.llama_index.images import (
+from memvr_integrations.llama_index.asking.askable import Askable
+from memvr_integrations.llama_index.llm import MemVRMultiModalLLM
+from memvr_integrations.llama_index.llm.blocking import wait_for
+from memvr_integrations.llama_index.llm.checks import knows_its_options
+from memvr_integrations.llama_index.store.captions import CAPTION_PROMPT, CaptionImages
+from memvr_integrations.llama_index.store.embedding import WordEmbedding
+from memvr_integrations.llama_index.store.images import (
     Entry,
     Told,
     entries,
@@ -30,11 +31,10 @@ from memvr_integrations.llama_index.images import (
     is_file,
     place_of,
 )
-from memvr_integrations.llama_index.intake import Intake
-from memvr_integrations.llama_index.llm import MemVRMultiModalLLM
-from memvr_integrations.llama_index.metadata import Metadata
-from memvr_integrations.llama_index.options import Options, check_given, folder_of
-from memvr_integrations.llama_index.records import Records
+from memvr_integrations.llama_index.store.intake import Intake
+from memvr_integrations.llama_index.store.metadata import Metadata
+from memvr_integrations.llama_index.store.options import Options, check_given, folder_of
+from memvr_integrations.llama_index.store.records import Records
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -4,9 +4,9 @@ Needs torch alone. `retracing` arms a Hugging Face model; the functions below it
 in and tensors out, for engines that place the calls themselves.
 """
 
-from memvr_integrations.memvr.blindfold import blindfolded, covered
+from memvr_integrations.memvr.arming.blindfold import blindfolded, covered
+from memvr_integrations.memvr.arming.hooks import retracing
 from memvr_integrations.memvr.config import MemVRConfig
-from memvr_integrations.memvr.hooks import retracing
 from memvr_integrations.memvr.memory import VisualMemory
 from memvr_integrations.memvr.retrace import dampen, retrace, retrieval_weights
 from memvr_integrations.memvr.trace import RowTrace, Step, Trace

@@ -1,61 +1,9 @@
-"""Reading one call of the model: where its prompt ends, what is padding, what it decides on."""
+"""Which columns of a forward pass are prompt, and which take a decision of their own."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
 
 import torch
 from torch import Tensor
-
-from memvr_integrations.errors import ArmingError
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Call:
-    """The arguments of one call of the model that matter here."""
-
-    ids: Tensor | None
-    rows: int
-    width: int
-    mask: object
-    cache: object
-    features: object
-    video: bool
-
-    @classmethod
-    def read(cls, arguments: Mapping[str, object]) -> Self:
-        """Read a call's arguments.
-
-        Raises:
-            ArmingError: It runs without a cache, or has neither ids nor embeddings.
-        """
-        if arguments.get("use_cache") is False:
-            raise ArmingError(
-                "use_cache=False computes the history anew at every token, with other retracings "
-                "than it had. Leave use_cache out."
-            )
-        ids, embeds = arguments.get("input_ids"), arguments.get("inputs_embeds")
-        shown = ids if isinstance(ids, Tensor) else embeds
-        if not isinstance(shown, Tensor):
-            raise ArmingError("The model was called without input_ids; pass them by that name.")
-        given = arguments.get("mm_encoder_outputs")
-        encoded = given if isinstance(given, Mapping) else {}
-        video = encoded.get("video") is not None or arguments.get("pixel_values_videos") is not None
-        return cls(
-            ids=ids if isinstance(ids, Tensor) else None,
-            rows=shown.shape[0],
-            width=shown.shape[1],
-            mask=arguments.get("attention_mask"),
-            cache=arguments.get("cache", arguments.get("past_key_values")),  # its older name
-            features=encoded.get("image"),
-            video=video,
-        )
-
-    @property
-    def past(self) -> int:
-        """The number of positions in the cache already."""
-        length = getattr(self.cache, "get_seq_length", None)
-        return int(length()) if callable(length) else 0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -76,35 +24,6 @@ class Frame:
     real: Tensor | None = None
     last: Tensor | None = None
 
-    @classmethod
-    def of_prompt(cls, call: Call, prompt_length: int | None) -> Self:
-        """Make the frame of a request's first call.
-
-        Args:
-            call: The call.
-            prompt_length: Positions of the whole prompt with what is cached; None: up to here.
-
-        Raises:
-            ArmingError: The call holds only a part of the prompt, or its padding cannot be read.
-        """
-        past = call.past
-        prompt = call.width if prompt_length is None else prompt_length - past
-        if prompt > call.width:
-            raise ArmingError(
-                f"The first forward holds {call.width} of {prompt} prompt positions. A prompt in "
-                "chunks would be retraced otherwise than a whole one; leave prefill_chunk_size out."
-            )
-        prompt = max(prompt, 0)
-        real = prompt_mask(call.mask, past, call.width)
-        real = None if real is None else real[:, :prompt]
-        # A row of nothing but padding has no last position; it cannot fire anyway.
-        if real is None or bool((real[:, -1:] | ~real.any(1, keepdim=True)).all()):
-            return cls(width=call.width, prompt=prompt, real=real)
-        if prompt < call.width:
-            raise ArmingError("Drafts cannot be checked behind right padding; pad on the left.")
-        last = prompt - 1 - real.int().flip(1).argmax(1)
-        return cls(width=call.width, prompt=prompt, real=real, last=last)
-
     @property
     def decisions(self) -> int:
         """How many decisions each row takes in this forward."""
@@ -116,33 +35,3 @@ class Frame:
             return states[:, -self.decisions :]
         rows = torch.arange(states.shape[0], device=states.device)
         return states[rows, self.last.to(states.device)][:, None]
-
-
-def prompt_mask(mask: object, past: int, width: int) -> Tensor | None:
-    """Return which positions of a forward are no padding, (rows, width) bool; None: all.
-
-    Args:
-        mask: None; (rows, length) of 1 and 0; or (rows, 1, width, length), as a static cache has
-            it; or a dict of such by kind of attention.
-        past: Positions before this forward's first.
-        width: Positions of this forward.
-
-    Raises:
-        ArmingError: The mask has another form.
-    """
-    if isinstance(mask, Mapping):
-        mask = mask.get("full_attention", next(iter(mask.values()), None))
-    if mask is None:
-        return None
-    if isinstance(mask, Tensor) and mask.ndim == 2 and mask.shape[1] >= width:
-        # A mask of just this forward, or one of all positions and perhaps of a cache's free room.
-        start = past if mask.shape[1] >= past + width else mask.shape[1] - width
-        return mask[:, start : start + width].bool()
-    if isinstance(mask, Tensor) and mask.ndim == 4 and mask.shape[3] >= past + width:
-        # Only padding does not attend to itself.
-        own = mask[:, 0, -width:, past : past + width].diagonal(dim1=1, dim2=2)
-        return own if own.dtype == torch.bool else own == 0
-    shape = tuple(mask.shape) if isinstance(mask, Tensor) else type(mask).__name__
-    raise ArmingError(
-        f"Padding cannot be read from an attention mask of {shape}; pass one of (rows, length)."
-    )

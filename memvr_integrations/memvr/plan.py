@@ -2,16 +2,28 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Self
+from typing import Protocol, Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from memvr_integrations.errors import ConfigError
-from memvr_integrations.memvr.anatomy import Anatomy, up_magnitude
 from memvr_integrations.memvr.config import MemVRConfig
+from memvr_integrations.memvr.magnitude import up_magnitude
 from memvr_integrations.memvr.memory import VisualMemory
 from memvr_integrations.memvr.uncertainty import threshold_tensor
+
+
+class Decoder(Protocol):
+    """What a plan needs of a model: its layers, and the FFN of each."""
+
+    @property
+    def layers(self) -> Sequence[nn.Module]:
+        """All of them."""
+
+    @property
+    def ffns(self) -> Sequence[nn.Module]:
+        """One a layer."""
 
 
 def shared_config(rows: Sequence[MemVRConfig | None]) -> MemVRConfig | None:
@@ -98,7 +110,7 @@ class Plan:
         memory: VisualMemory,
         configs: Sequence[MemVRConfig | None],
         can_fire: Sequence[bool],
-        anatomy: Anatomy,
+        anatomy: Decoder,
     ) -> Self:
         """Lay out a request.
 
@@ -134,7 +146,7 @@ class Plan:
 
 
 def _gains(
-    memory: VisualMemory, config: MemVRConfig, layers: Sequence[int], anatomy: Anatomy
+    memory: VisualMemory, config: MemVRConfig, layers: Sequence[int], anatomy: Decoder
 ) -> dict[int, Tensor]:
     mean_abs = memory.mean_abs.clamp_min(torch.finfo(torch.float32).tiny)
     if config.activation is None:

@@ -1,0 +1,1 @@
+"""The laboratory that made the model in the box."""

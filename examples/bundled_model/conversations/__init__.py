@@ -1,0 +1,1 @@
+"""What people ask about a scene, and what is true of it."""

@@ -1,0 +1,1 @@
+"""How people ask: patterns, alternatives, slips of the fingers."""

@@ -1,0 +1,1 @@
+"""The examination of the model in the box, and its pages."""

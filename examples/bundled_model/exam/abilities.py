@@ -1,0 +1,205 @@
+"""What the bundled model can do, MemVR off: the lines of a table, with the goals beside."""
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from bundled_model.conversations.wordings.phrasings import phrase_question
+from bundled_model.exam.exam_questions import (
+    BOXES,
+    POSITION,
+    REFUSED,
+    RELATION,
+    Paper,
+    papers,
+)
+from bundled_model.exam.examinee import Prompt, about
+from bundled_model.exam.judging import is_refusal, is_true, overlaps
+from bundled_model.exam.processes import Crew
+from bundled_model.exam.trials import Condition, Evidence
+from memvr_integrations.bundled.world.words import NUMBERS, plural
+from memvr_integrations.bundled.world.words import with_article as a
+from memvr_integrations.evaluate.benchmarks.scene_questions import (
+    NEGATIVES,
+    SHORT,
+    Attribute,
+    attributes,
+    is_right,
+)
+from memvr_integrations.evaluate.running.intervals import by_image, share
+
+_AGREE, _RECALL, _CHAIR = (
+    "long and short question: the same answer",
+    "captions: things named (recall)",
+    "captions: CHAIR_i",
+)
+_YES_NO = "yes/no, {} negatives: accuracy"
+GOALS = {
+    _YES_NO.format("random"): "at least 95; unseen art 88",
+    _YES_NO.format("popular"): "at least 93; unseen art 86",
+    _YES_NO.format("adversarial"): "at least 88; unseen art 80",
+    _AGREE: "at least 97",
+    "colour": "at least 90",
+    "counting, 1 to 4": "at least 85",
+    POSITION: "at least 80",
+    RELATION: "at least 80",
+    BOXES: "at least 60",
+    REFUSED: "at least 95",
+    _RECALL: "at least 82",
+    _CHAIR: "at most 10",
+}
+_WAYS = 5
+ENOUGH = 500
+"""Conversations in a row without a goal: more would take most of an examination's time."""
+
+
+def ability(crew: Crew, evidence: Evidence, conditions: Sequence[Condition]) -> Iterator[str]:
+    """What the model can do with MemVR off, a column a condition."""
+    rows: dict[str, list[str]] = {}
+    for column in crew.map(partial(_column, evidence), conditions):
+        for name, text in column:
+            rows.setdefault(name, []).append(text)
+    yield f"| | {' | '.join(c.name for c in conditions)} | goal |"
+    yield "|---|" + "---|" * (len(conditions) + 1)
+    for name, texts in rows.items():
+        yield f"| {name} | {' | '.join(texts)} | {GOALS.get(name, '')} |"
+
+
+def _column(evidence: Evidence, condition: Condition) -> list[tuple[str, str]]:
+    return list(_abilities(evidence, condition))
+
+
+def _abilities(evidence: Evidence, condition: Condition) -> Iterator[tuple[str, str]]:
+    yield from _yes_no_rows(evidence, condition)
+    yield from _agreement_rows(evidence, condition)
+    yield from _attribute_rows(evidence, condition)
+    mentions, wrong, there, named = evidence.captions(condition, None).T
+    yield _RECALL, str(share(named, there))
+    yield _CHAIR, str(share(wrong, mentions))
+    yield "captions: CHAIR_s", str(share(wrong > 0))
+    refused, told = torch.zeros(2, len(condition.scenes))
+    for paper in map(_long_enough, papers(condition.scenes, evidence.themes)):
+        said = answers(evidence, condition, paper)
+        truth = [talk.turns[-1].answer for talk in paper.talks]
+        right = torch.tensor([is_true(*pair) for pair in zip(said, truth, strict=True)])
+        yield paper.name, _share(right, paper.scenes, condition)
+        if paper.name == BOXES:
+            shared = [overlaps(*pair) or [0.0] for pair in zip(said, truth, strict=True)]
+            mean = torch.tensor([sum(values) / len(values) for values in shared])
+            yield "boxes: mean IoU", _share(mean, paper.scenes, condition)
+        for text, right_answer, owner, shown in zip(
+            said, truth, paper.scenes, paper.pictures, strict=True
+        ):
+            if shown and not is_refusal(right_answer):
+                told[owner] += 1
+                refused[owner] += is_refusal(text)
+    yield "refused though the picture tells", str(share(refused, told))
+
+
+def _long_enough(paper: Paper) -> Paper:
+    if paper.name in GOALS:
+        return paper
+    return replace(
+        paper,
+        talks=paper.talks[:ENOUGH],
+        scenes=paper.scenes[:ENOUGH],
+        pictures=paper.pictures[:ENOUGH],
+    )
+
+
+def _yes_no_rows(evidence: Evidence, condition: Condition) -> Iterator[tuple[str, str]]:
+    owners = condition.owners
+    right = evidence.ask(condition, None).right(condition)
+    kinds = [question.kind for question in condition.questions]
+
+    def rate(hits: Tensor, asked: Tensor) -> str:
+        images = len(condition.scenes)
+        return str(share(by_image(hits & asked, owners, images), by_image(asked, owners, images)))
+
+    for negative in NEGATIVES:
+        asked = torch.tensor([kind in ("positive", negative) for kind in kinds])
+        yield _YES_NO.format(negative), rate(right, asked)
+    for negative in NEGATIVES:
+        yield f"false yes, {negative}", rate(~right, torch.tensor([k == negative for k in kinds]))
+    yield "yes where it is there", rate(right, condition.truth)
+
+
+def _agreement_rows(evidence: Evidence, condition: Condition) -> Iterator[tuple[str, str]]:
+    """Whether the answer is the same, right or wrong, however one thing is asked.
+
+    Of every scene one question; the first two ways are the plain one, long and short.
+    """
+    rng = random.Random("agreement")
+    chosen = {question.scene: question for question in rng.sample(
+        list(condition.questions), len(condition.questions)
+    )}  # fmt: skip
+    owners = sorted(chosen)
+    prompts = []
+    for owner in owners:
+        name = chosen[owner].name
+        slots = {"a": a(name), "c": name, "p": plural(name)}
+        plain = f"Is there {a(name)} in the image?"
+        ways = [plain, plain + SHORT]
+        while len(ways) < _WAYS:
+            asked = phrase_question("exists", rng, **slots)
+            # A negated question turns yes and no around.
+            if asked not in ways and "no " not in asked.lower():
+                ways.append(asked)
+        prompts += [about(owner, way) for way in ways]
+    margins, _ = evidence.examinee.leanings(condition.features, prompts)
+    yes = (margins > 0).view(len(owners), _WAYS)
+    yield _AGREE, _share(yes[:, 0] == yes[:, 1], owners, condition)
+    same = (yes == yes[:, :1]).all(1)
+    yield "the same answer, asked five ways", _share(same, owners, condition)
+
+
+def _attribute_rows(evidence: Evidence, condition: Condition) -> Iterator[tuple[str, str]]:
+    asked: Sequence[Attribute] = attributes(condition.scenes)
+    said = evidence.examinee.say(
+        condition.features, [about(one.scene, one.question) for one in asked], tokens=12
+    )
+    right = torch.tensor([is_right(*pair) for pair in zip(asked, said, strict=True)])
+    groups = {
+        "colour": [one.kind == "color" for one in asked],
+        "counting, 1 to 4": [one.kind == "count" for one in asked],
+    }
+    for number in NUMBERS[1:5]:
+        groups[f"counting, {number}"] = [
+            one.kind == "count" and one.right == number for one in asked
+        ]
+    owners = torch.tensor([one.scene for one in asked])
+    for name, members in groups.items():
+        chosen = torch.tensor(members)
+        yield name, _share(right[chosen], owners[chosen].tolist(), condition)
+
+
+def answers(evidence: Evidence, condition: Condition, paper: Paper) -> list[str]:
+    """The model's last answer in every conversation, behind its own earlier ones."""
+    before: list[tuple[tuple[str, str], ...]] = [()] * len(paper.talks)
+    last = [""] * len(paper.talks)
+    for turn in range(max((len(talk.turns) for talk in paper.talks), default=0)):
+        places = [index for index, talk in enumerate(paper.talks) if len(talk.turns) > turn]
+        prompts = [
+            Prompt(
+                question=paper.talks[place].turns[turn].question,
+                pictures=paper.pictures[place],
+                before=before[place],
+            )
+            for place in places
+        ]
+        said = evidence.examinee.say(condition.features, prompts, tokens=paper.tokens)
+        for place, prompt, text in zip(places, prompts, said, strict=True):
+            before[place] = (*before[place], (prompt.question, text))
+            last[place] = text
+    return last
+
+
+def _share(hits: Tensor, owners: Sequence[int], condition: Condition) -> str:
+    images = len(condition.scenes)
+    return str(
+        share(by_image(hits, owners, images), by_image(torch.ones_like(hits), owners, images))
+    )

@@ -1,0 +1,104 @@
+"""Questions in free words, each written on its own, as different people type.
+
+A language model wrote them, in two sets of 300 about 30 scenes each, without sight of the
+training's wordings. With `dev` in view wordings were added to the training; `test` was written
+afterwards and changed nothing.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from bundled_model.exam.examinee import Examinee, Prompt
+from bundled_model.exam.judging import is_true
+from bundled_model.exam.seen_wordings import is_familiar
+from memvr_integrations.bundled.world.scenes import SPRITES, Scene
+from memvr_integrations.bundled.world.words import THEMES
+from memvr_integrations.evaluate.benchmarks.scene_questions import held_out_scenes
+from memvr_integrations.evaluate.running.intervals import Estimate, by_image, share
+
+SETS = ("dev", "test")
+_SCENES = 30
+_SEEDS = {"dev": 31, "test": 32}
+_TOKENS = 60
+ALL = "all"
+FAMILIAR, OTHER = "in a wording of the training's", "in other words"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Typed:
+    """A question about scene number `scene`, and answers of which each would be right."""
+
+    scene: int
+    kind: str
+    question: str
+    truths: tuple[str, ...]
+    before: tuple[tuple[str, str], ...] = ()
+
+
+def typed_questions(name: str) -> list[Typed]:
+    """The questions of a set, "dev" or "test"."""
+    lines = (Path(__file__).parent / f"typed_{name}.jsonl").read_text(encoding="utf-8")
+    return [
+        Typed(
+            scene=told["scene"],
+            kind=told["kind"],
+            question=told["question"],
+            truths=tuple(told["truths"]),
+            before=tuple((asked, said) for asked, said in told.get("before", [])),
+        )
+        for told in map(json.loads, lines.splitlines())
+    ]
+
+
+def typed_scenes(name: str) -> list[Scene]:
+    """The scenes that a set asks about."""
+    files = [SPRITES]
+    return held_out_scenes(_SCENES, themes=tuple(THEMES), seed=_SEEDS[name], files=files)
+
+
+def marked(examinee: Examinee, name: str) -> list[tuple[Typed, str, bool]]:
+    """Every question of a set, the model's answer, and whether it says what is true."""
+    asked = typed_questions(name)
+    features = examinee.see([scene.pixels for scene in typed_scenes(name)])
+    prompts = [
+        Prompt(question=one.question, pictures=(one.scene,), before=one.before) for one in asked
+    ]
+    said = examinee.say(features, prompts, tokens=_TOKENS)
+    return [
+        (one, text, any(is_true(text, truth) for truth in one.truths))
+        for one, text in zip(asked, said, strict=True)
+    ]
+
+
+def typed_table(examinee: Examinee) -> Iterator[str]:
+    """Shares of right answers by kind of question, a column a set."""
+    columns = {name: _shares(marked(examinee, name)) for name in SETS}
+    yield f"| | {' | '.join(columns)} |"
+    yield "|---|" + "---|" * len(columns)
+    for kind in dict.fromkeys(kind for shares in columns.values() for kind in shares):
+        cells = [
+            "{} ({})".format(*shares[kind]) if kind in shares else "" for shares in columns.values()
+        ]
+        yield f"| {kind} | {' | '.join(cells)} |"
+
+
+def _shares(answers: list[tuple[Typed, str, bool]]) -> dict[str, tuple[Estimate, int]]:
+    familiar = [FAMILIAR if is_familiar(one.question) else OTHER for one, _, _ in answers]
+    kinds = [ALL, FAMILIAR, OTHER, *dict.fromkeys(one.kind for one, _, _ in answers)]
+    owners = [one.scene for one, _, _ in answers]
+    right = torch.tensor([hit for _, _, hit in answers])
+    found = {}
+    for kind in kinds:
+        asked = torch.tensor(
+            [
+                kind in (ALL, one.kind, how)
+                for (one, _, _), how in zip(answers, familiar, strict=True)
+            ]
+        )
+        total = by_image(asked, owners, _SCENES)
+        found[kind] = share(by_image(right & asked, owners, _SCENES), total), int(asked.sum())
+    return found

@@ -1,0 +1,29 @@
+"""First-logit boosting: the logits of an answer's first token are added to those of all later."""
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from torch import Tensor
+
+from memvr_integrations.backend.decoding.jobs import Row
+from memvr_integrations.backend.decoding.strategies.rule import Rule, contrast, keep_plausible
+from memvr_integrations.backend.hosting.host import Host
+from memvr_integrations.types.decoding import FLBConfig
+
+
+@contextmanager
+def flb(host: Host, rows: Sequence[Row], config: FLBConfig) -> Iterator[Rule]:
+    """`l_t + gain (1 - exp(-rate t)) l_0`, cut to what is plausible by l_t."""
+    first: Tensor | None = None
+    token = 0
+
+    def rule(ids: Tensor, own: Tensor) -> Tensor:
+        nonlocal first, token
+        first = own if first is None else first
+        gain = 0.0 if config.control else config.gain
+        boosted = contrast(own, first, 1.0, -gain * (1 - math.exp(-config.rate * token)))
+        token += 1
+        return keep_plausible(boosted, own, config.beta)
+
+    yield rule

@@ -1,0 +1,1 @@
+"""One model in memory: found, loaded, its prompts and its pictures."""

@@ -1,0 +1,307 @@
+"""From a name to a model in memory: where it comes from, on what device, in what precision."""
+
+import functools
+import warnings
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol, Self, TypeAlias, get_args
+
+import torch
+import transformers
+from transformers import (
+    MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
+    AutoConfig,
+    AutoModelForImageTextToText,
+    BitsAndBytesConfig,
+    PretrainedConfig,
+    PreTrainedModel,
+    ProcessorMixin,
+)
+
+from memvr_integrations.backend.hosting.catalog import find, find_port
+from memvr_integrations.backend.hosting.catalog_row import CatalogRow
+from memvr_integrations.backend.hosting.locating import locate
+from memvr_integrations.backend.hosting.processors import load_processor
+from memvr_integrations.errors import (
+    ConfigError,
+    MemoryExhaustedError,
+    MemVRError,
+    MemVRWarning,
+    ModelLoadError,
+    UnsupportedModelError,
+)
+from memvr_integrations.memvr.arming.anatomy import find_anatomy
+from memvr_integrations.models.conversion import port_of
+
+Device: TypeAlias = Literal["auto", "cpu", "cuda", "mps", "balanced"]
+Dtype: TypeAlias = Literal["auto", "float32", "bfloat16", "float16"]
+Quantization: TypeAlias = Literal["4bit", "8bit"]
+
+_SMALL = 1_000_000_000  # weights up to which a CPU has room for float32, its fastest type
+
+
+class LoadOptions(Protocol):
+    """What integrations let their users say of loading."""
+
+    device: str
+    dtype: Dtype
+    quantization: Quantization | None
+    attention: str | None
+    revision: str | None
+
+    @property
+    def memvr(self) -> object:
+        """None and False mean plain decoding."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadConfig:
+    """Where and how a model is loaded.
+
+    `device="auto"` takes CUDA, else Apple's MPS, else the CPU; "balanced" spreads a model that is
+    too large for one CUDA device over all of them. `dtype="auto"` takes bfloat16 on
+    CUDA (float16 on older cards), float16 on MPS, and on a CPU float32 for models below a billion
+    weights, else bfloat16. `quantization` needs the extra `quant`. `attention` is an attention
+    implementation of transformers ("sdpa", "eager", "flash_attention_2"); None leaves the choice
+    to it. `memvr=None` (or False) loads models that MemVR can't attach to as well, to be decoded
+    plainly. `progress` shows a bar while weights load.
+    """
+
+    device: Device | str = "auto"
+    dtype: Dtype = "auto"
+    quantization: Quantization | None = None
+    attention: str | None = None
+    revision: str | None = None
+    memvr: bool | None = True
+    progress: bool = True
+
+    @classmethod
+    def of(cls, model: "LoadOptions") -> Self:
+        """The options of an integration's model object, which has fields of these names.
+
+        Raises:
+            ConfigError: As the constructor does.
+        """
+        return cls(
+            device=model.device,
+            dtype=model.dtype,
+            quantization=model.quantization,
+            attention=model.attention,
+            revision=model.revision,
+            memvr=model.memvr not in (None, False),
+        )
+
+    def __post_init__(self) -> None:
+        """Refuse what no machine has, and what this one hasn't."""
+        if not isinstance(self.device, str):
+            raise ConfigError(f"device={self.device!r} must be a text, such as 'auto' or 'cuda:0'.")
+        if self.memvr not in (True, False, None):
+            raise ConfigError(f"memvr={self.memvr!r} must be True, False or None when loading.")
+        if self.dtype not in get_args(Dtype):
+            raise ConfigError(f"dtype={self.dtype!r} must be one of {', '.join(get_args(Dtype))}.")
+        if self.quantization not in (None, *get_args(Quantization)):
+            raise ConfigError(f"quantization={self.quantization!r} must be '4bit', '8bit' or None.")
+        kind, colon, index = self.device.partition(":")
+        numbered = kind == "cuda" and index.isdecimal()
+        if kind not in get_args(Device) or (colon and not numbered):
+            known = ", ".join(get_args(Device))
+            raise ConfigError(f"device={self.device!r} must be one of {known}, or like 'cuda:1'.")
+        if kind in ("cuda", "balanced") and not torch.cuda.is_available():
+            raise ConfigError(f"device={kind!r}, but torch sees no CUDA device; use device='cpu'.")
+        if kind == "mps" and not torch.backends.mps.is_available():
+            raise ConfigError("device='mps', but torch sees no Apple GPU; use device='cpu'.")
+
+    def pick_device(self) -> torch.device:
+        """The device that `auto` means here; of several the one that reads the prompt."""
+        if self.device == "balanced":
+            return torch.device("cuda", 0)
+        if self.device != "auto":
+            return torch.device(self.device)
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadedModel:
+    """A model that is ready to run; `row` is None for models outside the catalog."""
+
+    name: str
+    model: PreTrainedModel
+    processor: ProcessorMixin
+    row: CatalogRow | None
+
+
+def load_model(name: str | Path, config: LoadConfig) -> LoadedModel:
+    """Find, check and load a model by catalog name, local directory or hub id.
+
+    Raises:
+        ModelNotFoundError: Nothing is called so, or the hub can't be reached.
+        ModelLoadError: It is there but broken, or a needed package is missing.
+        UnsupportedModelError: It does not read images and write text.
+    """
+    row = None if isinstance(name, Path) else find(name)
+    source, revision = locate(name, row, config.revision)
+    device = config.pick_device()
+    with _told(str(name)), _progress_bars(config.progress):
+        _check_converted(source, revision)
+        settings = AutoConfig.from_pretrained(source, revision=revision, trust_remote_code=False)
+        if type(settings) not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
+            raise UnsupportedModelError(
+                f"{name} is a {settings.model_type!r} model, which transformers does not run from "
+                "image and text to text. Choose a vision-language model."
+            )
+        if config.memvr:
+            _check_anatomy(settings)
+        processor = load_processor(source, revision, settings)
+        loaded: tuple[PreTrainedModel, Mapping[str, Collection[str]]]
+        loaded = AutoModelForImageTextToText.from_pretrained(  # type: ignore[assignment]
+            source,
+            revision=revision,
+            trust_remote_code=False,
+            dtype=_dtype(config, device),
+            device_map="balanced" if config.device == "balanced" else {"": device},
+            quantization_config=_quantization(config, device),
+            attn_implementation=config.attention,
+            output_loading_info=True,
+        )
+        model, told = loaded
+        _check_whole(str(name), told["missing_keys"])
+        if config.dtype == "auto" and config.quantization is None and device.type == "cpu":
+            small = model.num_parameters() < _SMALL
+            model = model.float() if small else model.bfloat16()
+    row = row or find_port(settings.model_type)
+    return LoadedModel(
+        name=row.name if row else str(name), model=model.eval(), processor=processor, row=row
+    )
+
+
+def _check_whole(name: str, missing: Collection[str]) -> None:
+    """Refuse weights that transformers made up because no file has them.
+
+    In a vision tower there may be some that nothing reads, such as a pooling head.
+    """
+    if not missing:
+        return
+    told = f"{len(missing)} weights of {name} are in none of its files, such as {min(missing)}"
+    if not all("vision" in one or "visual" in one for one in missing):
+        raise ModelLoadError(
+            f"{told}: it would answer by chance. Download the whole checkpoint, or save it again "
+            "under the names that its class has."
+        )
+    warnings.warn(
+        f"{told}: they are random, and answers about images with them, unless nothing reads them.",
+        MemVRWarning,
+        stacklevel=2,
+    )
+
+
+def _check_anatomy(settings: PretrainedConfig) -> None:
+    """Refuse before gigabytes are loaded, or fetched, what MemVR can't attach to."""
+    with torch.device("meta"):
+        find_anatomy(AutoModelForImageTextToText.from_config(settings))
+
+
+def _check_converted(source: str, revision: str | None) -> None:
+    """Tell how to convert what was published in a form of its own."""
+    published, _ = PretrainedConfig.get_config_dict(source, revision=revision)
+    port = port_of(published)
+    if port is not None:
+        raise UnsupportedModelError(
+            f"{source} is {port.name} as it was published, with code of its own, which is never "
+            f"run here. Convert it once (`memvr convert {source} DIRECTORY`), then give that "
+            "directory as the model."
+        )
+
+
+@functools.cache
+def context_of(name: str, revision: str | None = None) -> int:
+    """How many tokens a model reads, by its settings alone: no weights are loaded.
+
+    Raises:
+        ModelNotFoundError: Nothing is called so, or the hub can't be reached.
+        ModelLoadError: Its settings can't be read.
+    """
+    path = Path(name)
+    source, revision = locate(path if path.is_dir() else name, find(name), revision)
+    with _told(name):
+        return context_window(AutoConfig.from_pretrained(source, revision=revision))
+
+
+def context_window(settings: PretrainedConfig) -> int:
+    """How many tokens a model with these settings reads."""
+    text = settings.get_text_config()
+    return int(getattr(text, "max_position_embeddings", 0) or 2**31)
+
+
+def _dtype(config: LoadConfig, device: torch.device) -> torch.dtype | str:
+    if config.dtype != "auto":
+        dtype: torch.dtype = getattr(torch, config.dtype)
+        return dtype
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    return torch.float16 if device.type == "mps" else "auto"
+
+
+def _quantization(config: LoadConfig, device: torch.device) -> BitsAndBytesConfig | None:
+    if config.quantization is None:
+        return None
+    try:
+        import bitsandbytes  # noqa: F401
+    except ImportError as error:
+        raise ModelLoadError(
+            f"quantization={config.quantization!r} needs bitsandbytes: "
+            'pip install "memvr-integrations[quant]".'
+        ) from error
+    if config.quantization == "8bit":
+        return BitsAndBytesConfig(load_in_8bit=True)
+    compute = torch.bfloat16 if device.type != "mps" else torch.float16
+    return BitsAndBytesConfig(
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=compute
+    )
+
+
+@contextmanager
+def _told(name: str) -> Iterator[None]:
+    """Tell the failures of loading in our own words."""
+    try:
+        yield
+    except MemVRError:
+        raise
+    except torch.OutOfMemoryError as error:
+        raise MemoryExhaustedError(
+            f"{name} does not fit into the device's memory. Load it with quantization='4bit', with "
+            "device='balanced' where there are several GPUs, or choose a smaller model or "
+            "device='cpu'."
+        ) from error
+    # Damaged files make torch and transformers raise nearly every type there is.
+    except Exception as error:
+        if "trust_remote_code" in str(error):
+            raise UnsupportedModelError(
+                f"{name} brings code of its own, which is never run here. Choose a model whose "
+                "architecture transformers has."
+            ) from None
+        reason = " ".join(str(error).split())[:300]
+        raise ModelLoadError(
+            f"{name} was found but could not be loaded: {type(error).__name__}: {reason}"
+        ) from error
+
+
+@contextmanager
+def _progress_bars(wanted: bool) -> Iterator[None]:
+    """Show or hide transformers' bars, and leave its switch as it was."""
+    before = transformers.utils.logging.is_progress_bar_enabled()
+    _switch_bars(wanted)
+    try:
+        yield
+    finally:
+        _switch_bars(before)
+
+
+def _switch_bars(on: bool) -> None:
+    if on:
+        transformers.utils.logging.enable_progress_bar()
+    else:
+        transformers.utils.logging.disable_progress_bar()

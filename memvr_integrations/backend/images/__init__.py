@@ -1,0 +1,19 @@
+"""Every way an image comes in, each within its limits."""
+
+from memvr_integrations.backend.images.sources import (
+    DEFAULT_POLICY,
+    ImageSource,
+    load_image,
+    path_or_data,
+    pixel_hash,
+)
+from memvr_integrations.types.image_policy import ImagePolicy
+
+__all__ = [
+    "DEFAULT_POLICY",
+    "ImagePolicy",
+    "ImageSource",
+    "load_image",
+    "path_or_data",
+    "pixel_hash",
+]

@@ -1,0 +1,236 @@
+"""Every way an image comes in: a file, encoded bytes, a string, a Pillow image, an array.
+
+What leaves is always the same: a fresh RGB image, upright and fully decoded. The kind of data
+is read from its first bytes, never from a file name or a media type, and the size limits are
+checked before a pixel is decoded.
+
+- A plain string is a data: URL, an http(s) URL or base64, never a path: strings come out of
+  messages, and a message must not be able to read files. `pathlib.Path` says that you mean it.
+- Transparent pixels show white. Colour profiles are ignored. 16-bit values are scaled.
+- ICO is not read: Pillow decodes it while opening, before a limit could act.
+"""
+
+import base64
+import hashlib
+import os
+import stat
+import warnings
+from pathlib import Path
+from typing import TypeAlias
+from urllib.parse import unquote, unquote_to_bytes, urlsplit
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from memvr_integrations.backend.images.fetch import download, shown_url
+from memvr_integrations.backend.images.pixels import (
+    check_size,
+    decode,
+    from_array,
+    open_image,
+    shows_first_of_many,
+)
+from memvr_integrations.errors import ImageError, MemVRWarning
+from memvr_integrations.types.image_policy import ImagePolicy
+
+__all__ = ["DEFAULT_POLICY", "ImagePolicy", "ImageSource", "load_image", "pixel_hash"]
+
+ImageSource: TypeAlias = (
+    Path | bytes | bytearray | memoryview | str | Image.Image | npt.NDArray[np.generic]
+)
+
+DEFAULT_POLICY = ImagePolicy()
+
+
+def load_image(source: ImageSource, policy: ImagePolicy = DEFAULT_POLICY) -> Image.Image:
+    """Take in an image and give it as RGB: a new image, upright, decoded, on white.
+
+    Arrays are (H, W), (H, W, 1), (H, W, 3) or (H, W, 4): uint8, uint16, bool, or floats in
+    0..1. Of an animation the first frame is taken, with a MemVRWarning. ImageError names the
+    source, and says what is wrong with it or which limit of `policy` it breaks.
+    """
+    name = _name(source)
+    if isinstance(source, np.ndarray):
+        opened = from_array(source, name, policy)
+    elif isinstance(source, Image.Image):
+        opened = source
+    else:
+        opened = open_image(_read(source, name, policy), name)
+    check_size(opened.size, name, policy)
+    animated = shows_first_of_many(opened)
+    pixels = decode(opened, name)
+    if animated:
+        warnings.warn(
+            f"{name} has more than one frame or page; only the first is used. "
+            "Pass the others one by one as Pillow images.",
+            MemVRWarning,
+            stacklevel=2,
+        )
+    return pixels
+
+
+def path_or_data(source: ImageSource) -> ImageSource:
+    """What a program, not a message, means by a string: a file, unless it is a data URL.
+
+    Raises:
+        ImageError: It is the URL of a server.
+    """
+    if not isinstance(source, str):
+        return source
+    begin = source.lstrip()[:8].lower()
+    if begin.startswith(("http:", "https:")):
+        raise ImageError(
+            f"{source[:200]!r} is a URL; put it into a message as it is, with its host allowed "
+            "(allow_image_urls=...), or download it and pass the bytes."
+        )
+    return source if begin.startswith("data:") else Path(source)
+
+
+def pixel_hash(image: Image.Image) -> str:
+    """Give the SHA-256 of an image's size and RGB values, in hex; ImageError if it is not RGB."""
+    if image.mode != "RGB":
+        raise ImageError(f"{_name(image)} is not RGB; pass it through load_image before pixel_hash")
+    digest = hashlib.sha256(f"{image.width}x{image.height}:".encode())
+    digest.update(image.tobytes())
+    return digest.hexdigest()
+
+
+def _name(source: object) -> str:
+    match source:
+        case Path():
+            return f"file {str(source)!r}"
+        case bytes() | bytearray() | memoryview():
+            return f"image data of {memoryview(source).nbytes} bytes"
+        case Image.Image():
+            return f"Pillow image of mode {source.mode} and size {source.size}"
+        case np.ndarray():
+            return f"{source.dtype} array of shape {source.shape}"
+        case str() if _scheme(source) in ("http", "https"):
+            return f"URL {shown_url(source.strip())}"
+        case str() if _scheme(source) == "file":
+            return f"URL {source.strip()[:200]!r}"
+        case str() if _scheme(source) == "data":
+            return f"data URL {source.strip()[:40]!r}"
+        case str():
+            return (
+                f"string {source.strip()[:40]!r} (read as base64, never as a path: "
+                "for a file pass pathlib.Path(...))"
+            )
+    return f"object of type {type(source).__name__}"
+
+
+def _scheme(text: str) -> str:
+    head, colon, _ = text.lstrip()[:64].partition(":")
+    return head.lower() if colon else ""
+
+
+def _read(source: object, name: str, policy: ImagePolicy) -> bytes:
+    match source:
+        case Path():
+            data = _read_file(source, name, policy)
+        case bytes() | bytearray() | memoryview():
+            data = bytes(source)
+        case str():
+            data = _read_text(source.strip(), name, policy)
+        case _:
+            raise ImageError(
+                f"{name} is not an image; pass a pathlib.Path, encoded bytes, a data: or https "
+                "URL, base64, a Pillow image or a numpy array (a tensor: tensor.numpy())"
+            )
+    _check_bytes(len(data), name, policy)
+    return data
+
+
+def _check_bytes(size: int, name: str, policy: ImagePolicy) -> None:
+    if size == 0:
+        raise ImageError(f"{name} is empty: 0 bytes; check what wrote it")
+    if size > policy.max_bytes:
+        raise ImageError(
+            f"{name} holds {size} bytes, above max_bytes={policy.max_bytes}; "
+            "make the image smaller, or raise ImagePolicy.max_bytes"
+        )
+
+
+def _read_file(path: Path, name: str, policy: ImagePolicy) -> bytes:
+    def check(status: os.stat_result) -> None:
+        if not stat.S_ISREG(status.st_mode):
+            raise ImageError(f"{name} is a directory, a device or a pipe; pass a regular file")
+        _check_bytes(status.st_size, name, policy)
+
+    def open_without_waiting(file: str, flags: int) -> int:
+        return os.open(file, flags | getattr(os, "O_NONBLOCK", 0))
+
+    try:
+        # Opening a device can already act on it, hence the first check; the second holds for
+        # what was opened, should the name have changed hands in between.
+        check(path.stat())
+        with open(path, "rb", opener=open_without_waiting) as file:
+            check(os.fstat(file.fileno()))
+            return file.read(policy.max_bytes + 1)
+    except ImageError:
+        raise
+    except (OSError, ValueError) as problem:
+        raise ImageError(
+            f"{name} cannot be read: {problem}; check the path and its permissions"
+        ) from problem
+
+
+def _read_text(text: str, name: str, policy: ImagePolicy) -> bytes:
+    scheme = _scheme(text)
+    if scheme in ("http", "https"):
+        return download(text, policy)
+    # Percent-encoding takes three characters for a byte, and is the longest way to write one.
+    _check_bytes(max(1, len(text) // 3), name, policy)
+    if scheme == "data":
+        return _read_data_url(text, name)
+    if scheme == "file":
+        return _read_file(_allowed_file(text, name, policy), name, policy)
+    if scheme:
+        raise ImageError(
+            f"{name} has the scheme {scheme!r}; only data:, https: and file: URLs are read"
+        )
+    return _read_base64(text, name)
+
+
+def _allowed_file(url: str, name: str, policy: ImagePolicy) -> Path:
+    """The file of a file:// URL, links resolved, if it lies in a folder that the policy names."""
+    parts = urlsplit(url)
+    if parts.netloc not in ("", "localhost"):
+        raise ImageError(
+            f"{name} names the host {parts.netloc!r}; write file:///path, or pass a pathlib.Path"
+        )
+    try:
+        path = Path(unquote(parts.path)).resolve()
+        folders = [folder.resolve() for folder in policy.image_dirs]
+    except (OSError, ValueError) as problem:
+        raise ImageError(f"{name} cannot be read: {problem}; check the path") from problem
+    if not any(path.is_relative_to(folder) for folder in folders):
+        raise ImageError(
+            f"{name} is not read: it lies in no folder of "
+            f"image_dirs={tuple(map(str, policy.image_dirs))}; allow its folder, or pass a "
+            "pathlib.Path or the bytes of the image"
+        )
+    return path
+
+
+def _read_data_url(url: str, name: str) -> bytes:
+    head, comma, body = url.partition(":")[2].partition(",")
+    if not comma:
+        raise ImageError(f"{name} has no comma before its data; it may have been cut off")
+    media, *parameters = (part.strip().lower() for part in head.split(";"))
+    if media and not media.startswith("image/"):
+        raise ImageError(f"{name} has the media type {media!r}; only image/* can be an image")
+    try:
+        data = unquote_to_bytes(body)
+    except UnicodeEncodeError as problem:
+        raise ImageError(f"{name} is not text: {problem}") from problem
+    return _read_base64(data.decode("latin-1"), name) if "base64" in parameters else data
+
+
+def _read_base64(text: str, name: str) -> bytes:
+    compact = "".join(text.split()).replace("-", "+").replace("_", "/")
+    try:
+        return base64.b64decode(compact + "=" * (-len(compact) % 4), validate=True)
+    except ValueError as problem:
+        raise ImageError(f"{name} is not valid base64: {problem}") from problem

@@ -1,0 +1,386 @@
+"""The backend: one model in memory, many callers."""
+
+import asyncio
+import os
+import weakref
+from collections.abc import AsyncGenerator, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import torch
+
+from memvr_integrations.backend.decoding.jobs import gather, timed_out
+from memvr_integrations.backend.hosting.host import Host
+from memvr_integrations.backend.hosting.loading import (
+    Device,
+    Dtype,
+    LoadConfig,
+    LoadedModel,
+    Quantization,
+    load_model,
+)
+from memvr_integrations.backend.hosting.vision import DEFAULT_CACHE_BYTES, FeatureCache
+from memvr_integrations.backend.serving.inbox import AsyncInbox, BlockingInbox, Inbox
+from memvr_integrations.backend.serving.intake import Intake
+from memvr_integrations.backend.serving.worker import QueueConfig, Worker
+from memvr_integrations.errors import BackendClosedError, RequestError
+from memvr_integrations.memvr import MemVRConfig
+from memvr_integrations.types import Chunk, Completion, Request, SamplingParams, Usage
+from memvr_integrations.types.image_policy import ImagePolicy
+
+
+class Backend:
+    """Hosts one model and serves any number of threads and tasks.
+
+    One inference thread owns the model. Close the backend, or use it as a context manager, to
+    free the memory.
+    """
+
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        *,
+        images: ImagePolicy | None = None,
+        queueing: QueueConfig | None = None,
+        cache_bytes: int = DEFAULT_CACHE_BYTES,
+    ) -> None:
+        """Serve a loaded model; `Backend.load` is the usual way in."""
+        self._host = Host(loaded, FeatureCache(cache_bytes))
+        self._intake = Intake(self._host, images or ImagePolicy())
+        self._worker = Worker(self._host, queueing or QueueConfig())
+        # Wide, because a slow download must not keep others waiting.
+        self._pool = ThreadPoolExecutor(16, thread_name_prefix="memvr-intake")
+        self._finalizer = weakref.finalize(self, _shut, self._worker, self._pool)
+        self._process = os.getpid()
+
+    @classmethod
+    def load(
+        cls,
+        name: str | Path = "bundled",
+        *,
+        device: Device | str = "auto",
+        dtype: Dtype = "auto",
+        quantization: Quantization | None = None,
+        attention: str | None = None,
+        revision: str | None = None,
+        memvr: bool | None = True,
+        progress: bool = True,
+        images: ImagePolicy | None = None,
+        queueing: QueueConfig | None = None,
+        cache_bytes: int = DEFAULT_CACHE_BYTES,
+    ) -> Self:
+        """Load a model by catalog name, local directory or hub id, and serve it.
+
+        The options of loading are those of `LoadConfig`; `images` says which pictures may come
+        in, `queueing` how requests become batches, `cache_bytes` bounds the kept image features.
+
+        Raises:
+            ModelNotFoundError: Nothing is called so, or the hub can't be reached.
+            ModelLoadError: It is there but could not be loaded.
+            UnsupportedModelError: It does not read images and write text, has no chat template, or
+                MemVR can't attach to it; with `memvr=None` it decodes plainly then.
+        """
+        config = LoadConfig(
+            device=device,
+            dtype=dtype,
+            quantization=quantization,
+            attention=attention,
+            revision=revision,
+            memvr=memvr,
+            progress=progress,
+        )
+        return cls(
+            load_model(name, config), images=images, queueing=queueing, cache_bytes=cache_bytes
+        )
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self._host.name
+
+    @property
+    def preset(self) -> MemVRConfig:
+        """What `memvr=True` means for this model."""
+        return self._host.preset
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether the preset was measured on this model, not only moved to its depth."""
+        return self._host.calibrated
+
+    @property
+    def layers(self) -> int:
+        """How many layers the decoder has."""
+        return self._host.layers
+
+    @property
+    def context(self) -> int:
+        """How many tokens the model reads, prompt and answer together."""
+        return self._host.context
+
+    @property
+    def image_policy(self) -> ImagePolicy:
+        """Which pictures may come in, where a request doesn't say."""
+        return self._intake.images
+
+    @property
+    def closed(self) -> bool:
+        """Whether it can't answer any more: closed, or left behind in the parent by a fork."""
+        forked = self._process != os.getpid()
+        return forked or self._worker.closed or not self._finalizer.alive
+
+    @property
+    def batches(self) -> int:
+        """How many batches were computed so far."""
+        return self._worker.batches
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is waiting or being computed; false means the model is untouched."""
+        return self._worker.busy
+
+    @property
+    def images_encoded(self) -> int:
+        """How many pictures went through the vision tower so far; a cached one doesn't."""
+        return self._host.vision.encoded if self._host.vision is not None else 0
+
+    def generate(self, requests: Request | Sequence[Request]) -> list[Completion]:
+        """Answer all requests, together where they fit; the first failure is raised.
+
+        Raises:
+            RequestError: A request can't be answered as it stands.
+            ImageError: An image can't be used.
+            RequestTimeoutError: A request's `timeout` passed.
+            QueueFullError: Too many requests wait already.
+            BackendClosedError: The backend was closed.
+        """
+        inboxes = [BlockingInbox(request) for request in _as_list(requests)]
+        room = self._worker.config.max_waiting  # a longer list than the queue goes in pieces
+        pieces = [inboxes[start : start + room] for start in range(0, len(inboxes), room)]
+        return [completion for piece in pieces for completion in self._generate(piece)]
+
+    def stream(self, request: Request) -> Generator[Chunk, None, None]:
+        """The answer's chunks as they come; closing the generator stops the computing.
+
+        Raises:
+            MemVRError: As `generate` does, when the first chunk is asked for or later.
+        """
+        _check_streams(request)
+        inbox = BlockingInbox(request)
+        try:
+            self._submit(inbox)
+            yield from inbox.chunks()
+        finally:
+            inbox.cancel()
+
+    async def agenerate(self, requests: Request | Sequence[Request]) -> list[Completion]:
+        """`generate` for asyncio; cancelling the task stops the computing."""
+        return await self._agenerate([AsyncInbox(request) for request in _as_list(requests)])
+
+    async def _agenerate(self, inboxes: Sequence[AsyncInbox]) -> list[Completion]:
+        room = asyncio.Semaphore(self._worker.config.max_waiting)
+        tasks = [asyncio.ensure_future(self._collect(inbox, room)) for inbox in inboxes]
+        try:
+            return await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    async def astream(self, request: Request) -> AsyncGenerator[Chunk, None]:
+        """`stream` for asyncio; closing the generator or cancelling the task stops computing."""
+        _check_streams(request)
+        async with aclosing(self._chunks(AsyncInbox(request))) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    def score(self, request: Request, answers: Sequence[str]) -> list[float]:
+        """How likely the model is to begin its answer with each text: natural logarithms.
+
+        Nothing is sampled; MemVR acts as it would in an answer. For the share of one answer among
+        several take the softmax.
+
+        Raises:
+            RequestError: There is no answer, or one has no tokens.
+            MemVRError: As `generate` does.
+        """
+        plan = self._dictations(request, answers)
+        done = self._generate([BlockingInbox(*one) for _, one in plan])
+        return _summed(len(answers), [index for index, _ in plan], done)
+
+    async def ascore(self, request: Request, answers: Sequence[str]) -> list[float]:
+        """`score` for asyncio; cancelling the task stops the computing."""
+        plan = self._dictations(request, answers)
+        done = await self._agenerate([AsyncInbox(*one) for _, one in plan])
+        return _summed(len(answers), [index for index, _ in plan], done)
+
+    def count(self, request: Request) -> Usage:
+        """How many tokens the request's prompt has, images included; nothing is computed.
+
+        It may have more than the model can read: that is often why one counts.
+
+        Raises:
+            RequestError: The prompt can't be written.
+            ImageError: An image can't be used.
+        """
+        self._check_open()
+        job = self._intake.job(BlockingInbox(request))
+        prompt = self._host.write(request, job.pictures)
+        return Usage(
+            prompt_tokens=prompt.length, image_tokens=prompt.image_tokens, completion_tokens=0
+        )
+
+    def tokenize(self, text: str) -> list[int]:
+        """The model's tokens of a text, without special ones."""
+        self._check_open()
+        ids: list[int] = self._host.tokenizer(text, add_special_tokens=False).input_ids
+        return ids
+
+    def close(self) -> None:
+        """Stop after the current token and let the model go; closing twice does no harm."""
+        if self._finalizer() is not None:
+            self._host.release()
+
+    def __enter__(self) -> Self:
+        """The backend itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the backend."""
+        self.close()
+
+    def _generate(self, inboxes: Sequence[BlockingInbox]) -> list[Completion]:
+        try:
+            self._check_open()
+            self._worker.check_room(len(inboxes))
+            self._worker.submit(*(self._intake.job(inbox) for inbox in inboxes))
+            return [gather(dict(_completions(inbox.chunks()))) for inbox in inboxes]
+        finally:
+            for inbox in inboxes:
+                inbox.cancel()
+
+    async def _chunks(self, inbox: AsyncInbox) -> AsyncGenerator[Chunk, None]:
+        try:
+            await self._asubmit(inbox)
+            async with aclosing(inbox.chunks()) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+        finally:
+            inbox.cancel()
+
+    async def _collect(self, inbox: AsyncInbox, room: asyncio.Semaphore) -> Completion:
+        completions = {}
+        try:
+            async with asyncio.timeout(inbox.seconds_left):
+                await room.acquire()
+        except TimeoutError:
+            raise timed_out(inbox.request) from None
+        try:
+            async with aclosing(self._chunks(inbox)) as chunks:
+                async for chunk in chunks:
+                    if chunk.completion is not None:
+                        completions[chunk.index] = chunk.completion
+        finally:
+            room.release()
+        return gather(completions)
+
+    def _dictations(
+        self, request: Request, answers: Sequence[str]
+    ) -> list[tuple[int, tuple[Request, tuple[int, ...]]]]:
+        """Every way to write every answer: the answer's index, a request for it, its tokens."""
+        self._check_open()
+        if not answers or not all(answers):
+            raise RequestError(f"answers={list(answers)!r} must hold texts, none of them empty.")
+        plain = replace(request, tools=(), tool_choice="auto", response_format=None)
+        return [
+            (index, (replace(plain, sampling=SamplingParams(max_tokens=len(ids))), ids))
+            for index, answer in enumerate(answers)
+            for ids in self._host.spellings(answer)
+        ]
+
+    def _check_open(self) -> None:
+        if self.closed:
+            raise BackendClosedError(
+                "This backend was closed, or belongs to the process that this one was forked "
+                "from; load a new one."
+            )
+
+    async def _asubmit(self, inbox: AsyncInbox) -> None:
+        """`_submit`, in a thread of its own where it might hold up the loop."""
+        request = inbox.request
+        quick = not request.images and not request.tools and request.response_format is None
+        if quick and request.decoding is None:
+            self._submit(inbox)
+            return
+        self._check_open()
+        try:
+            submitting = self._pool.submit(self._submit, inbox)
+        except RuntimeError:  # closed by another thread in this very moment
+            raise BackendClosedError("The backend was closed before the answer.") from None
+        try:
+            async with asyncio.timeout(inbox.seconds_left):
+                await asyncio.wrap_future(submitting)
+        except TimeoutError:
+            raise timed_out(inbox.request) from None
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            # Closing the backend cancels what its intake has not begun; the caller lives on.
+            raise BackendClosedError("The backend was closed before the answer.") from None
+
+    def _submit(self, inbox: Inbox) -> None:
+        """Make a job and queue it, unless its caller has left meanwhile."""
+        self._check_open()
+        self._worker.check_room(1)
+        job = self._intake.job(inbox)
+        if not inbox.left.is_set():
+            self._worker.submit(job)
+
+
+def _check_streams(request: Request) -> None:
+    strategy = request.strategy
+    if strategy is not None and strategy.whole:
+        raise RequestError(
+            f"decoding={strategy.name!r} takes back what it said, so there is nothing to stream "
+            "before the end. Use generate(), or choose another strategy."
+        )
+
+
+def _as_list(requests: Request | Sequence[Request]) -> list[Request]:
+    listed = [requests] if isinstance(requests, Request | str) else list(requests)
+    for one in listed:
+        if not isinstance(one, Request):
+            raise RequestError(
+                f"{one!r} is a {type(one).__name__}; give a Request, as Request.ask(question, "
+                "image) makes it, or a list of them."
+            )
+    return listed
+
+
+def _summed(answers: int, indices: Sequence[int], done: Sequence[Completion]) -> list[float]:
+    """The logarithm of each answer's probability, over all the ways to write it."""
+    ways: list[list[float]] = [[] for _ in range(answers)]
+    for index, completion in zip(indices, done, strict=True):
+        ways[index].append(sum(token.logprob for token in completion.tokens))
+    return [float(torch.tensor(logs).logsumexp(0)) for logs in ways]
+
+
+def _completions(chunks: Iterable[Chunk]) -> Iterator[tuple[int, Completion]]:
+    for chunk in chunks:
+        if chunk.completion is not None:
+            yield chunk.index, chunk.completion
+
+
+def _shut(worker: Worker, intake: ThreadPoolExecutor) -> bool:
+    intake.shutdown(wait=False, cancel_futures=True)
+    worker.close()
+    return True

@@ -1,0 +1,98 @@
+"""Where the callers of the backend wait: for events, for as long as their requests allow."""
+
+import asyncio
+import math
+import queue
+import threading
+import time
+from collections.abc import AsyncGenerator, Generator
+from contextlib import suppress
+
+from memvr_integrations.backend.decoding.jobs import Event, timed_out
+from memvr_integrations.errors import MemVRError
+from memvr_integrations.types import Chunk, Request
+
+
+class Inbox:
+    """One caller of one request: its deadline, and whether it still waits.
+
+    The clock starts here, before a place in the queue or a picture is waited for. `dictated` are
+    the tokens of an answer of which only the probability is wanted.
+    """
+
+    def __init__(self, request: Request, dictated: tuple[int, ...] = ()) -> None:
+        self.request, self.dictated = request, dictated
+        self.deadline = math.inf if request.timeout is None else time.monotonic() + request.timeout
+        self.left = threading.Event()
+
+    @property
+    def seconds_left(self) -> float | None:
+        """A time-out that waiting functions take; they overflow on years: those mean for ever."""
+        remaining = self.deadline - time.monotonic()
+        return max(remaining, 0) if remaining < 1e8 else None
+
+    def wanted(self) -> bool:
+        """Whether the caller still waits, and has time left."""
+        return not self.left.is_set() and time.monotonic() < self.deadline
+
+    def put(self, event: Event) -> None:
+        """Tell the caller what happened; called from the inference thread."""
+        raise NotImplementedError
+
+    def cancel(self) -> None:
+        """Nobody waits any more; does no harm when the answer is complete."""
+        self.left.set()
+
+
+class BlockingInbox(Inbox):
+    """A thread waits here."""
+
+    def __init__(self, request: Request, dictated: tuple[int, ...] = ()) -> None:
+        super().__init__(request, dictated)
+        self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+
+    def put(self, event: Event) -> None:
+        """Tell the waiting thread."""
+        self._events.put(event)
+
+    def chunks(self) -> Generator[Chunk, None, None]:
+        """The chunks until every answer of the request is complete."""
+        missing = self.request.sampling.n
+        while missing:
+            try:
+                event = self._events.get(timeout=self.seconds_left)
+            except queue.Empty:
+                raise timed_out(self.request) from None
+            if isinstance(event, MemVRError):
+                raise event
+            missing -= event.completion is not None
+            yield event
+
+
+class AsyncInbox(Inbox):
+    """An asyncio task waits here; made inside its event loop."""
+
+    def __init__(self, request: Request, dictated: tuple[int, ...] = ()) -> None:
+        super().__init__(request, dictated)
+        self._loop = asyncio.get_running_loop()
+        self._events: asyncio.Queue[Event] = asyncio.Queue()
+
+    def put(self, event: Event) -> None:
+        """Tell the waiting task, from whatever thread."""
+        with suppress(RuntimeError):  # a loop that is closed has nobody to tell
+            self._loop.call_soon_threadsafe(self._events.put_nowait, event)
+
+    async def chunks(self) -> AsyncGenerator[Chunk, None]:
+        """The chunks until every answer of the request is complete."""
+        missing = self.request.sampling.n
+        while missing:
+            # Not wait_for: before Python 3.12 it may swallow a cancelling that comes with an event.
+            try:
+                async with asyncio.timeout(self.seconds_left):
+                    event = await self._events.get()
+            except TimeoutError:
+                raise timed_out(self.request) from None
+            if isinstance(event, MemVRError):
+                raise event
+            missing -= event.completion is not None
+            yield event

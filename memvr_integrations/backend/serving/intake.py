@@ -1,0 +1,93 @@
+"""From a request to a job: pictures decoded, settings and strategy chosen, schemas compiled."""
+
+from collections.abc import Mapping, Sequence
+
+from memvr_integrations.backend.decoding.jobs import Job, timed_out
+from memvr_integrations.backend.decoding.strategies import at_work
+from memvr_integrations.backend.hosting.host import Host
+from memvr_integrations.backend.hosting.prompts import Picture
+from memvr_integrations.backend.images import load_image, pixel_hash
+from memvr_integrations.backend.serving.inbox import Inbox
+from memvr_integrations.backend.structured.compiling import Left
+from memvr_integrations.backend.structured.grammar import grammar_of
+from memvr_integrations.errors import RequestError, UnsupportedModelError
+from memvr_integrations.memvr import MemVRConfig
+from memvr_integrations.memvr.plan import window
+from memvr_integrations.types import Image, Request, Text
+from memvr_integrations.types.image_policy import ImagePolicy
+
+
+class Intake:
+    """Makes jobs in the callers' threads; what is refused here spoils nobody's batch.
+
+    `images` says which pictures may come in, where a request doesn't.
+    """
+
+    def __init__(self, host: Host, images: ImagePolicy) -> None:
+        self._host, self.images = host, images
+
+    def job(self, inbox: Inbox) -> Job:
+        """The job of a request.
+
+        Raises:
+            RequestError: It can't be answered as it stands.
+            ImageError: A picture can't be used.
+            ConfigError: Its window does not fit the model.
+            UnsupportedModelError: The model can't do what it asks for.
+            RequestTimeoutError: Its time passed while its schema was compiled.
+        """
+        request = inbox.request
+        _check_text(request)
+        pictures = self._pictures(request, request.images)
+        config = self._config(request)
+        if config is not None:
+            window(config, self._host.layers)
+        decoding = at_work(self._host, request, scored=bool(inbox.dictated))
+        grammar = grammar_of(request)
+        if grammar is not None:
+            try:
+                self._host.grammars.check(grammar, inbox.wanted)
+            except Left:
+                raise timed_out(request) from None
+        return Job(
+            request=request,
+            pictures=pictures,
+            config=config,
+            sink=inbox.put,
+            deadline=inbox.deadline,
+            left=inbox.left,
+            grammar=grammar,
+            dictated=inbox.dictated,
+            decoding=decoding,
+            evidence=self._pictures(request, request.evidence),
+            box_scale=self._host.row.box_scale if self._host.row else None,
+        )
+
+    def _config(self, request: Request) -> MemVRConfig | None:
+        asked = request.memvr
+        if asked is None or asked is False:
+            return None
+        if self._host.unsupported is not None:
+            raise UnsupportedModelError(self._host.unsupported)
+        if isinstance(asked, MemVRConfig):
+            return asked
+        return self._host.preset.changed(asked) if isinstance(asked, Mapping) else self._host.preset
+
+    def _pictures(self, request: Request, images: Sequence[Image]) -> list[Picture]:
+        pictures = []
+        for part in images:
+            image = load_image(part.source, request.image_policy or self.images)
+            self._host.check_kind(image)
+            pictures.append(Picture(image=image, hash=pixel_hash(image)))
+        return pictures
+
+
+def _check_text(request: Request) -> None:
+    parts = [part for message in request.messages for part in message.content]
+    said = [part.text for part in parts if isinstance(part, Text)]
+    # A picture alone may be a whole message; words that say nothing are a mistake.
+    if said and not any(text.strip() for text in said):
+        raise RequestError(
+            f"The question is empty: {len(request.messages)} message(s) hold no text but {said!r}. "
+            "Say what to answer."
+        )

@@ -1,0 +1,1 @@
+"""JSON schemas and tool calls as grammars, kept token by token."""

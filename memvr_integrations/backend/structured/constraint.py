@@ -1,0 +1,219 @@
+"""Holds one answer to a grammar while it grows, and sees to it that it ends in time.
+
+llguidance says which tokens may come next. What it does not know is the budget: here every chosen
+token is tried first, and one after which the answer could not end within `max_tokens` is replaced
+by the next token of a short way out.
+"""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import llguidance.hf
+import torch
+from llguidance import LLMatcher
+from torch import Tensor
+
+from memvr_integrations.backend.structured.compiling import Left, Shared, Wanted
+from memvr_integrations.backend.structured.draft import Draft, Vocabulary
+from memvr_integrations.backend.structured.ending import LONGEST_END, changed_end, shortest_end
+from memvr_integrations.backend.structured.grammar import Grammar
+from memvr_integrations.backend.structured.repeats import Repeats
+from memvr_integrations.errors import RequestError, UnsupportedModelError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+class Grammars:
+    """Compiles grammars for one model's vocabulary."""
+
+    def __init__(
+        self, tokenizer: "PreTrainedTokenizerBase", *, vocabulary: int, ends: frozenset[int]
+    ) -> None:
+        self._hf, self._size, self._ends = tokenizer, vocabulary, ends
+        self._lock = threading.Lock()
+        self._known: Vocabulary | None = None
+        self._shared = Shared(self._compile, 64)
+
+    def check(self, grammar: Grammar, wanted: Wanted = lambda: True) -> None:
+        """Compile a grammar ahead of time, once for all who ask meanwhile.
+
+        Raises:
+            RequestError: It can't be enforced; the message says which part.
+            UnsupportedModelError: The model's tokenizer can't be held to any grammar.
+            Left: The caller didn't want it any more.
+        """
+        self._shared.get(grammar, wanted)
+
+    def start(self, grammar: Grammar, limit: int) -> "Constraint":
+        """A new answer of at most `limit` tokens.
+
+        Raises:
+            RequestError: No valid answer so short was found.
+        """
+        compiled = self._shared.get(grammar, lambda: True)
+        end: Sequence[int] | None = compiled.end
+        if len(compiled.end) >= limit and not compiled.call:
+            end = compiled.end_within(limit - 1)
+        if end is None:
+            raise RequestError(
+                f"No answer that fits the schema was found within the {limit} tokens that are left "
+                f"(max_tokens and the model's context), but one of {len(compiled.end) + 1} was; "
+                "raise max_tokens or ask for less."
+            )
+        return Constraint(compiled, end, limit)
+
+    def _compile(self, grammar: Grammar, wanted: Wanted) -> "_Compiled":
+        vocabulary = self._vocabulary()
+        text = LLMatcher.grammar_from_lark(grammar.lark)
+        failed, problems = LLMatcher.validate_grammar_with_warnings(text, vocabulary.tokenizer)
+        matcher = LLMatcher(vocabulary.tokenizer, text, log_level=0)
+        if failed or matcher.is_error():
+            raise RequestError(
+                "This schema can't be enforced while decoding: "
+                f"{_reason(problems[0] if problems else matcher.get_error())}. Take that part out "
+                "of the schema, and check it after the answer."
+            )
+        repeats = Repeats(grammar.unique) if grammar.unique or grammar.free_keys else None
+        draft = Draft(matcher, vocabulary, repeats, vocabulary.spelling(grammar.spelled))
+        end = shortest_end(draft, wanted=wanted)
+        call = _shortest_call(draft, wanted) if grammar.free_text else ()
+        if not wanted():
+            raise Left
+        if end is None or call is None:
+            raise RequestError(
+                f"No answer of at most {LONGEST_END} tokens was found for this schema; look for "
+                "required parts that contain themselves, for more different values than there "
+                "are, and for patterns that are hard to meet."
+            )
+        return _Compiled(draft=draft, end=tuple(end), call=tuple(call))
+
+    def _vocabulary(self) -> Vocabulary:
+        with self._lock:
+            if self._known is None:
+                self._known = Vocabulary(self._tokenizer(), self._size)
+            return self._known
+
+    def _tokenizer(self) -> llguidance.LLTokenizer:
+        try:
+            return llguidance.hf.from_tokenizer(
+                self._hf,  # type: ignore[arg-type]  # the base class; checked inside
+                n_vocab=max(self._size, len(self._hf)),
+                eos_token=sorted(self._ends),
+            )
+        except ValueError as error:
+            raise UnsupportedModelError(
+                f"This model's tokenizer can't be held to a grammar ({error}); ask without tools "
+                "and without response_format, or load a model with a fast tokenizer."
+            ) from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Compiled:
+    """A grammar as an empty draft, with a way to its end; `call` is the way of a call.
+
+    There is such a way where an answer may be a call or words, which is open at first.
+    """
+
+    draft: Draft
+    end: tuple[int, ...]
+    call: tuple[int, ...]
+    _known: dict[int, list[int] | None] = field(default_factory=dict, repr=False)
+
+    def end_within(self, most: int) -> list[int] | None:
+        """A shorter end, where there is one; looked for once."""
+        if most not in self._known:
+            self._known[most] = shortest_end(self.draft, most=most)
+        return self._known[most]
+
+
+def _shortest_call(draft: Draft, wanted: Wanted) -> list[int] | None:
+    begun, begin = draft.copy(), draft.vocabulary.find(["<"])
+    if not begin or not begun.take(begin):
+        return None
+    end = shortest_end(begun, wanted=wanted)
+    return None if end is None else begin + end
+
+
+def _reason(problem: str) -> str:
+    """What llguidance has against a grammar, without the grammar's text below it."""
+    told = problem.strip().partition("failed to compile JSON schema: ")[2] or problem.strip()
+    lines = [line.strip() for line in told.splitlines()]
+    if lines[0] == "regex parse error:" and len(lines) > 3:
+        fault = next((line for line in lines if line.startswith("error: ")), "")
+        return f"the pattern {lines[1]!r}: {fault.removeprefix('error: ')}"
+    return lines[0]
+
+
+class Constraint:
+    """One growing answer: what may come next, and how it can still end.
+
+    `structured` tells whether the answer is JSON or calls, not text; None while that is open.
+    """
+
+    def __init__(self, compiled: _Compiled, end: Sequence[int], limit: int) -> None:
+        self._draft, self._end, self._left = compiled.draft.copy(), list(end), limit
+        self._call, self._vocabulary = compiled.call, compiled.draft.vocabulary
+        self.structured: bool | None = None if self._call else True
+
+    def allowed(self) -> Tensor | None:
+        """Which tokens may come next, (vocabulary,) bool on the CPU; None for any."""
+        if self.structured is False:
+            return None
+        mask = self._draft.mask()
+        if self.structured is None and len(self._call) >= self._left:
+            mask[self._vocabulary.calls] = False  # no call would end in time
+        return torch.from_numpy(mask)
+
+    def take(self, token: int, *, replayed: bool = False) -> int:
+        """Go on with `token`, or with another one where the answer would not end in time."""
+        if self.structured is False:
+            return token
+        self._left -= 1
+        if token in self._vocabulary.ends:
+            return token
+        if self.structured is None:
+            begun = self._vocabulary.texts[token].strip()
+            self.structured = begun.startswith(b"<") if begun else None
+            if not self.structured:  # words may be cut anywhere
+                self._draft.take([token])
+                return token
+            self._end = list(self._call)
+        trial = self._draft.copy()
+        end = self._end_after(trial, token) if trial.take([token]) else None
+        if end is None and not replayed:
+            if not self._end:
+                return self._vocabulary.ends[0]
+            token, *end = self._end
+            trial = self._draft.copy()
+            trial.take([token])
+        self._draft, self._end = trial, end or []
+        return token
+
+    def _end_after(self, trial: Draft, token: int) -> list[int] | None:
+        """A way out for a draft that ends with `token`."""
+        if self._end and token == self._end[0]:
+            return self._end[1:]
+        return changed_end(self._draft, trial, self._end, most=self._left - 1)
+
+
+class Dictation:
+    """An answer that is fixed beforehand, so that its probability can be read off.
+
+    It has the shape of a `Constraint`.
+    """
+
+    structured = False
+
+    def __init__(self, tokens: Sequence[int]) -> None:
+        self._tokens = iter(tokens)
+
+    def allowed(self) -> Tensor | None:
+        """Any token: the choice is replaced anyway, and probabilities stay the model's own."""
+        return None
+
+    def take(self, token: int, *, replayed: bool = False) -> int:
+        """The next token of the answer."""
+        return next(self._tokens, token)

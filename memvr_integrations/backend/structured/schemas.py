@@ -1,0 +1,384 @@
+"""Narrows a JSON schema to what can be kept token by token, and what every reader understands."""
+
+import itertools
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+
+from memvr_integrations.errors import RequestError
+from memvr_integrations.types.tools import JsonSchema
+
+_DAY = (
+    "(19|20)[0-9]{2}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])"
+    "|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))"
+)
+_CLOCK = r"([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?"
+_TIME = rf"{_CLOCK}(Z|[+-](0[0-9]|1[0-3]):[0-5][0-9])"
+_HOST = r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?(\.[a-z]{2,10}){1,2}"
+
+
+def _uuid(version: int) -> str:
+    """The pattern of a UUID, of one version unless that is 0."""
+    hexes = "[0-9a-f]{%d}"
+    third = (str(version) if version else "[1-8]") + hexes % 3
+    return "-".join([hexes % 8, hexes % 4, third, "[89ab]" + hexes % 3, hexes % 12])
+
+
+# Formats in a form that every reader takes: no year 0, no 31st of February, no odd mailbox.
+_PATTERNS = {
+    "date": _DAY,
+    "time": _TIME,
+    "date-time": f"{_DAY}T{_TIME}",
+    "local-date-time": f"{_DAY}T{_CLOCK}",
+    "email": rf"[a-z0-9]([a-z0-9._-]{{0,30}}[a-z0-9])?@{_HOST}",
+    "uri": rf"https?://{_HOST}(/[a-zA-Z0-9._~-]{{0,40}}){{0,4}}",
+    "duration": "P[0-9]{1,3}D(T[0-9]{1,2}H([0-9]{1,2}M)?)?|PT[0-9]{1,2}[HMS]",
+    **{f"uuid{version or ''}": _uuid(version) for version in range(9)},
+}
+_FORMATS = ("hostname", "ipv4", "ipv6")  # others are remarks, says the standard
+_SAFE = 2**53 - 1  # the largest whole number that every JSON reader keeps exact
+_TOO_FAR = 10**18  # beyond it llguidance's whole numbers overflow
+_MANY = ("properties", "$defs", "definitions", "patternProperties", "dependentSchemas")
+_LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")
+_ONES = ("items", "additionalProperties", "not", "if", "then", "else", "contains")
+_REMARKS = ("title", "description", "default", "examples", "deprecated", "readOnly", "writeOnly")
+_CONTROLS = re.compile("[\x00-\x07\x0b\x0e-\x1f\x7f\ud800-\udfff]")
+_SAYS = {
+    *("type", "enum", "const", "$ref", "$dynamicRef", "not", "if", "anyOf", "oneOf", "allOf"),
+    *("properties", "patternProperties", "additionalProperties", "required", "propertyNames"),
+    *("minProperties", "maxProperties", "dependentRequired", "dependentSchemas"),
+    *("items", "prefixItems", "contains", "minItems", "maxItems", "uniqueItems"),
+    *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
+    *("pattern", "format", "minLength", "maxLength", "unevaluatedProperties", "unevaluatedItems"),
+}
+EVERYWHERE = ""  # the name of a property that nobody gives
+
+# A value of any type, its numbers within bounds: 1e999 is valid JSON that Python reads as infinity.
+_ANYTHING = "any-value-of-JSON"
+_ANY = {"$ref": f"#/$defs/{_ANYTHING}"}
+_ANY_MEANS = {
+    "anyOf": [
+        {"type": "string"},
+        {"type": "number"},
+        {"type": "boolean"},
+        {"type": "null"},
+        {"type": "array", "items": _ANY},
+        {"type": "object", "additionalProperties": _ANY},
+    ]
+}
+
+
+def narrowed(schema: JsonSchema, *, as_object: bool = False) -> dict[str, object]:
+    """A copy of a schema, no wider than the schema, that can be written as a grammar.
+
+    Raises:
+        RequestError: It is no JSON, or a part of it can't be kept while decoding.
+    """
+    try:
+        # allow_nan=False would mind infinite defaults, which are only remarks.
+        plain: dict[str, object] = json.loads(json.dumps(schema))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise RequestError(
+            f"The schema {schema!r:.200} can't be written as JSON ({error}); give strings, "
+            "numbers, lists and dicts only."
+        ) from error
+    if as_object:
+        plain.setdefault("type", "object")
+    plain.pop("$schema", None)  # older drafts write some parts in another way, `_settle` none
+    closed = not any(map(_is_shared, _nodes(plain)))
+    for node in _nodes(plain):
+        _settle(node, plain)
+    if _says_nothing(plain):
+        plain["$ref"] = _ANY["$ref"]
+    for node in _nodes(plain):
+        if closed and _is_plain_object(node):
+            node["additionalProperties"] = False
+        _require_constants(node)
+        if closed:
+            _name_what_is_open(node)
+    if any(node.get("$ref") == _ANY["$ref"] for node in _nodes(plain)):
+        definitions = plain.setdefault("$defs", {})
+        assert isinstance(definitions, dict)
+        if _ANYTHING in definitions:
+            raise RequestError(f"The name {_ANYTHING!r} in $defs is taken here; choose another.")
+        definitions[_ANYTHING] = json.loads(json.dumps(_ANY_MEANS))
+        for node in _nodes(definitions[_ANYTHING]):
+            _bound(node)
+    return plain
+
+
+def unique_keys(schema: object) -> frozenset[str]:
+    """The properties below which an array's values must differ; `EVERYWHERE` where none is named.
+
+    It may name too many: an array that keeps its values different is valid either way.
+    """
+    found = frozenset(_unique_keys(schema, EVERYWHERE))
+    refs = [str(node.get("$ref", "#/$defs/")) for node in _nodes(schema)]
+    # What is referred to elsewhere than in the definitions has two names.
+    named = all(ref.startswith(("#/$defs/", "#/definitions/")) for ref in refs)
+    return found if named or not found else frozenset([EVERYWHERE])
+
+
+def _unique_keys(schema: object, key: str) -> Iterator[str]:
+    if not isinstance(schema, Mapping):
+        return
+    if schema.get("uniqueItems") is True:
+        yield key
+    for name, inner in schema.items():
+        if name == "properties" and isinstance(inner, Mapping):
+            for one, value in inner.items():
+                yield from _unique_keys(value, str(one))
+        elif name in _MANY and isinstance(inner, Mapping):
+            for value in inner.values():
+                yield from _unique_keys(value, EVERYWHERE)
+        elif name in (*_LISTS, *_ONES):
+            below = EVERYWHERE if name == "additionalProperties" else key
+            for value in inner if isinstance(inner, list) else [inner]:
+                yield from _unique_keys(value, below)
+
+
+def has_free_keys(schema: object) -> bool:
+    """Whether a model may choose keys anywhere, and so might choose one twice."""
+    return any(
+        node.get("additionalProperties", False) is not False or "patternProperties" in node
+        for node in _nodes(schema)
+    )
+
+
+def patterns(schema: object) -> list[str]:
+    """Every pattern in a schema."""
+    found = [node["pattern"] for node in _nodes(schema) if "pattern" in node]
+    for node in _nodes(schema):
+        keys = node.get("patternProperties")
+        found += keys if isinstance(keys, dict) else ()
+    return [str(pattern) for pattern in found]
+
+
+def _settle(node: dict[str, object], root: Mapping[str, object]) -> None:
+    for remark in _REMARKS:
+        node.pop(remark, None)
+    if isinstance(kinds := node.get("type"), list) and len(kinds) == 1:
+        node["type"] = kinds[0]
+    if isinstance(pattern := node.get("pattern"), str):
+        node["pattern"] = _without_quotes(pattern)
+    _tell_apart(node, root)
+    form = node.get("format")
+    if form not in _FORMATS:
+        node.pop("format", None)
+    if form in _PATTERNS:
+        node.setdefault("pattern", f"^({_PATTERNS[str(form)]})$")
+    if isinstance(node.get("items"), list):  # as drafts before 2020 write tuples
+        node["prefixItems"] = node.pop("items")
+        node["items"] = node.pop("additionalItems", True)
+    _name_keys(node, root)
+    _bound(node)
+    node.pop("uniqueItems", None)  # kept by `Repeats`
+    for fixed in ("const", "enum"):
+        _check_constants(node.get(fixed))
+
+
+def _check_constants(value: object) -> None:
+    """Refuse what llguidance would round, or leave characters out of."""
+    if isinstance(value, list | dict):
+        for inner in value if isinstance(value, list) else [*value, *value.values()]:
+            _check_constants(inner)
+    large = isinstance(value, int) and abs(value) > _SAFE
+    if large or (isinstance(value, str) and _CONTROLS.search(value)):
+        raise RequestError(
+            f"The constant {value!r} can't be written while decoding; whole numbers go up to "
+            f"{_SAFE}, and text is without control characters."
+        )
+
+
+def _bound(node: dict[str, object]) -> None:
+    """Keep numbers where every reader is exact, and open bounds open."""
+    sides = (
+        ("minimum", "exclusiveMinimum", max, -_SAFE),
+        ("maximum", "exclusiveMaximum", min, _SAFE),
+    )
+    for inclusive, exclusive, *_ in sides:
+        if isinstance(node.get(exclusive), bool):  # as draft 4 writes it
+            open_end = node.pop(exclusive)
+            if open_end and inclusive in node:
+                node[exclusive] = node.pop(inclusive)
+    for inclusive, exclusive, tighter, _ in sides:
+        # Of two bounds on one side the tighter holds; llguidance takes one.
+        if isinstance(edge := node.get(exclusive), int | float) and inclusive in node:
+            open_end = tighter(edge, node[inclusive]) == edge  # type: ignore[call-overload]
+            del node[inclusive if open_end else exclusive]
+    kinds = node.get("type")
+    if kinds not in ("integer", "number") and not _several(kinds):
+        return
+    given = [_number(node, inclusive, exclusive) for inclusive, exclusive, *_ in sides]
+    low, high = given
+    if (low is not None and low >= _TOO_FAR) or (high is not None and high <= -_TOO_FAR):
+        raise RequestError(
+            f"Numbers from {low} to {high} can't be written while decoding; bounds go up to 10^18."
+        )
+    for at, (inclusive, exclusive, *_) in enumerate(sides):
+        if abs(given[at] or 0) >= _TOO_FAR:
+            node.pop(inclusive, None)
+            node.pop(exclusive, None)
+            given[at] = None
+    low, high = given
+    largest = max(abs(edge) for edge in (*given, 0) if edge is not None)
+    for (inclusive, *_, usual), edge in zip(sides, given, strict=True):
+        if edge is None and largest <= _SAFE:
+            node[inclusive] = usual
+    if low is None or high is None or not 0 < high - low < 1 or kinds == "integer":
+        return
+    # llguidance lets a whole number pass as its own open bound where the other one is near.
+    step = min(1e-6, (high - low) / 1000)
+    if float(low).is_integer() and node.pop("exclusiveMinimum", None) is not None:
+        node["minimum"] = low + step
+    if float(high).is_integer() and node.pop("exclusiveMaximum", None) is not None:
+        node["maximum"] = high - step
+
+
+def _number(node: Mapping[str, object], *names: str) -> float | None:
+    values = (node.get(name) for name in names)
+    return next((value for value in values if isinstance(value, int | float)), None)
+
+
+def _without_quotes(pattern: str) -> str:
+    """A pattern whose negated classes exclude control characters too.
+
+    llguidance lets every escape pass where a class holds all of those, also that of a quote.
+    """
+    return re.sub(r"(?<!\\)\[\^(?!\\x00)", r"[^\\x00", pattern)
+
+
+def _tell_apart(node: dict[str, object], root: Mapping[str, object]) -> None:
+    """Write "one of" as "any of" where no value fits two; llguidance proves it seldom."""
+    several = node.get("oneOf")
+    if not isinstance(several, list) or "anyOf" in node:
+        return
+    parts = [_followed(part, root) for part in several]
+    if all(_disjoint(one, other) for one, other in itertools.combinations(parts, 2)):
+        node["anyOf"] = node.pop("oneOf")
+
+
+def _disjoint(one: object, other: object) -> bool:
+    if not isinstance(one, dict) or not isinstance(other, dict):
+        return False
+    kinds = [part.get("type") for part in (one, other)]
+    if all(isinstance(kind, str) for kind in kinds):
+        numbers = {"integer", "number"}
+        if kinds[0] != kinds[1] and set(kinds) != numbers:
+            return True
+    shared = set(one.get("required", ())) & set(other.get("required", ()))
+    tags = [(_fixed(one, name), _fixed(other, name)) for name in shared]
+    return any(ours and theirs and ours.isdisjoint(theirs) for ours, theirs in tags)
+
+
+def _fixed(schema: Mapping[str, object], name: str) -> set[str]:
+    """The values that a property may have, where they are listed."""
+    properties = schema.get("properties")
+    one = properties.get(name) if isinstance(properties, dict) else None
+    if not isinstance(one, dict):
+        return set()
+    values = one.get("enum", [one["const"]] if "const" in one else [])
+    return {json.dumps(value) for value in values}
+
+
+def _is_shared(node: Mapping[str, object]) -> bool:
+    """Whether parts apply together that may each list a share of an object's properties."""
+    beside = any(key in node for key in ("$ref", *_LISTS[:3]))
+    return _several(node.get("allOf")) or ("properties" in node and beside)
+
+
+def _require_constants(node: dict[str, object]) -> None:
+    """Write properties that have one value only, for that value may tell which class is meant."""
+    properties, required = node.get("properties"), node.get("required", [])
+    if isinstance(properties, dict) and isinstance(required, list):
+        fixed = [key for key, one in properties.items() if isinstance(one, dict) and "const" in one]
+        if fixed:
+            node["required"] = [*required, *(key for key in fixed if key not in required)]
+
+
+def _followed(schema: object, root: Mapping[str, object]) -> object:
+    """What a reference inside the schema stands for; anything else as it is."""
+    if not isinstance(schema, dict) or not str(schema.get("$ref", "")).startswith("#/"):
+        return schema
+    found: object = root
+    for step in str(schema["$ref"])[2:].split("/"):
+        found = found.get(step) if isinstance(found, Mapping) else None
+    return found
+
+
+def _name_keys(node: dict[str, object], root: Mapping[str, object]) -> None:
+    """Say by properties what `propertyNames` says of keys; llguidance knows only those."""
+    names, lengths = _followed(node.get("propertyNames"), root), {"minLength", "maxLength"}
+    if not isinstance(names, dict) or "properties" in node or "patternProperties" in node:
+        return
+    demands = names.keys() & {"pattern", "format", "enum", "const", *lengths}
+    if len(demands) > 1 and not demands <= lengths:
+        return  # refused, with its name, rather than kept by half
+    value = node.get("additionalProperties", {})
+    pattern = names.get("pattern") or _PATTERNS.get(str(names.get("format")))
+    enum = names.get("enum", [names["const"]] if "const" in names else None)
+    if isinstance(enum, list):
+        node["properties"] = dict.fromkeys(map(str, enum), value)
+    elif pattern:
+        bare = str(pattern).removeprefix("^").removesuffix("$")
+        node["patternProperties"] = {f"^({bare})$": value}
+    elif names.keys() <= {"type", *lengths}:
+        size = f"{names.get('minLength', 0)},{names.get('maxLength', '')}"
+        node["patternProperties"] = {f"^.{{{size}}}$": value}
+    else:
+        return
+    del node["propertyNames"]
+    node["additionalProperties"] = False
+
+
+def _name_what_is_open(node: dict[str, object]) -> None:
+    """Spell out "any value" where a schema says nothing."""
+    for key in ("properties", "patternProperties"):
+        if isinstance(inner := node.get(key), dict):
+            inner.update({name: _ANY for name, one in inner.items() if _says_nothing(one)})
+    for key in _LISTS:
+        if isinstance(several := node.get(key), list):
+            node[key] = [_ANY if _says_nothing(one) else one for one in several]
+    kind = node.get("type")
+    if kind == "object" and "additionalProperties" not in node and "$ref" not in node:
+        node["additionalProperties"] = True
+    if kind == "array":
+        node.setdefault("items", True)
+    for key in ("items", "additionalProperties"):
+        if key in node and _says_nothing(node[key]):
+            node[key] = _ANY
+
+
+def _says_nothing(schema: object) -> bool:
+    return schema is True or (isinstance(schema, dict) and not schema.keys() & _SAYS)
+
+
+def _is_plain_object(node: Mapping[str, object]) -> bool:
+    """Whether a schema lists an object's properties and says nothing of others.
+
+    Others are then left out: they would be valid, but nobody asked for them.
+    """
+    others = ("additionalProperties", "unevaluatedProperties", "$ref", *_LISTS)
+    listed = "properties" in node or "patternProperties" in node
+    return listed and not any(key in node for key in others)
+
+
+def _several(parts: object) -> bool:
+    return isinstance(parts, list) and len(parts) > 1
+
+
+def _nodes(schema: object) -> Iterable[dict[str, object]]:
+    """Every schema inside a schema; data such as constants and enums are not looked into."""
+    if not isinstance(schema, dict):
+        return
+    yield schema
+    inner: list[object] = []
+    for key in _MANY:
+        if isinstance(schema.get(key), dict):
+            inner += schema[key].values()
+    for key in _LISTS:
+        if isinstance(schema.get(key), list):
+            inner += schema[key]
+    inner += [schema[key] for key in _ONES if key in schema]
+    for one in inner:
+        yield from _nodes(one)

@@ -1,0 +1,1 @@
+"""The drawn world: its words, its art, its scenes."""

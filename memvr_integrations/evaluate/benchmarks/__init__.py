@@ -1,0 +1,1 @@
+"""Published benchmarks: questions, and scorers without a model."""

@@ -1,0 +1,143 @@
+"""HallusionBench: the same question about a figure, an edited one, or none (arXiv 2310.14566)."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from memvr_integrations.evaluate.benchmarks.benchmark import (
+    Question,
+    answered,
+    complete,
+    percentages,
+)
+from memvr_integrations.evaluate.benchmarks.published_files import Folder, Record, json_list
+from memvr_integrations.evaluate.benchmarks.yes_no import yes_or_no
+
+_ADVICE = (
+    "HallusionBench needs HallusionBench.json of https://github.com/tianyi-lab/HallusionBench and "
+    "the folder hallusion_bench, from the zip that its README links to."
+)
+_CATEGORIES = ("VD", "VS")
+
+
+@dataclass(frozen=True, kw_only=True)
+class HallusionBench:
+    """Accuracy over questions (aAcc), whole figures (fAcc) and whole questions (qAcc).
+
+    Answers are read by their words "yes" and "no" rather than by a judge. As in the published
+    scorer, who says neither is right where there is no figure to tell from (VS without one).
+    `figure_sets` and `question_sets` hold the ids of what must be right together.
+    """
+
+    questions: tuple[Question, ...]
+    entries: Mapping[str, Record]
+    figure_sets: Mapping[str, tuple[str, ...]]
+    question_sets: Mapping[str, tuple[str, ...]]
+    suffix: ClassVar[str] = "json"
+
+    name: str = "hallusionbench"
+
+    def right(self, answers: Mapping[str, str]) -> dict[str, bool]:
+        """By question."""
+        right = {}
+        for question, answer in answered(self.questions, answers):
+            said, entry = yes_or_no(answer), self.entries[question.id]
+            truth = entry.text("gt_answer") == "1"
+            right[question.id] = _no_figure(entry) if said is None else said == truth
+        return right
+
+    def marks(self, answers: Mapping[str, str]) -> dict[str, Counter[str]]:
+        """Counts by set of figures, which holds all that fAcc and qAcc put together."""
+        right = self.right(answers)
+        marks: dict[str, Counter[str]] = {}
+        groups = {question.id: question.group for question in self.questions}
+
+        def count(name: str, one: str, good: bool) -> None:
+            counts = marks.setdefault(groups[one], Counter())
+            for under in (name, f"{_category(groups[one])}/{name}"):
+                counts[f"{under} of"] += 1
+                counts[under] += good
+
+        for one, good in right.items():
+            count("aAcc", one, good)
+            said = yes_or_no(answers[one])
+            marks[groups[one]]["yes"] += said is True
+            marks[groups[one]]["unsure"] += said is None
+        for name, sets in (("fAcc", self.figure_sets), ("qAcc", self.question_sets)):
+            for which, good in complete(sets, right).items():
+                count(name, sets[which][0], good)
+        return marks
+
+    def figures(self, counts: Mapping[str, int]) -> dict[str, float]:
+        """The three accuracies, of all and of each category, and how often it says yes."""
+        names = [
+            under + name
+            for under in ("", *(f"{one}/" for one in _CATEGORIES))
+            for name in ("aAcc", "fAcc", "qAcc")
+        ]
+        asked = counts.get("aAcc of", 0)
+        return percentages(
+            {name: (counts.get(name, 0), counts.get(f"{name} of", 0)) for name in names}
+            | {"yes ratio": (counts.get("yes", 0), asked)}
+            | {"unsure": (counts.get("unsure", 0), asked)}
+        )
+
+    def answers_file(self, answers: Mapping[str, str], *, model: str) -> str:
+        """HallusionBench_result.json, for the project's own script and its judge."""
+        told = [
+            {**self.entries[question.id].fields, "model_prediction": answer}
+            for question, answer in answered(self.questions, answers)
+        ]
+        return json.dumps(told, indent=1, ensure_ascii=False)
+
+
+def load_hallusion_bench(folder: Path) -> HallusionBench:
+    """Read `HallusionBench.json` and the images that it names.
+
+    Raises:
+        BenchmarkError: Something is missing or malformed.
+    """
+    files = Folder(folder, "HallusionBench", _ADVICE)
+    questions: list[Question] = []
+    entries: dict[str, Record] = {}
+    figure_sets: dict[str, list[str]] = {}
+    question_sets: dict[str, list[str]] = {}
+    for entry in json_list(files.find("HallusionBench.json")):
+        group = "/".join(
+            (entry.choice("category", _CATEGORIES), entry.text("subcategory"), entry.text("set_id"))
+        )
+        figure, number = entry.text("figure_id"), entry.text("question_id")
+        name = f"{group}/{figure}/{number}"
+        if name in entries:
+            raise entry.wrong(f"the same question was there before ({entries[name].place})")
+        entry.choice("gt_answer", ("0", "1"))
+        entries[name] = entry
+        if not _no_figure(entry):
+            figure_sets.setdefault(f"{group}/{figure}", []).append(name)
+        question_sets.setdefault(f"{group}/{number}", []).append(name)
+        seen = entry.choice("visual_input", ("0", "1", "2")) != "0"
+        images = (_picture(folder, entry.text("filename")),) if seen else ()
+        questions.append(Question(id=name, text=entry.text("question"), images=images, group=group))
+    return HallusionBench(
+        questions=files.checked(questions),
+        entries=entries,
+        figure_sets={name: tuple(ids) for name, ids in figure_sets.items()},
+        question_sets={name: tuple(ids) for name, ids in question_sets.items()},
+    )
+
+
+def _picture(folder: Path, name: str) -> Path:
+    """Where an image lies; the project's README puts all of them into hallusion_bench."""
+    within = folder / "hallusion_bench" / name
+    return within if within.is_file() else folder / name
+
+
+def _no_figure(entry: Record) -> bool:
+    return entry.text("category") == "VS" and entry.text("figure_id") == "0"
+
+
+def _category(group: str) -> str:
+    return group.partition("/")[0]

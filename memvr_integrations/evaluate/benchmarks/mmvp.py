@@ -1,0 +1,139 @@
+"""MMVP: pairs of images that look alike to CLIP, one question for both (arXiv 2401.06209)."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from memvr_integrations.evaluate.benchmarks.benchmark import (
+    Question,
+    all_answered,
+    answered,
+    complete,
+    percentages,
+)
+from memvr_integrations.evaluate.benchmarks.published_files import Folder, Record, table, unique
+
+_ADVICE = (
+    "MMVP needs Questions.csv and the folder 'MMVP Images' of "
+    "https://huggingface.co/datasets/MMVP/MMVP."
+)
+_OPTION = re.compile(r"\(([ab])\)\s*([^(]*)", re.IGNORECASE)
+_LETTER = re.compile(r"\s*\(?([ab])(?:[).:,]|\s*$)", re.IGNORECASE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mmvp:
+    """A pair counts when both of its images are answered rightly.
+
+    The published script asks a judge; here an answer is read by `chosen`.
+    """
+
+    questions: tuple[Question, ...]
+    rows: Mapping[str, Record]
+    suffix: ClassVar[str] = "jsonl"
+
+    name: str = "mmvp"
+
+    def right(self, answers: Mapping[str, str]) -> dict[str, bool]:
+        """By question."""
+        return {
+            question.id: chosen(answer, row.text("Options")) == _truth(row)
+            for question, answer in answered(self.questions, answers)
+            for row in [self.rows[question.id]]
+        }
+
+    def marks(self, answers: Mapping[str, str]) -> dict[str, Counter[str]]:
+        """Counts by pair."""
+        right = self.right(answers)
+        marks: dict[str, Counter[str]] = {}
+        pairs: dict[str, list[str]] = {}
+        for question in self.questions:
+            pairs.setdefault(question.group, []).append(question.id)
+            if question.id in right:
+                counts = marks.setdefault(question.group, Counter())
+                options = self.rows[question.id].text("Options")
+                counts["asked"] += 1
+                counts["right"] += right[question.id]
+                counts["unsure"] += chosen(answers[question.id], options) is None
+        for pair, both in complete(pairs, right).items():
+            marks[pair]["pairs"] += 1
+            marks[pair]["both"] += both
+        return marks
+
+    def figures(self, counts: Mapping[str, int]) -> dict[str, float]:
+        """Accuracy over pairs and over questions, and how many answers name no option."""
+        asked = counts.get("asked", 0)
+        return percentages(
+            {
+                "pair accuracy": (counts.get("both", 0), counts.get("pairs", 0)),
+                "accuracy": (counts.get("right", 0), asked),
+                "unsure": (counts.get("unsure", 0), asked),
+            }
+        )
+
+    def answers_file(self, answers: Mapping[str, str], *, model: str) -> str:
+        """JSON lines for the project's own grader, which asks a judge."""
+        lines = [
+            {
+                "question_id": int(question.id),
+                "prompt": question.text,
+                "answer": self.rows[question.id].text("Correct Answer"),
+                "response": answer,
+                "answer_id": question.id,
+                "model_id": model,
+            }
+            for question, answer in all_answered(self.questions, answers)
+        ]
+        return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+
+
+def chosen(answer: str, options: str) -> str | None:
+    """The option that an answer names, "a" or "b"; None for neither and for both.
+
+    "(a)", "A." and "b" at the start name it by letter; else one option's words must be there and
+    not the other's.
+    """
+    letters = {letter.lower() for letter in re.findall(r"\(([ab])\)", answer, re.IGNORECASE)}
+    if not letters and (begin := _LETTER.match(answer)):
+        letters = {begin[1].lower()}
+    if not letters:
+        words = " ".join(re.findall(r"\w+", answer.lower()))
+        for letter, text in _OPTION.findall(options):
+            said = " ".join(re.findall(r"\w+", text.lower()))
+            if said and re.search(rf"\b{re.escape(said)}\b", words):
+                letters.add(letter.lower())
+    return letters.pop() if len(letters) == 1 else None
+
+
+def load_mmvp(folder: Path) -> Mmvp:
+    """Read `Questions.csv`; rows 1 and 2, 3 and 4, ... are pairs.
+
+    Raises:
+        BenchmarkError: Something is missing or malformed.
+    """
+    files = Folder(folder, "MMVP", _ADVICE)
+    pictures = files.find("MMVP Images")
+    questions: list[Question] = []
+    rows: dict[str, Record] = {}
+    for name, row in unique(table(files.find("Questions.csv")), "Index"):
+        if not name.isdecimal():
+            raise row.wrong(f"'Index' is {name!r}, not the number of an image")
+        row.choice("Correct Answer", ("(a)", "(b)"))
+        rows[name] = row
+        questions.append(
+            Question(
+                id=name,
+                text=f"{row.text('Question')} {row.text('Options')}",
+                images=(pictures / f"{name}.jpg",),
+                group=f"pair {(int(name) + 1) // 2}",
+            )
+        )
+    return Mmvp(questions=files.checked(questions), rows=rows)
+
+
+def _truth(row: Record) -> str:
+    return row.text("Correct Answer").strip().strip("()").lower()

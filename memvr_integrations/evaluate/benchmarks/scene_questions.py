@@ -1,0 +1,176 @@
+"""Asks the bundled model about scenes whose truth is known, and counts what it gets right.
+
+The yes/no questions follow POPE: as many about what is absent as about what is there, the absent
+ones chosen at random, among what is common (`popular`), or among what usually comes with the
+things that are there (`adversarial`).
+"""
+
+import functools
+import random
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from memvr_integrations.bundled.world.scenes import Scene, Sprites, draw_scene, sample_names
+from memvr_integrations.bundled.world.words import (
+    CLASSES,
+    COLORS,
+    NUMBERS,
+    classes_of,
+    plural,
+    surely_absent,
+)
+
+SHORT = " Answer yes or no."
+CAPTION = "Describe the image."
+
+NEGATIVES = ("random", "popular", "adversarial")
+_PRIOR_SCENES = 20_000
+
+_MENTIONS = {name: name for name in CLASSES} | {plural(name): name for name in CLASSES}
+_MENTIONS["loaves"] = "bread"
+_ORANGE_COLOR = re.compile(rf"\borange (?=(?:{'|'.join(_MENTIONS)})\b)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """Is there a `name` in scene number `scene`? `kind` is "positive" or one of `NEGATIVES`."""
+
+    scene: int
+    name: str
+    kind: str
+
+    @property
+    def truth(self) -> bool:
+        """Whether the right answer is yes."""
+        return self.kind == "positive"
+
+
+def held_out_scenes(
+    count: int, *, themes: Sequence[str], seed: int, files: Sequence[Path]
+) -> list[Scene]:
+    """Fresh scenes in the art of the given sprite files; training never uses these seeds."""
+    rng, sprites = random.Random(f"held out {seed}"), Sprites(*files)
+    scenes: list[Scene] = []
+    while len(scenes) < count:
+        scene = draw_scene(rng, sprites, themes)
+        if scene.things:
+            scenes.append(scene)
+    return scenes
+
+
+def exam(scenes: Sequence[Scene], *, themes: Sequence[str], seed: int = 0) -> list[Question]:
+    """Up to two questions of each kind about every scene."""
+    known = classes_of(tuple(themes))
+    common, together = _habits(tuple(themes))
+    rng = random.Random(f"exam {seed}")
+    questions = []
+    for index, scene in enumerate(scenes):
+        there = sorted(scene.names)
+        absent = surely_absent(known, scene.names)
+        size = min(2, len(there))
+        chosen = {
+            "positive": rng.sample(there, size),
+            "random": rng.sample(absent, size),
+            "popular": sorted(absent, key=lambda name: -common[name])[:size],
+            "adversarial": sorted(
+                absent, key=lambda name: -sum(together[other, name] for other in there)
+            )[:size],
+        }
+        questions += [
+            Question(scene=index, name=name, kind=kind)
+            for kind, names in chosen.items()
+            for name in names
+        ]
+    return questions
+
+
+@functools.cache
+def _habits(themes: tuple[str, ...]) -> tuple[Counter[str], Counter[tuple[str, str]]]:
+    """How often a class comes, and how often two come together, by the generator's prior."""
+    rng = random.Random("habits")
+    common: Counter[str] = Counter()
+    together: Counter[tuple[str, str]] = Counter()
+    for _ in range(_PRIOR_SCENES):
+        _, names = sample_names(rng, themes)
+        common.update(names)
+        together.update((one, other) for one in names for other in names if one != other)
+    return common, together
+
+
+def auc(scores: Tensor, truth: Tensor) -> float:
+    """The chance that a true question scores above a false one, ties counted half."""
+    order = scores.argsort()
+    ranks = torch.empty(len(scores), dtype=torch.float64)
+    ranks[order] = torch.arange(1, len(scores) + 1, dtype=torch.float64)
+    _, inverse, counts = scores.unique(return_inverse=True, return_counts=True)
+    ranks = (
+        torch.zeros(len(counts), dtype=torch.float64).scatter_add_(0, inverse, ranks)[inverse]
+        / counts[inverse]
+    )
+    true = int(truth.sum())
+    false = len(truth) - true
+    return float((ranks[truth].sum() - true * (true + 1) / 2) / (true * false))
+
+
+def mentioned(text: str) -> set[str]:
+    """The classes that a sentence names; "an orange cup" names no orange."""
+    words = re.findall(r"[a-z]+", _ORANGE_COLOR.sub("", text.lower()))
+    return {_MENTIONS[word] for word in words if word in _MENTIONS}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attribute:
+    """A question with one right word, asked of one scene; `kind` is "count" or "color"."""
+
+    scene: int
+    question: str
+    right: str
+    kind: str
+
+
+def attributes(scenes: Sequence[Scene]) -> list[Attribute]:
+    """One counting question about every thing, and the colour of every painted one."""
+    asked = []
+    for index, scene in enumerate(scenes):
+        for thing in scene.things:
+            question = f"How many {plural(thing.name)} are there?"
+            if thing.count <= 4:
+                right = NUMBERS[thing.count]
+                asked.append(Attribute(scene=index, question=question, right=right, kind="count"))
+            if thing.color:
+                noun = thing.name if thing.count == 1 else plural(thing.name)
+                verb = "is" if thing.count == 1 else "are"
+                asked.append(
+                    Attribute(
+                        scene=index,
+                        question=f"What color {verb} the {noun}?",
+                        right=thing.color,
+                        kind="color",
+                    )
+                )
+    return asked
+
+
+def is_right(asked: Attribute, answer: str) -> bool:
+    """Whether an answer holds the right number or colour word, and no other."""
+    words = set(re.findall(r"[a-z]+", answer.lower().replace("more than four", "five")))
+    choices = set(NUMBERS) if asked.kind == "count" else set(COLORS)
+    # "an orange" is a fruit only in other themes; a colour answer names one colour.
+    return words & choices == {asked.right}
+
+
+def caption_counts(scenes: Sequence[Scene], captions: Sequence[str]) -> Tensor:
+    """Per caption: mentions, wrong mentions, things there, things named; (captions, 4)."""
+    rows = []
+    for scene, caption in zip(scenes, captions, strict=True):
+        named = mentioned(caption)
+        rows.append(
+            [len(named), len(named - scene.names), len(scene.names), len(named & scene.names)]
+        )
+    return torch.tensor(rows, dtype=torch.float64)

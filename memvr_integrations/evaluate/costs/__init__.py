@@ -1,0 +1,1 @@
+"""What MemVR costs."""

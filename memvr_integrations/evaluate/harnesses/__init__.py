@@ -1,0 +1,1 @@
+"""Plug-ins for lmms-eval and VLMEvalKit."""

@@ -1,0 +1,1 @@
+"""Asking a benchmark in several ways, and reporting what came out."""

@@ -1,0 +1,295 @@
+"""A benchmark from images without labels: what is there, a model has to agree on with itself.
+
+For every image the model describes it, and is then asked about the things that it named and about
+as many that it did not. It is asked about changed copies of the image (mirrored, cropped, paler)
+and in other words than the benchmark's. Where all these votes agree, they are the label; where they
+don't, nothing is asked. The benchmark's own questions, about the image as it is, had no vote.
+
+What a model invents in every copy and in all words is labelled as there. So these labels tell what
+makes a model consistent, not what makes it right; labels by people are better wherever there are
+any.
+"""
+
+import hashlib
+import random
+import re
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import PIL.Image
+import PIL.ImageEnhance
+import PIL.ImageOps
+from tqdm import tqdm
+
+from memvr_integrations.backend.images import load_image
+from memvr_integrations.bundled.world.words import with_article
+from memvr_integrations.errors import BenchmarkError, ConfigError, MemVRWarning
+from memvr_integrations.evaluate.benchmarks.benchmark import Question, answered
+from memvr_integrations.evaluate.benchmarks.chair import caption_figures, caption_marks
+from memvr_integrations.evaluate.benchmarks.coco_words import GROUPS, PHRASES
+from memvr_integrations.evaluate.benchmarks.nouns import forms, named
+from memvr_integrations.evaluate.benchmarks.yes_no import (
+    OFFICIAL,
+    PARSERS,
+    count_all_parsers,
+    figures_of_all_parsers,
+    yes_or_no,
+)
+from memvr_integrations.evaluate.running.asking import Asking, Strategy
+from memvr_integrations.evaluate.running.runs import ANSWERS, Run
+from memvr_integrations.evaluate.running.ways import PLAIN
+from memvr_integrations.types.engine import Engine
+
+SELF = "self"
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
+CAPTION = "Describe the image."
+SHORT = " Answer yes or no."
+_ASKED = "Is there {} in the image?"
+_VOTES = ("Is there {} here?", "Can you see {}?")
+_UNDER = "yes-no"
+_FEWEST = 4
+
+View = Callable[[PIL.Image.Image], PIL.Image.Image]
+
+
+def _cropped(image: PIL.Image.Image) -> PIL.Image.Image:
+    width, height = image.size
+    left, top = width // 20, height // 20
+    return image.crop((left, top, width - left, height - top))
+
+
+VIEWS: dict[str, View] = {
+    "mirrored": PIL.ImageOps.mirror,
+    "cropped": _cropped,
+    "paler": lambda image: PIL.ImageEnhance.Contrast(image).enhance(0.7),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Things:
+    """What may be asked about: names, and the words that mean them in a caption."""
+
+    names: tuple[str, ...]
+    phrases: Mapping[str, str | None]
+
+    @classmethod
+    def of(cls, told: str) -> Self:
+        """From "coco", its 80 categories and their synonyms, or from nouns with commas between.
+
+        Raises:
+            ConfigError: These are fewer than four, or hold more than letters.
+        """
+        if told.strip().lower() == "coco":
+            return cls(names=tuple(GROUPS), phrases=PHRASES)
+        names = tuple(dict.fromkeys(" ".join(name.lower().split()) for name in told.split(",")))
+        names = tuple(name for name in names if name)
+        wrong = [name for name in names if not re.fullmatch(r"[a-z]+( [a-z]+)*", name)]
+        if wrong or len(names) < _FEWEST:
+            what = f"{wrong[0]!r} is no noun" if wrong else f"{len(names)} are too few"
+            raise ConfigError(
+                f"things={told!r}: {what}; name {_FEWEST} or more nouns with commas between, or "
+                "'coco'."
+            )
+        return cls(names=names, phrases=dict(forms(names)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class SelfLabelled:
+    """POPE's questions and CHAIR's captions, with a model's own labels.
+
+    `labels` says for each image what its votes agreed on. A caption's mentions of other things
+    count neither as right nor as wrong.
+    """
+
+    questions: tuple[Question, ...]
+    labels: Mapping[str, Mapping[str, bool]]
+    things: Things
+    name: str = SELF
+
+    def marks(self, answers: Mapping[str, str]) -> dict[str, Counter[str]]:
+        """Counts by image."""
+        marks: dict[str, Counter[str]] = {}
+        for question, answer in answered(self.questions, answers):
+            counts = marks.setdefault(question.group, Counter())
+            truth = self._truth(question)
+            if truth is not None:
+                count_all_parsers(counts, _UNDER, answer, truth=truth)
+                continue
+            labels = self.labels[question.group]
+            mentions = [one for one in named(answer, self.things.phrases) if one in labels]
+            there = frozenset(one for one, is_there in labels.items() if is_there)
+            counts.update(caption_marks(mentions, there, words=len(answer.split())))
+        return marks
+
+    def figures(self, counts: Mapping[str, int]) -> dict[str, float]:
+        """POPE's figures by parser, and CHAIR's."""
+        captions = caption_figures(counts)
+        return figures_of_all_parsers(counts, _UNDER) | {
+            f"captions/{name}": value for name, value in captions.items()
+        }
+
+    def right(self, answers: Mapping[str, str]) -> dict[str, bool]:
+        """The yes/no questions, by POPE's official parser."""
+        return {
+            question.id: PARSERS[OFFICIAL](answer, truth) == truth
+            for question, answer in answered(self.questions, answers)
+            if (truth := self._truth(question)) is not None
+        }
+
+    def _truth(self, question: Question) -> bool | None:
+        thing = question.id.removeprefix(f"{question.group}/")
+        return self.labels[question.group].get(thing)
+
+
+class Labelling:
+    """The asking for labels; what was asked is kept in a folder, so that it goes on."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        images: Sequence[Path],
+        things: Things,
+        folder: Path,
+        *,
+        batch: int = 8,
+        progress: bool = True,
+    ) -> None:
+        """Label images whose files' names differ; what is asked is kept in `folder`.
+
+        Raises:
+            ConfigError: `folder` holds other labels.
+        """
+        self._images, self._things = images, things
+        self._run = Run(
+            folder,
+            {
+                "labels by": engine.name,
+                "images": [image.name for image in self._images],
+                "things": list(things.names),
+            },
+            ways={PLAIN: Strategy(name=PLAIN).to_dict()},
+        )
+        self._asking = Asking(engine, self._run, batch=batch, progress=False)
+        self._batch, self._silent = batch, not progress
+
+    def benchmark(self) -> SelfLabelled:
+        """Ask for what was not asked yet, and make a benchmark of what the votes agree on.
+
+        Raises:
+            BenchmarkError: They agree on nothing.
+        """
+        with self._run.alone():
+            captions = self._captions()
+            shown = tqdm(captions, desc="Labelling", disable=self._silent)
+            labels = {image.name: self._labels(image, captions) for image in shown}
+        questions = [
+            question
+            for image in captions
+            if labels[image.name]
+            for question in _questions(image, labels[image.name])
+        ]
+        if not questions:
+            raise BenchmarkError(
+                f"The model's answers about changed copies of the {len(self._images)} images agree "
+                "on nothing; take labelled images, or another model."
+            )
+        return SelfLabelled(questions=tuple(questions), labels=labels, things=self._things)
+
+    def _captions(self) -> dict[Path, list[str]]:
+        """The things that the model names in each image."""
+        asked = [
+            Question(id=f"{one.name}/caption", text=CAPTION, images=(one,), group=one.name)
+            for one in self._images
+        ]
+        with tqdm(total=len(asked), desc="Describing", disable=self._silent) as bar:
+            for start in range(0, len(asked), self._batch):
+                batch = asked[start : start + self._batch]
+                self._ask(batch)
+                bar.update(len(batch))
+        texts = self._run.texts(PLAIN, 0)
+        failed = [one.group for one in asked if one.id not in texts]
+        if failed:
+            warnings.warn(
+                f"{len(failed)} of {len(asked)} images could not be described, the first is "
+                f"{failed[0]!r}; {self._run.folder / ANSWERS} says why. They get no labels.",
+                MemVRWarning,
+                stacklevel=3,
+            )
+        return {
+            image: list(dict.fromkeys(named(texts[one.id], self._things.phrases)))
+            for image, one in zip(self._images, asked, strict=True)
+            if one.id in texts
+        }
+
+    def _candidates(self, image: Path, captions: Mapping[Path, Sequence[str]]) -> list[str]:
+        """What the model names there, and as many others: often named elsewhere, or at random."""
+        mine = captions[image]
+        often = Counter(one for others in captions.values() for one in others)
+        others = [one for one in self._things.names if one not in mine]
+        wanted = max(2, len(mine))
+        popular = sorted(others, key=lambda one: -often[one])[: (wanted + 1) // 2]
+        left = [one for one in others if one not in popular]
+        drawn = random.Random(image.name).sample(left, min(wanted // 2, len(left)))
+        return [*mine, *popular, *drawn]
+
+    def _labels(self, image: Path, captions: Mapping[Path, Sequence[str]]) -> dict[str, bool]:
+        """What all votes about one image agree on."""
+        candidates = self._candidates(image, captions)
+        ids = {thing: list(_vote_ids(image, thing)) for thing in candidates}
+        if not all((PLAIN, 0, one) in self._run for names in ids.values() for one in names):
+            whole = load_image(image)
+            views = [view(whole) for view in VIEWS.values()]
+            self._ask([vote for thing in candidates for vote in _votes(image, views, thing)])
+        texts = self._run.texts(PLAIN, 0)
+        labels: dict[str, bool] = {}
+        for thing, names in ids.items():
+            said = {yes_or_no(texts[name]) if name in texts else None for name in names}
+            if len(said) == 1 and None not in said:
+                labels[thing] = True in said
+        return labels
+
+    def _ask(self, questions: Sequence[Question]) -> None:
+        self._asking.ask(questions, [Strategy(name=PLAIN)], [0])
+
+
+def images_in(folder: Path, limit: int | None) -> list[Path]:
+    """Up to `limit` images of a folder, always the same ones.
+
+    Raises:
+        BenchmarkError: There are none.
+    """
+    if not folder.is_dir():
+        raise BenchmarkError(f"{str(folder)!r} is no folder; name one with images in it.")
+    found = sorted(one for one in folder.iterdir() if one.suffix.lower() in SUFFIXES)
+    if not found:
+        raise BenchmarkError(
+            f"There is no image in {str(folder)!r} (by the ends of their names: "
+            f"{', '.join(sorted(SUFFIXES))}); name a folder with about 100 of them."
+        )
+    # Files of one day lie together; an order by hash takes some of all.
+    found.sort(key=lambda one: hashlib.sha256(one.name.encode()).digest())
+    return found[:limit]
+
+
+def _vote_ids(image: Path, thing: str) -> Iterator[str]:
+    for view in VIEWS:
+        for number in range(len(_VOTES)):
+            yield f"{image.name}/{thing}/{view} {number}"
+
+
+def _votes(image: Path, views: Sequence[PIL.Image.Image], thing: str) -> Iterator[Question]:
+    asked = [(view, words) for view in views for words in _VOTES]
+    for name, (view, words) in zip(_vote_ids(image, thing), asked, strict=True):
+        text = words.format(with_article(thing)) + SHORT
+        yield Question(id=name, text=text, images=(view,), group=image.name)
+
+
+def _questions(image: Path, labels: Mapping[str, bool]) -> Iterator[Question]:
+    for thing in labels:
+        text = _ASKED.format(with_article(thing)) + SHORT
+        yield Question(id=f"{image.name}/{thing}", text=text, images=(image,), group=image.name)
+    yield Question(id=f"{image.name}/caption", text=CAPTION, images=(image,), group=image.name)

@@ -1,0 +1,1 @@
+"""Answers from images that were found: synthesis, chat, citations, checks."""

@@ -1,0 +1,146 @@
+"""Answers that carry what is known of them beside their text, through core's synthesizers."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Generator
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any
+
+from llama_index.core.base.llms.types import ChatResponse
+from llama_index.core.base.response.schema import (
+    AsyncStreamingResponse,
+    Response,
+    StreamingResponse,
+)
+
+from memvr_integrations.errors import RequestError
+from memvr_integrations.llama_index.asking.citations import unmarked
+
+
+@dataclass
+class Told:
+    """What is known of an answer beside its text; of a stream, at its end.
+
+    `answers` and `memvr` have one entry for each time the model was asked: one for each image, or
+    one for all.
+    """
+
+    given: int
+    shown: int
+    answers: list[str] = field(default_factory=list)
+    memvr: list[dict[str, Any] | None] = field(default_factory=list)
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What a response's metadata says of it."""
+        return {"answers": self.answers, "memvr": self.memvr}
+
+    def take(self, response: ChatResponse, *, own_marks: bool) -> str:
+        """Note an answer; returns its text."""
+        text = (response.message.content or "").strip()
+        text = text if own_marks else unmarked(text)
+        self.answers.append(text)
+        self.memvr.append(response.additional_kwargs.get("memvr"))
+        return text
+
+
+class TextAnswer(str):
+    """An answer, and what is known of it."""
+
+    told: Told
+
+    def __new__(cls, text: str, told: Told) -> "TextAnswer":
+        """A text, with what is known of it."""
+        made = super().__new__(cls, text)
+        made.told = told
+        return made
+
+
+class StreamAnswer(Generator[str, None, None]):
+    """A growing answer, and what will be known of it; `text` is what was read so far."""
+
+    def __init__(self, texts: Generator[str, None, None], told: Told) -> None:
+        self._texts, self.told, self.text = texts, told, ""
+
+    def send(self, value: None) -> str:
+        """The next piece."""
+        piece = self._texts.send(value)
+        self.text += piece
+        return piece
+
+    def throw(self, error: Any, value: Any = None, trace: TracebackType | None = None) -> str:
+        """Tell the answer that its reader failed, or left."""
+        return self._texts.throw(error, value, trace)
+
+
+class AsyncStreamAnswer(AsyncGenerator[str, None]):
+    """The same for asyncio; `done` when it was read to its end."""
+
+    def __init__(self, texts: AsyncGenerator[str, None], told: Told) -> None:
+        self._texts, self.told, self.text, self.done = texts, told, "", False
+
+    async def asend(self, value: None) -> str:
+        """The next piece."""
+        try:
+            piece = await self._texts.asend(value)
+        except StopAsyncIteration:
+            self.done = True
+            raise
+        self.text += piece
+        return piece
+
+    async def athrow(self, error: Any, value: Any = None, trace: Any = None) -> str:
+        """Tell the answer that its reader failed, or left."""
+        return await self._texts.athrow(error)
+
+
+class ImageStream(StreamingResponse):
+    """A streamed response that knows its text; core's forgets what was read piece by piece."""
+
+    response_gen: StreamAnswer
+
+    def __str__(self) -> str:
+        """Its whole text; what was not read yet is read now."""
+        for _ in self.response_gen:
+            pass
+        self.response_txt = self.response_gen.text
+        return super().__str__()
+
+    def get_response(self) -> Response:
+        """The same as an ordinary response."""
+        str(self)
+        return super().get_response()
+
+
+class AsyncImageStream(AsyncStreamingResponse):
+    """The same for asyncio."""
+
+    response_gen: AsyncStreamAnswer
+
+    def __str__(self) -> str:
+        """Its whole text, when it was read.
+
+        Raises:
+            RequestError: It was not read to its end, and an event loop runs.
+        """
+        if not self.response_gen.done:
+            self._read_now()
+        self.response_txt = self.response_gen.text
+        return self.response_txt or "None"
+
+    def _read_now(self) -> None:
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            super().__str__()
+            return
+        raise RequestError(
+            "This stream was not read to its end; read async_response_gen(), or await "
+            "get_response()."
+        )
+
+    async def get_response(self) -> Response:
+        """The same as an ordinary response; what was not read yet is read now."""
+        async for _ in self.response_gen:
+            pass
+        return Response(self.response_gen.text, self.source_nodes, self.metadata)

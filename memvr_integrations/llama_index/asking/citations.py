@@ -1,0 +1,112 @@
+"""Which images an answer rests on: `[n]` in its text, and what can be opened for each."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from llama_index.core.base.response.schema import RESPONSE_TYPE
+from llama_index.core.chat_engine.types import AgentChatResponse, StreamingAgentChatResponse
+from llama_index.core.schema import NodeWithScore
+
+from memvr_integrations.errors import RequestError
+from memvr_integrations.llama_index.llm.blocks import address_of
+
+# [1], and what models write for several: [1, 2], [1-3].
+_MARK = re.compile(r" ?\[(\d{1,3}(?:\s*[,\u2013-]\s*\d{1,3})*)\]")
+_OPEN = re.compile(r" ?(\[[\d\s,\u2013-]{0,16})?$")
+_CUT = re.compile(r" ?\[\d[\d\s,\u2013-]*$")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Citation:
+    """What `[n]` in an answer stands for.
+
+    `node_id` is the same for the same place, always; `source` is the image's path or URL; `score`
+    is that of the retriever, or of the last reranker.
+    """
+
+    n: int
+    node_id: str
+    source: str
+    caption: str
+    score: float | None
+
+
+def citations(
+    response: RESPONSE_TYPE | AgentChatResponse | StreamingAgentChatResponse,
+) -> list[Citation]:
+    """The images that an answer cites, in the order of its numbers; none where it cites none.
+
+    Raises:
+        RequestError: It is the stream of a chat, and was not read to its end.
+    """
+    if isinstance(response, StreamingAgentChatResponse) and not response.is_done:
+        raise RequestError("This stream was not read to its end; its citations come after that.")
+    cited = {n for mark in _MARK.findall(str(response)) for n in _numbers(mark)}
+    sources = enumerate(response.source_nodes, start=1)
+    return [_citation(n, source) for n, source in sources if n in cited]
+
+
+def _citation(n: int, found: NodeWithScore) -> Citation:
+    node = found.node
+    source = address_of(node) or node.metadata.get("file_path", "")
+    return Citation(
+        n=n, node_id=node.node_id, source=source, caption=node.get_content(), score=found.score
+    )
+
+
+def _numbers(mark: str) -> list[int]:
+    """The numbers of a mark, its ranges spelled out."""
+    found: list[int] = []
+    for part in mark.split(","):
+        first, *rest = (int(n) for n in re.findall(r"\d+", part))
+        found += range(first, max([first, *rest]) + 1)
+    return found
+
+
+class Marks:
+    """Reads a growing answer, and takes marks out of it that stand for nothing.
+
+    `shown` are the images that stand behind a number. A model that cites none of them is made to
+    cite all, for it looked at them; with `own=False` it was not told of numbers, and its own
+    marks mean nothing.
+    """
+
+    def __init__(self, shown: Sequence[int], *, own: bool = True) -> None:
+        self._shown, self._own = shown, own
+        self._kept, self._cited, self._begun = "", False, False
+
+    def read(self, delta: str) -> str:
+        """What may be given out after some more text; the begin of a mark waits for its end."""
+        text = _MARK.sub(self._checked, self._kept + delta)
+        if not self._begun:
+            text = text.lstrip()
+        opened = _OPEN.search(text)
+        end = opened.start() if opened else len(text)
+        self._kept = text[end:]
+        self._begun = self._begun or end > 0
+        return text[:end]
+
+    def _checked(self, mark: re.Match[str]) -> str:
+        valid = [n for n in _numbers(mark[1]) if n in self._shown]
+        if not (valid and self._own):
+            return ""
+        self._cited = True
+        return (" " if mark[0].startswith(" ") else "") + marks(valid)
+
+    def finish(self) -> str:
+        """The rest of the text; a mark that was cut off is dropped."""
+        rest = _CUT.sub("", self._kept).rstrip()
+        if self._cited or not (self._begun or rest):
+            return rest
+        return f"{rest} {marks(self._shown)}"
+
+
+def unmarked(text: str) -> str:
+    """A text without marks."""
+    return _CUT.sub("", _MARK.sub("", text)).strip()
+
+
+def marks(numbers: Sequence[int]) -> str:
+    """The marks of some images."""
+    return "".join(f"[{n}]" for n in numbers)

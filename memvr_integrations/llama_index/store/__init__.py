@@ -1,0 +1,1 @@
+"""Images with captions on disk, and how they are found."""

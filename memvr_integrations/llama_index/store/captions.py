@@ -1,0 +1,128 @@
+"""Captions of images, written once for each picture, model and setting."""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import PIL.Image
+from llama_index.core.base.llms.types import ChatMessage, TextBlock
+from llama_index.core.llms import LLM
+from llama_index.core.schema import BaseNode, TransformComponent
+from pydantic import Field, PrivateAttr, SerializeAsAny
+
+from memvr_integrations.backend.images import DEFAULT_POLICY, load_image, pixel_hash
+from memvr_integrations.errors import ConfigError
+from memvr_integrations.llama_index.llm import MemVRMultiModalLLM
+from memvr_integrations.llama_index.llm.blocking import wait_for
+from memvr_integrations.llama_index.llm.blocks import image_block, is_image, source_of_node
+from memvr_integrations.llama_index.llm.checks import KnownOptions
+from memvr_integrations.llama_index.store.database import Database
+
+CAPTION_PROMPT = "Describe the picture."
+
+
+class CaptionCache:
+    """Captions on disk, by what they depend on."""
+
+    def __init__(self, path: str | Path) -> None:
+        """`path` is a file, or ":memory:"."""
+        self._db = Database(path, "captions (key TEXT PRIMARY KEY, text TEXT)")
+
+    def get(self, key: str) -> str | None:
+        """A caption, if there is one."""
+        rows = self._db.read("SELECT text FROM captions WHERE key = ?", (key,))
+        return str(rows[0][0]) if rows else None
+
+    def put(self, key: str, text: str) -> None:
+        """Keep a caption; it is on disk when this returns."""
+        self._db.write("INSERT OR REPLACE INTO captions VALUES (?, ?)", [(key, text)])
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+
+class CaptionImages(KnownOptions, TransformComponent):
+    """Writes a caption into the text of every node with an image that has none.
+
+    That is image nodes, image documents and nodes with an `image_resource`. For an
+    `IngestionPipeline`, or alone. What was captioned before under the same pixels, model,
+    settings and prompt comes out of `cache`, a file; without one, out of memory.
+    """
+
+    llm: SerializeAsAny[LLM]
+    prompt: str = CAPTION_PROMPT
+    cache: Path | None = None
+    batch_size: int = Field(default=16, ge=1)
+
+    _known: CaptionCache | None = PrivateAttr(default=None)
+
+    @classmethod
+    def class_name(cls) -> str:
+        """Its name in what is written to disk."""
+        return "memvr_caption_images"
+
+    def __call__(self, nodes: Sequence[BaseNode], **kwargs: Any) -> Sequence[BaseNode]:
+        """The nodes, each image with its caption.
+
+        Raises:
+            ImageError: A node's picture can't be used.
+            MemVRError: As the LLM does.
+        """
+        return wait_for(self.acall(nodes, **kwargs))
+
+    async def acall(self, nodes: Sequence[BaseNode], **kwargs: Any) -> Sequence[BaseNode]:
+        """The same for asyncio."""
+        bare = [node for node in nodes if is_image(node) and not node.get_content().strip()]
+        for start in range(0, len(bare), self.batch_size):
+            batch = bare[start : start + self.batch_size]
+            captions = await asyncio.gather(*(self.caption(source_of_node(n)) for n in batch))
+            for node, text in zip(batch, captions, strict=True):
+                node.set_content(text)
+        return nodes
+
+    async def caption(self, source: Any) -> str:
+        """The caption of one picture: a path, a URL that the LLM may open, bytes, or pixels.
+
+        Raises:
+            ImageError: The picture can't be used.
+        """
+        image = await self.picture(source)
+        if self._known is None:
+            self._known = CaptionCache(self.cache or ":memory:")
+        key = self._key(pixel_hash(image))
+        text = self._known.get(key)
+        if text is None:
+            blocks = [image_block(image), TextBlock(text=self.prompt)]
+            answer = await self.llm.achat([ChatMessage(role="user", blocks=blocks)])
+            text = answer.message.content or ""
+            if not text.strip():
+                raise ConfigError(
+                    f"{self.llm.metadata.model_name} gave an empty caption to "
+                    f"prompt={self.prompt!r}; change the prompt or the model."
+                )
+            self._known.put(key, text)
+        return text
+
+    async def picture(self, source: Any) -> PIL.Image.Image:
+        """One picture; URLs and file:// are the LLM's to allow.
+
+        Raises:
+            ImageError: It can't be used.
+        """
+        llm = self.llm
+        policy = llm.image_policy if isinstance(llm, MemVRMultiModalLLM) else DEFAULT_POLICY
+        return await asyncio.to_thread(load_image, source, policy)
+
+    def close(self) -> None:
+        """Close the file of captions."""
+        if self._known is not None:
+            self._known.close()
+            self._known = None
+
+    def _key(self, pixels: str) -> str:
+        told = json.dumps([pixels, self.prompt, self.llm.to_dict()], sort_keys=True, default=str)
+        return hashlib.sha256(told.encode()).hexdigest()

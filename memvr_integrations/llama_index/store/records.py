@@ -1,0 +1,161 @@
+"""What a collection knows of its images, on disk: nothing is lost when it is killed."""
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from llama_index.core.schema import ImageNode
+
+from memvr_integrations.backend.images import load_image
+from memvr_integrations.errors import ImageError
+from memvr_integrations.llama_index.store.database import Database
+from memvr_integrations.llama_index.store.images import is_file, stamp_of
+from memvr_integrations.llama_index.store.metadata import Metadata
+
+_AT_ONCE = 900  # older SQLite takes at most 999 values in a query
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """One image: where it is, what it shows, and how it is found.
+
+    `stamp` is the file's size and time, by which a change is noticed without reading it.
+    """
+
+    id: str
+    source: str
+    stamp: str
+    caption: str
+    embedding: list[float] = field(repr=False)
+    metadata: Metadata
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether its file is not there any more."""
+        return is_file(self.source) and not os.path.exists(self.source)
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether its picture can be shown: URLs are not asked, nor files that did not change."""
+        if not is_file(self.source):
+            return True
+        if not os.access(self.source, os.R_OK):
+            return False
+        if stamp_of(self.source) == self.stamp:
+            return True
+        try:
+            load_image(Path(self.source))
+        except ImageError:
+            return False
+        return True
+
+    @property
+    def node(self) -> ImageNode:
+        """What LlamaIndex sees of it: the caption is its text."""
+        file = is_file(self.source)
+        hidden = ["file_path", "file_name", *self.metadata]
+        return ImageNode(
+            id_=self.id,
+            text=self.caption,
+            image_path=self.source if file else None,
+            image_url=None if file else self.source,
+            embedding=self.embedding,
+            metadata={
+                "file_path": self.source,
+                "file_name": self.source.rpartition("/")[2],
+                **self.metadata,
+            },
+            excluded_embed_metadata_keys=hidden,
+            excluded_llm_metadata_keys=hidden,
+        )
+
+
+class Records:
+    """The records of a collection, in one SQLite file."""
+
+    def __init__(self, path: str | Path) -> None:
+        """`path` is a file, or ":memory:"."""
+        self._db = Database(
+            path,
+            "facts (name TEXT PRIMARY KEY, value TEXT)",
+            "images (id TEXT PRIMARY KEY, source TEXT, stamp TEXT, caption TEXT, embedding BLOB, "
+            "metadata TEXT)",
+        )
+
+    def fact(self, name: str, value: str) -> str:
+        """What was noted under a name; the value, where nothing was."""
+        self._db.write("INSERT OR IGNORE INTO facts VALUES (?, ?)", [(name, value)])
+        [[noted]] = self._db.read("SELECT value FROM facts WHERE name = ?", (name,))
+        return str(noted)
+
+    def put(self, records: Iterable[Record]) -> None:
+        """Keep some records, all or none; they are on disk when this returns."""
+        rows = [
+            (
+                record.id,
+                record.source,
+                record.stamp,
+                record.caption,
+                np.asarray(record.embedding, np.float32).tobytes(),
+                json.dumps(record.metadata),
+            )
+            for record in records
+        ]
+        self._db.write("INSERT OR REPLACE INTO images VALUES (?,?,?,?,?,?)", rows)
+
+    def remove(self, ids: Iterable[str]) -> None:
+        """Forget some records."""
+        self._db.write("DELETE FROM images WHERE id = ?", [(one,) for one in ids])
+
+    def stamps(self) -> dict[str, tuple[str, Metadata]]:
+        """The stamp and the metadata of every image, by its id."""
+        rows = self._db.read("SELECT id, stamp, metadata FROM images")
+        return {str(one): (str(stamp), json.loads(str(told))) for one, stamp, told in rows}
+
+    def get(self, ids: Sequence[str]) -> list[Record]:
+        """Some records, in the order of `ids`; without those that are gone."""
+        found: dict[str, Record] = {}
+        for start in range(0, len(ids), _AT_ONCE):
+            some = ids[start : start + _AT_ONCE]
+            marks = ",".join("?" * len(some))
+            rows = self._db.read(f"SELECT * FROM images WHERE id IN ({marks})", some)
+            found |= {record.id: record for record in map(_record, rows)}
+        return [found[one] for one in ids if one in found]
+
+    def __iter__(self) -> Iterator[Record]:
+        """Every record, in the order of ids."""
+        return map(_record, self._db.read("SELECT * FROM images ORDER BY id"))
+
+    def first(self) -> Record | None:
+        """One of them, if there is any."""
+        return next(map(_record, self._db.read("SELECT * FROM images LIMIT 1")), None)
+
+    def __len__(self) -> int:
+        """How many images there are."""
+        [[count]] = self._db.read("SELECT COUNT(*) FROM images")
+        assert isinstance(count, int)
+        return count
+
+    def changed_elsewhere(self) -> bool:
+        """Whether another process changed them since this was asked last."""
+        return self._db.changed_elsewhere()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+
+def _record(row: tuple[Any, ...]) -> Record:
+    one, source, stamp, caption, vector, metadata = row
+    return Record(
+        id=one,
+        source=source,
+        stamp=stamp,
+        caption=caption,
+        embedding=np.frombuffer(vector, np.float32).tolist(),
+        metadata=json.loads(metadata),
+    )

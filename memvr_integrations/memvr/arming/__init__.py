@@ -1,0 +1,1 @@
+"""MemVR around a Hugging Face model: found by its parts, followed by hooks."""

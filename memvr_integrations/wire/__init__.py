@@ -1,0 +1,1 @@
+"""What the integrations share: reports, retries, schemas of classes, preset files."""

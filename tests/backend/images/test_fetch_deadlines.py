@@ -1,0 +1,65 @@
+"""One deadline for a download, wherever the time goes."""
+
+import socket
+import threading
+import time
+
+import pytest
+from web import HOSTS, PUBLIC, Web, redirect, reply
+
+from memvr_integrations.backend.images.fetch import download
+from memvr_integrations.errors import ImageError
+from memvr_integrations.types.image_policy import ImagePolicy
+
+HURRY = ImagePolicy(allowed_hosts=("img.example.org",), timeout=0.3)
+
+
+def test_a_dead_address_leaves_time_for_the_next():
+    shares: list[float] = []
+
+    def dial(address: str, port: int, *, server_name: str | None, timeout: float):
+        shares.append(timeout)
+        raise TimeoutError
+
+    web = Web(names={"img.example.org": ["8.8.8.8", PUBLIC]})
+    with pytest.raises(ImageError, match="timeout=5 s"):
+        download("https://img.example.org/", HOSTS, resolve=web.resolve, dial=dial)
+    assert 2 < shares[0] <= 2.5 < shares[1] <= 5
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        b"",
+        b"HTTP/1.1 200 OK\r\nX: ",
+        reply(b"", "200 OK", "Content-Length: 900"),
+        reply(b"", "200 OK", "Transfer-Encoding: chunked"),
+    ],
+    ids=["status", "header", "body", "chunk size"],
+)
+def test_a_dripping_server_gets_one_deadline(start):
+    def drip(stream: socket.socket) -> None:
+        stream.sendall(start)
+        for _ in range(100):
+            stream.sendall(b"1")
+            time.sleep(0.05)
+
+    begin = time.monotonic()
+    Web(drip).refuses("https://img.example.org/", r"timeout=0\.3 s", HURRY)
+    assert time.monotonic() - begin < 2
+
+
+def test_redirects_share_the_deadline():
+    def slow(stream: socket.socket) -> None:
+        time.sleep(0.2)
+        stream.sendall(redirect("/again"))
+
+    Web(*[slow] * 4).refuses("https://img.example.org/", r"timeout=0\.3 s", HURRY)
+
+
+def test_a_silent_name_server_gets_the_deadline(monkeypatch):
+    release = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [release.wait(5)][1:])
+    with pytest.raises(ImageError, match=r"timeout=0\.3 s"):
+        download("https://img.example.org/", HURRY, dial=Web().dial)
+    release.set()

@@ -1,0 +1,107 @@
+import threading
+import time
+
+import pytest
+from waiting import eventually
+
+from memvr_integrations.backend.structured.compiling import Left, Shared
+from memvr_integrations.errors import RequestError
+
+
+def always():
+    return True
+
+
+def test_callers_share_one_making_and_its_thing_is_kept():
+    made = []
+
+    def make(key, wanted):
+        made.append(key)
+        time.sleep(0.1)
+        return key.upper()
+
+    shared = Shared(make, 2)
+    found = []
+    threads = [
+        threading.Thread(target=lambda: found.append(shared.get("a", always))) for _ in "123"
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == ["A"] * 3
+    assert made == ["a"]
+    for key in "abcb":
+        assert shared.get(key, always) == key.upper()
+    assert made == ["a", "b", "c"]  # the last two are kept
+    assert shared.get("a", always) == "A"
+    assert made == ["a", "b", "c", "a"]
+
+
+def test_a_refusal_is_kept_and_raised_anew():
+    tries = []
+
+    def make(key, wanted):
+        tries.append(key)
+        raise RequestError("no")
+
+    shared = Shared(make, 2)
+    errors = []
+    for _ in range(3):
+        with pytest.raises(RequestError, match="no") as caught:
+            shared.get("a", always)
+        errors.append(caught.value)
+    assert tries == ["a"]
+    assert len(set(map(id, errors))) == 3
+
+
+def test_making_stops_when_all_have_left_and_begins_again_for_the_next():
+    stopped, gone = [], threading.Event()
+
+    def make(key, wanted):
+        if stopped:
+            return key
+        while wanted():
+            time.sleep(0.001)
+        stopped.append(key)
+        raise Left
+
+    shared = Shared(make, 2)
+    with pytest.raises(Left):
+        shared.get("a", gone_after(0.05))
+    eventually(lambda: stopped == ["a"])
+    assert shared.get("a", lambda: not gone.is_set()) == "a"
+
+
+def gone_after(seconds):
+    end = time.monotonic() + seconds
+    return lambda: time.monotonic() < end
+
+
+def test_one_who_stays_keeps_it_going():
+    def make(key, wanted):
+        end = time.monotonic() + 0.2
+        while time.monotonic() < end:
+            if not wanted():
+                raise Left
+            time.sleep(0.001)
+        return key
+
+    shared, found = Shared(make, 2), []
+    stays = threading.Thread(target=lambda: found.append(shared.get("a", always)))
+    stays.start()
+    with pytest.raises(Left):
+        shared.get("a", gone_after(0.02))
+    stays.join()
+    assert found == ["a"]
+
+
+def test_whatever_goes_wrong_is_told_to_who_waits():
+    class PanicError(BaseException):
+        """As Rust's panics are."""
+
+    def make(key, wanted):
+        raise PanicError("overflow")
+
+    with pytest.raises(PanicError, match="overflow"):
+        Shared(make, 2).get("a", always)

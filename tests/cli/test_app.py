@@ -1,0 +1,354 @@
+"""The `memvr` command: what goes to stdout and to stderr, exit codes, Ctrl-C."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from memvr_integrations.backend import Backend
+from memvr_integrations.cli import app
+from memvr_integrations.types.decoding import VCDConfig
+
+ROOT = Path(__file__).parents[2]
+
+# An answer that does not end by itself, so that there is something to interrupt.
+ENDLESS = """
+import time
+from memvr_integrations.backend.hosting import host
+
+init = host.Host.__init__
+
+def endless(self, *args):
+    init(self, *args)
+
+    def hook(module, args, out):
+        time.sleep(0.01)
+        out.logits[..., 2] = -float("inf")
+        return out
+
+    self.model.register_forward_hook(hook)
+
+host.Host.__init__ = endless
+from memvr_integrations.cli import main
+main()
+"""
+
+
+@pytest.fixture
+def memvr(monkeypatch, make_backend):
+    """Run the command in this process, on the model that is loaded already."""
+    calls = []
+
+    def load(name, **options):
+        calls.append((name, options))
+        return make_backend()
+
+    monkeypatch.setattr(Backend, "load", load)
+
+    def run(*arguments, stdin=None):
+        result = CliRunner().invoke(app, [str(argument) for argument in arguments], input=stdin)
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result
+
+    run.calls = calls
+    return run
+
+
+def in_shell(code, *arguments, **options):
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment,
+        # Tests may run in the background, where a shell has children ignore Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        **options,
+    )
+
+
+# -- answering
+
+
+def test_the_answer_goes_to_stdout_and_a_summary_to_stderr(memvr, backend, ask, scene_file):
+    result = memvr("ask", scene_file, "Describe the picture.")
+    [expected] = backend.generate(ask("Describe the picture.", 0))
+    assert result.exit_code == 0
+    assert result.stdout == expected.text + "\n"
+    assert result.stderr.count("\n") == 1
+    assert result.stderr.startswith(f"[{len(expected.tokens)} tokens in ")
+    assert ("never looked again" in result.stderr) == (expected.retraced == 0)
+
+
+def test_json(memvr, backend, ask, scene_file):
+    result = memvr("ask", scene_file, "What is there?", "--json", "--max-tokens", "5")
+    told = json.loads(result.stdout)
+    [expected] = backend.generate(ask("What is there?", 0, max_tokens=5))
+    assert list(told) == [
+        "answer",
+        "model",
+        "memvr",
+        "decoding",
+        "usage",
+        "finish_reason",
+        "boxes",
+        "tokens",
+    ]
+    assert (told["answer"], told["model"]) == (expected.text, "bundled")
+    assert told["memvr"] == backend.preset.to_dict()
+    assert told["usage"] == {
+        "prompt_tokens": expected.usage.prompt_tokens,
+        "image_tokens": 64,
+        "completion_tokens": expected.usage.completion_tokens,
+        "total_tokens": expected.usage.total_tokens,
+    }
+    assert told["finish_reason"] == expected.finish_reason
+    assert [set(token) for token in told["tokens"]] == [
+        {"id", "text", "logprob", "entropy", "output_entropy", "trigger_layer"}
+    ] * len(expected.tokens)
+    assert result.stderr == ""
+
+
+def test_without_memvr(memvr, scene_file):
+    result = memvr("ask", scene_file, "What?", "--no-memvr", "--json", "--max-tokens", 3)
+    told = json.loads(result.stdout)
+    assert told["memvr"] is None
+    assert all(token["entropy"] is None for token in told["tokens"])
+    assert "MemVR off" in memvr("ask", scene_file, "What?", "--no-memvr").stderr
+
+
+def test_several_images(memvr, scene_file):
+    result = memvr("ask", scene_file, scene_file, "Same?", "--json", "--max-tokens", 1)
+    assert json.loads(result.stdout)["usage"]["image_tokens"] == 128
+
+
+def test_a_question_on_stdin(memvr, scene_file):
+    piped = memvr("ask", scene_file, "-", "--max-tokens", 6, stdin="Is there a dog?\n")
+    assert piped.stdout == memvr("ask", scene_file, "Is there a dog?", "--max-tokens", 6).stdout
+    assert memvr("ask", scene_file, "-", stdin=" \n").exit_code == 2
+
+
+def test_settings_reach_the_model(memvr, scene_file):
+    result = memvr(
+        "ask", scene_file, "What?", "--json", "--max-tokens", 2, "--entropy-threshold", 0.1,
+        "--retracing-ratio", 0.3, "--starting-layer", 1, "--ending-layer", 5, "--model", "other",
+        "--dtype", "bfloat16", "--device", "cpu",
+    )  # fmt: skip
+    settings = json.loads(result.stdout)["memvr"]
+    assert [settings[key] for key in ("entropy_threshold", "retracing_ratio")] == [0.1, 0.3]
+    assert [settings[key] for key in ("starting_layer", "ending_layer")] == [1, 5]
+    [(name, options)] = memvr.calls
+    assert name == "other"
+    assert (options["dtype"], options["device"], options["quantization"]) == (
+        "bfloat16",
+        "cpu",
+        None,
+    )
+
+
+def test_a_photograph_is_answered_with_one_hint(memvr, tmp_path):
+    import numpy as np
+    from PIL import Image
+
+    noise = np.random.default_rng(0).integers(0, 255, (480, 640, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "photo.jpg")
+    result = memvr("ask", tmp_path / "photo.jpg", "What is this?")
+    assert result.exit_code == 0
+    assert result.stderr.count("hint: ") == 1
+    assert "smolvlm-256m" in result.stderr
+
+
+def test_an_animation_is_answered_with_one_hint(memvr, tmp_path, scenes):
+    from PIL import Image
+
+    first, second = (Image.fromarray(scene.pixels) for scene in scenes[:2])
+    first.save(tmp_path / "moving.gif", save_all=True, append_images=[second])
+    result = memvr("ask", tmp_path / "moving.gif", "What?", "--max-tokens", 1)
+    assert result.stderr.count("more than one frame") == 1
+
+
+def test_a_long_question_is_no_file_name(memvr, scene_file):
+    assert memvr("ask", scene_file, "Is there a dog? " * 40, "--max-tokens", 1).exit_code == 0
+
+
+# -- refusing
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["nothing.png", "What?"], "memvr: file 'nothing.png' cannot be read"),
+        ([__file__, "What?"], "looks like text"),
+        (["SCENE", "What?", "--max-tokens", "0"], "max_tokens=0"),
+        (["SCENE", "What?", "--temperature", "-1"], "temperature=-1.0"),
+        (["SCENE", "What?", "--ending-layer", "40"], "12 layers"),
+        (["SCENE", "see <image>"], "'<image>'"),
+        (["SCENE", "half \udcff"], "surrogates"),
+    ],
+)
+def test_failures_are_one_line_and_exit_code_1(memvr, scene_file, arguments, text):
+    result = memvr("ask", *[scene_file if part == "SCENE" else part for part in arguments])
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert result.stderr.startswith("memvr: ")
+    assert text in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_an_unknown_model_is_one_line(scene_file):
+    result = CliRunner().invoke(app, ["ask", str(scene_file), "What?", "-m", "lava-1.5-7b"])
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert "Did you mean 'llava-1.5-7b'?" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["What?"],
+        ["SCENE"],
+        ["SCENE", ""],
+        ["SCENE", "SCENE"],
+        ["SCENE", "What?", "--no-memvr", "--retracing-ratio", "0.2"],
+        ["SCENE", "What?", "--dtype", "int3"],
+        ["SCENE", "What?", "--no-such-option"],
+        [],
+    ],
+)
+def test_wrong_usage_is_exit_code_2(memvr, scene_file, arguments):
+    result = memvr("ask", *[scene_file if part == "SCENE" else part for part in arguments])
+    assert result.exit_code == 2
+    assert memvr.calls == []
+
+
+# -- the rest
+
+
+def test_models(memvr):
+    table = memvr("models").stdout
+    assert table.splitlines()[1].split()[:2] == ["bundled", "yes"]
+    assert "llava-1.5-13b" in table
+    rows = json.loads(memvr("models", "--json").stdout)
+    assert rows[0]["downloaded"] is True
+    assert {"name", "checkpoint", "licence", "calibrated", "photographs"} <= set(rows[0])
+
+
+def test_help_and_version(memvr):
+    for arguments in (["--help"], ["ask", "--help"], ["models", "-h"]):
+        result = memvr(*arguments)
+        assert result.exit_code == 0
+        assert "Usage" in result.stdout
+    assert "stdin" in memvr("ask", "--help").stdout
+    assert memvr("--version").stdout.startswith("memvr 0.")
+    assert memvr().exit_code == 2
+
+
+def test_importing_the_package_and_the_command_is_cheap():
+    code = (
+        "import sys, memvr_integrations, memvr_integrations.cli\n"
+        "print([m for m in ('torch', 'transformers', 'numpy', 'PIL') if m in sys.modules])"
+    )
+    out, err = in_shell(code).communicate(timeout=60)
+    assert (out.decode().strip(), err) == ("[]", b"")
+
+
+# -- signals and pipes
+
+
+def test_ctrl_c_in_the_middle_of_an_answer(scene_file):
+    process = in_shell(ENDLESS, "ask", scene_file, "What?", "--max-tokens", 1900)
+    assert process.stdout.read(1)
+    process.send_signal(signal.SIGINT)
+    started = time.monotonic()
+    _, errors = process.communicate(timeout=60)
+    assert time.monotonic() - started < 10
+    assert process.returncode == 130
+    assert errors.decode().split() == ["interrupted"]
+
+
+def test_ctrl_c_while_something_swallows_it():
+    """As transformers does while it is imported."""
+    code = (
+        "import time\n"
+        "from memvr_integrations.cli.console import leaving_at_once\n"
+        "with leaving_at_once():\n"
+        "    print('in', flush=True)\n"
+        "    try:\n"
+        "        time.sleep(60)\n"
+        "    except BaseException:\n"
+        "        raise ImportError('odd') from None\n"
+    )
+    process = in_shell(code)
+    assert process.stdout.read(2) == b"in"
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=20)
+    assert (process.returncode, errors.decode().split()) == (130, ["interrupted"])
+
+
+def test_the_handler_is_put_back():
+    from memvr_integrations.cli.console import leaving_at_once
+
+    before = signal.getsignal(signal.SIGINT)
+    with leaving_at_once():
+        assert signal.getsignal(signal.SIGINT) is not before
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_reader_that_leaves_gets_no_traceback(scene_file):
+    process = in_shell(ENDLESS, "ask", scene_file, "What?", "--max-tokens", 1900)
+    assert process.stdout.read(1)
+    process.stdout.close()
+    errors = process.stderr.read().decode()
+    assert process.wait(60) != 0
+    assert "Traceback" not in errors
+    assert "Exception" not in errors
+    process.stderr.close()
+
+
+def test_stdin_that_is_no_text_is_told(scene_file):
+    done = subprocess.run(
+        [sys.executable, "-c", "from memvr_integrations.cli import main; main()", "ask",
+         str(scene_file), "-"],
+        input=b"caf\xe9?",
+        capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": "utf-8:strict"},
+        cwd=ROOT,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert b"stdin is not utf-8 text" in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+def test_a_decoding_strategy(memvr, scene_file):
+    command = ["ask", scene_file, "Is there a dog?", "--max-tokens", 2]
+    told = json.loads(memvr(*command, "--json", "--decoding", '{"name":"vcd","alpha":0.5}').stdout)
+    assert told["decoding"] == VCDConfig(alpha=0.5).to_dict()
+    assert "decoded by flb" in memvr(*command, "--decoding", "flb").stderr
+
+
+def test_a_strategy_that_knows_its_answer_at_the_end(memvr, scene_file):
+    command = ["ask", scene_file, "Is there a dog?", "--max-tokens", 2, "--decoding", "opera"]
+    done = memvr(*command, "--no-memvr")
+    assert done.stdout.strip()
+    assert "decoded by opera" in done.stderr
+    told = json.loads(memvr(*command, "--no-memvr", "--json").stdout)
+    assert told["answer"] == done.stdout.strip()
+    assert "memvr=None leaves it out" in memvr(*command).stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "match"),
+    [("vdc", 1, "Did you mean 'vcd'"), ('{"name"', 2, "is no JSON"), ("{}", 1, "its 'name'")],
+)
+def test_a_wrong_strategy_is_told_before_loading(memvr, scene_file, text, code, match):
+    done = memvr("ask", scene_file, "Is there a dog?", "--decoding", text)
+    assert done.exit_code == code
+    assert match in " ".join(done.stderr.replace("│", " ").split())
+    assert not memvr.calls

@@ -1,0 +1,224 @@
+"""A whole evaluation, on the bundled model and on a scripted one."""
+
+import json
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from PIL import Image as Pillow
+from scripted_engine import ScriptedEngine, text_of
+
+from memvr_integrations.errors import ConfigError, ImageError, MemVRError
+from memvr_integrations.evaluate.benchmarks.benchmark import Question
+from memvr_integrations.evaluate.benchmarks.bundled_scenes import load_scenes
+from memvr_integrations.evaluate.running.evaluation import (
+    FIGURES,
+    PAGE,
+    SUBMISSIONS,
+    TABLE,
+    evaluate,
+)
+from memvr_integrations.evaluate.running.runs import ANSWERS
+from memvr_integrations.evaluate.running.ways import strategies
+from memvr_integrations.memvr import MemVRConfig
+
+PICTURE = Pillow.new("RGB", (8, 8))
+
+
+class Even:
+    """A benchmark about numbers: is it even? Two questions a group."""
+
+    name = "even"
+    questions = tuple(
+        Question(id=str(n), text=f"Is {n} even?", images=(PICTURE,), group=str(n // 2))
+        for n in range(20)
+    )
+
+    def marks(self, answers):
+        marks = {}
+        for one, right in self.right(answers).items():
+            counts = marks.setdefault(str(int(one) // 2), Counter())
+            counts.update({"asked": 1, "right": right})
+        return marks
+
+    def figures(self, counts):
+        return {"accuracy": 100 * counts["right"] / counts["asked"]} if counts else {}
+
+    def right(self, answers):
+        return {one: (text == "yes") == (int(one) % 2 == 0) for one, text in answers.items()}
+
+
+def speak(request):
+    """Knows with MemVR; without it says yes to everything but one."""
+    number = int(text_of(request.messages[0]).split()[1])
+    if request.memvr is not None:
+        return "yes" if number % 2 == 0 else "no"
+    return "no" if number == 19 else "yes"
+
+
+@pytest.fixture
+def engine():
+    return ScriptedEngine(speak)
+
+
+def test_strategies_are_compared_in_pairs(engine, tmp_path):
+    ways = strategies(["memvr"], MemVRConfig())
+    plain, memvr = evaluate(engine, Even(), ways, tmp_path / "run", batch=4, progress=False)
+    assert plain.figures["accuracy"].value == pytest.approx(55)
+    assert plain.changes == {}
+    assert memvr.figures["accuracy"].value == 100
+    change = memvr.changes["accuracy"]
+    assert change.value == pytest.approx(45)
+    assert 0 < change.low < 45 <= change.high
+    assert memvr.p == pytest.approx(2 * 0.5**9)
+    assert (memvr.answered, memvr.failed) == (20, 0)
+    for name, text in ((TABLE, "accuracy"), (PAGE, "</html>"), (FIGURES, '"strategy"')):
+        assert text in (tmp_path / "run" / name).read_text()
+    assert len((tmp_path / "run" / FIGURES).read_text().splitlines()) == 2
+    asked = len(engine.requests)
+    evaluate(engine, Even(), ways, tmp_path / "run", progress=False)
+    assert len(engine.requests) == asked == 40
+
+
+def test_files_for_servers_are_written_for_every_strategy(engine, tmp_path):
+    from typing import ClassVar
+
+    from memvr_integrations.errors import MemVRWarning
+    from memvr_integrations.evaluate.benchmarks.benchmark import all_answered
+
+    class Sent(Even):
+        suffix: ClassVar[str] = "json"
+
+        def answers_file(self, answers, *, model):
+            return json.dumps({"model": model, "n": len(all_answered(self.questions, answers))})
+
+    ways = strategies(["memvr"], MemVRConfig())
+    evaluate(engine, Sent(), ways, tmp_path / "run", progress=False)
+    for name in ("plain", "memvr"):
+        told = json.loads((tmp_path / "run" / SUBMISSIONS / f"{name}-0.json").read_text())
+        assert told == {"model": f"scripted-{name}", "n": 20}
+    with pytest.warns(MemVRWarning, match="18 of 20 are missing"):
+        evaluate(engine, Sent(), ways[:1], tmp_path / "part", limit=1, progress=False)
+
+
+def test_strategies_may_be_added_later(engine, tmp_path):
+    evaluate(engine, Even(), strategies([], MemVRConfig()), tmp_path, progress=False)
+    asked = len(engine.requests)
+    ways = strategies(["memvr"], MemVRConfig())
+    assert len(evaluate(engine, Even(), ways, tmp_path, progress=False)) == 2
+    assert len(engine.requests) == asked + 20
+
+
+def test_what_failed_is_asked_again_with_retry(tmp_path):
+    broken = [True]
+
+    def sometimes(request):
+        if broken[0] and "Is 3 even" in text_of(request.messages[0]):
+            raise ImageError("gone for now")
+        return speak(request)
+
+    ways = strategies([], MemVRConfig())
+    [line] = evaluate(ScriptedEngine(sometimes), Even(), ways, tmp_path, progress=False)
+    assert (line.answered, line.failed) == (19, 1)
+    broken[0] = False
+    engine = ScriptedEngine(sometimes)
+    [line] = evaluate(engine, Even(), ways, tmp_path, progress=False)
+    assert line.failed == 1
+    [line] = evaluate(engine, Even(), ways, tmp_path, retry=True, progress=False)
+    assert (line.answered, line.failed, len(engine.requests)) == (20, 0, 1)
+
+
+def test_one_way_that_fails_leaves_the_others_alone(tmp_path):
+    def speaking(request):
+        if request.memvr is not None:
+            raise ImageError("can't")
+        return speak(request)
+
+    ways = strategies(["memvr"], MemVRConfig())
+    run = tmp_path / "run"
+    plain, memvr = evaluate(ScriptedEngine(speaking), Even(), ways, run, progress=False)
+    assert plain.figures["accuracy"].value == pytest.approx(55)
+    assert (memvr.figures, memvr.changes, memvr.failed) == ({}, {}, 20)
+    assert "questions that failed" in (run / TABLE).read_text()
+
+
+@pytest.mark.parametrize(
+    ("names", "more", "text"),
+    [
+        (["shuffled"], {"limit": 1}, "looks at another image"),
+        ([], {"seeds": [-1]}, "seed=-1"),
+    ],
+)
+def test_what_would_fail_at_every_question_is_refused(engine, tmp_path, names, more, text):
+    with pytest.raises(MemVRError, match=text):
+        evaluate(engine, Even(), strategies(names, MemVRConfig()), tmp_path / "run", **more)
+    assert not engine.requests
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_limit_keeps_whole_groups_and_other_plans_are_refused(engine, tmp_path):
+    ways = strategies([], MemVRConfig())
+    [line] = evaluate(engine, Even(), ways, tmp_path, limit=3, progress=False)
+    assert line.answered == 6
+    with pytest.raises(ConfigError, match="questions: 6 there, 20 now"):
+        evaluate(engine, Even(), ways, tmp_path, progress=False)
+
+
+def test_several_seeds_count_in_their_groups(engine, tmp_path):
+    ways = strategies(["memvr"], MemVRConfig(), temperature=0.7)
+    _, memvr = evaluate(engine, Even(), ways, tmp_path, seeds=[0, 1, 2], progress=False)
+    assert memvr.answered == 60
+    assert memvr.p == pytest.approx(2 * 0.5**9)  # a question counts once, however often asked
+
+
+def test_the_bundled_model_on_its_scenes(backend, tmp_path):
+    ways = strategies(["memvr", "damping"], backend.preset)
+    lines = evaluate(backend, load_scenes(count=4), ways, tmp_path, progress=False)
+    assert [line.strategy for line in lines] == ["plain", "memvr", "damping"]
+    assert all(figure.value >= 0 for line in lines for figure in line.figures.values())
+    assert lines[0].retraced == 0
+    assert lines[1].tokens_per_second > 0
+
+
+KILLED = """
+import sys, time
+from pathlib import Path
+sys.path[:0] = {paths!r}
+from test_evaluation import Even, speak
+from scripted_engine import ScriptedEngine
+from memvr_integrations.evaluate.running.evaluation import evaluate
+from memvr_integrations.evaluate.running.ways import strategies
+from memvr_integrations.memvr import MemVRConfig
+def slow(request):
+    time.sleep(0.05)
+    return speak(request)
+evaluate(ScriptedEngine(slow), Even(), strategies(["memvr"], MemVRConfig()), Path({run!r}), batch=2)
+"""
+
+
+def test_killed_twice_nothing_is_lost_or_twice(engine, tmp_path):
+    here = Path(__file__).parent
+    paths = [str(here), str(here.parents[1] / "support")]
+    code = KILLED.format(paths=paths, run=str(tmp_path / "run"))
+    answers, seen = tmp_path / "run" / ANSWERS, 0
+    for _ in range(2):
+        process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
+        end = time.monotonic() + 60
+        while time.monotonic() < end and lines_of(answers) <= seen:
+            time.sleep(0.02)
+        process.kill()
+        process.wait()
+        assert lines_of(answers) > seen
+        seen = lines_of(answers)
+    ways = strategies(["memvr"], MemVRConfig())
+    evaluate(engine, Even(), ways, tmp_path / "run", batch=2, progress=False)
+    told = [json.loads(line) for line in answers.read_text().splitlines()]
+    assert len({(one["strategy"], one["question"]) for one in told}) == len(told) == 40
+    assert len(engine.requests) <= 40 - seen + 1
+
+
+def lines_of(path):
+    return path.read_bytes().count(b"\n") if path.exists() else 0

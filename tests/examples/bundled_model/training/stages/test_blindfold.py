@@ -1,0 +1,172 @@
+"""Training for the blindfold: the same arithmetic as in use, and gradients through it."""
+
+import random
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from bundled_model.conversations.asker import Talk
+from bundled_model.conversations.questions import Turn
+from bundled_model.training.model import build_processor, open_tokenizer
+from bundled_model.training.slots import PADDING, in_slots
+from bundled_model.training.stages.blindfold import (
+    BLINDFOLDED,
+    LAYER,
+    BlindfoldStage,
+    covered,
+    passes,
+    retraced,
+)
+from bundled_model.training.stages.joint import JointStage
+from bundled_model.training.stages.vision import clear_pixels
+from bundled_model.training.talker import answer_logits
+from bundled_model.training.trainer import TrainConfig
+
+from memvr_integrations.memvr import blindfolded, retracing
+
+TINY = TrainConfig(
+    steps=3, cooldown=1, batch=2, fresh=0.5, peak_lr=1e-3, turns=3, layers=LAYER + 2, width=32,
+    heads=2, precision="float32",
+)  # fmt: skip
+
+
+@pytest.fixture
+def stage(tmp_path):
+    """A stage behind a joint one."""
+    open_tokenizer().save_pretrained(tmp_path)
+    JointStage(TINY, tmp_path).save()
+    stage = BlindfoldStage(TINY, tmp_path)
+    stage.resume()
+    return stage
+
+
+def test_it_starts_from_the_joint_stage_with_one_ffn_louder_and_centered_tokens(stage):
+    joint = torch.load(stage.folder / "joint.pt")["average"]
+    changed = {n for n, v in stage.net.state_dict().items() if not torch.equal(v, joint[n])}
+    bias = "llava.model.multi_modal_projector.linear_2.bias"
+    assert changed == {f"llava.model.language_model.layers.{LAYER}.mlp.down_proj.weight", bias}
+    removed = joint[bias] - stage.net.state_dict()[bias]
+    with torch.inference_mode():
+        _, features = stage.net.see(clear_pixels(stage.scenes.batch(random.Random(0), 16, 1.0)))
+    assert features.mean((0, 1)).norm() < removed.norm() / 2
+
+
+def test_a_step_moves_the_weights_and_leaves_no_hook(stage):
+    before = {name: value.clone() for name, value in stage.net.state_dict().items()}
+    assert stage.one_step()["loss"] > 0
+    moved = {n for n, v in stage.net.state_dict().items() if not torch.equal(v, before[n])}
+    assert any("language_model" in name for name in moved)
+    ffn = stage.work.llava.model.language_model.layers[LAYER].mlp
+    assert not ffn._forward_hooks
+
+
+def test_only_questions_about_the_own_picture_are_asked(stage):
+    scenes = stage.scenes.batch(random.Random(0), 6, 1.0)
+    rows = stage.talks(scenes, random.Random(0))
+    assert {talk.pictures for row in rows for talk in row} == {1}
+
+
+def logits_of_a_talk(stage, features, talks):
+    """The logits of the last talk's answer, by the arithmetic of training; of all rows."""
+    packed = in_slots(stage.packer, [stage.packer.row_of(talks)] * 2, shortest=16)
+    hidden = covered(packed, torch.tensor([True, True]), first=len(stage.packer.before_image))
+    ratios = torch.full((2,), BLINDFOLDED.retracing_ratio)
+    with retraced(stage.net.llava, features, ratios, passes(packed)):
+        logits, _, _ = answer_logits(stage.net.llava, stage.packer, features, hidden)
+    owners = packed.segments[:, 1:][packed.labels[:, 1:] >= 0]
+    return logits[owners == len(talks)]
+
+
+COW = Talk(turns=(Turn("What do you see?", "A cow."),))
+OTHERS = [
+    Talk(turns=(Turn("Is there a duck?", "No."), Turn("And a tree or a house?", "Yes, a tree."))),
+    Talk(turns=(Turn("How many sheep are there on this farm?", "There are two sheep."),)),
+]
+
+
+def test_training_computes_what_a_blindfolded_model_that_retraces_computes(stage, scenes):
+    model, packer = stage.net.llava.eval(), stage.packer
+    processor = build_processor(stage.tokenizer)
+    answer = packer.encode(" A cow.")
+    text = "<s>USER: <image>\nWhat do you see? ASSISTANT:"
+    inputs = processor(
+        images=[scenes[0].pixels], text=text, return_tensors="pt", add_special_tokens=False
+    )
+    with torch.inference_mode():
+        _, features = stage.net.see(clear_pixels(list(scenes[:2])))
+        trained = logits_of_a_talk(stage, features, [*OTHERS, COW])[: len(answer) + 1]
+        model.set_attn_implementation("sdpa")
+        used = {}
+        for config in (BLINDFOLDED, None):
+            with blindfolded(model, from_layer=0), retracing(model, config):
+                output = model(**inputs, use_cache=True)
+                said = [output.logits[0, -1]]
+                for token in answer:
+                    output = model(input_ids=torch.tensor([[token]]), cache=output.cache)
+                    said.append(output.logits[0, -1])
+            used[config] = torch.stack(said)
+    # The prefix, which a row's conversations share, is as loud as it is without any of them.
+    off = (trained - used[BLINDFOLDED]).abs().max()
+    assert off < 0.02 * (used[None] - used[BLINDFOLDED]).abs().max()
+
+
+def test_an_answer_retraces_as_loudly_whatever_else_is_in_its_row(stage, scenes):
+    stage.net.eval()
+    with torch.inference_mode():
+        _, features = stage.net.see(clear_pixels(list(scenes[:2])))
+        alone = logits_of_a_talk(stage, features, [COW])
+        among = logits_of_a_talk(stage, features, [*OTHERS, COW])
+    assert torch.allclose(alone, among, atol=1e-5)
+
+
+def test_a_question_is_one_pass_and_each_token_of_an_answer_another(stage):
+    packed = in_slots(stage.packer, [stage.packer.row_of([OTHERS[0], COW])], shortest=16)
+    told, answers = passes(packed)[0], packed.labels[0] >= 0
+    assert (told[packed.segments[0] == PADDING] == 0).all()
+    assert ((told < 0) == answers).all()
+    assert len(set(told[answers].tolist())) == answers.sum()
+    assert len(set(told[told > 0].tolist())) == 3
+
+
+def test_a_blindfold_hides_the_picture_and_nothing_else(stage, scenes):
+    model, packer = stage.net.llava.eval(), stage.packer
+    talk = Talk(turns=(Turn("What do you see?", "A cow."),))
+    packed = in_slots(packer, [packer.row_of([talk])] * 2)
+    half = covered(packed, torch.tensor([True, False]), first=len(packer.before_image))
+    with torch.inference_mode():
+        _, features = stage.net.see(clear_pixels(list(scenes[:2])))
+        shown, _, _ = answer_logits(model, packer, features, half)
+        other, _, _ = answer_logits(model, packer, features.flip(0), half)
+    size = len(shown) // 2
+    assert torch.equal(shown[:size], other[:size])
+    assert not torch.allclose(shown[size:], other[size:], atol=1e-4)
+
+
+def test_it_learns_from_what_it_cannot_attend_to(stage):
+    """Gradients reach the projector though no row may look."""
+    stage.config = replace(stage.config, batch=2)
+
+    class Always(random.Random):
+        def random(self):
+            return 0.0  # always blindfolded
+
+    scenes = stage.scenes.batch(random.Random(0), 2, 1.0)
+    packed = in_slots(
+        stage.packer, [stage.packer.row_of(t) for t in stage.talks(scenes, random.Random(0))]
+    )
+    _, features = stage.work.see(clear_pixels(scenes))
+    logits, targets, _ = stage.answer(features, packed, Always())
+    torch.nn.functional.cross_entropy(logits, targets).backward()
+    gradient = stage.work.llava.model.multi_modal_projector.linear_1.weight.grad
+    assert gradient.abs().sum() > 0
+
+
+def test_it_is_measured_seeing_and_blindfolded(stage, monkeypatch):
+    from bundled_model.training import marking
+
+    monkeypatch.setattr(marking, "_SCENES", 4)
+    monkeypatch.setattr(marking, "_BATCH", 4)
+    figures = stage.measure()
+    assert {"random", "blind random", "blind count", "count"} <= set(figures)
+    assert np.isfinite(list(figures.values())).all()

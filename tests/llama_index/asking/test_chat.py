@@ -1,0 +1,161 @@
+"""Chat over a collection, on an engine that sees colours."""
+
+import asyncio
+
+import pytest
+from fields import SeeingEngine, collection
+from llama_index.core.callbacks import CallbackManager, CBEventType, LlamaDebugHandler
+from llama_index.core.llms import MockLLM
+from scripted_engine import text_of
+
+from memvr_integrations.errors import ConfigError, RequestError
+from memvr_integrations.llama_index import ImageChatEngine, citations
+from memvr_integrations.llama_index.asking.chat import refers_back
+
+
+@pytest.fixture
+def engine():
+    return SeeingEngine()
+
+
+@pytest.fixture
+def chat(tmp_path, engine):
+    return collection(tmp_path / "fields", engine).as_chat_engine(system_prompt="Be brief.")
+
+
+def told(response):
+    return [(one.n, one.caption) for one in citations(response)]
+
+
+async def test_a_conversation(chat, engine):
+    first = chat.chat("Where is the green field?")
+    assert str(first) == "I see green. [1]"
+    assert told(first) == [(1, "A field that is green.")]
+    asked = engine.requests[-1]
+    assert [message.role for message in asked.messages] == ["system", "user"]
+    second = await chat.achat("What colour is it?")  # it: the same picture
+    assert told(second) == told(first)
+    history = [text_of(message) for message in engine.requests[-1].messages]
+    assert history[:3] == ["Be brief.", "Where is the green field?", "I see green. [1]"]
+    third = await chat.achat("And the blue field?")
+    assert told(third) == [(1, "A field that is blue.")]
+    assert len(chat.chat_history) == 6
+    chat.reset()
+    assert not chat.chat_history
+    chat.chat("What colour is it?")  # nothing was said before
+    assert [message.role for message in engine.requests[-1].messages] == ["system", "user"]
+
+
+async def test_streams_say_and_remember_the_same(chat):
+    stream = chat.stream_chat("A red field?")
+    assert "".join(stream.response_gen) == "I see red. [1]"
+    assert told(stream) == [(1, "A field that is red.")]
+    astream = await chat.astream_chat("And the blue field?")
+    pieces = [piece async for piece in astream.async_response_gen()]
+    assert "".join(pieces) == "I see blue. [1]"
+    contents = [message.content for message in chat.chat_history]
+    assert contents == ["A red field?", "I see red. [1]", "And the blue field?", "I see blue. [1]"]
+
+
+async def test_another_history_is_another_conversation(chat):
+    green = told(chat.chat("Where is the green field?"))
+    assert told(chat.chat("What colour is it?")) == green
+    engine = chat._llm.engine
+    engine.requests.clear()
+    await chat.achat("Is it blue?", chat_history=[])
+    assert len(engine.requests) > 1  # it looked for pictures again
+
+
+def test_a_stream_has_to_be_read_before_its_citations(chat):
+    stream = chat.stream_chat("A red field?")
+    if not stream.is_done:
+        with pytest.raises(RequestError, match="not read to its end"):
+            citations(stream)
+    assert "".join(stream.response_gen)
+    assert citations(stream)
+
+
+def test_answers_say_how_unsure_the_model_was(chat):
+    metadata = chat.chat("A red field?").metadata
+    assert metadata["answers"] == ["I see red."]
+    assert metadata["memvr"][0]["unsureness"] > 0
+    assert metadata["left_out"] == []
+
+
+def test_the_llm_keeps_its_callbacks(chat):
+    handler = LlamaDebugHandler(print_trace_on_end=False)
+    llm = chat._llm
+    llm.callback_manager = CallbackManager([handler])
+    made = ImageChatEngine(chat._retriever, llm=llm)
+    made.chat("A red field?")
+    assert llm.callback_manager.handlers == [handler]
+    assert handler.get_event_pairs(CBEventType.LLM)
+
+
+def test_whoever_is_to_follow_up_can_be_told(chat):
+    never = ImageChatEngine(chat._retriever, llm=chat._llm, follows_up=lambda message: False)
+    first = told(never.chat("Where is the green field?"))
+    assert told(never.chat("And it is blue?")) != first
+    with pytest.raises(ConfigError, match="MockLLM is no chat model"):
+        ImageChatEngine(chat._retriever, llm=MockLLM())
+
+
+@pytest.mark.parametrize(
+    "message",
+    ["What colour is it?", "Are THEY big?", "Tell me about those", "What about this?"],
+)
+def test_pronouns_refer_back(message):
+    assert refers_back(message)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Where is the item?",
+        "Is there a hen in that barn?",
+        "Is there a fork, and is it next to a knife?",
+        "Which picture has a cat with its kitten?",
+        "Is it raining in any picture?",
+        "",
+    ],
+)
+def test_other_words_do_not(message):
+    assert not refers_back(message)
+
+
+async def test_tasks_that_share_an_engine_get_their_own_metadata(chat, engine):
+    async def slowly(request, real=engine.agenerate):
+        for _ in range(5):
+            await asyncio.sleep(0)
+        return await real(request)
+
+    engine.agenerate = slowly
+    colors = ("red", "green", "blue")
+    responses = await asyncio.gather(*(chat.achat(f"A {color} field?") for color in colors))
+    for color, response in zip(colors, responses, strict=True):
+        assert response.metadata["answers"] == [f"I see {color}."]
+        assert str(response) == f"I see {color}. [1]"
+
+
+async def test_streams_have_metadata(chat):
+    whole = chat.chat("A red field?").metadata
+    stream = chat.stream_chat("A red field?")
+    assert "".join(stream.response_gen)
+    astream = await chat.astream_chat("A red field?")
+    assert [piece async for piece in astream.async_response_gen()]
+    assert whole["answers"] == stream.metadata["answers"] == astream.metadata["answers"]
+    assert whole["memvr"] == stream.metadata["memvr"] == astream.metadata["memvr"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "hint"),
+    [
+        ({"memory": "x"}, "memory='x' can't be used"),
+        ({"system_prompt": 5}, "system_prompt=5 can't be used"),
+        ({"follows_up": "x"}, "follows_up='x' can't be used; give a function"),
+        ({"sytem_prompt": "x"}, "no option 'sytem_prompt'. Did you mean 'system_prompt'"),
+    ],
+)
+def test_wrong_options_are_told(tmp_path, engine, wrong, hint):
+    with pytest.raises(ConfigError, match=hint):
+        collection(tmp_path / "fields", engine).as_chat_engine(**wrong)

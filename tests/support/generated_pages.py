@@ -1,0 +1,137 @@
+"""Writes the parts of the documentation that follow from the code.
+
+Run it after a change to the command line, the catalog or a module:
+python tests/support/generated_pages.py
+"""
+
+import ast
+import re
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from memvr_integrations.backend import CATALOG, CatalogRow
+from memvr_integrations.cli import app
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "memvr_integrations"
+
+_EXIT_CODES = """\
+## Exit codes
+
+| Code | Meaning |
+|---|---|
+| 0 | done |
+| 1 | a `MemVRError`, told in one line on stderr; [Errors](errors.md) says what to do |
+| 2 | wrong usage |
+| 130 | interrupted (Ctrl-C) |
+
+The answer alone goes to stdout. Hints, the closing line and errors go to stderr.
+
+## `--json`
+
+One object: `answer`, `model`, `memvr` and `decoding` (the settings, or null), `usage`,
+`finish_reason`, `boxes` (in pixels, where the model writes any, as Qwen-VL and the bundled one do)
+and `tokens`, a record for each generated token with `id`, `text`, `logprob`, `entropy`,
+`output_entropy` and `trigger_layer`.
+"""
+
+
+def cli_page() -> str:
+    """The whole page about the command line."""
+    root: Any = typer.main.get_command(app)
+    parts = ["# Command line\n"]
+    for title, command in [("memvr", root), *((f"memvr {n}", c) for n, c in root.commands.items())]:
+        parts.append(f"## {title}\n\n```text\n{_help(title, command)}\n```\n")
+    return "\n".join([*parts, _EXIT_CODES])
+
+
+def _help(title: str, command: Any) -> str:
+    # The plain form: the boxes of the other one depend on the terminal.
+    command.rich_markup_mode = None
+    context = command.make_context(title, [], resilient_parsing=True, terminal_width=90)
+    lines = command.get_help(context).strip().splitlines()
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def module_map() -> str:
+    """A table of all modules, each with the first sentence of its docstring."""
+    rows = ["| Module | What it does |", "|---|---|"]
+    for path in sorted(PACKAGE.rglob("*.py"), key=lambda path: (len(path.parts), path)):
+        document = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+        first = re.split(r"(?<=\.)\s", " ".join(document.split()))[0].rstrip(".")
+        if path.name != "__init__.py":
+            rows.append(f"| `{path.relative_to(PACKAGE).as_posix()}` | {first} |")
+    return "\n".join(rows)
+
+
+def how_it_works() -> str:
+    """The page with its module map brought up to date."""
+    page = (ROOT / "docs" / "how-it-works.md").read_text(encoding="utf-8")
+    head, start, rest = page.partition("<!-- modules -->\n")
+    _, end, tail = rest.partition("<!-- /modules -->")
+    return f"{head}{start}{module_map()}\n{end}{tail}"
+
+
+def catalog() -> str:
+    """Two tables of all models: what they are, and what they take."""
+    rows = [
+        "| Name | Checkpoint | Revision | Licence | Prompt | Trained for tools | |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in CATALOG:
+        tools = {None: "?", True: "yes", False: "no"}[row.trained_for_tools]
+        checkpoint = "in the package" if row.name == "bundled" else f"`{row.checkpoint}`"
+        revision = (
+            f"`{row.revision[:8]}`" if row.revision else "-" if row.name == "bundled" else "?"
+        )
+        rows.append(
+            f"| `{row.name}` | {checkpoint} | {revision} | {row.licence or 'see its card'} | "
+            f"{row.prompt} | {tools} | {row.note} |"
+        )
+    rows += [
+        "",
+        "Memory is that of the weights alone, in GB; `~` marks counts of which a part was "
+        "concluded from the family.",
+        "",
+        "| Name | Family | float32 | 16-bit | 8-bit | 4-bit | Tokens a picture | MemVR |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in CATALOG:
+        sizes = [row.gigabytes(size) for size in (4, 2, 1, 0.5)]
+        told = ["?" if one is None else f"{'~' * row.estimated}{one:.3g}" for one in sizes]
+        tokens = row.image_tokens or "varies"
+        cells = [f"`{row.name}`", row.family, *told, tokens, _settings(row)]
+        rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+def _settings(row: CatalogRow) -> str:
+    settings = row.settings
+    if settings is None:
+        return "LLaVA's window, moved to its depth; uncalibrated"
+    window = f"layers {settings.starting_layer + 1} to {settings.ending_layer - 1}"
+    if row.layers is not None:
+        window += f" of {row.layers}"
+    activation = f", {settings.activation}" if settings.activation else ""
+    return (
+        f"{window}, above {settings.entropy_threshold:g}, ratio {settings.retracing_ratio:g}"
+        f"{activation}; {'calibrated' if row.calibrated else 'uncalibrated'}"
+    )
+
+
+def models_page() -> str:
+    """The page about models with its tables brought up to date."""
+    page = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
+    head, start, rest = page.partition("<!-- catalog -->\n")
+    _, end, tail = rest.partition("<!-- /catalog -->")
+    return f"{head}{start}\n{catalog()}\n\n{end}{tail}"
+
+
+PAGES = {"cli.md": cli_page, "how-it-works.md": how_it_works, "models.md": models_page}
+
+if __name__ == "__main__":
+    for name, make in PAGES.items():
+        (ROOT / "docs" / name).write_text(make(), encoding="utf-8")
+        print(f"wrote docs/{name}")
