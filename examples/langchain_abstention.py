@@ -1,4 +1,4 @@
-"""LangChain: a model that says when it can't tell.
+"""LangChain: a model that withholds what it is unsure of.
 
 How unsure the model was of the words that matter is known; above a threshold the answer is
 withheld. For the model in the box the threshold was measured. For others choose one, on pictures

@@ -176,7 +176,7 @@ class Glm(Original):
     depth, epsilon = "num_layers", "layernorm_epsilon"
 
     def positions(self, length, places):
-        """All patches share the position behind the frame's beginning."""
+        """All patches share the position after the frame's beginning."""
         begin, patches = places[0], len(places) - 2
         shared = [begin + 1] * patches
         return torch.tensor([*range(begin + 1), *shared, *range(begin + 2, length - patches + 1)])
