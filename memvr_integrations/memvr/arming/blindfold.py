@@ -84,7 +84,7 @@ def covered(mask: Tensor | None, images: Tensor, width: int, kind: torch.dtype) 
             f"An attention mask of the shape {tuple(mask.shape)} can't be blindfolded. Load the "
             "model with attention='sdpa' or 'eager'."
         )
-    # A sliding window has forgotten the first keys; a cache of fixed size has room behind the last.
+    # A sliding window has forgotten the first keys; a cache of fixed size has room after the last.
     hidden = hidden[..., -mask.shape[3] :]
     hidden = nn.functional.pad(hidden, (0, mask.shape[3] - hidden.shape[3])).to(mask.device)
     if mask.dtype == torch.bool:

@@ -79,11 +79,11 @@ def frame_of(call: Call, prompt_length: int | None) -> Frame:
     prompt = max(prompt, 0)
     real = prompt_mask(call.mask, past, call.width)
     real = None if real is None else real[:, :prompt]
-    # A row of nothing but padding has no last position; it cannot fire anyway.
+    # A row of nothing but padding has no last position; it cannot trigger anyway.
     if real is None or bool((real[:, -1:] | ~real.any(1, keepdim=True)).all()):
         return Frame(width=call.width, prompt=prompt, real=real)
     if prompt < call.width:
-        raise ArmingError("Drafts cannot be checked behind right padding; pad on the left.")
+        raise ArmingError("Drafts cannot be checked after right padding; pad on the left.")
     last = prompt - 1 - real.int().flip(1).argmax(1)
     return Frame(width=call.width, prompt=prompt, real=real, last=last)
 

@@ -86,11 +86,11 @@ class Session:
         model, anatomy, keep = self._model, self._anatomy, self._handles.append
         keep(anatomy.decoder.register_forward_pre_hook(self._enter, with_kwargs=True))
         for layer in layers:
-            look = functools.partial(self._look, layer)
-            keep(anatomy.layers[layer].register_forward_hook(look))
+            probe = functools.partial(self._probe, layer)
+            keep(anatomy.layers[layer].register_forward_hook(probe))
         for layer in layers:
-            blend = functools.partial(self._blend, layer + 1)
-            keep(anatomy.ffns[layer + 1].register_forward_hook(blend))
+            retrace = functools.partial(self._retrace, layer + 1)
+            keep(anatomy.ffns[layer + 1].register_forward_hook(retrace))
         # A graph that was compiled while the model was plain ignores hooks on inner modules; that
         # it starts from another function keeps it from being used here, and ours from later use.
         self._replace(model, "forward", self._forward)
@@ -191,16 +191,16 @@ class Session:
         if self._request is not None:
             self._pass = Pass(self._method, self._request.plan, self._frame)
 
-    def _look(self, layer: int, module: nn.Module, args: tuple[object, ...], out: object) -> None:
+    def _probe(self, layer: int, module: nn.Module, args: tuple[object, ...], out: object) -> None:
         if self._pass is not None:
-            self._pass.look(layer, _states(out, module))
+            self._pass.probe(layer, _states(out, module))
 
-    def _blend(
+    def _retrace(
         self, layer: int, module: nn.Module, args: tuple[object, ...], out: object
     ) -> object:
         if self._pass is None:
             return out
-        mixed = self._pass.blend(layer, _states(args, module), _states(out, module))
+        mixed = self._pass.retrace(layer, _states(args, module), _states(out, module))
         return (mixed, *out[1:]) if isinstance(out, tuple) else mixed
 
     def _end(self, out: object) -> None:
@@ -228,7 +228,7 @@ class Session:
     # -- requests
 
     def _is_new(self, call: Call, request: _Request) -> bool:
-        """Tell a new prompt from the next token of the old one."""
+        """Whether a new prompt begins, or the old one goes on."""
         if call.cache is None or call.cache is not request.cache:
             if self._generating:
                 raise ArmingError(
@@ -273,7 +273,13 @@ class Session:
                 self._warn("The features of an image are all zero or not finite")
         if call.video and memory.features.shape[1] == 0:
             self._warn("MemVR retraces images, and this prompt has a video alone")
-        plan = Plan.build(memory, configs, usable, self._anatomy)
+        plan = Plan.build(
+            memory,
+            configs,
+            usable,
+            depth=len(self._anatomy.layers),
+            magnitude=self._anatomy.magnitude,
+        )
         return _Request(plan=plan, cache=call.cache, rows=call.rows)
 
     def _warn(self, reason: str) -> None:
