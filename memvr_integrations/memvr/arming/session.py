@@ -4,7 +4,7 @@ import copy
 import functools
 import inspect
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from torch.utils.hooks import RemovableHandle
 
 from memvr_integrations.errors import ArmingError, MemVRWarning, UnsupportedModelError
 from memvr_integrations.memvr.arming.anatomy import Anatomy
-from memvr_integrations.memvr.arming.calls import Call, frame_of
+from memvr_integrations.memvr.arming.calls import Call, cache_in, frame_of
 from memvr_integrations.memvr.arming.opening import bring_memory, repeats_in_batch
 from memvr_integrations.memvr.config import MemVRConfig
 from memvr_integrations.memvr.forward import Method, Pass
@@ -219,8 +219,8 @@ class Session:
         self._trace.record(record)
         if self._opening is not None:
             self._opening = None
-            if request.cache is None:
-                request.cache = getattr(out, "cache", None)
+            if request.cache is None and isinstance(out, Mapping):
+                request.cache = cache_in(out)
             capacity = _fixed_capacity(request.cache) if self._method.sync_free else 0
             request.log = StepLog(record, capacity) if capacity else None
             self._trace.open_log(request.log)
@@ -305,9 +305,5 @@ def _uncompiled(settings: object) -> object:
 def _fixed_capacity(cache: object) -> int:
     if not getattr(cache, "is_compileable", False):
         return 0
-    # The second name is the one of transformers before 5.20.
-    for name in ("get_max_length", "get_max_cache_shape"):
-        method = getattr(cache, name, None)
-        if callable(method):
-            return max(0, int(method()))
-    return 0
+    length = getattr(cache, "get_max_length", None)
+    return max(0, int(length())) if callable(length) else 0
