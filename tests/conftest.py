@@ -6,7 +6,7 @@ answer must be of a certain kind, `Script` dictates it.
 
 import random
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from memvr_integrations.backend import Backend, Image, LoadConfig, Message, Requ
 from memvr_integrations.backend.hosting.loading import LoadedModel, load_model
 from memvr_integrations.bundled import WEIGHTS
 from memvr_integrations.bundled.world.scenes import SPRITES, Scene, Sprites, draw_scene
+from memvr_integrations.memvr.arming.calls import cache_in, positions_in
 
 IMAGE_TOKENS = 64
 END = 2
@@ -106,9 +107,8 @@ def scripted() -> Callable[[Backend, Sequence[int]], AbstractContextManager[None
 
     seen: dict[str, int] = {}
 
-    def _is_prompt(out: object) -> bool:
-        cache = out.cache  # type: ignore[attr-defined]
-        length = int(cache.get_seq_length())
+    def _is_prompt(out: Mapping[str, object]) -> bool:
+        length = positions_in(cache_in(out))
         fresh = seen.get("length") is None or length <= seen["length"]
         seen["length"] = length
         return fresh

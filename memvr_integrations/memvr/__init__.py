@@ -1,19 +1,52 @@
-"""MemVR, memory-space visual retracing: a decoder that is unsure looks at the image again.
+"""MemVR, memory-space visual retracing: where a decoder is unsure, it retraces the image.
 
-Needs torch alone. `retracing` arms a Hugging Face model; the functions below it are pure, tensors
-in and tensors out, for engines that place the calls themselves.
+Needs torch alone. `retracing` arms a Hugging Face model; everything below it is tensors in and
+tensors out, for engines that place the calls themselves. Read it from the bottom up:
+
+- `config`: the settings.
+- `uncertainty`: how unsure a layer is, and whether that triggers.
+- `memory`: each row's visual tokens.
+- `formula`: the FFN's output blended with visual evidence.
+- `frames`, `packed`: how the positions of a forward pass lie, padded or packed.
+- `trace`: what happened, read without disturbing it.
+- `plan`: settings and memory of a batch, laid out as tensors.
+- `forward`: one forward pass: probe, decide, retrace.
+- `arming`: all that knows Hugging Face: hooks on a model, which make those calls.
 """
 
-from memvr_integrations.memvr.arming.blindfold import blindfolded, covered
-from memvr_integrations.memvr.arming.hooks import retracing
-from memvr_integrations.memvr.config import MemVRConfig
-from memvr_integrations.memvr.memory import VisualMemory
-from memvr_integrations.memvr.retrace import dampen, retrace, retrieval_weights
-from memvr_integrations.memvr.trace import RowTrace, Step, Trace
-from memvr_integrations.memvr.uncertainty import decide, layer_entropy, threshold_tensor
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+# Imported when asked for: settings can be read where torch isn't loaded yet.
+if TYPE_CHECKING:
+    from memvr_integrations.memvr.arming.blindfold import blindfolded, covered
+    from memvr_integrations.memvr.arming.hooks import retracing
+    from memvr_integrations.memvr.config import MemVRConfig
+    from memvr_integrations.memvr.formula import dampen, retrace, retrieval_weights
+    from memvr_integrations.memvr.forward import Method, Pass
+    from memvr_integrations.memvr.frames import Frame
+    from memvr_integrations.memvr.memory import VisualMemory
+    from memvr_integrations.memvr.packed import Packed
+    from memvr_integrations.memvr.plan import Plan, window
+    from memvr_integrations.memvr.trace import Record, RowTrace, Step, Trace
+    from memvr_integrations.memvr.uncertainty import (
+        ExactProbe,
+        Probe,
+        decide,
+        layer_entropy,
+        threshold_tensor,
+    )
 
 __all__ = [
+    "ExactProbe",
+    "Frame",
     "MemVRConfig",
+    "Method",
+    "Packed",
+    "Pass",
+    "Plan",
+    "Probe",
+    "Record",
     "RowTrace",
     "Step",
     "Trace",
@@ -27,4 +60,31 @@ __all__ = [
     "retracing",
     "retrieval_weights",
     "threshold_tensor",
+    "window",
 ]
+
+_HOMES = {
+    "arming.blindfold": ("blindfolded", "covered"),
+    "arming.hooks": ("retracing",),
+    "config": ("MemVRConfig",),
+    "formula": ("dampen", "retrace", "retrieval_weights"),
+    "forward": ("Method", "Pass"),
+    "frames": ("Frame",),
+    "memory": ("VisualMemory",),
+    "packed": ("Packed",),
+    "plan": ("Plan", "window"),
+    "trace": ("Record", "RowTrace", "Step", "Trace"),
+    "uncertainty": ("ExactProbe", "Probe", "decide", "layer_entropy", "threshold_tensor"),
+}
+
+
+def __getattr__(name: str) -> object:
+    for home, names in _HOMES.items():
+        if name in names:
+            found: object = getattr(import_module(f"{__name__}.{home}"), name)
+            return found
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

@@ -19,7 +19,7 @@ _REFERENCE_DEPTH = 32
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MemVRConfig:
-    """What triggers a second look at the image, where it may happen and how strong it is.
+    """What triggers retracing, in which layers it may happen and how strong it is.
 
     Args:
         starting_layer: Layers after this one may trigger; -1 lets layer 0 trigger.

@@ -1,15 +1,16 @@
-"""One forward pass: probing its layers, deciding a row at a time, blending the FFN that follows."""
+"""One forward pass: probe its layers, decide row by row, retrace the FFN after a trigger."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
-from memvr_integrations.memvr.config import MemVRConfig
-from memvr_integrations.memvr.frames import Frame
+from memvr_integrations.errors import ArmingError
+from memvr_integrations.memvr.config import MemVRConfig, Scope
+from memvr_integrations.memvr.formula import LayerFormula
 from memvr_integrations.memvr.plan import Plan
-from memvr_integrations.memvr.retrace import dampen, retrace, retrieval_weights
-from memvr_integrations.memvr.trace import NOT_FIRED, NOT_PROBED, Record
+from memvr_integrations.memvr.trace import NOT_PROBED, NOT_TRIGGERED, Record
 from memvr_integrations.memvr.uncertainty import Probe, decide
 
 
@@ -17,97 +18,135 @@ from memvr_integrations.memvr.uncertainty import Probe, decide
 class Method:
     """What all forward passes of one arming share.
 
-    `sync_free` never waits for the device: it probes every layer and blends every FFN of the
-    window, and picks the result a row. The other form waits once a probe and skips what it can.
+    Args:
+        config: The settings that all rows share.
+        norm: The decoder's final norm.
+        probe: From hidden states to entropies.
+        sync_free: Never wait for the device: probe every layer and retrace every FFN of the
+            window, and pick the result a row. The other form waits once a probe and skips what it
+            can.
+        keep_where: Keep where in the images each retracing found its evidence.
     """
 
     config: MemVRConfig
     norm: nn.Module
     probe: Probe
-    sync_free: bool
-    keep_where: bool
+    sync_free: bool = False
+    keep_where: bool = False
+
+
+class Layout(Protocol):
+    """How the positions of one forward pass lie in its tensors: a `Frame` or a `Packed`."""
+
+    @property
+    def decisions(self) -> int:
+        """How many decisions each row takes in this forward."""
+
+    @property
+    def prompt(self) -> int:
+        """How many columns end a prompt."""
+
+    def deciding(self, states: Tensor) -> Tensor:
+        """Pick the deciding positions, (rows, decisions, dim)."""
+
+    def retraced(
+        self,
+        hidden: Tensor,
+        ffn_out: Tensor,
+        triggered: Tensor,
+        formula: LayerFormula,
+        scope: Scope,
+    ) -> Tensor:
+        """Return an FFN's output, retraced where a decision triggered."""
 
 
 class Pass:
     """The decisions of one forward pass, made as its layers run."""
 
-    def __init__(self, method: Method, plan: Plan, frame: Frame) -> None:
+    def __init__(self, method: Method, plan: Plan, layout: Layout) -> None:
         """Start before the first layer."""
         self._method = method
         self._plan = plan
-        self._frame = frame
-        rows, decisions = plan.able.shape[0], frame.decisions
+        self._layout = layout
+        shape = (plan.able.shape[0], layout.decisions)
         device = plan.able.device
-        self._waiting = plan.able.expand(rows, decisions)
-        self._triggers = torch.full((rows, decisions), NOT_FIRED, dtype=torch.int16, device=device)
-        self._ratios = plan.ratios.expand(rows, decisions)
+        self._waiting = plan.able.expand(shape)
+        self._triggers = torch.full(shape, NOT_TRIGGERED, dtype=torch.int16, device=device)
+        self._ratios = plan.ratios.expand(shape)
         self._where: Tensor | None = None
         if method.keep_where:
             tokens = plan.memory.features.shape[1]
-            self._where = torch.zeros(rows, decisions, tokens, device=device)
+            self._where = torch.zeros(*shape, tokens, device=device)
         self._entropies: dict[int, Tensor] = {}
-        self._pending: Tensor | None = None
+        self._triggered: Tensor | None = None
         self._done = False
         self._missed = False
         method.probe.begin()
 
-    def look(self, layer: int, hidden: Tensor) -> None:
-        """Probe behind `layer`, with `hidden` (rows, width, dim) the residual it left."""
-        self._missed = self._missed or self._pending is not None
-        self._pending = None
+    def probe(self, layer: int, hidden: Tensor) -> None:
+        """Probe after `layer`, with `hidden` the residual that it left, as the layout has it.
+
+        Raises:
+            ArmingError: The layout has other rows than the plan.
+        """
+        self._missed = self._missed or self._triggered is not None
+        self._triggered = None
         eligible = self._plan.eligible.get(layer)
         if eligible is None or self._done:
             return
         method, thresholds = self._method, self._plan.thresholds
-        states = self._frame.deciding(hidden)
+        states = self._layout.deciding(hidden)
+        if states.shape[0] != thresholds.shape[0]:
+            raise ArmingError(
+                f"This forward pass has {states.shape[0]} rows, its plan {thresholds.shape[0]}. "
+                "Lay both out from the same rows."
+            )
         if method.config.norm_before_head:
             states = method.norm(states)
         entropy = method.probe(states).to(thresholds.device)
-        fired = decide(entropy, thresholds, self._waiting & eligible)
+        triggered = decide(entropy, thresholds, self._waiting & eligible)
         self._entropies[layer] = entropy
-        self._waiting = self._waiting & ~fired
-        self._triggers = self._triggers.masked_fill(fired, layer)
+        self._waiting = self._waiting & ~triggered
+        self._triggers = self._triggers.masked_fill(triggered, layer)
         if method.config.dynamic_ratio:
             dynamic = (2 * (entropy - thresholds)).clamp(0, 1)
-            self._ratios = torch.where(fired, dynamic, self._ratios)
+            self._ratios = torch.where(triggered, dynamic, self._ratios)
         if method.sync_free:
-            self._pending = fired
+            self._triggered = triggered
             return
-        any_fired, any_waiting = torch.stack([fired.any(), self._waiting.any()]).tolist()
-        self._pending = fired if any_fired else None
+        any_triggered, any_waiting = torch.stack([triggered.any(), self._waiting.any()]).tolist()
+        self._triggered = triggered if any_triggered else None
         self._done = not any_waiting
 
-    def blend(self, layer: int, hidden: Tensor, ffn_out: Tensor) -> Tensor:
-        """Return what `layer`'s FFN shall give: retraced in the rows that triggered before it.
+    def retrace(self, layer: int, hidden: Tensor, ffn_out: Tensor) -> Tensor:
+        """Return what `layer`'s FFN shall give: retraced in the rows that just triggered.
 
-        Shapes: `hidden` (its input), `ffn_out` and the result (rows, width, dim).
+        Shapes: `hidden` (its input), `ffn_out` and the result as the layout has them. It is
+        `ffn_out` itself where nothing is to be done.
         """
-        fired, frame = self._pending, self._frame
-        if fired is None:
+        triggered, layout = self._triggered, self._layout
+        if triggered is None:
             return ffn_out
-        self._pending = None
-        fired = fired.to(hidden.device)
+        self._triggered = None
+        config, plan, device = self._method.config, self._plan, hidden.device
+        triggered = triggered.to(device)
+        formula = LayerFormula(
+            plan.memory.features.to(device),
+            self._ratios.to(device),
+            gain=plan.gains[layer].to(device),
+            activation=config.activation,
+            control=config.control,
+        )
         if self._where is not None:
-            self._note_where(layer, frame.deciding(hidden), fired)
-        pieces: list[Tensor] = []
-        start, decision = frame.width - frame.decisions, 0
-        if frame.prompt and (self._method.config.scope == "all" or frame.last is not None):
-            x, plain = hidden[:, : frame.prompt], ffn_out[:, : frame.prompt]
-            pieces.append(self._blend_prompt(layer, x, plain, fired[:, 0]))
-            start, decision = frame.prompt, 1
-        elif start:
-            pieces.append(ffn_out[:, :start])
-        for at in range(start, frame.width):
-            x, plain = hidden[:, at : at + 1], ffn_out[:, at : at + 1]
-            mixed = self._mix(layer, x, plain, decision, None)
-            pieces.append(torch.where(fired[:, decision, None, None], mixed, plain))
-            decision += 1
-        return pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=1)
+            weights = formula.weights(layout.deciding(hidden))
+            chosen = torch.where(triggered[..., None], weights, self._where.to(device))
+            self._where = chosen.to(plan.able.device)
+        return layout.retraced(hidden, ffn_out, triggered, formula, config.scope)
 
     @property
     def followed(self) -> bool:
         """Whether the model's layers and FFNs ran as the modules that they are."""
-        missed = self._missed or self._pending is not None
+        missed = self._missed or self._triggered is not None
         return not missed and bool(self._entropies or not self._plan.layers)
 
     def outcome(self) -> tuple[Tensor, Tensor, Tensor | None]:
@@ -127,44 +166,5 @@ class Pass:
             layers=self._plan.layers,
             windows=self._plan.windows,
             images=self._plan.memory.images,
-            prompt=self._frame.prompt > 0,
+            prompt=self._layout.prompt > 0,
         )
-
-    def _blend_prompt(self, layer: int, x: Tensor, plain: Tensor, fired: Tensor) -> Tensor:
-        """Retrace a whole prompt; or, behind right padding and for one position, just that."""
-        chosen, edited = self._frame.real, fired[:, None]
-        if self._method.config.scope == "last" and self._frame.last is not None:
-            columns = torch.arange(x.shape[1], device=x.device)
-            chosen = columns == self._frame.last.to(x.device)[:, None]
-            edited = edited & chosen
-        mixed = self._mix(layer, x, plain, 0, None if chosen is None else chosen.to(x.device))
-        return torch.where(edited[..., None], mixed, plain)
-
-    def _mix(
-        self, layer: int, x: Tensor, plain: Tensor, decision: int, positions: Tensor | None
-    ) -> Tensor:
-        config, plan = self._method.config, self._plan
-        ratio = self._ratios[:, decision].to(x.device)
-        if config.control == "damping":
-            return dampen(plain, ratio)
-        return retrace(
-            x,
-            plain,
-            plan.memory.features.to(x.device),
-            ratio,
-            gain=plan.gains[layer].to(x.device),
-            activation=config.activation,
-            positions=positions,
-        )
-
-    def _note_where(self, layer: int, states: Tensor, fired: Tensor) -> None:
-        plan = self._plan
-        weights = retrieval_weights(
-            states,
-            plan.memory.features.to(states.device),
-            gain=plan.gains[layer].to(states.device),
-            activation=self._method.config.activation,
-        )
-        if self._where is not None:
-            chosen = torch.where(fired[..., None], weights, self._where.to(states.device))
-            self._where = chosen.to(plan.able.device)

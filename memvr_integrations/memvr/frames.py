@@ -1,9 +1,12 @@
-"""Which columns of a forward pass are prompt, and which take a decision of their own."""
+"""A forward pass as (rows, width): which columns are prompt, and which decide for themselves."""
 
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from memvr_integrations.memvr.config import Scope
+from memvr_integrations.memvr.formula import LayerFormula
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -35,3 +38,43 @@ class Frame:
             return states[:, -self.decisions :]
         rows = torch.arange(states.shape[0], device=states.device)
         return states[rows, self.last.to(states.device)][:, None]
+
+    def retraced(
+        self,
+        hidden: Tensor,
+        ffn_out: Tensor,
+        triggered: Tensor,
+        formula: LayerFormula,
+        scope: Scope,
+    ) -> Tensor:
+        """Return an FFN's output, retraced where a decision triggered.
+
+        Shapes: `hidden` (the FFN's input), `ffn_out` and the result (rows, width, dim);
+        `triggered` (rows, decisions) bool.
+        """
+        pieces: list[Tensor] = []
+        start, decision = self.width - self.decisions, 0
+        if self.prompt and (scope == "all" or self.last is not None):
+            x, plain = hidden[:, : self.prompt], ffn_out[:, : self.prompt]
+            pieces.append(self._prompt(x, plain, triggered[:, 0], formula, scope))
+            start, decision = self.prompt, 1
+        elif start:
+            pieces.append(ffn_out[:, :start])
+        for at in range(start, self.width):
+            x, plain = hidden[:, at : at + 1], ffn_out[:, at : at + 1]
+            mixed = formula(x, plain, decision=decision)
+            pieces.append(torch.where(triggered[:, decision, None, None], mixed, plain))
+            decision += 1
+        return pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=1)
+
+    def _prompt(
+        self, x: Tensor, plain: Tensor, triggered: Tensor, formula: LayerFormula, scope: Scope
+    ) -> Tensor:
+        """Retrace a whole prompt; or its last position alone, which padding may follow."""
+        chosen, edited = self.real, triggered[:, None]
+        if scope == "last" and self.last is not None:
+            columns = torch.arange(x.shape[1], device=x.device)
+            chosen = columns == self.last.to(x.device)[:, None]
+            edited = edited & chosen
+        mixed = formula(x, plain, positions=None if chosen is None else chosen.to(x.device))
+        return torch.where(edited[..., None], mixed, plain)

@@ -15,7 +15,7 @@ class VisualMemory:
     """Visual tokens of every row, padded with zeros to one length.
 
     Args:
-        features: (rows, tokens, dim), zeros behind a row's own tokens.
+        features: (rows, tokens, dim), zeros after a row's own tokens.
         images: Per row, the number of tokens of each of its images, in prompt order. A family
             that cuts an image into tiles has one number a tile.
     """

@@ -1,29 +1,16 @@
-"""The settings and the visual memory of one request, laid out as tensors a row."""
+"""The settings and the visual memory of a batch, laid out as tensors a row."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Protocol, Self
+from typing import Self
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from memvr_integrations.errors import ConfigError
 from memvr_integrations.memvr.config import MemVRConfig
-from memvr_integrations.memvr.magnitude import up_magnitude
 from memvr_integrations.memvr.memory import VisualMemory
 from memvr_integrations.memvr.uncertainty import threshold_tensor
-
-
-class Decoder(Protocol):
-    """What a plan needs of a model: its layers, and the FFN of each."""
-
-    @property
-    def layers(self) -> Sequence[nn.Module]:
-        """All of them."""
-
-    @property
-    def ffns(self) -> Sequence[nn.Module]:
-        """One a layer."""
 
 
 def shared_config(rows: Sequence[MemVRConfig | None]) -> MemVRConfig | None:
@@ -82,13 +69,13 @@ def window(config: MemVRConfig | None, layers: int) -> frozenset[int]:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Plan:
-    """What the hooks need at every layer of one request; nothing here waits for the device.
+    """What a pass needs at every layer of one batch; nothing here waits for the device.
 
     Args:
         memory: One row a row of the batch.
-        windows: The layers that each row probes; none where it cannot fire.
+        windows: The layers that each row probes; none where it cannot trigger.
         layers: The layers that any row probes, in order.
-        able: (rows, 1) bool, which rows can fire at all.
+        able: (rows, 1) bool, which rows can trigger at all.
         eligible: By probed layer, which rows probe it: (rows, 1) bool.
         thresholds: (rows, 1) float32.
         ratios: (rows, 1) float32.
@@ -109,20 +96,27 @@ class Plan:
         cls,
         memory: VisualMemory,
         configs: Sequence[MemVRConfig | None],
-        can_fire: Sequence[bool],
-        anatomy: Decoder,
+        can_trigger: Sequence[bool],
+        *,
+        depth: int,
+        magnitude: Callable[[int], Tensor],
     ) -> Self:
-        """Lay out a request.
+        """Lay out a batch.
 
         Args:
             memory: One row a row of the batch.
-            configs: As many settings.
-            can_fire: Which rows have an image that can be used.
-            anatomy: The model's parts.
+            configs: As many settings; None leaves a row plain.
+            can_trigger: Which rows have an image that can be used, see `VisualMemory.usable`.
+            depth: The decoder's number of layers.
+            magnitude: By layer, the mean magnitude of its FFN's up-projection, a float32 scalar;
+                asked for under an activation alone.
+
+        Raises:
+            ConfigError: A window does not fit the decoder, or settings cannot be combined.
         """
         windows = tuple(
-            window(config, len(anatomy.layers)) if able else frozenset()
-            for config, able in zip(configs, can_fire, strict=True)
+            window(config, depth) if able else frozenset()
+            for config, able in zip(configs, can_trigger, strict=True)
         )
         layers = tuple(sorted(frozenset().union(*windows)))
         device = memory.features.device
@@ -141,19 +135,19 @@ class Plan:
             },
             thresholds=thresholds[:, None].to(device),
             ratios=ratios[:, None].to(device),
-            gains=_gains(memory, shared, layers, anatomy),
+            gains=_gains(memory, shared, layers, magnitude),
         )
 
 
 def _gains(
-    memory: VisualMemory, config: MemVRConfig, layers: Sequence[int], anatomy: Decoder
+    memory: VisualMemory,
+    config: MemVRConfig,
+    layers: Sequence[int],
+    magnitude: Callable[[int], Tensor],
 ) -> dict[int, Tensor]:
     mean_abs = memory.mean_abs.clamp_min(torch.finfo(torch.float32).tiny)
     if config.activation is None:
         # Without an activation any gain cancels; this one keeps half precision in range.
         gain = 1 / (mean_abs * memory.features.shape[-1] ** 0.5)
         return {layer + 1: gain for layer in layers}
-    return {
-        layer + 1: up_magnitude(anatomy.ffns[layer + 1]).to(mean_abs.device) / mean_abs
-        for layer in layers
-    }
+    return {layer + 1: magnitude(layer + 1).to(mean_abs.device) / mean_abs for layer in layers}

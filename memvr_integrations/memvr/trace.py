@@ -1,4 +1,4 @@
-"""What happened while a model was armed: which layer looked again, why, and where.
+"""What happened while a model was armed: which layer triggered, why, and where.
 
 Steps stay on the model's device until they are read; reading is the only thing that waits for it.
 """
@@ -13,7 +13,7 @@ from memvr_integrations.memvr.memory import VisualMemory
 
 # Entropies are never negative, so these can share a tensor with them.
 NOT_PROBED = -1.0
-NOT_FIRED = -1
+NOT_TRIGGERED = -1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,10 +21,10 @@ class RowTrace:
     """One row's decision in one step.
 
     Args:
-        entropies: Layer to entropy, as far as this row probed; empty where it could not fire.
+        entropies: Layer to entropy, as far as this row probed; empty where it could not trigger.
         trigger_layer: The layer that triggered; the FFN after it was retraced. None: none did.
         where: Per image of the row, each visual token's share of the evidence at the row's last
-            position; all shares sum to one. None unless the row fired and `keep_where` was set.
+            position; all shares sum to one. None unless the row triggered and `keep_where` was set.
     """
 
     entropies: dict[int, float]
@@ -85,17 +85,17 @@ class Record:
     def _row(
         self, row: int, trigger: int, entropies: list[float], where: Tensor | None
     ) -> RowTrace:
-        fired = trigger != NOT_FIRED
+        triggered = trigger != NOT_TRIGGERED
         # Other rows of the batch may have probed on after this one was done.
         probed = {
             layer: entropy
             for layer, entropy in zip(self.layers, entropies, strict=True)
             if layer in self.windows[row]
             and entropy != NOT_PROBED
-            and not (fired and layer > trigger)
+            and not (triggered and layer > trigger)
         }
-        if where is None or not fired:
-            return RowTrace(entropies=probed, trigger_layer=trigger if fired else None)
+        if where is None or not triggered:
+            return RowTrace(entropies=probed, trigger_layer=trigger if triggered else None)
         own = torch.split(where[: sum(self.images[row])], list(self.images[row]))
         return RowTrace(entropies=probed, trigger_layer=trigger, where=own)
 
@@ -180,7 +180,7 @@ class Trace:
     def summary(self) -> dict[str, int | float | dict[int, int]]:
         """Count decisions, retraced ones, their share, and the retraced ones by trigger layer.
 
-        A decision is one step of one row that could fire.
+        A decision is one step of one row that could trigger.
         """
         decisions = sum(bool(row.entropies) for step in self.steps for row in step.rows)
         layers = self._triggers()

@@ -4,6 +4,7 @@ They keep to the conventions of transformers' own image-text models (`get_image_
 `mm_encoder_outputs`, `config.image_token_id`), so that one code path serves all families.
 """
 
+import dataclasses
 from collections.abc import Mapping
 from typing import ClassVar
 
@@ -12,6 +13,13 @@ from torch import Tensor, nn
 from transformers import AutoModel, GenerationMixin, PretrainedConfig, PreTrainedModel
 from transformers.cache_utils import Cache
 from transformers.modeling_outputs import BaseModelOutputWithPooling, CausalLMOutputWithPast
+
+# What this release of transformers calls a cache, in arguments and outputs.
+CACHE = next(
+    field.name
+    for field in dataclasses.fields(CausalLMOutputWithPast)
+    if field.name in ("cache", "past_key_values")
+)
 
 
 class VisionLanguageConfig(PretrainedConfig):
@@ -41,7 +49,7 @@ class VisionLanguageModel(PreTrainedModel):
     input_modalities = ["image", "text"]  # noqa: RUF012
     _supports_sdpa = True
     _supports_flash_attn = True
-    _skip_keys_device_placement = ["cache"]  # noqa: RUF012  # transformers' own is no ClassVar
+    _skip_keys_device_placement = [CACHE]  # noqa: RUF012  # transformers' own is no ClassVar
     own_positions = False
 
     def __init__(self, config: VisionLanguageConfig, vision: nn.Module) -> None:
@@ -69,12 +77,11 @@ class VisionLanguageModel(PreTrainedModel):
         pixel_values: Tensor | None = None,
         attention_mask: Tensor | None = None,
         position_ids: Tensor | None = None,
-        cache: Cache | None = None,
         inputs_embeds: Tensor | None = None,
         mm_encoder_outputs: Mapping[str, BaseModelOutputWithPooling] | None = None,
         **kwargs: object,
     ) -> object:
-        """Run the decoder; arguments as in transformers' own image-text models."""
+        """Run the decoder; arguments as in transformers' own image-text models, a cache too."""
         if (input_ids is None) == (inputs_embeds is None):
             raise ValueError("Pass either input_ids or inputs_embeds.")
         if inputs_embeds is None:
@@ -86,7 +93,8 @@ class VisionLanguageModel(PreTrainedModel):
             if input_ids is None:
                 raise ValueError("Images need input_ids, which hold their places.")
             inputs_embeds = self._placed(input_ids, inputs_embeds, encoded)
-        past = cache.get_seq_length() if cache is not None else 0
+        cache = kwargs.get(CACHE)
+        past = cache.get_seq_length() if isinstance(cache, Cache) else 0
         if position_ids is None and input_ids is not None and self.own_positions:
             if past:
                 raise ValueError("With a cache this model's position_ids must be given.")
@@ -98,7 +106,6 @@ class VisionLanguageModel(PreTrainedModel):
         return self.language_model(
             attention_mask=attention_mask,
             position_ids=position_ids,
-            cache=cache,
             inputs_embeds=inputs_embeds,
             **kwargs,
         )
@@ -121,7 +128,7 @@ class VisionLanguageGenerator(PreTrainedModel, GenerationMixin):
     input_modalities = ["image", "text"]  # noqa: RUF012
     _supports_sdpa = True
     _supports_flash_attn = True
-    _skip_keys_device_placement = ["cache"]  # noqa: RUF012  # transformers' own is no ClassVar
+    _skip_keys_device_placement = [CACHE]  # noqa: RUF012  # transformers' own is no ClassVar
 
     def __init__(self, config: VisionLanguageConfig, model: VisionLanguageModel) -> None:
         super().__init__(config)
@@ -141,7 +148,7 @@ class VisionLanguageGenerator(PreTrainedModel, GenerationMixin):
         self, inputs_tensor: Tensor, model_kwargs: dict[str, object]
     ) -> Tensor:
         # `generate` counts on from the last of these, so nothing has to be kept in between.
-        cache, ids = model_kwargs.get("cache"), model_kwargs.get("input_ids")
+        cache, ids = model_kwargs.get(CACHE), model_kwargs.get("input_ids")
         ids = ids if isinstance(ids, Tensor) and ids.shape[1] else inputs_tensor
         fresh = not isinstance(cache, Cache) or cache.get_seq_length() == 0
         if fresh and not ids.is_floating_point():
@@ -160,7 +167,6 @@ class VisionLanguageGenerator(PreTrainedModel, GenerationMixin):
         pixel_values: Tensor | None = None,
         attention_mask: Tensor | None = None,
         position_ids: Tensor | None = None,
-        cache: Cache | None = None,
         inputs_embeds: Tensor | None = None,
         labels: Tensor | None = None,
         logits_to_keep: int | Tensor = 0,
@@ -173,7 +179,6 @@ class VisionLanguageGenerator(PreTrainedModel, GenerationMixin):
             pixel_values=pixel_values,
             attention_mask=attention_mask,
             position_ids=position_ids,
-            cache=cache,
             inputs_embeds=inputs_embeds,
             mm_encoder_outputs=mm_encoder_outputs,
             **kwargs,
@@ -187,7 +192,7 @@ class VisionLanguageGenerator(PreTrainedModel, GenerationMixin):
         return CausalLMOutputWithPast(
             loss=loss,
             logits=logits,
-            cache=out.cache,
             hidden_states=out.hidden_states,
             attentions=out.attentions,
+            **{CACHE: out.get(CACHE)},
         )

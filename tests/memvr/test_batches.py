@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 import torch
-from memvr_models import batch, generate, prompt, tiny_llava, triggers
+from memvr_models import batch, generate, going_on, prompt, tiny_llava, triggers
 from transformers.generation.candidate_generator import CandidateGenerator
 
 from memvr_integrations.errors import ArmingError
@@ -206,4 +206,4 @@ def test_rows_that_vanish_between_two_tokens_are_refused():
     with retracing(tiny_llava(), CONFIG), torch.no_grad():
         out = tiny_llava()(**batch(ROWS[:2]))
         with pytest.raises(ArmingError, match="from 2 to 1 rows"):
-            tiny_llava()(input_ids=torch.tensor([[4]]), cache=out.cache)
+            tiny_llava()(input_ids=torch.tensor([[4]]), **going_on(out))

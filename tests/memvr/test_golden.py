@@ -15,7 +15,7 @@ from memvr_integrations.memvr import (
     retracing,
     threshold_tensor,
 )
-from memvr_integrations.memvr.magnitude import up_magnitude
+from memvr_integrations.memvr.arming.magnitude import up_magnitude
 
 LLAVA = {name: case for name, case in load_json("llava_public").items() if case["kind"] == "normal"}
 # A window without a layer is an error here; the reference runs it plain.

@@ -2,12 +2,9 @@ import dataclasses
 
 import pytest
 import torch
-from memvr_models import tiny_llava
 
 from memvr_integrations.errors import ConfigError
 from memvr_integrations.memvr import MemVRConfig, VisualMemory
-from memvr_integrations.memvr.arming.anatomy import find_anatomy
-from memvr_integrations.memvr.magnitude import up_magnitude
 from memvr_integrations.memvr.plan import Plan, shared_config, window
 
 
@@ -57,19 +54,24 @@ def test_rows_share_all_but_window_threshold_and_ratio():
 
 @pytest.mark.parametrize("activation", [None, "silu"])
 def test_a_plan_lays_rows_out(activation):
-    anatomy = find_anatomy(tiny_llava())
     memory = VisualMemory.from_rows([[torch.full((2, 64), 2.0)], [], [torch.full((1, 64), -4.0)]])
     configs = [
         MemVRConfig(activation=activation, starting_layer=1, ending_layer=4),
         MemVRConfig(activation=activation),
         MemVRConfig(activation=activation, starting_layer=2, ending_layer=5, retracing_ratio=0.5),
     ]
-    plan = Plan.build(memory, configs, [True, False, True], anatomy)
+    plan = Plan.build(
+        memory,
+        configs,
+        [True, False, True],
+        depth=32,
+        magnitude=lambda layer: torch.tensor(0.1 * layer),
+    )
     assert plan.layers == (2, 3, 4)
     assert plan.able.flatten().tolist() == [True, False, True]
     assert plan.eligible[2].flatten().tolist() == [True, False, False]
     assert plan.eligible[4].flatten().tolist() == [False, False, True]
     assert plan.ratios.flatten().tolist() == pytest.approx([0.12, 0.12, 0.5])
-    top = up_magnitude(anatomy.ffns[4]).item() if activation else 1 / 8
+    top = 0.4 if activation else 1 / 8
     assert plan.gains[4][[0, 2]].tolist() == pytest.approx([top / 2, top / 4])
     assert plan.gains[4].isfinite().all()

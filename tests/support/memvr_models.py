@@ -9,6 +9,7 @@ import transformers
 from safetensors.torch import load_file
 
 from memvr_integrations.memvr import MemVRConfig
+from memvr_integrations.models.vision_language import CACHE
 
 # Tiny matrices lose more by sharing them out than they gain.
 torch.set_num_threads(1)
@@ -90,6 +91,11 @@ def generate(model, inputs, tokens=6, **options):
         output_logits=True,
     )
     return out.sequences[:, inputs["input_ids"].shape[1] :], torch.stack(out.logits, 1)
+
+
+def going_on(out):
+    """The cache of an output, as an argument of the next call."""
+    return {CACHE: out[CACHE]}
 
 
 def triggers(trace, row=0):

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
-from torch import nn
+from torch import Tensor, nn
 
 from memvr_integrations.errors import UnsupportedModelError
+from memvr_integrations.memvr.arming.magnitude import up_magnitude
 
 _NORMS = ("norm", "final_layernorm", "final_layer_norm", "ln_f")
 
@@ -25,6 +26,10 @@ class Anatomy:
     vision: nn.Module
     image_token_id: int
     softcap: float | None
+
+    def magnitude(self, layer: int) -> Tensor:
+        """The mean magnitude of the up-projection of a layer's FFN, see `up_magnitude`."""
+        return up_magnitude(self.ffns[layer])
 
 
 def find_anatomy(model: nn.Module) -> Anatomy:

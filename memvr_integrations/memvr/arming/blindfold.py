@@ -14,6 +14,7 @@ from torch.utils.hooks import RemovableHandle
 
 from memvr_integrations.errors import ArmingError, ConfigError, UnsupportedModelError
 from memvr_integrations.memvr.arming.anatomy import Anatomy, find_anatomy
+from memvr_integrations.memvr.arming.calls import cache_in, positions_in
 
 _MASKED = ("sdpa", "eager")
 _ATTENDING = {"full_attention", "sliding_attention", "chunked_attention"}
@@ -84,7 +85,7 @@ def covered(mask: Tensor | None, images: Tensor, width: int, kind: torch.dtype) 
             f"An attention mask of the shape {tuple(mask.shape)} can't be blindfolded. Load the "
             "model with attention='sdpa' or 'eager'."
         )
-    # A sliding window has forgotten the first keys; a cache of fixed size has room behind the last.
+    # A sliding window has forgotten the first keys; a cache of fixed size has room after the last.
     hidden = hidden[..., -mask.shape[3] :]
     hidden = nn.functional.pad(hidden, (0, mask.shape[3] - hidden.shape[3])).to(mask.device)
     if mask.dtype == torch.bool:
@@ -104,9 +105,7 @@ class _Blindfold:
         ids = kwargs.get("input_ids", args[0] if args else None)
         if not isinstance(ids, Tensor):
             raise ArmingError("A blindfolded model was called without input_ids; pass them.")
-        cache = kwargs.get("cache", kwargs.get("past_key_values"))  # its older name
-        length = getattr(cache, "get_seq_length", None)
-        past = int(length()) if callable(length) else 0
+        past = positions_in(cache_in(kwargs))
         new = ids == self._anatomy.image_token_id
         if past == 0:
             self._images = new

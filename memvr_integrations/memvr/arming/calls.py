@@ -47,7 +47,7 @@ class Call:
             rows=shown.shape[0],
             width=shown.shape[1],
             mask=arguments.get("attention_mask"),
-            cache=arguments.get("cache", arguments.get("past_key_values")),  # its older name
+            cache=cache_in(arguments),
             features=encoded.get("image"),
             video=video,
         )
@@ -55,8 +55,18 @@ class Call:
     @property
     def past(self) -> int:
         """The number of positions in the cache already."""
-        length = getattr(self.cache, "get_seq_length", None)
-        return int(length()) if callable(length) else 0
+        return positions_in(self.cache)
+
+
+def cache_in(given: Mapping[str, object]) -> object:
+    """The cache among the arguments of a call or in its output, under its new or its old name."""
+    return given.get("cache", given.get("past_key_values"))
+
+
+def positions_in(cache: object) -> int:
+    """How many positions a cache holds; none where there is no cache."""
+    length = getattr(cache, "get_seq_length", None)
+    return int(length()) if callable(length) else 0
 
 
 def frame_of(call: Call, prompt_length: int | None) -> Frame:
@@ -79,11 +89,11 @@ def frame_of(call: Call, prompt_length: int | None) -> Frame:
     prompt = max(prompt, 0)
     real = prompt_mask(call.mask, past, call.width)
     real = None if real is None else real[:, :prompt]
-    # A row of nothing but padding has no last position; it cannot fire anyway.
+    # A row of nothing but padding has no last position; it cannot trigger anyway.
     if real is None or bool((real[:, -1:] | ~real.any(1, keepdim=True)).all()):
         return Frame(width=call.width, prompt=prompt, real=real)
     if prompt < call.width:
-        raise ArmingError("Drafts cannot be checked behind right padding; pad on the left.")
+        raise ArmingError("Drafts cannot be checked after right padding; pad on the left.")
     last = prompt - 1 - real.int().flip(1).argmax(1)
     return Frame(width=call.width, prompt=prompt, real=real, last=last)
 

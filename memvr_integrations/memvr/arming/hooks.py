@@ -1,4 +1,4 @@
-"""Arming a model: `with retracing(model, config) as trace:` and every forward inside looks twice.
+"""Arming a model: inside `with retracing(model, config)` every forward retraces where unsure.
 
 Only forward hooks and three instance attributes are used, and all are gone when the `with` ends.
 """
@@ -49,7 +49,7 @@ def retracing(
             the window. This form compiles; results are the same to the last bit.
         probe: "exact" runs the whole head at every probed layer; "candidates" at the first one,
             and later over its 1024 best tokens.
-        keep_where: Note in the trace where in the images each retracing looked.
+        keep_where: Keep in the trace where in the images each retracing found its evidence.
 
     Yields:
         The trace, which fills as the model runs.

@@ -4,7 +4,7 @@ import copy
 import functools
 import inspect
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from torch.utils.hooks import RemovableHandle
 
 from memvr_integrations.errors import ArmingError, MemVRWarning, UnsupportedModelError
 from memvr_integrations.memvr.arming.anatomy import Anatomy
-from memvr_integrations.memvr.arming.calls import Call, frame_of
+from memvr_integrations.memvr.arming.calls import Call, cache_in, frame_of
 from memvr_integrations.memvr.arming.opening import bring_memory, repeats_in_batch
 from memvr_integrations.memvr.config import MemVRConfig
 from memvr_integrations.memvr.forward import Method, Pass
@@ -86,11 +86,11 @@ class Session:
         model, anatomy, keep = self._model, self._anatomy, self._handles.append
         keep(anatomy.decoder.register_forward_pre_hook(self._enter, with_kwargs=True))
         for layer in layers:
-            look = functools.partial(self._look, layer)
-            keep(anatomy.layers[layer].register_forward_hook(look))
+            probe = functools.partial(self._probe, layer)
+            keep(anatomy.layers[layer].register_forward_hook(probe))
         for layer in layers:
-            blend = functools.partial(self._blend, layer + 1)
-            keep(anatomy.ffns[layer + 1].register_forward_hook(blend))
+            retrace = functools.partial(self._retrace, layer + 1)
+            keep(anatomy.ffns[layer + 1].register_forward_hook(retrace))
         # A graph that was compiled while the model was plain ignores hooks on inner modules; that
         # it starts from another function keeps it from being used here, and ours from later use.
         self._replace(model, "forward", self._forward)
@@ -191,16 +191,16 @@ class Session:
         if self._request is not None:
             self._pass = Pass(self._method, self._request.plan, self._frame)
 
-    def _look(self, layer: int, module: nn.Module, args: tuple[object, ...], out: object) -> None:
+    def _probe(self, layer: int, module: nn.Module, args: tuple[object, ...], out: object) -> None:
         if self._pass is not None:
-            self._pass.look(layer, _states(out, module))
+            self._pass.probe(layer, _states(out, module))
 
-    def _blend(
+    def _retrace(
         self, layer: int, module: nn.Module, args: tuple[object, ...], out: object
     ) -> object:
         if self._pass is None:
             return out
-        mixed = self._pass.blend(layer, _states(args, module), _states(out, module))
+        mixed = self._pass.retrace(layer, _states(args, module), _states(out, module))
         return (mixed, *out[1:]) if isinstance(out, tuple) else mixed
 
     def _end(self, out: object) -> None:
@@ -219,8 +219,8 @@ class Session:
         self._trace.record(record)
         if self._opening is not None:
             self._opening = None
-            if request.cache is None:
-                request.cache = getattr(out, "cache", None)
+            if request.cache is None and isinstance(out, Mapping):
+                request.cache = cache_in(out)
             capacity = _fixed_capacity(request.cache) if self._method.sync_free else 0
             request.log = StepLog(record, capacity) if capacity else None
             self._trace.open_log(request.log)
@@ -228,7 +228,7 @@ class Session:
     # -- requests
 
     def _is_new(self, call: Call, request: _Request) -> bool:
-        """Tell a new prompt from the next token of the old one."""
+        """Whether a new prompt begins, or the old one goes on."""
         if call.cache is None or call.cache is not request.cache:
             if self._generating:
                 raise ArmingError(
@@ -273,7 +273,13 @@ class Session:
                 self._warn("The features of an image are all zero or not finite")
         if call.video and memory.features.shape[1] == 0:
             self._warn("MemVR retraces images, and this prompt has a video alone")
-        plan = Plan.build(memory, configs, usable, self._anatomy)
+        plan = Plan.build(
+            memory,
+            configs,
+            usable,
+            depth=len(self._anatomy.layers),
+            magnitude=self._anatomy.magnitude,
+        )
         return _Request(plan=plan, cache=call.cache, rows=call.rows)
 
     def _warn(self, reason: str) -> None:
@@ -299,9 +305,5 @@ def _uncompiled(settings: object) -> object:
 def _fixed_capacity(cache: object) -> int:
     if not getattr(cache, "is_compileable", False):
         return 0
-    # The second name is the one of transformers before 5.20.
-    for name in ("get_max_length", "get_max_cache_shape"):
-        method = getattr(cache, name, None)
-        if callable(method):
-            return max(0, int(method()))
-    return 0
+    length = getattr(cache, "get_max_length", None)
+    return max(0, int(length())) if callable(length) else 0

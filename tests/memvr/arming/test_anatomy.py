@@ -7,7 +7,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from memvr_integrations.errors import UnsupportedModelError
 from memvr_integrations.memvr import MemVRConfig, retracing
 from memvr_integrations.memvr.arming.anatomy import find_anatomy
-from memvr_integrations.memvr.magnitude import up_magnitude
+from memvr_integrations.memvr.arming.magnitude import up_magnitude
 
 
 def test_the_parts_of_a_model():

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from families import FAMILIES
-from memvr_models import ALWAYS, batch, generate, prompt, tiny_llava
+from memvr_models import ALWAYS, batch, generate, going_on, prompt, tiny_llava
 from PIL import Image as Pillow
 
 from memvr_integrations.backend import Image, LoadConfig, Message, Request
@@ -120,8 +120,8 @@ def test_what_cannot_be_blindfolded_is_refused(model):
     with pytest.raises(ConfigError, match="from_layer=99"), blindfolded(model, from_layer=99):
         pass
     inputs = prompt([0], 5)
-    cache = model(**inputs, use_cache=True).cache
-    after = {"input_ids": torch.tensor([[5]]), "cache": cache}
+    first = model(**inputs, use_cache=True)
+    after = {"input_ids": torch.tensor([[5]])} | going_on(first)
     with blindfolded(model, from_layer=0):
         with pytest.raises(ArmingError, match="whole prompt"):
             model(**after)

@@ -2,7 +2,17 @@
 
 import pytest
 import torch
-from memvr_models import ALWAYS, NEVER, SOMETIMES, batch, generate, prompt, tiny_llava, triggers
+from memvr_models import (
+    ALWAYS,
+    NEVER,
+    SOMETIMES,
+    batch,
+    generate,
+    going_on,
+    prompt,
+    tiny_llava,
+    triggers,
+)
 
 from memvr_integrations.memvr import VisualMemory, retracing
 
@@ -100,7 +110,7 @@ def test_a_loop_of_direct_calls_equals_generate(model):
     with retracing(model, SOMETIMES) as direct, torch.no_grad():
         out = model(**inputs)
         for token in ids[0, :3]:
-            out = model(input_ids=token.view(1, 1), cache=out.cache)
+            out = model(input_ids=token.view(1, 1), **going_on(out))
     torch.testing.assert_close(out.logits[0, -1], logits[0, -1], rtol=0, atol=1e-5)
     assert triggers(direct) == triggers(trace)
 

@@ -4,8 +4,16 @@ import warnings
 
 import pytest
 import torch
-from memvr_models import ALWAYS, IMAGE_TOKEN, batch, generate, prompt, tiny_llava, triggers
-from transformers import DynamicCache
+from memvr_models import (
+    ALWAYS,
+    IMAGE_TOKEN,
+    batch,
+    generate,
+    going_on,
+    prompt,
+    tiny_llava,
+    triggers,
+)
 
 from memvr_integrations.errors import ArmingError, MemVRWarning, UnsupportedModelError
 from memvr_integrations.memvr import MemVRConfig, VisualMemory, retracing
@@ -97,17 +105,17 @@ def test_a_cache_filled_before_needs_a_memory(model):
 
         def prefix():
             head = {"input_ids": ids[:, :cut], "pixel_values": inputs["pixel_values"]}
-            return model(**head, cache=DynamicCache()).cache
+            return going_on(model(**head, use_cache=True))
 
         cache = prefix()
         with retracing(model, config), pytest.raises(ArmingError, match="memory="):
-            model(input_ids=ids[:, cut:], cache=cache)
+            model(input_ids=ids[:, cut:], **cache)
         cache = prefix()
         with retracing(model, config), pytest.raises(ArmingError, match="memory="):
-            model.generate(input_ids=ids, cache=cache, max_new_tokens=1)
+            model.generate(input_ids=ids, **cache, max_new_tokens=1)
         cache = prefix()
         with retracing(model, config, memory=trace.memory) as resumed:
-            out = model(input_ids=ids[:, cut:], cache=cache).logits[0, -1]
+            out = model(input_ids=ids[:, cut:], **cache).logits[0, -1]
     torch.testing.assert_close(out, expected, rtol=0, atol=1e-4)
     assert triggers(resumed) == [6]
 
@@ -116,7 +124,7 @@ def test_several_positions_after_a_prompt_are_refused(model):
     with retracing(model, ALWAYS), torch.no_grad():
         out = model(**prompt([0], 8))
         with pytest.raises(ArmingError, match="drafts or more prompt"):
-            model(input_ids=torch.tensor([[3, 4]]), cache=out.cache)
+            model(input_ids=torch.tensor([[3, 4]]), **going_on(out))
 
 
 def test_the_decoder_alone_is_refused(model):

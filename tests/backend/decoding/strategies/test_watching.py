@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from memvr_models import GOLDEN, prompt, tiny_llava
+from memvr_models import GOLDEN, going_on, prompt, tiny_llava
 from torch import nn
 from transformers import LlavaForConditionalGeneration
 
@@ -18,7 +18,7 @@ def last(model):
 def two_steps(model, watch):
     """The logits of a prompt and a token, and what the token attended to."""
     first = model(**prompt([0], 5), use_cache=True)
-    second = model(input_ids=torch.tensor([[7]]), cache=first.cache, use_cache=True)
+    second = model(input_ids=torch.tensor([[7]]), **going_on(first), use_cache=True)
     return first.logits, second.logits, watch.take() if watch else None
 
 

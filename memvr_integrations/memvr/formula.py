@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from memvr_integrations.memvr.config import Activation
+from memvr_integrations.memvr.config import Activation, Control
 
 _ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
     "silu": functional.silu,
@@ -62,13 +62,68 @@ def dampen(ffn_out: Tensor, ratio: Tensor) -> Tensor:
 def retrieval_weights(
     hidden: Tensor, visual: Tensor, *, gain: Tensor, activation: Activation | None = None
 ) -> Tensor:
-    """Say where the evidence came from: `|phi(x (gain Z)^T)|`, scaled to a sum of one a position.
+    """Show where the evidence comes from: `|phi(x (gain Z)^T)|`, scaled to a sum of one a position.
 
     Shapes: `hidden` (rows, seq, dim), `visual` (rows, tokens, dim), `gain` (rows,); the result is
     (rows, seq, tokens), float32, zero on padding.
     """
     match = _match(hidden, visual.to(hidden.dtype), gain, activation).float().abs()
     return match / match.sum(-1, keepdim=True).clamp_min(torch.finfo(torch.float32).tiny)
+
+
+class LayerFormula:
+    """The formula at one layer: each row's visual tokens and strengths are filled in."""
+
+    def __init__(
+        self,
+        visual: Tensor,
+        ratios: Tensor,
+        *,
+        gain: Tensor,
+        activation: Activation | None,
+        control: Control | None,
+    ) -> None:
+        """Fill in.
+
+        Shapes: `visual` (rows, tokens, dim), `ratios` (rows, decisions), `gain` (rows,).
+        """
+        self._visual = visual
+        self._ratios = ratios
+        self._gain = gain
+        self._activation = activation
+        self._damps = control == "damping"
+
+    def __call__(
+        self,
+        hidden: Tensor,
+        ffn_out: Tensor,
+        *,
+        decision: int = 0,
+        positions: Tensor | None = None,
+        rows: Tensor | None = None,
+    ) -> Tensor:
+        """Retrace every position that is given, whether its row triggered or not.
+
+        Shapes: as `retrace` has them; `rows` are the indices of the rows given, None for all.
+        """
+        visual, ratio, gain = self._visual, self._ratios[:, decision], self._gain
+        if rows is not None:
+            visual, ratio, gain = visual[rows], ratio[rows], gain[rows]
+        if self._damps:
+            return dampen(ffn_out, ratio)
+        return retrace(
+            hidden,
+            ffn_out,
+            visual,
+            ratio,
+            gain=gain,
+            activation=self._activation,
+            positions=positions,
+        )
+
+    def weights(self, hidden: Tensor) -> Tensor:
+        """Show where the evidence comes from, see `retrieval_weights`."""
+        return retrieval_weights(hidden, self._visual, gain=self._gain, activation=self._activation)
 
 
 def _match(hidden: Tensor, visual: Tensor, gain: Tensor, activation: Activation | None) -> Tensor:
