@@ -25,7 +25,7 @@ def test_a_policy_survives_json(tmp_path):
 @pytest.mark.parametrize(
     ("settings", "named"),
     [
-        ({"allowed_host": ["a.org"]}, "no field 'allowed_host'. Did you mean 'allowed_hosts'"),
+        ({"allowed_host": ["a.org"]}, "no option 'allowed_host'. Did you mean 'allowed_hosts'"),
         ({"allowed_hosts": "a.org"}, "allowed_hosts='a.org' must be a list"),
         ({"allowed_hosts": {"a.org"}}, "must be a list"),
         ({"allowed_hosts": [5]}, "allowed_hosts"),
