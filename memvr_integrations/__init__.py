@@ -4,4 +4,8 @@ Nothing heavy is imported here. Start from `memvr_integrations.backend` (host a 
 ask it), or from `memvr_integrations.memvr` (the algorithm alone, torch only).
 """
 
+import logging
+
 __version__ = "0.1.0"
+
+logging.getLogger(__name__).addHandler(logging.NullHandler())

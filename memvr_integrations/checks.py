@@ -1,4 +1,4 @@
-"""Checks that settings classes share: each names the field, its value and its limits."""
+"""The one home of limits: each check names the setting, its value and what it may be."""
 
 import dataclasses
 import math
@@ -7,33 +7,43 @@ from collections.abc import Iterable
 from memvr_integrations.errors import ConfigError, did_you_mean
 
 
-def check_fields(kind: type, given: Iterable[str]) -> None:
-    """Refuse what is no field of a dataclass.
+def check_options(owner: str, given: Iterable[str], known: Iterable[str]) -> None:
+    """Refuse options that nobody knows.
 
     Raises:
         ConfigError: There is one; the message says what may have been meant.
     """
-    known = [field.name for field in dataclasses.fields(kind)]
+    known = list(known)
     for name in given:
         if name not in known:
-            hint = did_you_mean(name, known) or f" Choose from {known}."
-            raise ConfigError(f"{kind.__name__} has no field {name!r}.{hint}")
+            hint = did_you_mean(name, known) or f" Choose from {', '.join(known)}."
+            raise ConfigError(f"{owner} has no option {name!r}.{hint}")
+
+
+def check_fields(kind: type, given: Iterable[str]) -> None:
+    """Refuse what is no field of a dataclass, as `check_options` does."""
+    check_options(kind.__name__, given, (field.name for field in dataclasses.fields(kind)))
 
 
 def check_integer(name: str, value: object, *, least: int, most: float = math.inf) -> None:
     """Refuse anything but a whole number within limits."""
     whole = isinstance(value, int) and not isinstance(value, bool)
     if not (whole and isinstance(value, int) and least <= value <= most):
-        limits = f"of at least {least}" if most == math.inf else f"from {least} to {most:g}"
+        limits = f"of at least {least}" if most == math.inf else f"from {least} to {most}"
         raise ConfigError(f"{name}={value!r} must be an integer {limits}.")
 
 
-def check_number(name: str, value: object, *, most: float, least: float = 0) -> None:
-    """Refuse anything but a finite number within limits."""
+def check_number(
+    name: str, value: object, *, most: float, least: float = 0, above: bool = False
+) -> None:
+    """Refuse anything but a finite number within limits; `above` leaves out `least` itself."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
     inside = number and isinstance(value, int | float) and least <= value <= most
-    if not inside or value in (math.inf, -math.inf):
-        limits = f"of {least:g} or more" if most == math.inf else f"from {least:g} to {most:g}"
+    if not inside or value in (math.inf, -math.inf) or (above and value == least):
+        if above:
+            limits = f"above {least:g}" + ("" if most == math.inf else f" and at most {most:g}")
+        else:
+            limits = f"of {least:g} or more" if most == math.inf else f"from {least:g} to {most:g}"
         raise ConfigError(f"{name}={value!r} must be a finite number {limits}.")
 
 

@@ -78,17 +78,5 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f" Did you mean {near[0]!r}?" if near else ""
 
 
-def check_options(owner: str, given: Iterable[str], known: Iterable[str]) -> None:
-    """Refuse options that nobody knows.
-
-    Raises:
-        ConfigError: There is one; the message says what may have been meant.
-    """
-    known = list(known)
-    for name in given:
-        if name not in known:
-            raise ConfigError(f"{owner} has no option {name!r}." + did_you_mean(name, known))
-
-
 class MemVRWarning(UserWarning):
     """Something was done in another way than a reader would expect; nothing was lost."""

@@ -15,7 +15,8 @@ import torch
 from bundled_settings import FIRST_THEMES
 from hooked import Endless, attached
 
-from memvr_integrations.backend import Backend, Image, LoadConfig, Message, Request, SamplingParams
+from memvr_integrations.backend import Backend, Image, Message, Request, SamplingParams
+from memvr_integrations.backend.hosting.load_config import LoadConfig
 from memvr_integrations.backend.hosting.loading import LoadedModel, load_model
 from memvr_integrations.bundled import WEIGHTS
 from memvr_integrations.bundled.world.scenes import SPRITES, Scene, Sprites, draw_scene

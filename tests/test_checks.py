@@ -33,5 +33,5 @@ def test_choices_tell_one_from_true():
 
 def test_fields():
     check_fields(Settings, ["alpha"])
-    with pytest.raises(ConfigError, match=r"no field 'alhpa'\. Did you mean 'alpha'"):
+    with pytest.raises(ConfigError, match=r"no option 'alhpa'\. Did you mean 'alpha'"):
         check_fields(Settings, ["alhpa"])

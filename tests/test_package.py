@@ -97,19 +97,42 @@ def test_every_error_is_a_memvr_error():
 def test_the_errors_page_says_what_to_do(kind):
     page = (ROOT / "docs" / "errors.md").read_text()
     row = f"| `{kind.__name__}` |"
-    told_apart = kind in (errors.MemVRError, errors.MemVRWarning)
-    assert row in page or (told_apart and f"`{kind.__name__}`" in page)
+    apart = kind in (errors.MemVRError, errors.MemVRWarning)
+    assert row in page or (apart and f"`{kind.__name__}`" in page)
 
 
-def test_nothing_heavy_is_imported_with_the_package_or_its_help():
+@pytest.mark.parametrize(
+    "name", ["cli", "errors", "types", "backend", "backend.serving.registry", "bundled"]
+)
+def test_nothing_heavy_is_imported_before_a_model_is(name):
     code = (
-        "import sys, memvr_integrations, memvr_integrations.cli, memvr_integrations.errors\n"
+        f"import sys, memvr_integrations.{name}\n"
         "print(sorted({'torch', 'transformers', 'numpy', 'PIL'} & set(sys.modules)))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True, text=True
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_a_lazy_door_knows_its_names_and_no_others():
+    from memvr_integrations import backend
+    from memvr_integrations.backend.serving.engine import Backend
+
+    assert backend.Backend is Backend
+    with pytest.raises(AttributeError, match=r"memvr_integrations\.backend.*'Backed'"):
+        _ = backend.Backed
+
+
+def test_no_page_or_message_installs_from_where_nothing_is():
+    # In pieces, so that this file does not say it either.
+    said = re.compile(r"pip install ['\"]?memvr" + "-integrations")
+    found = [
+        str(path.relative_to(ROOT))
+        for path in repository_files()
+        if path.suffix in TEXT_SUFFIXES and said.search(path.read_text(errors="replace"))
+    ]
+    assert not found
 
 
 def test_the_changelog_knows_this_version():

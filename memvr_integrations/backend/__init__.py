@@ -1,36 +1,42 @@
 """The shared backend: `Backend.load("bundled")` hosts a model, `generate` and `stream` ask it."""
 
+from typing import TYPE_CHECKING
+
+from memvr_integrations._lazy import lazily
 from memvr_integrations.backend.hosting.catalog import CATALOG
 from memvr_integrations.backend.hosting.catalog_row import CatalogRow
-from memvr_integrations.backend.hosting.loading import LoadConfig
-from memvr_integrations.backend.serving.engine import Backend
-from memvr_integrations.backend.serving.worker import QueueConfig
 from memvr_integrations.types import (
     Box,
     Chunk,
     Completion,
-    Image,
-    Message,
-    Request,
-    SamplingParams,
-    Text,
-    TokenRecord,
-    Usage,
-)
-from memvr_integrations.types.decoding import (
     ContrastiveConfig,
     DecodingConfig,
     DoLaConfig,
+    Engine,
     FLBConfig,
     ICDConfig,
+    Image,
+    ImagePolicy,
+    Message,
     OPERAConfig,
+    Request,
     RudderConfig,
+    SamplingParams,
+    Text,
+    TokenRecord,
+    Tool,
+    ToolCall,
+    ToolCallDelta,
+    Usage,
     VCDConfig,
     YesBiasConfig,
 )
-from memvr_integrations.types.engine import Engine
-from memvr_integrations.types.image_policy import ImagePolicy
-from memvr_integrations.types.tools import Tool, ToolCall, ToolCallDelta
+
+if TYPE_CHECKING:
+    from memvr_integrations.backend.serving.engine import Backend
+    from memvr_integrations.backend.serving.worker import QueueConfig
+else:
+    __getattr__ = lazily(__name__, {"Backend": "serving.engine", "QueueConfig": "serving.worker"})
 
 __all__ = [
     "CATALOG",
@@ -47,7 +53,6 @@ __all__ = [
     "ICDConfig",
     "Image",
     "ImagePolicy",
-    "LoadConfig",
     "Message",
     "OPERAConfig",
     "QueueConfig",

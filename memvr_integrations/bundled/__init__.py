@@ -8,6 +8,9 @@ from memvr_integrations.memvr.config import MemVRConfig
 WEIGHTS = Path(__file__).parent / "weights"
 """The directory that `Backend.load("bundled")` opens; a transformers checkpoint."""
 
+EXAMPLE = Path(__file__).parent / "example.png"
+"""One drawn scene, for a first question: a farm."""
+
 PRESET = MemVRConfig.preset("llava").for_depth(12)
 """What MemVR does on this model by default; `docs/bundled-evidence.md` says what it brings."""
 

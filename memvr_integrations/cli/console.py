@@ -1,4 +1,4 @@
-"""How the commands tell failures, warnings and interruptions: in a line each, on stderr."""
+"""How the commands show failures, warnings, waits and interruptions: a line each, on stderr."""
 
 import os
 import signal
@@ -6,7 +6,6 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NoReturn
 
 import typer
 
@@ -16,26 +15,37 @@ _INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 
 @contextmanager
-def told() -> Iterator[None]:
-    """Tell failures and warnings of ours in one line each."""
+def errors_shown() -> Iterator[list[str]]:
+    """Show failures and warnings of ours in one line each; gives the warnings, as they come."""
+    hints: list[str] = []
     with warnings.catch_warnings():
-        show = warnings.showwarning
+        others = warnings.showwarning
 
-        def tell(message: Warning | str, category: type[Warning], *where: object) -> None:
+        def show(message: Warning | str, category: type[Warning], *where: object) -> None:
             if issubclass(category, MemVRWarning):
+                hints.append(str(message))
                 typer.echo(f"hint: {message}", err=True)
             else:
-                show(message, category, *where)  # type: ignore[arg-type]
+                others(message, category, *where)  # type: ignore[arg-type]
 
-        warnings.showwarning = tell  # type: ignore[assignment]
+        warnings.showwarning = show  # type: ignore[assignment]
         warnings.simplefilter("always", MemVRWarning)
         try:
-            yield
+            yield hints
         except KeyboardInterrupt:
             typer.echo("\ninterrupted", err=True)
             raise typer.Exit(_INTERRUPTED) from None
         except MemVRError as error:
-            _fail(error)
+            typer.echo(f"memvr: {' '.join(str(error).split())}", err=True)
+            raise typer.Exit(1) from None
+
+
+@contextmanager
+def loading(model: str) -> Iterator[None]:
+    """Say on stderr that a wait begins; Ctrl-C ends it at once."""
+    typer.echo(f"Loading {model} ...", err=True)
+    with leaving_at_once():
+        yield
 
 
 @contextmanager
@@ -58,9 +68,3 @@ def leaving_at_once() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def _fail(error: MemVRError) -> NoReturn:
-    text = " ".join(str(error).split())
-    typer.echo(f"memvr: {text}", err=True)
-    raise typer.Exit(1)

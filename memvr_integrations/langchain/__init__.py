@@ -7,8 +7,7 @@ try:
     import langchain_core  # noqa: F401
 except ModuleNotFoundError as missing:
     raise ModuleNotFoundError(
-        "memvr_integrations.langchain needs LangChain: pip install 'memvr-integrations[langchain]' "
-        "(in a checkout: pip install -e '.[langchain]')."
+        "memvr_integrations.langchain needs LangChain: pip install -e '.[langchain]' in a checkout."
     ) from missing
 
 from memvr_integrations.langchain.abstention import Abstention, AbstentionError

@@ -25,9 +25,11 @@ from pydantic import (
 
 from memvr_integrations import __version__
 from memvr_integrations.backend.hosting.catalog import find
-from memvr_integrations.backend.hosting.loading import Dtype, LoadConfig, Quantization, context_of
+from memvr_integrations.backend.hosting.load_config import Dtype, LoadConfig, Quantization
+from memvr_integrations.backend.hosting.loading import context_of
 from memvr_integrations.backend.serving.registry import Leases
-from memvr_integrations.errors import ConfigError, RequestError, check_options
+from memvr_integrations.checks import check_options
+from memvr_integrations.errors import ConfigError, RequestError
 from memvr_integrations.langchain.answers import PROVIDER
 from memvr_integrations.langchain.messages import to_messages
 from memvr_integrations.langchain.options import (

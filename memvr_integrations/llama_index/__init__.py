@@ -5,8 +5,7 @@ try:
 except ModuleNotFoundError as missing:
     raise ModuleNotFoundError(
         "memvr_integrations.llama_index needs LlamaIndex: "
-        "pip install 'memvr-integrations[llama-index]' "
-        "(in a checkout: pip install -e '.[llama-index]')."
+        "pip install -e '.[llama-index]' in a checkout."
     ) from missing
 
 from memvr_integrations.llama_index.asking.abstention import AbstainWhenUnsure

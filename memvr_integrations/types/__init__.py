@@ -1,31 +1,50 @@
-"""What goes into an engine and what comes out."""
+"""What goes into an engine and what comes out; nothing here needs torch."""
 
-from memvr_integrations.types.requests import (
+from memvr_integrations.types.answers import (
     Box,
     Chunk,
     Completion,
     FinishReason,
-    Image,
-    Message,
-    Request,
-    Role,
-    SamplingParams,
-    Text,
     TokenRecord,
     Usage,
 )
+from memvr_integrations.types.decoding import (
+    STRATEGIES,
+    ContrastiveConfig,
+    DecodingConfig,
+    DoLaConfig,
+    FLBConfig,
+    ICDConfig,
+    OPERAConfig,
+    RudderConfig,
+    VCDConfig,
+    YesBiasConfig,
+)
+from memvr_integrations.types.engine import Engine
+from memvr_integrations.types.image_policy import ImagePolicy
+from memvr_integrations.types.requests import Image, Message, Request, Role, SamplingParams, Text
 from memvr_integrations.types.tools import JsonSchema, Tool, ToolCall, ToolCallDelta
 
 __all__ = [
+    "STRATEGIES",
     "Box",
     "Chunk",
     "Completion",
+    "ContrastiveConfig",
+    "DecodingConfig",
+    "DoLaConfig",
+    "Engine",
+    "FLBConfig",
     "FinishReason",
+    "ICDConfig",
     "Image",
+    "ImagePolicy",
     "JsonSchema",
     "Message",
+    "OPERAConfig",
     "Request",
     "Role",
+    "RudderConfig",
     "SamplingParams",
     "Text",
     "TokenRecord",
@@ -33,4 +52,6 @@ __all__ = [
     "ToolCall",
     "ToolCallDelta",
     "Usage",
+    "VCDConfig",
+    "YesBiasConfig",
 ]

@@ -3,8 +3,9 @@
 from collections.abc import AsyncGenerator, Generator, Sequence
 from typing import Protocol
 
-from memvr_integrations.types import Chunk, Completion, Request, Usage
+from memvr_integrations.types.answers import Chunk, Completion, Usage
 from memvr_integrations.types.image_policy import ImagePolicy
+from memvr_integrations.types.requests import Request
 
 
 class Engine(Protocol):

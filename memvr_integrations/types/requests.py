@@ -1,4 +1,4 @@
-"""What goes into an engine and what comes out: messages, sampling, requests, answers.
+"""What goes into an engine: messages, sampling, requests.
 
 Plain frozen dataclasses; nothing here knows a model, a framework or a server.
 """
@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from memvr_integrations.errors import RequestError
+from memvr_integrations.checks import check_integer, check_number
+from memvr_integrations.errors import ConfigError, RequestError
 from memvr_integrations.memvr.config import MemVRConfig
 from memvr_integrations.types.decoding import Decoding, DecodingConfig, read_decoding
 from memvr_integrations.types.image_policy import ImagePolicy
-from memvr_integrations.types.tools import JsonSchema, Tool, ToolCall, ToolCallDelta
+from memvr_integrations.types.tools import JsonSchema, Tool, ToolCall
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     )
 
 Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
-FinishReason: TypeAlias = Literal["stop", "length", "cancelled", "tool_calls"]
 
 _ROLES = ("system", "user", "assistant", "tool")
 _COLDEST = 1e-5  # below it logits / temperature leave the range of a float
@@ -120,33 +120,21 @@ class SamplingParams:
             object.__setattr__(self, "stop", (self.stop,))
         object.__setattr__(self, "stop", tuple(self.stop))
         if any(not isinstance(text, str) or not text for text in self.stop):
-            raise RequestError(f"stop={self.stop!r} must hold non-empty strings.")
-        _whole("max_tokens", self.max_tokens, 1, 1_000_000)
-        _whole("top_k", self.top_k, 0, 10_000_000)
-        _whole("n", self.n, 1, 64)
+            raise ConfigError(f"stop={self.stop!r} must hold non-empty strings.")
+        check_integer("max_tokens", self.max_tokens, least=1, most=1_000_000)
+        check_integer("top_k", self.top_k, least=0, most=10_000_000)
+        check_integer("n", self.n, least=1, most=64)
         if self.seed is not None:
-            _whole("seed", self.seed, 0, 2**63 - 1)
-        _within("temperature", self.temperature, 0, 100)
-        _within("top_p", self.top_p, 0, 1, above=True)
-        _within("min_p", self.min_p, 0, 1)
-        _within("repetition_penalty", self.repetition_penalty, 0, 100, above=True)
+            check_integer("seed", self.seed, least=0, most=2**63 - 1)
+        check_number("temperature", self.temperature, most=100)
+        check_number("top_p", self.top_p, most=1, above=True)
+        check_number("min_p", self.min_p, most=1)
+        check_number("repetition_penalty", self.repetition_penalty, most=100, above=True)
 
     @property
     def greedy(self) -> bool:
         """Whether the likeliest token is always taken."""
         return self.temperature < _COLDEST
-
-
-def _whole(name: str, value: int, low: int, high: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise RequestError(f"{name}={value!r} must be a whole number from {low} to {high}.")
-
-
-def _within(name: str, value: float, low: float, high: float, *, above: bool = False) -> None:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not low <= value <= high or (above and value == low):
-        limits = f"above {low} and at most {high}" if above else f"from {low} to {high}"
-        raise RequestError(f"{name}={value!r} must be a number {limits}.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,7 +183,7 @@ class Request:
                 )
         self._check_memvr()
         if self.timeout is not None:
-            _within("timeout", self.timeout, 0, 1e9, above=True)
+            check_number("timeout", self.timeout, most=1e9, above=True)
 
     def _check_memvr(self) -> None:
         asked = self.memvr
@@ -273,93 +261,3 @@ class Request:
             timeout=timeout,
             decoding=decoding,
         )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Usage:
-    """Token counts; `image_tokens` are a part of `prompt_tokens`."""
-
-    prompt_tokens: int
-    image_tokens: int
-    completion_tokens: int
-
-    @property
-    def total_tokens(self) -> int:
-        """Prompt and completion together."""
-        return self.prompt_tokens + self.completion_tokens
-
-
-@dataclass(frozen=True, kw_only=True)
-class TokenRecord:
-    """One generated token.
-
-    `text` is what it added to the answer or to a tool call ("" for an end token or what a stop
-    string trimmed); `logprob` is the natural logarithm of its probability, before temperature,
-    filters and grammars: the model's own, or the decoding strategy's where that let the token
-    through. `output_entropy` (0 to 1) is that of the model's own probabilities, over the ten
-    likeliest. `entropy` (0 to 1) is that of the deciding inner layer:
-    the one that triggered, else the most unsure one that was probed; None when nothing was
-    probed. `trigger_layer` is None when the model did not look again; the FFN of the layer after
-    it was retraced.
-    """
-
-    id: int
-    text: str
-    logprob: float
-    entropy: float | None = None
-    trigger_layer: int | None = None
-    output_entropy: float | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Box:
-    """Where in a picture something is, in its pixels; `image` counts a request's from 0."""
-
-    label: str
-    left: float
-    top: float
-    right: float
-    bottom: float
-    image: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Completion:
-    """A finished answer; with `n` above 1 the others are its `alternatives`.
-
-    `boxes` are those that the model wrote into its text, as Qwen-VL and the bundled one do when
-    they are asked where exactly something is. `decoding` is the strategy that was at work.
-    """
-
-    text: str
-    finish_reason: FinishReason
-    usage: Usage
-    tokens: tuple[TokenRecord, ...]
-    model: str
-    memvr: MemVRConfig | None
-    alternatives: tuple[Completion, ...] = ()
-    tool_calls: tuple[ToolCall, ...] = ()
-    boxes: tuple[Box, ...] = ()
-    decoding: DecodingConfig | None = None
-
-    @property
-    def retraced(self) -> int:
-        """At how many tokens the model looked again."""
-        return sum(token.trigger_layer is not None for token in self.tokens)
-
-    @property
-    def unsureness(self) -> float:
-        """The highest output entropy (0 to 1) over the tokens that hold a letter or a digit."""
-        said = (token for token in self.tokens if any(map(str.isalnum, token.text)))
-        return max((token.output_entropy or 0.0 for token in said), default=0.0)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Chunk:
-    """A piece of a streamed answer; the last one of each answer carries its `completion`."""
-
-    text: str
-    tokens: tuple[TokenRecord, ...] = ()
-    index: int = 0
-    completion: Completion | None = None
-    tool_calls: tuple[ToolCallDelta, ...] = ()

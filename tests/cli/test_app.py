@@ -16,6 +16,7 @@ from memvr_integrations.cli import app
 from memvr_integrations.types.decoding import VCDConfig
 
 ROOT = Path(__file__).parents[2]
+LOADING = "Loading bundled ...\n"
 
 # An answer that does not end by itself, so that there is something to interrupt.
 ENDLESS = """
@@ -82,16 +83,17 @@ def test_the_answer_goes_to_stdout_and_a_summary_to_stderr(memvr, backend, ask, 
     [expected] = backend.generate(ask("Describe the picture.", 0))
     assert result.exit_code == 0
     assert result.stdout == expected.text + "\n"
-    assert result.stderr.count("\n") == 1
-    assert result.stderr.startswith(f"[{len(expected.tokens)} tokens in ")
-    assert ("never looked again" in result.stderr) == (expected.retraced == 0)
+    waiting, summary = result.stderr.splitlines()
+    assert waiting == LOADING.strip()
+    assert summary.startswith(f"[{len(expected.tokens)} tokens in ")
+    assert ("never retraced" in summary) == (expected.retraced == 0)
 
 
 def test_json(memvr, backend, ask, scene_file):
     result = memvr("ask", scene_file, "What is there?", "--json", "--max-tokens", "5")
-    told = json.loads(result.stdout)
+    shown = json.loads(result.stdout)
     [expected] = backend.generate(ask("What is there?", 0, max_tokens=5))
-    assert list(told) == [
+    assert list(shown) == [
         "answer",
         "model",
         "memvr",
@@ -100,27 +102,29 @@ def test_json(memvr, backend, ask, scene_file):
         "finish_reason",
         "boxes",
         "tokens",
+        "warnings",
     ]
-    assert (told["answer"], told["model"]) == (expected.text, "bundled")
-    assert told["memvr"] == backend.preset.to_dict()
-    assert told["usage"] == {
+    assert (shown["answer"], shown["model"]) == (expected.text, "bundled")
+    assert shown["memvr"] == backend.preset.to_dict()
+    assert shown["usage"] == {
         "prompt_tokens": expected.usage.prompt_tokens,
         "image_tokens": 64,
         "completion_tokens": expected.usage.completion_tokens,
         "total_tokens": expected.usage.total_tokens,
     }
-    assert told["finish_reason"] == expected.finish_reason
-    assert [set(token) for token in told["tokens"]] == [
+    assert shown["finish_reason"] == expected.finish_reason
+    assert [set(token) for token in shown["tokens"]] == [
         {"id", "text", "logprob", "entropy", "output_entropy", "trigger_layer"}
     ] * len(expected.tokens)
-    assert result.stderr == ""
+    assert shown["warnings"] == []
+    assert result.stderr == LOADING
 
 
 def test_without_memvr(memvr, scene_file):
     result = memvr("ask", scene_file, "What?", "--no-memvr", "--json", "--max-tokens", 3)
-    told = json.loads(result.stdout)
-    assert told["memvr"] is None
-    assert all(token["entropy"] is None for token in told["tokens"])
+    shown = json.loads(result.stdout)
+    assert shown["memvr"] is None
+    assert all(token["entropy"] is None for token in shown["tokens"])
     assert "MemVR off" in memvr("ask", scene_file, "What?", "--no-memvr").stderr
 
 
@@ -159,10 +163,11 @@ def test_a_photograph_is_answered_with_one_hint(memvr, tmp_path):
 
     noise = np.random.default_rng(0).integers(0, 255, (480, 640, 3), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / "photo.jpg")
-    result = memvr("ask", tmp_path / "photo.jpg", "What is this?")
+    result = memvr("ask", tmp_path / "photo.jpg", "What is this?", "--json")
     assert result.exit_code == 0
-    assert result.stderr.count("hint: ") == 1
-    assert "smolvlm-256m" in result.stderr
+    [hint] = json.loads(result.stdout)["warnings"]
+    assert result.stderr.splitlines()[1:] == [f"hint: {hint}"]
+    assert "smolvlm-256m" in hint
 
 
 def test_an_animation_is_answered_with_one_hint(memvr, tmp_path, scenes):
@@ -184,7 +189,7 @@ def test_a_long_question_is_no_file_name(memvr, scene_file):
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        (["nothing.png", "What?"], "memvr: file 'nothing.png' cannot be read"),
+        (["nothing.png", "What?"], "memvr: file 'nothing.png' is not there"),
         ([__file__, "What?"], "looks like text"),
         (["SCENE", "What?", "--max-tokens", "0"], "max_tokens=0"),
         (["SCENE", "What?", "--temperature", "-1"], "temperature=-1.0"),
@@ -197,14 +202,16 @@ def test_failures_are_one_line_and_exit_code_1(memvr, scene_file, arguments, tex
     result = memvr("ask", *[scene_file if part == "SCENE" else part for part in arguments])
     assert result.exit_code == 1
     assert result.stdout == ""
-    assert result.stderr.startswith("memvr: ")
-    assert text in result.stderr
-    assert result.stderr.count("\n") == 1
+    refusal = result.stderr.removeprefix(LOADING)
+    assert refusal.startswith("memvr: ")
+    assert text in refusal
+    assert refusal.count("\n") == 1
 
 
 def test_an_unknown_model_is_one_line(scene_file):
     result = CliRunner().invoke(app, ["ask", str(scene_file), "What?", "-m", "lava-1.5-7b"])
-    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    refusal = result.stderr.removeprefix("Loading lava-1.5-7b ...\n")
+    assert (result.exit_code, refusal.count("\n")) == (1, 1)
     assert "Did you mean 'llava-1.5-7b'?" in result.stderr
 
 
@@ -218,6 +225,7 @@ def test_an_unknown_model_is_one_line(scene_file):
         ["SCENE", "What?", "--no-memvr", "--retracing-ratio", "0.2"],
         ["SCENE", "What?", "--dtype", "int3"],
         ["SCENE", "What?", "--no-such-option"],
+        ["--example", "SCENE", "What?"],
         [],
     ],
 )
@@ -249,13 +257,59 @@ def test_help_and_version(memvr):
     assert memvr().exit_code == 2
 
 
-def test_importing_the_package_and_the_command_is_cheap():
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--help"],
+        ["eval", "--help"],
+        ["models"],
+        ["ask", "nowhere.png", "What?"],
+        ["ask", "--example", "--decoding", "vdc"],
+        ["ask", "--example", "--temperature", "-1"],
+        ["eval", "popes", "--out", "x"],
+        ["eval", "scenes", "--out", "x", "--strategies", "memvvr"],
+        ["calibrate", "popes", "--out", "x"],
+        ["blindfold", "popes", "--out", "x"],
+    ],
+    ids=" ".join,
+)
+def test_what_needs_no_model_imports_neither_torch_nor_transformers(words):
     code = (
-        "import sys, memvr_integrations, memvr_integrations.cli\n"
-        "print([m for m in ('torch', 'transformers', 'numpy', 'PIL') if m in sys.modules])"
+        "import atexit, sys\n"
+        "heavy = {'torch', 'transformers', 'numpy'}\n"
+        "atexit.register(lambda: print(sorted(heavy & set(sys.modules))))\n"
+        "from memvr_integrations.cli import main\n"
+        "main()"
     )
-    out, err = in_shell(code).communicate(timeout=60)
-    assert (out.decode().strip(), err) == ("[]", b"")
+    out, err = in_shell(code, *words).communicate(timeout=60)
+    assert out.decode().splitlines()[-1] == "[]"
+    assert b"Loading" not in err
+    assert b"Traceback" not in err
+
+
+def test_the_sample_picture_and_its_question(memvr):
+    result = memvr("ask", "--example", "--max-tokens", 40)
+    assert "farm" in result.stdout
+    assert "dog" in memvr("ask", "--example", "Is there a dog in the picture?").stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "begun", "names"),
+    [
+        ("memvr ask -m llava-1", "llava-1.5-7b", "llava-1.5-13b"),
+        ("memvr eval mm", "mme", "mm-vet"),
+        ("memvr eval scenes --strategies memvr,fl", "memvr,flb", "memvr,flb"),
+        ("memvr ask --decoding ic", "icd", "icd"),
+    ],
+)
+def test_a_shell_completes_names(words, begun, names):
+    environment = {
+        "_MEMVR_COMPLETE": "complete_bash",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(len(words.split()) - 1),
+    }
+    done = CliRunner().invoke(app, [], prog_name="memvr", env=environment)
+    assert {begun, names} <= set(done.output.split())
 
 
 # -- signals and pipes
@@ -269,7 +323,7 @@ def test_ctrl_c_in_the_middle_of_an_answer(scene_file):
     _, errors = process.communicate(timeout=60)
     assert time.monotonic() - started < 10
     assert process.returncode == 130
-    assert errors.decode().split() == ["interrupted"]
+    assert errors.decode().removeprefix(LOADING).split() == ["interrupted"]
 
 
 def test_ctrl_c_while_something_swallows_it():
@@ -311,7 +365,7 @@ def test_a_reader_that_leaves_gets_no_traceback(scene_file):
     process.stderr.close()
 
 
-def test_stdin_that_is_no_text_is_told(scene_file):
+def test_stdin_that_is_no_text_is_refused(scene_file):
     done = subprocess.run(
         [sys.executable, "-c", "from memvr_integrations.cli import main; main()", "ask",
          str(scene_file), "-"],
@@ -328,8 +382,8 @@ def test_stdin_that_is_no_text_is_told(scene_file):
 
 def test_a_decoding_strategy(memvr, scene_file):
     command = ["ask", scene_file, "Is there a dog?", "--max-tokens", 2]
-    told = json.loads(memvr(*command, "--json", "--decoding", '{"name":"vcd","alpha":0.5}').stdout)
-    assert told["decoding"] == VCDConfig(alpha=0.5).to_dict()
+    shown = json.loads(memvr(*command, "--json", "--decoding", '{"name":"vcd","alpha":0.5}').stdout)
+    assert shown["decoding"] == VCDConfig(alpha=0.5).to_dict()
     assert "decoded by flb" in memvr(*command, "--decoding", "flb").stderr
 
 
@@ -338,8 +392,8 @@ def test_a_strategy_that_knows_its_answer_at_the_end(memvr, scene_file):
     done = memvr(*command, "--no-memvr")
     assert done.stdout.strip()
     assert "decoded by opera" in done.stderr
-    told = json.loads(memvr(*command, "--no-memvr", "--json").stdout)
-    assert told["answer"] == done.stdout.strip()
+    shown = json.loads(memvr(*command, "--no-memvr", "--json").stdout)
+    assert shown["answer"] == done.stdout.strip()
     assert "memvr=None leaves it out" in memvr(*command).stderr
 
 
@@ -347,7 +401,7 @@ def test_a_strategy_that_knows_its_answer_at_the_end(memvr, scene_file):
     ("text", "code", "match"),
     [("vdc", 1, "Did you mean 'vcd'"), ('{"name"', 2, "is no JSON"), ("{}", 1, "its 'name'")],
 )
-def test_a_wrong_strategy_is_told_before_loading(memvr, scene_file, text, code, match):
+def test_a_wrong_strategy_is_refused_before_loading(memvr, scene_file, text, code, match):
     done = memvr("ask", scene_file, "Is there a dog?", "--decoding", text)
     assert done.exit_code == code
     assert match in " ".join(done.stderr.replace("│", " ").split())

@@ -51,8 +51,8 @@ def test_presets(name, expected):
         ({"dynamic_ratio": "yes"}, "dynamic_ratio='yes' must be one of"),
         ({"scope": None}, "scope=None must be one of"),
         ({"control": "scrambled"}, "control='scrambled' must be one of"),
-        ({"retrace_ratio": 0.1}, "no field 'retrace_ratio'. Did you mean 'retracing_ratio'?"),
-        ({"zebra": 1}, "no field 'zebra'. Choose from"),
+        ({"retrace_ratio": 0.1}, "no option 'retrace_ratio'. Did you mean 'retracing_ratio'?"),
+        ({"zebra": 1}, "no option 'zebra'. Choose from"),
     ],
 )
 @pytest.mark.parametrize("make", [lambda s: MemVRConfig(**s), MemVRConfig.from_dict])

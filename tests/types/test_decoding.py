@@ -54,7 +54,7 @@ def test_layers_survive_json():
         ("vdc", "No decoding strategy is called 'vdc'.*Did you mean 'vcd'"),
         (3, "decoding=3 must be None, one of vcd, icd"),
         ({"alpha": 1}, "with its 'name'"),
-        ({"name": "vcd", "alhpa": 1}, "VCDConfig has no field 'alhpa'. Did you mean 'alpha'"),
+        ({"name": "vcd", "alhpa": 1}, "VCDConfig has no option 'alhpa'. Did you mean 'alpha'"),
         ({"name": "vcd", "noise_step": 1000}, "noise_step=1000 must be an integer from 0 to 999"),
         ({"name": "vcd", "alpha": -1}, "alpha=-1 must be a finite number from 0 to 100"),
         ({"name": "vcd", "beta": 1.1}, "beta=1.1 must be"),

@@ -8,8 +8,7 @@ commit of that repository and need not be its newest; `revision="main"` takes th
 from memvr_integrations.backend.hosting.catalog_row import CatalogRow
 from memvr_integrations.bundled import ABSTENTION, PRESET, WEIGHTS
 from memvr_integrations.errors import did_you_mean
-from memvr_integrations.memvr import MemVRConfig
-from memvr_integrations.models import Glm4VConfig, QwenVLConfig
+from memvr_integrations.memvr.config import MemVRConfig
 
 CATALOG: tuple[CatalogRow, ...] = (
     CatalogRow(
@@ -138,7 +137,7 @@ CATALOG: tuple[CatalogRow, ...] = (
         image_tokens="256",
         prompt="ChatML; `Picture n: <img>...</img>`",
         preset=MemVRConfig.preset("qwen_vl"),
-        port=QwenVLConfig.model_type,
+        port="memvr_qwen_vl",
         note="The paper's second model; boxes. Convert it once: memvr convert.",
     ),
     CatalogRow(
@@ -224,7 +223,7 @@ CATALOG: tuple[CatalogRow, ...] = (
         image_tokens="1602",
         prompt="`[gMASK]<sop>`, a token for each role",
         preset=MemVRConfig.preset("glm_4v"),
-        port=Glm4VConfig.model_type,
+        port="memvr_glm_4v",
         trained_for_tools=False,
         note="The paper's third model; one image a conversation. Convert it once: memvr convert.",
     ),

@@ -4,10 +4,10 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from huggingface_hub import try_to_load_from_cache
+from huggingface_hub.constants import HF_HUB_CACHE
 
 from memvr_integrations.bundled import WEIGHTS
-from memvr_integrations.memvr import MemVRConfig
+from memvr_integrations.memvr.config import MemVRConfig
 
 OWN_TEMPLATE = "the checkpoint's chat template"
 
@@ -71,13 +71,18 @@ class CatalogRow:
         """Whether the checkpoint lies on this machine."""
         if self.checkpoint == str(WEIGHTS):
             return (WEIGHTS / "config.json").exists()
-        return any(
-            isinstance(found, str) and has_weights(Path(found).parent)
-            for found in (
-                try_to_load_from_cache(self.checkpoint, "config.json", revision=revision)
-                for revision in (self.revision, None)
-            )
-        )
+        folders = (_cached(self.checkpoint, name) for name in (self.revision or "main", "main"))
+        return any((one / "config.json").exists() and has_weights(one) for one in folders)
+
+
+def _cached(checkpoint: str, revision: str) -> Path:
+    """Where the hub's cache keeps a revision, by its layout.
+
+    The hub's own function for this takes longer to import than listing all models does.
+    """
+    folder = Path(HF_HUB_CACHE) / f"models--{checkpoint.replace('/', '--')}"
+    ref = folder / "refs" / revision
+    return folder / "snapshots" / (ref.read_text().strip() if ref.is_file() else revision)
 
 
 def has_weights(folder: Path) -> bool:

@@ -1,5 +1,6 @@
 """Converting checkpoints that were published in a form of their own, wherever they lie."""
 
+import logging
 from pathlib import Path
 
 from huggingface_hub import snapshot_download
@@ -9,6 +10,7 @@ from memvr_integrations.backend.hosting.locating import locate
 from memvr_integrations.errors import ModelNotFoundError, UnsupportedModelError
 from memvr_integrations.models.conversion import convert
 
+_LOG = logging.getLogger(__name__)
 _NEEDED = ["*.json", "*.safetensors", "*.bin", "*.tiktoken", "tokenizer.model"]
 
 
@@ -30,6 +32,7 @@ def convert_checkpoint(
         )
     source, revision = locate(name, row, revision)
     if not Path(source).is_dir():
+        _LOG.info("%s is not on this machine: downloading %s", source, revision or "main")
         try:
             source = snapshot_download(source, revision=revision, allow_patterns=_NEEDED)
         except OSError as error:

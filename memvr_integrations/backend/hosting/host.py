@@ -15,12 +15,8 @@ from transformers import GenerationConfig
 
 from memvr_integrations.backend.hosting.conversation import plain_messages, without_system
 from memvr_integrations.backend.hosting.formats import FORMATS
-from memvr_integrations.backend.hosting.loading import (
-    LoadConfig,
-    LoadedModel,
-    context_window,
-    load_model,
-)
+from memvr_integrations.backend.hosting.load_config import LoadConfig
+from memvr_integrations.backend.hosting.loading import LoadedModel, context_window, load_model
 from memvr_integrations.backend.hosting.prompts import Picture, Prompt
 from memvr_integrations.backend.hosting.vision import FeatureCache, VisionEncoder
 from memvr_integrations.backend.structured.constraint import Grammars

@@ -1,12 +1,13 @@
 """From a name to a model in memory: where it comes from, on what device, in what precision."""
 
 import functools
+import logging
+import time
 import warnings
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol, Self, TypeAlias, get_args
 
 import torch
 import transformers
@@ -22,10 +23,10 @@ from transformers import (
 
 from memvr_integrations.backend.hosting.catalog import find, find_port
 from memvr_integrations.backend.hosting.catalog_row import CatalogRow
+from memvr_integrations.backend.hosting.load_config import LoadConfig
 from memvr_integrations.backend.hosting.locating import locate
 from memvr_integrations.backend.hosting.processors import load_processor
 from memvr_integrations.errors import (
-    ConfigError,
     MemoryExhaustedError,
     MemVRError,
     MemVRWarning,
@@ -35,93 +36,9 @@ from memvr_integrations.errors import (
 from memvr_integrations.memvr.arming.anatomy import find_anatomy
 from memvr_integrations.models.conversion import port_of
 
-Device: TypeAlias = Literal["auto", "cpu", "cuda", "mps", "balanced"]
-Dtype: TypeAlias = Literal["auto", "float32", "bfloat16", "float16"]
-Quantization: TypeAlias = Literal["4bit", "8bit"]
-
 _SMALL = 1_000_000_000  # weights up to which a CPU has room for float32, its fastest type
 
-
-class LoadOptions(Protocol):
-    """What integrations let their users say of loading."""
-
-    device: str
-    dtype: Dtype
-    quantization: Quantization | None
-    attention: str | None
-    revision: str | None
-
-    @property
-    def memvr(self) -> object:
-        """None and False mean plain decoding."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class LoadConfig:
-    """Where and how a model is loaded.
-
-    `device="auto"` takes CUDA, else Apple's MPS, else the CPU; "balanced" spreads a model that is
-    too large for one CUDA device over all of them. `dtype="auto"` takes bfloat16 on
-    CUDA (float16 on older cards), float16 on MPS, and on a CPU float32 for models below a billion
-    weights, else bfloat16. `quantization` needs the extra `quant`. `attention` is an attention
-    implementation of transformers ("sdpa", "eager", "flash_attention_2"); None leaves the choice
-    to it. `memvr=None` (or False) loads models that MemVR can't attach to as well, to be decoded
-    plainly. `progress` shows a bar while weights load.
-    """
-
-    device: Device | str = "auto"
-    dtype: Dtype = "auto"
-    quantization: Quantization | None = None
-    attention: str | None = None
-    revision: str | None = None
-    memvr: bool | None = True
-    progress: bool = True
-
-    @classmethod
-    def of(cls, model: "LoadOptions") -> Self:
-        """The options of an integration's model object, which has fields of these names.
-
-        Raises:
-            ConfigError: As the constructor does.
-        """
-        return cls(
-            device=model.device,
-            dtype=model.dtype,
-            quantization=model.quantization,
-            attention=model.attention,
-            revision=model.revision,
-            memvr=model.memvr not in (None, False),
-        )
-
-    def __post_init__(self) -> None:
-        """Refuse what no machine has, and what this one hasn't."""
-        if not isinstance(self.device, str):
-            raise ConfigError(f"device={self.device!r} must be a text, such as 'auto' or 'cuda:0'.")
-        if self.memvr not in (True, False, None):
-            raise ConfigError(f"memvr={self.memvr!r} must be True, False or None when loading.")
-        if self.dtype not in get_args(Dtype):
-            raise ConfigError(f"dtype={self.dtype!r} must be one of {', '.join(get_args(Dtype))}.")
-        if self.quantization not in (None, *get_args(Quantization)):
-            raise ConfigError(f"quantization={self.quantization!r} must be '4bit', '8bit' or None.")
-        kind, colon, index = self.device.partition(":")
-        numbered = kind == "cuda" and index.isdecimal()
-        if kind not in get_args(Device) or (colon and not numbered):
-            known = ", ".join(get_args(Device))
-            raise ConfigError(f"device={self.device!r} must be one of {known}, or like 'cuda:1'.")
-        if kind in ("cuda", "balanced") and not torch.cuda.is_available():
-            raise ConfigError(f"device={kind!r}, but torch sees no CUDA device; use device='cpu'.")
-        if kind == "mps" and not torch.backends.mps.is_available():
-            raise ConfigError("device='mps', but torch sees no Apple GPU; use device='cpu'.")
-
-    def pick_device(self) -> torch.device:
-        """The device that `auto` means here; of several the one that reads the prompt."""
-        if self.device == "balanced":
-            return torch.device("cuda", 0)
-        if self.device != "auto":
-            return torch.device(self.device)
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,8 +61,8 @@ def load_model(name: str | Path, config: LoadConfig) -> LoadedModel:
     """
     row = None if isinstance(name, Path) else find(name)
     source, revision = locate(name, row, config.revision)
-    device = config.pick_device()
-    with _told(str(name)), _progress_bars(config.progress):
+    device, started = pick_device(config.device), time.monotonic()
+    with _failures_shown(str(name)), _progress_bars(config.progress):
         _check_converted(source, revision)
         settings = AutoConfig.from_pretrained(source, revision=revision, trust_remote_code=False)
         if type(settings) not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
@@ -167,11 +84,15 @@ def load_model(name: str | Path, config: LoadConfig) -> LoadedModel:
             attn_implementation=config.attention,
             output_loading_info=True,
         )
-        model, told = loaded
-        _check_whole(str(name), told["missing_keys"])
+        model, report = loaded
+        _check_whole(str(name), report["missing_keys"])
+        if ignored := report["unexpected_keys"]:
+            _LOG.info("%s: ignored %d weights, such as %s", name, len(ignored), min(ignored))
         if config.dtype == "auto" and config.quantization is None and device.type == "cpu":
             small = model.num_parameters() < _SMALL
             model = model.float() if small else model.bfloat16()
+    seconds = time.monotonic() - started
+    _LOG.info("%s loaded in %.1f s: %s on %s", name, seconds, model.dtype, model.device)
     row = row or find_port(settings.model_type)
     return LoadedModel(
         name=row.name if row else str(name), model=model.eval(), processor=processor, row=row
@@ -185,14 +106,14 @@ def _check_whole(name: str, missing: Collection[str]) -> None:
     """
     if not missing:
         return
-    told = f"{len(missing)} weights of {name} are in none of its files, such as {min(missing)}"
+    gone = f"{len(missing)} weights of {name} are in none of its files, such as {min(missing)}"
     if not all("vision" in one or "visual" in one for one in missing):
         raise ModelLoadError(
-            f"{told}: it would answer by chance. Download the whole checkpoint, or save it again "
+            f"{gone}: it would answer by chance. Download the whole checkpoint, or save it again "
             "under the names that its class has."
         )
     warnings.warn(
-        f"{told}: they are random, and answers about images with them, unless nothing reads them.",
+        f"{gone}: they are random, and answers about images with them, unless nothing reads them.",
         MemVRWarning,
         stacklevel=2,
     )
@@ -205,7 +126,7 @@ def _check_anatomy(settings: PretrainedConfig) -> None:
 
 
 def _check_converted(source: str, revision: str | None) -> None:
-    """Tell how to convert what was published in a form of its own."""
+    """Say how to convert what was published in a form of its own."""
     published, _ = PretrainedConfig.get_config_dict(source, revision=revision)
     port = port_of(published)
     if port is not None:
@@ -226,7 +147,7 @@ def context_of(name: str, revision: str | None = None) -> int:
     """
     path = Path(name)
     source, revision = locate(path if path.is_dir() else name, find(name), revision)
-    with _told(name):
+    with _failures_shown(name):
         return context_window(AutoConfig.from_pretrained(source, revision=revision))
 
 
@@ -234,6 +155,17 @@ def context_window(settings: PretrainedConfig) -> int:
     """How many tokens a model with these settings reads."""
     text = settings.get_text_config()
     return int(getattr(text, "max_position_embeddings", 0) or 2**31)
+
+
+def pick_device(name: str) -> torch.device:
+    """The device that a name means here; of several the one that reads the prompt."""
+    if name == "balanced":
+        return torch.device("cuda", 0)
+    if name != "auto":
+        return torch.device(name)
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
 def _dtype(config: LoadConfig, device: torch.device) -> torch.dtype | str:
@@ -252,8 +184,7 @@ def _quantization(config: LoadConfig, device: torch.device) -> BitsAndBytesConfi
         import bitsandbytes  # noqa: F401
     except ImportError as error:
         raise ModelLoadError(
-            f"quantization={config.quantization!r} needs bitsandbytes: "
-            'pip install "memvr-integrations[quant]".'
+            f"quantization={config.quantization!r} needs bitsandbytes: pip install bitsandbytes."
         ) from error
     if config.quantization == "8bit":
         return BitsAndBytesConfig(load_in_8bit=True)
@@ -264,8 +195,8 @@ def _quantization(config: LoadConfig, device: torch.device) -> BitsAndBytesConfi
 
 
 @contextmanager
-def _told(name: str) -> Iterator[None]:
-    """Tell the failures of loading in our own words."""
+def _failures_shown(name: str) -> Iterator[None]:
+    """Raise the failures of loading in our own words."""
     try:
         yield
     except MemVRError:

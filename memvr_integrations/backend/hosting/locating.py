@@ -1,5 +1,6 @@
 """Where a model's files are: a directory, the hub's cache, or the hub."""
 
+import logging
 import warnings
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from memvr_integrations.backend.hosting.catalog_row import CatalogRow, has_weigh
 from memvr_integrations.errors import MemVRWarning, ModelLoadError, ModelNotFoundError
 from memvr_integrations.models.parts import RECORD
 
+_LOG = logging.getLogger(__name__)
 _HUB_SECONDS = 5.0
 _NAMES = "such as bundled, smolvlm-256m, llava-1.5-7b; `memvr models` lists all"
 
@@ -43,6 +45,7 @@ def locate(
         )
     pinned = None if revision or row is None else row.revision
     if folder := _downloaded(source, revision or pinned):
+        _LOG.debug("%s lies in %s", source, folder)
         return folder, None
     if pinned and (folder := _downloaded(source, None)):
         warnings.warn(
@@ -53,6 +56,7 @@ def locate(
         )
         return folder, None
     _ask_hub(source, revision or pinned)
+    _LOG.info("%s is not on this machine: downloading %s", source, revision or pinned or "main")
     return source, revision or pinned
 
 

@@ -15,14 +15,8 @@ import torch
 
 from memvr_integrations.backend.decoding.jobs import gather, timed_out
 from memvr_integrations.backend.hosting.host import Host
-from memvr_integrations.backend.hosting.loading import (
-    Device,
-    Dtype,
-    LoadConfig,
-    LoadedModel,
-    Quantization,
-    load_model,
-)
+from memvr_integrations.backend.hosting.load_config import Device, Dtype, LoadConfig, Quantization
+from memvr_integrations.backend.hosting.loading import LoadedModel, load_model
 from memvr_integrations.backend.hosting.vision import DEFAULT_CACHE_BYTES, FeatureCache
 from memvr_integrations.backend.serving.inbox import AsyncInbox, BlockingInbox, Inbox
 from memvr_integrations.backend.serving.intake import Intake
@@ -44,13 +38,13 @@ class Backend:
         self,
         loaded: LoadedModel,
         *,
-        images: ImagePolicy | None = None,
+        image_policy: ImagePolicy | None = None,
         queueing: QueueConfig | None = None,
         cache_bytes: int = DEFAULT_CACHE_BYTES,
     ) -> None:
         """Serve a loaded model; `Backend.load` is the usual way in."""
         self._host = Host(loaded, FeatureCache(cache_bytes))
-        self._intake = Intake(self._host, images or ImagePolicy())
+        self._intake = Intake(self._host, image_policy or ImagePolicy())
         self._worker = Worker(self._host, queueing or QueueConfig())
         # Wide, because a slow download must not keep others waiting.
         self._pool = ThreadPoolExecutor(16, thread_name_prefix="memvr-intake")
@@ -69,14 +63,21 @@ class Backend:
         revision: str | None = None,
         memvr: bool | None = True,
         progress: bool = True,
-        images: ImagePolicy | None = None,
+        image_policy: ImagePolicy | None = None,
         queueing: QueueConfig | None = None,
         cache_bytes: int = DEFAULT_CACHE_BYTES,
     ) -> Self:
         """Load a model by catalog name, local directory or hub id, and serve it.
 
-        The options of loading are those of `LoadConfig`; `images` says which pictures may come
-        in, `queueing` how requests become batches, `cache_bytes` bounds the kept image features.
+        `device="auto"` takes CUDA, else Apple's MPS, else the CPU; "balanced" spreads a model that
+        is too large for one CUDA device over all of them. `dtype="auto"` takes bfloat16 on CUDA
+        (float16 on older cards), float16 on MPS, and on a CPU float32 for models below a billion
+        weights, else bfloat16. `quantization` needs bitsandbytes. `attention` is an attention
+        implementation of transformers ("sdpa", "eager", "flash_attention_2"); None leaves the
+        choice to it. `memvr=None` (or False) loads models that MemVR can't attach to as well, to
+        be decoded plainly. `progress` shows a bar while weights load. `image_policy` says which
+        pictures may come in, `queueing` how requests become batches; `cache_bytes` bounds the
+        kept image features.
 
         Raises:
             ModelNotFoundError: Nothing is called so, or the hub can't be reached.
@@ -94,7 +95,10 @@ class Backend:
             progress=progress,
         )
         return cls(
-            load_model(name, config), images=images, queueing=queueing, cache_bytes=cache_bytes
+            load_model(name, config),
+            image_policy=image_policy,
+            queueing=queueing,
+            cache_bytes=cache_bytes,
         )
 
     @property

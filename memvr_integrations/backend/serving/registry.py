@@ -4,8 +4,11 @@ Integrations make many small model objects (a copy for every binding, one for ea
 They share what is in memory through here.
 """
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
+import logging
 import os
 import queue
 import threading
@@ -14,14 +17,18 @@ import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Self, TypeAlias
+from typing import TYPE_CHECKING, Self, TypeAlias
 
-from memvr_integrations.backend.hosting.loading import LoadConfig
-from memvr_integrations.backend.serving.engine import Backend
+from memvr_integrations.backend.hosting.load_config import LoadConfig
 from memvr_integrations.errors import BackendClosedError
 
+if TYPE_CHECKING:
+    from memvr_integrations.backend.serving.engine import Backend
+
 _Key: TypeAlias = tuple[str, LoadConfig]
-_Lease: TypeAlias = tuple[_Key, Backend | None]
+_Lease: TypeAlias = "tuple[_Key, Backend | None]"
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass
@@ -156,10 +163,13 @@ class Registry:
 def _close(entries: Iterable[_Entry]) -> None:
     for entry in entries:
         if entry.backend is not None:
+            _LOG.info("%s is closed: nobody uses it any more", entry.backend.name)
             entry.backend.close()
 
 
 def _load(name: str, config: LoadConfig) -> Backend:
+    from memvr_integrations.backend.serving.engine import Backend  # brings torch: a model is wanted
+
     return Backend.load(
         Path(name) if Path(name).is_dir() else name,
         device=config.device,

@@ -7,7 +7,6 @@ from pathlib import Path
 from memvr_integrations.errors import BenchmarkError, ConfigError, did_you_mean
 from memvr_integrations.evaluate.benchmarks.amber import load_amber
 from memvr_integrations.evaluate.benchmarks.benchmark import Benchmark
-from memvr_integrations.evaluate.benchmarks.bundled_scenes import load_scenes
 from memvr_integrations.evaluate.benchmarks.chair import load_chair
 from memvr_integrations.evaluate.benchmarks.hallusion_bench import load_hallusion_bench
 from memvr_integrations.evaluate.benchmarks.llava_bench import load_llava_bench
@@ -18,6 +17,7 @@ from memvr_integrations.evaluate.benchmarks.pope import load_pope
 from memvr_integrations.evaluate.benchmarks.vizwiz import load_vizwiz
 
 SCENES = "scenes"
+SELF = "self"  # no benchmark of its own: a model labels pictures for itself
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +54,10 @@ def load_benchmark(name: str, folder: Path | None = None) -> Benchmark:
     if name == SCENES:
         if folder is not None:
             raise ConfigError(f"The benchmark {SCENES!r} is drawn, not read; leave the folder out.")
+        from memvr_integrations.evaluate.benchmarks.bundled_scenes import (
+            load_scenes,  # brings torch
+        )
+
         return load_scenes()
     if name not in FROM_FOLDERS:
         raise ConfigError(

@@ -22,7 +22,8 @@ from torch import Tensor
 from transformers import BatchFeature
 from transformers.generation.streamers import BaseStreamer
 
-from memvr_integrations.backend.hosting.loading import LoadConfig, LoadedModel, load_model
+from memvr_integrations.backend.hosting.load_config import LoadConfig
+from memvr_integrations.backend.hosting.loading import LoadedModel, load_model, pick_device
 from memvr_integrations.backend.serving.engine import Backend
 from memvr_integrations.bundled import KNOWN_THEMES
 from memvr_integrations.bundled.world.scenes import SPRITES, Sprites, draw_scene
@@ -176,7 +177,7 @@ def main() -> None:
     if args.rounds < 1 or args.tokens < 2:
         parser.error("--rounds must be at least 1, --tokens at least 2 (the first is the prefill)")
     options = LoadConfig(device=args.device, dtype=args.dtype, progress=False)
-    device = options.pick_device()
+    device = pick_device(options.device)
     if args.model in SHAPES:
         auto = torch.float32 if device.type == "cpu" else torch.bfloat16
         dtype = auto if args.dtype == "auto" else getattr(torch, args.dtype)

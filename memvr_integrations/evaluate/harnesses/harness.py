@@ -11,7 +11,7 @@ import numpy as np
 import PIL.Image
 
 from memvr_integrations.backend import Backend, QueueConfig
-from memvr_integrations.backend.hosting.loading import Dtype, Quantization
+from memvr_integrations.backend.hosting.load_config import Dtype, Quantization
 from memvr_integrations.checks import check_fields, check_integer
 from memvr_integrations.errors import ConfigError, RequestError
 from memvr_integrations.evaluate.running import ways

@@ -11,7 +11,7 @@ from lmms_eval.api.model import lmms
 from lmms_eval.models.model_utils.gen_metrics import log_metrics
 from lmms_eval.protocol import ChatMessages
 
-from memvr_integrations.backend import LoadConfig
+from memvr_integrations.backend.hosting.loading import pick_device
 from memvr_integrations.errors import RequestError
 from memvr_integrations.evaluate.harnesses.harness import conversation
 from memvr_integrations.evaluate.harnesses.lmms_eval_asking import (
@@ -46,7 +46,7 @@ class _MemVR(lmms):
     @property
     def device(self) -> torch.device:
         """Where lmms-eval puts its own tensors."""
-        return LoadConfig(device=self._options.device).pick_device()
+        return pick_device(self._options.device)
 
     def generate_until(self, requests: Sequence[Instance]) -> list[GenerationResult]:
         """The answers with their token counts.

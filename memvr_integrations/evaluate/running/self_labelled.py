@@ -29,6 +29,7 @@ from memvr_integrations.backend.images import load_image
 from memvr_integrations.bundled.world.words import with_article
 from memvr_integrations.errors import BenchmarkError, ConfigError, MemVRWarning
 from memvr_integrations.evaluate.benchmarks.benchmark import Question, answered
+from memvr_integrations.evaluate.benchmarks.catalog import SELF
 from memvr_integrations.evaluate.benchmarks.chair import caption_figures, caption_marks
 from memvr_integrations.evaluate.benchmarks.coco_words import GROUPS, PHRASES
 from memvr_integrations.evaluate.benchmarks.nouns import forms, named
@@ -44,7 +45,6 @@ from memvr_integrations.evaluate.running.runs import ANSWERS, Run
 from memvr_integrations.evaluate.running.ways import PLAIN
 from memvr_integrations.types.engine import Engine
 
-SELF = "self"
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 CAPTION = "Describe the image."
 SHORT = " Answer yes or no."

@@ -4,11 +4,13 @@ MemVR and its controls, the strategies beside it with their defaults, `-plausibi
 contrastive one for its control, and two of them joined by "+": `memvr+vcd`.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from memvr_integrations.errors import ConfigError, did_you_mean
-from memvr_integrations.evaluate.running.asking import Strategy
-from memvr_integrations.memvr import MemVRConfig
+from memvr_integrations.memvr.config import MemVRConfig
 from memvr_integrations.types.decoding import (
     STRATEGIES,
     ContrastConfig,
@@ -17,6 +19,9 @@ from memvr_integrations.types.decoding import (
     OPERAConfig,
     read_decoding,
 )
+
+if TYPE_CHECKING:
+    from memvr_integrations.evaluate.running.asking import Strategy
 
 PLAIN = "plain"
 _CONTROL = "-plausibility"
@@ -82,6 +87,8 @@ def strategies(
     Raises:
         ConfigError: As `check` does.
     """
+    from memvr_integrations.evaluate.running.asking import Strategy  # brings torch
+
     ordered = [PLAIN, *(name for name in names if name != PLAIN)]
     check(ordered, student=student)
     return [

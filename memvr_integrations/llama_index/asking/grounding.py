@@ -9,7 +9,8 @@ from llama_index.core.evaluation import BaseEvaluator, EvaluationResult
 from llama_index.core.prompts import BasePromptTemplate, PromptTemplate
 from llama_index.core.prompts.mixin import PromptDictType
 
-from memvr_integrations.errors import RequestError, check_options
+from memvr_integrations.checks import check_options
+from memvr_integrations.errors import RequestError
 from memvr_integrations.llama_index.asking.citations import citations, unmarked
 from memvr_integrations.llama_index.llm import MemVRMultiModalLLM
 from memvr_integrations.llama_index.llm.blocking import wait_for

@@ -14,7 +14,8 @@ from llama_index.core.llms import LLM
 from llama_index.core.llms.structured_llm import StructuredLLM
 from pydantic import BaseModel, field_validator, model_validator
 
-from memvr_integrations.errors import ConfigError, check_options
+from memvr_integrations.checks import check_options
+from memvr_integrations.errors import ConfigError
 
 Given = ParamSpec("Given")
 Made = TypeVar("Made")

@@ -23,9 +23,11 @@ from pydantic import (
     model_validator,
 )
 
-from memvr_integrations.backend.hosting.loading import Dtype, LoadConfig, Quantization, context_of
+from memvr_integrations.backend.hosting.load_config import Dtype, LoadConfig, Quantization
+from memvr_integrations.backend.hosting.loading import context_of
 from memvr_integrations.backend.serving.registry import Leases
-from memvr_integrations.errors import ConfigError, ModelNotFoundError, RequestError, check_options
+from memvr_integrations.checks import check_options
+from memvr_integrations.errors import ConfigError, ModelNotFoundError, RequestError
 from memvr_integrations.llama_index.llm.checks import KnownOptions
 from memvr_integrations.memvr import MemVRConfig
 from memvr_integrations.types import Message, Request, SamplingParams

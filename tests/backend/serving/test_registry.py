@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from memvr_integrations.backend.hosting.loading import LoadConfig
+from memvr_integrations.backend.hosting.load_config import LoadConfig
 from memvr_integrations.backend.serving.registry import Leases, Registry
 from memvr_integrations.errors import BackendClosedError, ModelLoadError
 

@@ -58,7 +58,7 @@ def test_options_come_as_text_and_numbers_in_any_mixture():
 @pytest.mark.parametrize(
     ("given", "text"),
     [
-        ({"decodin": "vcd"}, "no field 'decodin'. Did you mean 'decoding'"),
+        ({"decodin": "vcd"}, "no option 'decodin'. Did you mean 'decoding'"),
         ({"decoding": "memvvr"}, "Did you mean 'memvr'"),
         ({"decoding": "vcd+icd"}, "can't be joined"),
         ({"pretrained": True}, "pretrained=True must be a text"),

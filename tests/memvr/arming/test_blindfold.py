@@ -6,7 +6,8 @@ from families import FAMILIES
 from memvr_models import ALWAYS, batch, generate, going_on, prompt, tiny_llava
 from PIL import Image as Pillow
 
-from memvr_integrations.backend import Image, LoadConfig, Message, Request
+from memvr_integrations.backend import Image, Message, Request
+from memvr_integrations.backend.hosting.load_config import LoadConfig
 from memvr_integrations.backend.hosting.loading import load_model
 from memvr_integrations.backend.serving.engine import Backend
 from memvr_integrations.errors import ArmingError, ConfigError, UnsupportedModelError

@@ -9,7 +9,8 @@ import pytest
 import torch
 from families import FAMILIES
 
-from memvr_integrations.backend.hosting.loading import LoadConfig, load_model
+from memvr_integrations.backend.hosting.load_config import LoadConfig
+from memvr_integrations.backend.hosting.loading import load_model
 from memvr_integrations.errors import ConfigError
 from memvr_integrations.memvr import MemVRConfig
 from memvr_integrations.types.decoding import ContrastiveConfig

@@ -12,7 +12,8 @@ import torch
 from memvr_integrations.backend import Backend
 from memvr_integrations.backend.decoding.strategies import opera
 from memvr_integrations.backend.decoding.strategies.opera import over_trust
-from memvr_integrations.backend.hosting.loading import LoadConfig, load_model
+from memvr_integrations.backend.hosting.load_config import LoadConfig
+from memvr_integrations.backend.hosting.loading import load_model
 from memvr_integrations.errors import RequestError, UnsupportedModelError
 from memvr_integrations.types.decoding import OPERAConfig
 

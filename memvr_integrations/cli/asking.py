@@ -1,0 +1,200 @@
+"""`memvr ask`: a question about pictures, answered while it is computed."""
+
+import json
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from memvr_integrations.cli.console import errors_shown, loading
+from memvr_integrations.cli.options import Device, Dtype, Model, Revision, decodings
+from memvr_integrations.errors import ImageError
+
+if TYPE_CHECKING:
+    from memvr_integrations.backend import Backend
+    from memvr_integrations.types import Completion, DecodingConfig, Request
+
+EXAMPLE = 'Example: memvr ask --example "Is there a dog in the picture?"'
+_QUESTION = "What is in the picture?"
+
+
+def ask(
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="IMAGE... QUESTION",
+            help="One or more image files, then the question; '-' reads the question from stdin.",
+        ),
+    ] = None,
+    example: Annotated[
+        bool, typer.Option("--example", help="Ask about the sample picture in the package.")
+    ] = False,
+    model: Model = "bundled",
+    no_memvr: Annotated[bool, typer.Option("--no-memvr", help="Decode plainly.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    max_tokens: Annotated[int, typer.Option(help="Longest answer, in tokens.")] = 256,
+    temperature: Annotated[float, typer.Option(help="0 takes the likeliest token.")] = 0.0,
+    seed: Annotated[int | None, typer.Option(help="Makes sampling repeatable.")] = None,
+    entropy_threshold: Annotated[
+        float | None, typer.Option(min=0, max=1, help="An inner layer triggers above this entropy.")
+    ] = None,
+    retracing_ratio: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Share of visual evidence.")
+    ] = None,
+    starting_layer: Annotated[
+        int | None, typer.Option(help="Layers after this one may trigger.")
+    ] = None,
+    ending_layer: Annotated[
+        int | None, typer.Option(help="Layers before this one may trigger.")
+    ] = None,
+    decoding: Annotated[
+        str | None,
+        typer.Option(
+            help="A strategy beside MemVR: its name, or JSON with name and settings.",
+            autocompletion=decodings,
+        ),
+    ] = None,
+    revision: Revision = None,
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+    quantization: Annotated[
+        Literal["4bit", "8bit"] | None, typer.Option(help="Needs bitsandbytes.")
+    ] = None,
+) -> None:
+    """Ask a question about one or more images and stream the answer."""
+    files, question = _split(arguments or [], example)
+    settings = {
+        "entropy_threshold": entropy_threshold,
+        "retracing_ratio": retracing_ratio,
+        "starting_layer": starting_layer,
+        "ending_layer": ending_layer,
+    }
+    changes = {name: value for name, value in settings.items() if value is not None}
+    if no_memvr and changes:
+        raise typer.BadParameter(f"--no-memvr leaves nothing for {', '.join(changes)} to change.")
+    with errors_shown() as hints:
+        _check_files(files)  # before seconds go into importing and loading
+        from memvr_integrations.types import Request, SamplingParams
+
+        strategy = _strategy(decoding)
+        sampling = SamplingParams(max_tokens=max_tokens, temperature=temperature, seed=seed)
+        from memvr_integrations.backend.images import load_image
+
+        images = [load_image(file) for file in files]
+        with loading(model):
+            from memvr_integrations.backend import Backend
+
+            backend = Backend.load(
+                model,
+                device=device,
+                dtype=dtype,
+                quantization=quantization,
+                revision=revision,
+                memvr=not no_memvr,
+                progress=sys.stderr.isatty(),
+            )
+        with backend:
+            config = None if no_memvr else backend.preset.changed(changes)
+            request = Request.ask(
+                question, *images, sampling=sampling, memvr=config, decoding=strategy
+            )
+            _answer(backend, request, hints if as_json else None)
+
+
+def _strategy(text: str | None) -> "DecodingConfig | None":
+    """What --decoding says: a name, or a JSON object."""
+    from memvr_integrations.types.decoding import read_decoding
+
+    if text is None or not text.lstrip().startswith("{"):
+        return read_decoding(text)
+    try:
+        return read_decoding(json.loads(text))
+    except json.JSONDecodeError as error:
+        raise typer.BadParameter(f"--decoding is no JSON ({error}): {text}") from None
+
+
+def _split(arguments: list[str], example: bool) -> tuple[list[Path], str]:
+    if example:
+        if len(arguments) > 1:
+            raise typer.BadParameter("--example brings the picture; give a question alone.")
+        from memvr_integrations import bundled
+
+        arguments = [str(bundled.EXAMPLE), *(arguments or [_QUESTION])]
+    if len(arguments) < 2:
+        got = f"got {arguments[0]!r} alone; " if arguments else ""
+        raise typer.BadParameter(f"{got}give one or more images and then a question. {EXAMPLE}")
+    *images, question = arguments
+    if question == "-":
+        with errors_shown():
+            try:
+                question = sys.stdin.read().strip()
+            except UnicodeDecodeError as error:
+                raise typer.BadParameter(f"stdin is not {error.encoding} text.") from None
+    if not question:
+        raise typer.BadParameter("the question is empty.")
+    if _is_file(question):
+        raise typer.BadParameter(f"{question!r} is a file; the question comes last. {EXAMPLE}")
+    return [Path(image) for image in images], question
+
+
+def _is_file(text: str) -> bool:
+    try:
+        return Path(text).is_file()
+    except OSError:  # a long question is no possible file name
+        return False
+
+
+def _check_files(files: list[Path]) -> None:
+    for file in files:
+        if not file.exists():
+            raise ImageError(f"file {str(file)!r} is not there; check the path.")
+
+
+def _answer(backend: "Backend", request: "Request", hints: list[str] | None) -> None:
+    """Print the answer while it comes; with a list of hints as JSON, when it is complete."""
+    started, completion = time.monotonic(), None
+    if request.strategy is not None and request.strategy.whole:
+        [completion] = backend.generate(request)
+        typer.echo(completion.text if hints is None else "", nl=False)
+    else:
+        for chunk in backend.stream(request):
+            completion = chunk.completion
+            if hints is None:
+                typer.echo(chunk.text, nl=False)
+    assert completion is not None
+    if hints is not None:
+        typer.echo(json.dumps(_as_json(completion, hints), ensure_ascii=False))
+        return
+    typer.echo()
+    typer.echo(_summary(completion, time.monotonic() - started), err=True)
+
+
+def _summary(completion: "Completion", seconds: float) -> str:
+    tokens = len(completion.tokens)
+    line = f"{tokens} tokens in {seconds:.1f} s ({tokens / max(seconds, 1e-9):.0f} a second)"
+    if completion.decoding is not None:
+        line += f" · decoded by {completion.decoding.name}"
+    if completion.memvr is None:
+        return f"[{line} · MemVR off]"
+    triggers = [t.trigger_layer for t in completion.tokens if t.trigger_layer is not None]
+    if not triggers:
+        return f"[{line} · never retraced]"
+    layers = ", ".join(f"{layer} ({triggers.count(layer)}x)" for layer in sorted(set(triggers)))
+    return f"[{line} · retraced at {len(triggers)} tokens, triggered by layer {layers}]"
+
+
+def _as_json(completion: "Completion", hints: list[str]) -> dict[str, object]:
+    return {
+        "answer": completion.text,
+        "model": completion.model,
+        "memvr": completion.memvr.to_dict() if completion.memvr else None,
+        "decoding": completion.decoding.to_dict() if completion.decoding else None,
+        "usage": asdict(completion.usage) | {"total_tokens": completion.usage.total_tokens},
+        "finish_reason": completion.finish_reason,
+        "boxes": [asdict(box) for box in completion.boxes],
+        "tokens": [asdict(token) for token in completion.tokens],
+        "warnings": hints,
+    }

@@ -1,0 +1,102 @@
+"""What comes out of an engine: answers, whole and in pieces, with a record of every token."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from memvr_integrations.memvr.config import MemVRConfig
+from memvr_integrations.types.decoding import DecodingConfig
+from memvr_integrations.types.tools import ToolCall, ToolCallDelta
+
+FinishReason: TypeAlias = Literal["stop", "length", "cancelled", "tool_calls"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Usage:
+    """Token counts; `image_tokens` are a part of `prompt_tokens`."""
+
+    prompt_tokens: int
+    image_tokens: int
+    completion_tokens: int
+
+    @property
+    def total_tokens(self) -> int:
+        """Prompt and completion together."""
+        return self.prompt_tokens + self.completion_tokens
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenRecord:
+    """One generated token.
+
+    `text` is what it added to the answer or to a tool call ("" for an end token or what a stop
+    string trimmed); `logprob` is the natural logarithm of its probability, before temperature,
+    filters and grammars: the model's own, or the decoding strategy's where that let the token
+    through. `output_entropy` (0 to 1) is that of the model's own probabilities, over the ten
+    likeliest. `entropy` (0 to 1) is that of the deciding inner layer:
+    the one that triggered, else the most unsure one that was probed; None when nothing was
+    probed. `trigger_layer` is None when the model did not look again; the FFN of the layer after
+    it was retraced.
+    """
+
+    id: int
+    text: str
+    logprob: float
+    entropy: float | None = None
+    trigger_layer: int | None = None
+    output_entropy: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Box:
+    """Where in a picture something is, in its pixels; `image` counts a request's from 0."""
+
+    label: str
+    left: float
+    top: float
+    right: float
+    bottom: float
+    image: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Completion:
+    """A finished answer; with `n` above 1 the others are its `alternatives`.
+
+    `boxes` are those that the model wrote into its text, as Qwen-VL and the bundled one do when
+    they are asked where exactly something is. `decoding` is the strategy that was at work.
+    """
+
+    text: str
+    finish_reason: FinishReason
+    usage: Usage
+    tokens: tuple[TokenRecord, ...]
+    model: str
+    memvr: MemVRConfig | None
+    alternatives: tuple[Completion, ...] = ()
+    tool_calls: tuple[ToolCall, ...] = ()
+    boxes: tuple[Box, ...] = ()
+    decoding: DecodingConfig | None = None
+
+    @property
+    def retraced(self) -> int:
+        """At how many tokens the model looked again."""
+        return sum(token.trigger_layer is not None for token in self.tokens)
+
+    @property
+    def unsureness(self) -> float:
+        """The highest output entropy (0 to 1) over the tokens that hold a letter or a digit."""
+        said = (token for token in self.tokens if any(map(str.isalnum, token.text)))
+        return max((token.output_entropy or 0.0 for token in said), default=0.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chunk:
+    """A piece of a streamed answer; the last one of each answer carries its `completion`."""
+
+    text: str
+    tokens: tuple[TokenRecord, ...] = ()
+    index: int = 0
+    completion: Completion | None = None
+    tool_calls: tuple[ToolCallDelta, ...] = ()
