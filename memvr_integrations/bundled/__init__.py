@@ -1,4 +1,7 @@
-"""The model in the box: a small LLaVA trained on drawn scenes, and all that made it."""
+"""The model in the box: a small LLaVA trained on drawn scenes.
+
+`bundled.world` draws such scenes; what made the model is `examples/bundled_model/` of a checkout.
+"""
 
 from pathlib import Path
 
@@ -8,6 +11,9 @@ from memvr_integrations.memvr.config import MemVRConfig
 WEIGHTS = Path(__file__).parent / "weights"
 """The directory that `Backend.load("bundled")` opens; a transformers checkpoint."""
 
+EXAMPLE = Path(__file__).parent / "example.png"
+"""One drawn scene, for a first question: a farm."""
+
 PRESET = MemVRConfig.preset("llava").for_depth(12)
 """What MemVR does on this model by default; `docs/bundled-evidence.md` says what it brings."""
 
@@ -16,3 +22,5 @@ ABSTENTION = 0.11
 
 KNOWN_THEMES = tuple(THEMES)
 """The themes that the weights were trained on; evaluations draw their scenes from these."""
+
+__all__ = ["ABSTENTION", "EXAMPLE", "KNOWN_THEMES", "PRESET", "WEIGHTS"]
