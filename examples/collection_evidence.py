@@ -23,7 +23,7 @@ from memvr_integrations.evaluate.benchmarks.scene_questions import (
     held_out_scenes,
     is_right,
 )
-from memvr_integrations.evaluate.running.intervals import share
+from memvr_integrations.evaluate.running.statistics import share
 from memvr_integrations.llama_index import ImageCollectionIndex, MemVRMultiModalLLM, citations
 
 

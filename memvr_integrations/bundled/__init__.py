@@ -1,4 +1,7 @@
-"""The model in the box: a small LLaVA trained on drawn scenes, and all that made it."""
+"""The model in the box: a small LLaVA trained on drawn scenes.
+
+`bundled.world` draws such scenes; what made the model is `examples/bundled_model/` of a checkout.
+"""
 
 from pathlib import Path
 
@@ -19,3 +22,5 @@ ABSTENTION = 0.11
 
 KNOWN_THEMES = tuple(THEMES)
 """The themes that the weights were trained on; evaluations draw their scenes from these."""
+
+__all__ = ["ABSTENTION", "EXAMPLE", "KNOWN_THEMES", "PRESET", "WEIGHTS"]

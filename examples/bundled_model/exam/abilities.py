@@ -30,7 +30,7 @@ from memvr_integrations.evaluate.benchmarks.scene_questions import (
     attributes,
     is_right,
 )
-from memvr_integrations.evaluate.running.intervals import by_image, share
+from memvr_integrations.evaluate.running.statistics import by_image, share
 
 _AGREE, _RECALL, _CHAIR = (
     "long and short question: the same answer",

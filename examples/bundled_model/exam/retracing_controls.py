@@ -12,7 +12,7 @@ from torch import Tensor
 
 from bundled_model.exam.trials import CONTROLS, Condition, Evidence, Outcome
 from memvr_integrations.evaluate.benchmarks.scene_questions import auc
-from memvr_integrations.evaluate.running.intervals import by_image, share
+from memvr_integrations.evaluate.running.statistics import by_image, share
 from memvr_integrations.memvr import MemVRConfig
 
 OFF, RIGHT = "off", "MemVR"

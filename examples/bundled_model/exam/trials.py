@@ -26,7 +26,7 @@ from memvr_integrations.evaluate.benchmarks.scene_questions import (
     caption_counts,
     exam,
 )
-from memvr_integrations.evaluate.running.intervals import by_image, share
+from memvr_integrations.evaluate.running.statistics import by_image, share
 from memvr_integrations.memvr import MemVRConfig
 
 _STRENGTH = 0.8

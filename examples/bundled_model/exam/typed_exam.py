@@ -18,7 +18,7 @@ from bundled_model.exam.seen_wordings import is_familiar
 from memvr_integrations.bundled.world.scenes import SPRITES, Scene
 from memvr_integrations.bundled.world.words import THEMES
 from memvr_integrations.evaluate.benchmarks.scene_questions import held_out_scenes
-from memvr_integrations.evaluate.running.intervals import Estimate, by_image, share
+from memvr_integrations.evaluate.running.statistics import Estimate, by_image, share
 
 SETS = ("dev", "test")
 _SCENES = 30

@@ -9,7 +9,7 @@ from bundled_model.exam.examinee import about
 from bundled_model.exam.trials import Condition, Evidence
 from memvr_integrations.bundled.world.words import with_article
 from memvr_integrations.evaluate.benchmarks.scene_questions import attributes, auc, is_right
-from memvr_integrations.evaluate.running.intervals import by_image, share
+from memvr_integrations.evaluate.running.statistics import by_image, share
 
 
 class Answers:

@@ -25,9 +25,8 @@ from memvr_integrations.evaluate.running.evaluation import (
     marks_of,
     questions_digest,
 )
-from memvr_integrations.evaluate.running.intervals import Estimate
 from memvr_integrations.evaluate.running.runs import ANSWERS, Run
-from memvr_integrations.evaluate.running.statistics import total
+from memvr_integrations.evaluate.running.statistics import Estimate, total
 from memvr_integrations.evaluate.running.ways import PLAIN
 from memvr_integrations.memvr import MemVRConfig
 from memvr_integrations.memvr.config import Control

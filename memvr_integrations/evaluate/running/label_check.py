@@ -18,7 +18,6 @@ from memvr_integrations.bundled.world.scenes import Scene
 from memvr_integrations.bundled.world.words import CLASSES
 from memvr_integrations.evaluate.benchmarks.bundled_scenes import load_scenes
 from memvr_integrations.evaluate.running.asking import Asking, Strategy
-from memvr_integrations.evaluate.running.intervals import Estimate, by_image, share
 from memvr_integrations.evaluate.running.runs import Run
 from memvr_integrations.evaluate.running.self_labelled import (
     Labelling,
@@ -26,6 +25,7 @@ from memvr_integrations.evaluate.running.self_labelled import (
     Things,
     images_in,
 )
+from memvr_integrations.evaluate.running.statistics import Estimate, by_image, share
 from memvr_integrations.evaluate.running.ways import PLAIN
 from memvr_integrations.types.engine import Engine
 

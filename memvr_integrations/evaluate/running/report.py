@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from memvr_integrations.evaluate.benchmarks.yes_no import OFFICIAL, PARSERS
-from memvr_integrations.evaluate.running.intervals import Estimate
+from memvr_integrations.evaluate.running.statistics import Estimate
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem;

@@ -8,8 +8,12 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from memvr_integrations.evaluate.running.intervals import Estimate, middle, resampled_sums
-from memvr_integrations.evaluate.running.statistics import DRAWS
+from memvr_integrations.evaluate.running.statistics import (
+    DRAWS,
+    Estimate,
+    middle,
+    resampled_sums,
+)
 
 KINDS = ("Yes", "No", "anything else")
 """What may be the right answer."""

@@ -2,7 +2,6 @@
 
 from html.parser import HTMLParser
 
-from memvr_integrations.evaluate.running.intervals import Estimate
 from memvr_integrations.evaluate.running.report import (
     WARNINGS,
     Line,
@@ -13,6 +12,7 @@ from memvr_integrations.evaluate.running.report import (
     headline,
     rows,
 )
+from memvr_integrations.evaluate.running.statistics import Estimate
 
 NAMES = ["accuracy", "yes-ratio"]
 

@@ -1,16 +1,21 @@
 import itertools
+import math
 import random
 import statistics
 from collections import Counter
 
 import pytest
+import torch
 
 from memvr_integrations.errors import BenchmarkError
 from memvr_integrations.evaluate.benchmarks.benchmark import percentages
 from memvr_integrations.evaluate.running.statistics import (
+    Estimate,
+    by_image,
     intervals,
     mcnemar,
     paired_differences,
+    share,
     total,
 )
 
@@ -54,7 +59,7 @@ def test_an_interval_agrees_with_all_possible_draws():
     assert (found.low, found.high) == pytest.approx((every[0], every[-1]))  # 1 of 27 is 3.7 %
 
 
-def test_equal_answers_about_one_image_tell_no_more_than_one():
+def test_a_figure_of_equal_answers_is_no_surer_than_of_one():
     one = intervals(accuracy, groups([1, 0] * 50))
     assert intervals(accuracy, groups([4, 0] * 50, asked=4)) == one
 
@@ -140,3 +145,43 @@ def test_mcnemar_of_thousands():
     before = {str(n): n % 2 == 0 for n in range(9000)}
     found = mcnemar(before, {name: not right for name, right in before.items()})
     assert found.p == 1
+
+
+def test_a_share_and_its_interval():
+    hits = torch.tensor([1.0, 0.0] * 200)
+    found = share(hits)
+    assert found.value == pytest.approx(50)
+    # 1.96 * sqrt(.25 / 400) = 4.9 points
+    assert found.low == pytest.approx(45.1, abs=0.8)
+    assert found.high == pytest.approx(54.9, abs=0.8)
+
+
+def test_equal_answers_about_one_image_weigh_no_more_than_one():
+    hits = torch.tensor([1.0, 0.0] * 100)
+    one, four = share(hits), share(4 * hits, torch.full_like(hits, 4))
+    assert four == one
+
+
+def test_a_paired_difference_is_narrower_than_its_parts():
+    off = (torch.arange(400) % 2 == 0).double()
+    on = off.clone()
+    on[1] = 1
+    difference = share(on - off)
+    assert difference.value == pytest.approx(0.25)
+    assert difference.high - difference.low < 1.5
+    assert difference.signed().startswith("+0.25 [+0.00")
+
+
+def test_sums_by_image():
+    sums = by_image(torch.tensor([True, True, False, True]), [0, 2, 2, 2], 3)
+    assert sums.tolist() == [1, 0, 2]
+
+
+def test_text():
+    assert str(Estimate(12.34, 10, 15.06)) == "12.3 [10.0, 15.1]"
+
+
+def test_what_was_asked_of_nothing_has_no_figure():
+    nothing = by_image(torch.tensor([]), [], 3)
+    assert nothing.tolist() == [0, 0, 0]
+    assert math.isnan(share(nothing, nothing).value)

@@ -11,7 +11,7 @@ from memvr_integrations.bundled import WEIGHTS
 from memvr_integrations.bundled.world.scenes import SPRITES
 from memvr_integrations.errors import RequestError
 from memvr_integrations.evaluate.benchmarks.scene_questions import held_out_scenes
-from memvr_integrations.evaluate.running.intervals import share
+from memvr_integrations.evaluate.running.statistics import share
 from memvr_integrations.memvr import MemVRConfig
 
 ALWAYS = MemVRConfig(starting_layer=1, ending_layer=8, entropy_threshold=0, retracing_ratio=0.9)
