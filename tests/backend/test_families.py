@@ -106,7 +106,7 @@ def processed(backend, question, *images):
     content = [{"type": "image", "image": image} for image in images]
     inputs = backend._host.processor.apply_chat_template(
         [{"role": "user", "content": [*content, {"type": "text", "text": question}]}],
-        chat_template=backend._host._template,
+        chat_template=backend._host.prompts.template,
         tokenize=True,
         return_dict=True,
         return_tensors="pt",
@@ -249,7 +249,7 @@ def test_each_picture_is_encoded_once(backend, family):
 
 def test_a_text_cannot_pretend_to_be_a_picture_or_a_video(backend):
     host = backend._host
-    tokens = {host.processor.image_token, host.tokenizer.convert_ids_to_tokens(host.image_token)}
+    tokens = {host.processor.image_token, host.tokenizer.decode([host.prompts.image_token])}
     for token in {*tokens, getattr(host.processor, "video_token", None)} - {None}:
         with pytest.raises(RequestError, match="takes for an image"):
             backend.generate(ask(f"What is {token}?", SQUARE))

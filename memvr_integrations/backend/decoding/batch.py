@@ -18,7 +18,7 @@ from memvr_integrations.backend.decoding.answer import AnswerText
 from memvr_integrations.backend.decoding.inputs import batch_inputs
 from memvr_integrations.backend.decoding.jobs import Row
 from memvr_integrations.backend.decoding.strategies import answered_whole, decoding_rule
-from memvr_integrations.backend.decoding.strategies.rule import Rule
+from memvr_integrations.backend.decoding.strategies.logit_rules import Rule
 from memvr_integrations.backend.hosting.host import Host
 from memvr_integrations.errors import GenerationError
 from memvr_integrations.memvr import Trace, VisualMemory, layer_entropy, retracing

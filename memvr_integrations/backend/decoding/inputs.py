@@ -48,7 +48,7 @@ def _features(
         tokens = sum(features.count for features in own)
         # The model itself compares the whole batch's, where two wrongs make a right.
         if tokens != prompt.image_tokens:
-            raise host.lost(
+            raise host.prompts.lost(
                 len(own), f"{tokens} visual tokens for {prompt.image_tokens} image tokens"
             )
     return [features for own in encoded for features in own]

@@ -71,7 +71,7 @@ class Job:
             RequestError: An image got lost on the way, or what is asked for can't end in time.
             ContextLengthError: The prompt is too long.
         """
-        prompt = host.fitted(self.request, self.pictures)
+        prompt = host.prompts.fitted(self.request, self.pictures)
         self.constraint(host, prompt)
         self.prompt = prompt
 

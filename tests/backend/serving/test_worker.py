@@ -159,14 +159,14 @@ async def test_an_exception_for_one_row_is_told_to_that_one(patient, ask, monkey
 
 
 async def test_a_tokeniser_that_fails_fails_alone(patient, ask, monkeypatch):
-    fitted = patient._host.fitted
+    fitted = patient._host.prompts.fitted
 
     def failing(request, pictures):
         if "bad" in request.messages[0].content[-1].text:
             raise ZeroDivisionError("in the template")
         return fitted(request, pictures)
 
-    monkeypatch.setattr(patient._host, "fitted", failing)
+    monkeypatch.setattr(patient._host.prompts, "fitted", failing)
     results = await outcomes(patient, [ask("bad?"), ask("good?", max_tokens=2)])
     assert isinstance(results[0], GenerationError)
     assert results[1].tokens

@@ -4,7 +4,7 @@ import time
 import pytest
 from waiting import eventually
 
-from memvr_integrations.backend.structured.compiling import Left, Shared
+from memvr_integrations.backend.structured.shared_work import Left, SharedWork
 from memvr_integrations.errors import RequestError
 
 
@@ -20,7 +20,7 @@ def test_callers_share_one_making_and_its_thing_is_kept():
         time.sleep(0.1)
         return key.upper()
 
-    shared = Shared(make, 2)
+    shared = SharedWork(make, 2)
     found = []
     threads = [
         threading.Thread(target=lambda: found.append(shared.get("a", always))) for _ in "123"
@@ -45,7 +45,7 @@ def test_a_refusal_is_kept_and_raised_anew():
         tries.append(key)
         raise RequestError("no")
 
-    shared = Shared(make, 2)
+    shared = SharedWork(make, 2)
     errors = []
     for _ in range(3):
         with pytest.raises(RequestError, match="no") as caught:
@@ -66,7 +66,7 @@ def test_making_stops_when_all_have_left_and_begins_again_for_the_next():
         stopped.append(key)
         raise Left
 
-    shared = Shared(make, 2)
+    shared = SharedWork(make, 2)
     with pytest.raises(Left):
         shared.get("a", gone_after(0.05))
     eventually(lambda: stopped == ["a"])
@@ -87,7 +87,7 @@ def test_one_who_stays_keeps_it_going():
             time.sleep(0.001)
         return key
 
-    shared, found = Shared(make, 2), []
+    shared, found = SharedWork(make, 2), []
     stays = threading.Thread(target=lambda: found.append(shared.get("a", always)))
     stays.start()
     with pytest.raises(Left):
@@ -104,4 +104,4 @@ def test_whatever_goes_wrong_is_told_to_who_waits():
         raise PanicError("overflow")
 
     with pytest.raises(PanicError, match="overflow"):
-        Shared(make, 2).get("a", always)
+        SharedWork(make, 2).get("a", always)

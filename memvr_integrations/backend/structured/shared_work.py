@@ -27,7 +27,7 @@ class _Work(Generic[Made]):
         return any([caller() for caller in self.callers])
 
 
-class Shared(Generic[Key, Made]):
+class SharedWork(Generic[Key, Made]):
     """Makes one thing for each key, in a thread of its own, and keeps the last `size`.
 
     What `make(key, wanted)` raises is kept too, except for `Left`: `make` raises that when it
