@@ -114,7 +114,7 @@ class Host:
         if self.row is None or self.row.photographs or looks_drawn(image):
             return
         warnings.warn(
-            f"{self.name} knows small drawn scenes only, and this looks like another kind of "
+            f"{self.name} knows small drawn scenes only, and this seems to be another kind of "
             "picture: don't trust the answer. For photographs use model='smolvlm-256m' (CPU) or "
             "'llava-1.5-7b' (GPU).",
             MemVRWarning,

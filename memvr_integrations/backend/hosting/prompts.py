@@ -105,7 +105,7 @@ class PromptWriter:
         self._name, self._processor = name, processor
         self._context, self._whole_inputs = context, whole_inputs
         tokenizer: PreTrainedTokenizerBase = processor.tokenizer
-        # None is the processor's own; it does not look into its tokenizer by itself.
+        # None is the processor's own; it does not ask its tokenizer by itself.
         self.template = None
         if not processor.chat_template:
             self.template = _other_template(tokenizer, settings)

@@ -8,6 +8,7 @@ environment are not used: a proxy would resolve the name a second time.
 
 import http.client
 import io
+import logging
 import queue
 import re
 import socket
@@ -23,6 +24,8 @@ from urllib.parse import quote, urljoin, urlsplit
 
 from memvr_integrations.errors import ImageError
 from memvr_integrations.types.image_policy import ImagePolicy, host_and_port
+
+logger = logging.getLogger(__name__)
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _REDIRECTS = (301, 302, 303, 307, 308)
@@ -102,7 +105,7 @@ def dial_address(
 
 
 def is_public(address: str) -> bool:
-    """Whether an IP address is on the public internet, also behind its IPv6 disguises."""
+    """Whether an IP address is on the public internet, also under its IPv6 disguises."""
     ip = ip_address(address)
     if isinstance(ip, IPv6Address):
         inside = ip.ipv4_mapped or ip.sixtofour
@@ -137,12 +140,15 @@ def download(
     here = url
     for _ in range(policy.max_redirects + 1):
         target = _checked_target(here, policy)
+        logger.debug("downloading %s", target.shown)
         try:
             with closing(_connect(target, deadline, resolve, dial)) as stream:
                 answer = _ask(target, stream, deadline, policy)
             if isinstance(answer, bytes):
+                logger.debug("%s holds %d bytes", target.shown, len(answer))
                 return answer
             here = urljoin(here, answer)
+            logger.debug("%s redirects to %s", target.shown, shown_url(here))
         except ImageError:
             raise
         except TimeoutError as problem:
@@ -194,8 +200,8 @@ def _checked_target(url: str, policy: ImagePolicy) -> _Target:
         raise ImageError(f"{shown} holds a user name or password; pass the URL without")
     if parts.scheme == "http" and not policy.allow_http:
         raise ImageError(
-            f"{shown} is plain http; use https, download it yourself and pass the bytes, or load "
-            "a Backend with images=ImagePolicy(allow_http=True, ...)"
+            f"{shown} is plain http; use https, download it yourself and pass the bytes, or "
+            "pass image_policy=ImagePolicy(allow_http=True, ...)"
         )
     if parts.scheme not in _DEFAULT_PORTS:
         raise ImageError(f"{shown} has the scheme {parts.scheme!r}; only https is downloaded")
@@ -203,8 +209,8 @@ def _checked_target(url: str, policy: ImagePolicy) -> _Target:
         entry = host if port in _DEFAULT_PORTS.values() else f"{host}:{port}"
         raise ImageError(
             f"{shown} is not downloaded: allowed_hosts={policy.allowed_hosts!r} lacks {entry!r}; "
-            f"pass ImagePolicy(allowed_hosts=({entry!r},)) (in LangChain and LlamaIndex: "
-            f"allow_image_urls=({entry!r},)), or pass the bytes of the image"
+            f"pass image_policy=ImagePolicy(allowed_hosts=({entry!r},)), or pass the bytes of the "
+            "image"
         )
     path = f"{path}?{query}" if query else path
     return _Target(scheme=parts.scheme, host=host, port=port, path=path, shown=shown)

@@ -82,7 +82,7 @@ def path_or_data(source: ImageSource) -> ImageSource:
     if begin.startswith(("http:", "https:")):
         raise ImageError(
             f"{source[:200]!r} is a URL; put it into a message as it is, with its host allowed "
-            "(allow_image_urls=...), or download it and pass the bytes."
+            "(image_policy=ImagePolicy(allowed_hosts=...)), or download it and pass the bytes."
         )
     return source if begin.startswith("data:") else Path(source)
 

@@ -84,9 +84,9 @@ class Grammars:
             raise Left
         if end is None or call is None:
             raise RequestError(
-                f"No answer of at most {LONGEST_END} tokens was found for this schema; look for "
-                "required parts that contain themselves, for more different values than there "
-                "are, and for patterns that are hard to meet."
+                f"No answer of at most {LONGEST_END} tokens was found for this schema; it may "
+                "have required parts that contain themselves, ask for more different values than "
+                "there are, or have patterns that are hard to meet."
             )
         return _Compiled(answer=answer, end=tuple(end), call=tuple(call))
 
@@ -123,7 +123,7 @@ class _Compiled:
     _known: dict[int, list[int] | None] = field(default_factory=dict, repr=False)
 
     def end_within(self, most: int) -> list[int] | None:
-        """A shorter end, where there is one; looked for once."""
+        """A shorter end, where there is one; searched once."""
         if most not in self._known:
             self._known[most] = shortest_end(self.answer, most=most)
         return self._known[most]
@@ -139,8 +139,8 @@ def _shortest_call(answer: PartialAnswer, wanted: Wanted) -> list[int] | None:
 
 def _reason(problem: str) -> str:
     """What llguidance has against a grammar, without the grammar's text below it."""
-    told = problem.strip().partition("failed to compile JSON schema: ")[2] or problem.strip()
-    lines = [line.strip() for line in told.splitlines()]
+    said = problem.strip().partition("failed to compile JSON schema: ")[2] or problem.strip()
+    lines = [line.strip() for line in said.splitlines()]
     if lines[0] == "regex parse error:" and len(lines) > 3:
         fault = next((line for line in lines if line.startswith("error: ")), "")
         return f"the pattern {lines[1]!r}: {fault.removeprefix('error: ')}"
@@ -150,7 +150,7 @@ def _reason(problem: str) -> str:
 class Constraint:
     """One growing answer: what may come next, and how it can still end.
 
-    `structured` tells whether the answer is JSON or calls, not text; None while that is open.
+    `structured` says whether the answer is JSON or calls, not text; None while that is open.
     """
 
     def __init__(self, compiled: _Compiled, end: Sequence[int], limit: int) -> None:

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 Key = TypeVar("Key", bound=Hashable)
 Made = TypeVar("Made")
 Wanted = Callable[[], bool]
-_LOOK = 0.02  # seconds between two looks at whether a caller still waits
+_PAUSE = 0.02  # seconds between two checks whether a caller still waits
 
 
 class Left(Exception):
@@ -47,7 +47,7 @@ class SharedWork(Generic[Key, Made]):
         """
         while wanted():
             work = self._joined(key, wanted)
-            while wanted() and not work.done.wait(_LOOK):
+            while wanted() and not work.done.wait(_PAUSE):
                 pass
             with self._lock:
                 work.callers.remove(wanted)

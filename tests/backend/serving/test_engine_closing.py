@@ -1,4 +1,4 @@
-"""The end of a backend: closed, forgotten, or left behind by a fork."""
+"""The end of a backend: closed, forgotten, or left over by a fork."""
 
 import asyncio
 import gc

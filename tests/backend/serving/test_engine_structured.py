@@ -225,11 +225,11 @@ def test_a_refused_schema_is_refused_at_once_the_next_time(make_backend, asked, 
     backend = make_backend()
     with pytest.raises(RequestError, match="contain themselves"):
         backend.generate(asked(response_format=ENDLESS))
-    looked: list[object] = []
-    monkeypatch.setattr(constraint, "shortest_end", lambda *told, **_: looked.append(told))
+    searched: list[object] = []
+    monkeypatch.setattr(constraint, "shortest_end", lambda *given, **_: searched.append(given))
     with pytest.raises(RequestError, match="contain themselves"):
         backend.generate(asked(response_format=ENDLESS))
-    assert not looked
+    assert not searched
 
 
 def test_a_pattern_that_cannot_be_held_is_named(backend, asked):

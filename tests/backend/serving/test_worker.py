@@ -142,7 +142,7 @@ async def test_an_impossible_window_fails_alone(patient, ask):
     assert results[0].tokens
 
 
-async def test_an_exception_for_one_row_is_told_to_that_one(patient, ask, monkeypatch):
+async def test_an_exception_for_one_row_reaches_that_one(patient, ask, monkeypatch):
     def reason(rows):
         bad = any("bad" in row.job.request.messages[0].content[-1].text for row in rows)
         return ArithmeticError("no numbers left") if bad else None
@@ -226,9 +226,9 @@ async def test_what_was_told_stays_true_after_a_retry(patient, ask, endless, err
                 own = [chunk for chunk in chunks if chunk.index == index]
                 completion = own[-1].completion
                 assert "".join(chunk.text for chunk in own) == completion.text
-                told = tuple(token for chunk in own for token in chunk.tokens)
-                assert told == completion.tokens
-                assert len(told) == request.sampling.max_tokens
+                given = tuple(token for chunk in own for token in chunk.tokens)
+                assert given == completion.tokens
+                assert len(given) == request.sampling.max_tokens
             return {chunk.index: chunk.completion for chunk in chunks if chunk.completion}
 
         got = await asyncio.gather(*(collect(request) for request in requests))
@@ -240,7 +240,7 @@ async def test_what_was_told_stays_true_after_a_retry(patient, ask, endless, err
 
 
 def test_a_retry_goes_on_from_the_told_tokens_even_if_it_would_choose_others(patient, ask):
-    """Rows alone and rows together may round differently: what was told is forced."""
+    """Rows alone and rows together may round differently: what was given is forced."""
     requests = [ask("Describe.", n, memvr=None, max_tokens=8) for n in (0, 1)]
     forwards, failing_once = 0, False
 
