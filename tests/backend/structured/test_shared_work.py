@@ -1,3 +1,4 @@
+import itertools
 import threading
 import time
 
@@ -56,11 +57,12 @@ def test_a_refusal_is_kept_and_raised_anew():
 
 
 def test_making_stops_when_all_have_left_and_begins_again_for_the_next():
-    stopped, gone = [], threading.Event()
+    begun, stopped = threading.Event(), []
 
     def make(key, wanted):
         if stopped:
             return key
+        begun.set()
         while wanted():
             time.sleep(0.001)
         stopped.append(key)
@@ -68,35 +70,34 @@ def test_making_stops_when_all_have_left_and_begins_again_for_the_next():
 
     shared = SharedWork(make, 2)
     with pytest.raises(Left):
-        shared.get("a", gone_after(0.05))
+        shared.get("a", lambda: not begun.is_set())
     eventually(lambda: stopped == ["a"])
-    assert shared.get("a", lambda: not gone.is_set()) == "a"
-
-
-def gone_after(seconds):
-    end = time.monotonic() + seconds
-    return lambda: time.monotonic() < end
+    assert shared.get("a", always) == "a"
 
 
 def test_one_who_stays_keeps_it_going():
+    begun, go_on = threading.Event(), threading.Event()
+
     def make(key, wanted):
-        end = time.monotonic() + 0.2
-        while time.monotonic() < end:
+        begun.set()
+        while not go_on.is_set():
             if not wanted():
                 raise Left
             time.sleep(0.001)
         return key
 
-    shared, found = SharedWork(make, 2), []
+    shared, found, asked = SharedWork(make, 2), [], itertools.count()
     stays = threading.Thread(target=lambda: found.append(shared.get("a", always)))
     stays.start()
+    assert begun.wait(60)
     with pytest.raises(Left):
-        shared.get("a", gone_after(0.02))
+        shared.get("a", lambda: next(asked) < 3)
+    go_on.set()
     stays.join()
     assert found == ["a"]
 
 
-def test_whatever_goes_wrong_is_told_to_who_waits():
+def test_whatever_goes_wrong_reaches_who_waits():
     class PanicError(BaseException):
         """As Rust's panics are."""
 
