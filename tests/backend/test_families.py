@@ -1,4 +1,4 @@
-"""Every family through the whole backend: from the files of a checkpoint to the tokens told."""
+"""Every family through the whole backend: from the files of a checkpoint to the tokens given."""
 
 import dataclasses
 import itertools
@@ -106,7 +106,7 @@ def processed(backend, question, *images):
     content = [{"type": "image", "image": image} for image in images]
     inputs = backend._host.processor.apply_chat_template(
         [{"role": "user", "content": [*content, {"type": "text", "text": question}]}],
-        chat_template=backend._host._template,
+        chat_template=backend._host.prompts.template,
         tokenize=True,
         return_dict=True,
         return_tensors="pt",
@@ -142,7 +142,7 @@ def generated(backend, inputs):
     )
 
 
-def told(done):
+def tokens_of(done):
     return [(token.id, token.logprob) for token in done.tokens]
 
 
@@ -165,13 +165,13 @@ def test_off_and_never_are_generate_on_all_that_the_processor_makes(backend, fam
         plain = generated(backend, processed(backend, "What is it?", *images))
         [off] = backend.generate(ask("What is it?", *images, memvr=None))
         [never] = backend.generate(ask("What is it?", *images, memvr=NEVER))
-        assert told(off) == told(never)
+        assert tokens_of(off) == tokens_of(never)
         if len(images) < 2:
-            assert told(off) == plain
+            assert tokens_of(off) == plain
             continue
         # We encode one picture at a time, which some towers round otherwise than two at once.
-        assert [id for id, _ in told(off)] == [id for id, _ in plain]
-        assert [p for _, p in told(off)] == pytest.approx([p for _, p in plain], abs=1e-5)
+        assert [id for id, _ in tokens_of(off)] == [id for id, _ in plain]
+        assert [p for _, p in tokens_of(off)] == pytest.approx([p for _, p in plain], abs=1e-5)
 
 
 def test_the_preset_is_moved_to_the_depth_and_says_so(backend):
@@ -249,7 +249,7 @@ def test_each_picture_is_encoded_once(backend, family):
 
 def test_a_text_cannot_pretend_to_be_a_picture_or_a_video(backend):
     host = backend._host
-    tokens = {host.processor.image_token, host.tokenizer.convert_ids_to_tokens(host.image_token)}
+    tokens = {host.processor.image_token, host.tokenizer.decode([host.prompts.image_token])}
     for token in {*tokens, getattr(host.processor, "video_token", None)} - {None}:
         with pytest.raises(RequestError, match="takes for an image"):
             backend.generate(ask(f"What is {token}?", SQUARE))
@@ -281,10 +281,10 @@ def test_both_integrations_run_it(backend, name, family, tmp_path):
     chat = ChatMemVR(model=name, engine=backend, memvr=ALWAYS, max_tokens=TOKENS)
     content = [image_block(file), {"type": "text", "text": "What is it?"}]
     answer = chat.invoke([{"role": "user", "content": content}])
-    told = answer.response_metadata["memvr"]
-    assert told["image_tokens"] == family.square
-    assert told["retraced_tokens"] == answer.usage_metadata["output_tokens"]
+    record = answer.response_metadata["memvr"]
+    assert record["image_tokens"] == family.square
+    assert record["retraced_tokens"] == answer.usage_metadata["output_tokens"]
     llm = MemVRMultiModalLLM(model=name, engine=backend, memvr=ALWAYS, max_tokens=TOKENS)
     same = llm.complete("What is it?", image_documents=[ImageDocument(image_path=str(file))])
     assert same.text == answer.content
-    assert same.additional_kwargs["memvr"].items() >= told.items()
+    assert same.additional_kwargs["memvr"].items() >= record.items()

@@ -164,7 +164,7 @@ def test_it_answers_as_transformers_does(plain, scenes):
     content = [{"type": "image", "image": shown}, {"type": "text", "text": "Is there a dog?"}]
     inputs = host.processor.apply_chat_template(
         [{"role": "user", "content": content}],
-        chat_template=host._template,
+        chat_template=host.prompts.template,
         tokenize=True,
         return_dict=True,
         return_tensors="pt",

@@ -20,7 +20,7 @@ class AnswerText:
         self._tokenizer, self._stop = tokenizer, stop
         self._ids: list[int] = []
         self._known = 0  # how many of them have said their text
-        self._context = 0  # the tokens from here to `_known` tell how the next one is spaced
+        self._context = 0  # the tokens from here to `_known` say how the next one is spaced
         self._released = 0  # how much of the visible text has been given out
         self._held: list[TokenRecord] = []
         self.text = ""

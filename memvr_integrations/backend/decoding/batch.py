@@ -1,4 +1,4 @@
-"""Runs one batch of rows through the model: pads, encodes, generates, tells every token."""
+"""Runs one batch of rows through the model: pads, encodes, generates, reports every token."""
 
 import math
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from memvr_integrations.backend.decoding.answer import AnswerText
 from memvr_integrations.backend.decoding.inputs import batch_inputs
 from memvr_integrations.backend.decoding.jobs import Row
 from memvr_integrations.backend.decoding.strategies import answered_whole, decoding_rule
-from memvr_integrations.backend.decoding.strategies.rule import Rule
+from memvr_integrations.backend.decoding.strategies.logit_rules import Rule
 from memvr_integrations.backend.hosting.host import Host
 from memvr_integrations.errors import GenerationError
 from memvr_integrations.memvr import Trace, VisualMemory, layer_entropy, retracing
@@ -27,7 +27,7 @@ from memvr_integrations.types import TokenRecord
 
 @torch.inference_mode()
 def run_batch(host: Host, rows: Sequence[Row]) -> None:
-    """Generate until every row is done; each tells its own tokens as they come."""
+    """Generate until every row is done; each reports its own tokens as they come."""
     for row in rows:
         row.begin(AnswerText(host.tokenizer, row.job.request.sampling.stop))
         row.restart(row.job.constraint(host, row.prompt))
@@ -55,7 +55,7 @@ def run_batch(host: Host, rows: Sequence[Row]) -> None:
 
 
 def _armed(host: Host, rows: Sequence[Row]) -> AbstractContextManager[Trace | None]:
-    """MemVR for the rows that asked for it and have something to look at again."""
+    """MemVR for the rows that asked for it and have something to retrace."""
     configs = [row.job.config if row.job.pictures else None for row in rows]
     if not any(configs):
         return nullcontext()
@@ -115,7 +115,7 @@ class _Run:
         return torch.full_like(scores, -torch.inf).scatter_(1, chosen[:, None], 0.0)
 
     def watch(self, ids: Tensor) -> Tensor:
-        """Tell each row its token; says which rows are done."""
+        """Give each row its token; says which rows are done."""
         step = self._trace.latest() if self._trace is not None else None
         tokens, logprobs = ids[:, -1].tolist(), self._logprobs.tolist()
         entropies = self._entropies.tolist()
@@ -131,13 +131,13 @@ class _Run:
                     )
                 )
                 continue
-            looked = step.rows[index] if step is not None else None
+            probed = step.rows[index] if step is not None else None
             record = TokenRecord(
                 id=tokens[index],
                 text="",
                 logprob=logprobs[index],
-                entropy=looked.entropy if looked else None,
-                trigger_layer=looked.trigger_layer if looked else None,
+                entropy=probed.entropy if probed else None,
+                trigger_layer=probed.trigger_layer if probed else None,
                 output_entropy=entropies[index],
             )
             row.take(

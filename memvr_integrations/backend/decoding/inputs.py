@@ -1,20 +1,17 @@
 """What the model reads of a batch: prompts padded on the left, and their pictures' features."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from memvr_integrations.backend.hosting.host import Host
 from memvr_integrations.backend.hosting.prompts import Picture, Prompt
 from memvr_integrations.backend.hosting.vision import Features, VisionEncoder, join
 
-if TYPE_CHECKING:
-    from memvr_integrations.backend.hosting.host import Host
-
 
 def batch_inputs(
-    host: "Host", prompts: Sequence[Prompt], pictures: Sequence[Sequence[Picture]]
+    host: Host, prompts: Sequence[Prompt], pictures: Sequence[Sequence[Picture]]
 ) -> dict[str, Tensor]:
     """What `generate` takes for prompts with their pictures, a row each.
 
@@ -37,7 +34,7 @@ def batch_inputs(
 
 
 def _features(
-    host: "Host",
+    host: Host,
     vision: VisionEncoder,
     prompts: Sequence[Prompt],
     pictures: Sequence[Sequence[Picture]],
@@ -48,13 +45,13 @@ def _features(
         tokens = sum(features.count for features in own)
         # The model itself compares the whole batch's, where two wrongs make a right.
         if tokens != prompt.image_tokens:
-            raise host.lost(
+            raise host.prompts.lost(
                 len(own), f"{tokens} visual tokens for {prompt.image_tokens} image tokens"
             )
     return [features for own in encoded for features in own]
 
 
-def _pad(host: "Host", prompts: Sequence[Prompt]) -> dict[str, Tensor]:
+def _pad(host: Host, prompts: Sequence[Prompt]) -> dict[str, Tensor]:
     longest = max(prompt.length for prompt in prompts)
     batch: dict[str, Tensor] = {}
     for name in {name: None for prompt in prompts for name in prompt.inputs}:

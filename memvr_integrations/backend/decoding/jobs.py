@@ -59,7 +59,7 @@ class Job:
 
     @property
     def over(self) -> bool:
-        """Whether nobody waits for this job any more; a passed deadline is told."""
+        """Whether nobody waits for this job any more; a passed deadline is reported."""
         if not (self.left.is_set() or self.failed) and time.monotonic() > self.deadline:
             self.fail(timed_out(self.request))
         return self.left.is_set() or self.failed
@@ -71,7 +71,7 @@ class Job:
             RequestError: An image got lost on the way, or what is asked for can't end in time.
             ContextLengthError: The prompt is too long.
         """
-        prompt = host.fitted(self.request, self.pictures)
+        prompt = host.prompts.fitted(self.request, self.pictures)
         self.constraint(host, prompt)
         self.prompt = prompt
 
@@ -148,10 +148,10 @@ class Row:
         """Start the answer's text, unless the answer is computed again."""
         if not self.tokens:
             self.text = text
-            self._told: list[TokenRecord] = []
+            self._certain: list[TokenRecord] = []
 
     def take(self, token: TokenRecord, *, end: bool, limit: int, model: str) -> None:
-        """Add a token, tell the caller what is new, and close the answer where it ends."""
+        """Add a token, give the caller what is new, and close the answer where it ends."""
         if self._replayed < len(self.tokens):
             self._replayed += 1
             return
@@ -164,7 +164,7 @@ class Row:
             self.finish_reason = "length"
         if self.finish_reason:
             ready += self.text.finish()
-        self._told += ready
+        self._certain += ready
         text = "".join(record.text for record in ready)
         calling = self.structured and self.text.text.startswith("<")
         deltas = self.calls.read(text) if calling else []
@@ -192,7 +192,7 @@ class Row:
                 image_tokens=self.prompt.image_tokens,
                 completion_tokens=len(self.tokens),
             ),
-            tokens=tuple(self._told),
+            tokens=tuple(self._certain),
             model=model,
             memvr=self.job.config if self.job.pictures else None,
             tool_calls=self.calls.calls,

@@ -17,8 +17,8 @@ from memvr_integrations.types import SamplingParams
 class RowSampler:
     """One row's choice: its penalty, its filters, its own random numbers.
 
-    The generator lives on the CPU and draws once a token, so that a seed gives the same answer on
-    every device and in every batch.
+    The generator lives on the CPU and gives one number a token, so that a seed gives the same
+    answer on every device and in every batch.
     """
 
     def __init__(self, params: SamplingParams, seed: int) -> None:

@@ -16,7 +16,7 @@ def plain_messages(request: Request) -> list[Message]:
     """The request's messages without tools and names, neighbours in one role as one message.
 
     Tools are listed in the system message, a schema at the end of the last user message; a tool's
-    result, pictures included, is told by the user.
+    result, pictures included, is said by the user.
     """
     messages = [_plain(message) for message in request.messages]
     if request.callable_tools:

@@ -19,25 +19,25 @@ class Noise:
 
     @property
     def key(self) -> str:
-        """What tells the features of such a picture from those of others."""
+        """What sets the features of such a picture apart from those of others."""
         return f" noise {self.step} {self.seed}"
 
     def on(self, pixels: Tensor, picture: str) -> Tensor:
-        """`sqrt(abar) x + sqrt(1 - abar) eps`, with eps drawn for the hash of a picture.
+        """`sqrt(abar) x + sqrt(1 - abar) eps`, with eps sampled for the hash of a picture.
 
-        It is drawn on the CPU, so that every device sees the same noise.
+        It is sampled on the CPU, so that every device sees the same noise.
         """
         digest = hashlib.sha256(f"{self.seed} {picture}".encode()).digest()
         random = torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
-        drawn = torch.randn(pixels.shape, generator=random).to(pixels.device)
+        sampled = torch.randn(pixels.shape, generator=random).to(pixels.device)
         kept = kept_share(self.step)
-        noisy: Tensor = kept**0.5 * pixels.float() + (1 - kept) ** 0.5 * drawn
+        noisy: Tensor = kept**0.5 * pixels.float() + (1 - kept) ** 0.5 * sampled
         return noisy.to(pixels.dtype)
 
 
 @functools.cache
 def kept_share(step: int) -> float:
-    """abar: how much of the picture's variance is left behind a step, counted from 0."""
+    """abar: how much of the picture's variance is left after a step, counted from 0."""
     ramp = torch.linspace(-6, 6, _STEPS, dtype=torch.float64).sigmoid()
     betas = ramp * (0.5e-2 - 1e-5) + 1e-5
     return float((1 - betas[: step + 1]).prod())

@@ -28,7 +28,7 @@ from transformers.utils.hub import cached_file
 
 from memvr_integrations.errors import ModelLoadError, UnsupportedModelError
 
-# In the order in which transformers looks for the name of a processor's class.
+# In the order in which transformers searches for the name of a processor's class.
 _FILES = (
     "processor_config.json",
     "preprocessor_config.json",
@@ -83,7 +83,7 @@ def load_processor(source: str, revision: str | None, settings: PretrainedConfig
 
 
 def _fill_in(processor: ProcessorMixin, settings: PretrainedConfig) -> None:
-    """Older checkpoints tell their processor nothing of the tower; their model's settings do."""
+    """Take what older checkpoints lack in their processor's files from their model's settings."""
     vision = getattr(settings, "vision_config", None)
     if not hasattr(processor, "patch_size") or processor.patch_size is not None or vision is None:
         return

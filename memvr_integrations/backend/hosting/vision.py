@@ -1,6 +1,7 @@
 """Encodes pictures once: features by pixel hash, in a cache that is bounded in bytes."""
 
 import inspect
+import logging
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from memvr_integrations.backend.hosting.prompts import Picture
 from memvr_integrations.errors import UnsupportedModelError
 
 Prepare: TypeAlias = Callable[[Sequence[PIL.Image.Image]], Mapping[str, Tensor]]
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,7 @@ class FeatureCache:
         while self.size > self.limit:
             _, oldest = self._kept.popitem(last=False)
             self.size -= oldest.nbytes
+            logger.debug("let go of %d bytes of image features", oldest.nbytes)
 
 
 class VisionEncoder:
@@ -84,7 +88,7 @@ class VisionEncoder:
             )
         self._encode: Callable[..., BaseModelOutputWithPooling] = encode
         self._accepted = set(inspect.signature(self._encode).parameters)
-        # LLaVA-OneVision looks closer at a picture that is alone in its prompt.
+        # LLaVA-OneVision cuts up finer a picture that is alone in its prompt.
         self._company_counts = "batch_num_images" in self._accepted
         self.encoded = 0
 
@@ -110,6 +114,7 @@ class VisionEncoder:
             features = self._run(picture, 2 if in_company else 1)
             self.encoded += 1
             self._cache.put(key, features)
+            logger.debug("encoded an image as %d tokens", features.count)
         known[key] = features
         return features
 

@@ -8,6 +8,7 @@ environment are not used: a proxy would resolve the name a second time.
 
 import http.client
 import io
+import logging
 import queue
 import re
 import socket
@@ -23,6 +24,8 @@ from urllib.parse import quote, urljoin, urlsplit
 
 from memvr_integrations.errors import ImageError
 from memvr_integrations.types.image_policy import ImagePolicy, host_and_port
+
+logger = logging.getLogger(__name__)
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _REDIRECTS = (301, 302, 303, 307, 308)
@@ -102,7 +105,7 @@ def dial_address(
 
 
 def is_public(address: str) -> bool:
-    """Whether an IP address is on the public internet, also behind its IPv6 disguises."""
+    """Whether an IP address is on the public internet, also under its IPv6 disguises."""
     ip = ip_address(address)
     if isinstance(ip, IPv6Address):
         inside = ip.ipv4_mapped or ip.sixtofour
@@ -137,12 +140,15 @@ def download(
     here = url
     for _ in range(policy.max_redirects + 1):
         target = _checked_target(here, policy)
+        logger.debug("downloading %s", target.shown)
         try:
             with closing(_connect(target, deadline, resolve, dial)) as stream:
                 answer = _ask(target, stream, deadline, policy)
             if isinstance(answer, bytes):
+                logger.debug("%s holds %d bytes", target.shown, len(answer))
                 return answer
             here = urljoin(here, answer)
+            logger.debug("%s redirects to %s", target.shown, shown_url(here))
         except ImageError:
             raise
         except TimeoutError as problem:

@@ -50,7 +50,7 @@ _SIGNATURES: tuple[tuple[str, int, tuple[bytes, ...]], ...] = (
 def _kind(data: bytes) -> str:
     for kind, offset, magics in _SIGNATURES:
         if data.startswith(magics, offset):
-            # A "mif1" container holds either; the brands it is compatible with tell which.
+            # A "mif1" container holds either; the brands it is compatible with say which.
             return "AVIF" if kind == "HEIC" and b"avif" in data[8:64] else kind
     try:
         # Incremental, because the cut may fall inside a character.
@@ -68,7 +68,7 @@ def _jpeg_scans(data: bytes) -> int:
     scans, position = 0, 2
     while marker := _JPEG_MARKER.search(data, position):
         kind, position = marker[0][1], marker.end()
-        # Phones append videos behind the end: what looks like a scan there is none.
+        # Phones append videos after the end: what seems a scan there is none.
         if kind == 0xD9 or scans > _MAX_JPEG_SCANS:
             break
         scans += kind == 0xDA

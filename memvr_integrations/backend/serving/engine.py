@@ -232,7 +232,7 @@ class Backend:
         """
         self._check_open()
         job = self._intake.job(BlockingInbox(request))
-        prompt = self._host.write(request, job.pictures)
+        prompt = self._host.prompts.write(request, job.pictures)
         return Usage(
             prompt_tokens=prompt.length, image_tokens=prompt.image_tokens, completion_tokens=0
         )

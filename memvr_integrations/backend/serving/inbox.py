@@ -36,7 +36,7 @@ class Inbox:
         return not self.left.is_set() and time.monotonic() < self.deadline
 
     def put(self, event: Event) -> None:
-        """Tell the caller what happened; called from the inference thread."""
+        """Report what happened; called from the inference thread."""
         raise NotImplementedError
 
     def cancel(self) -> None:
@@ -52,7 +52,7 @@ class BlockingInbox(Inbox):
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
 
     def put(self, event: Event) -> None:
-        """Tell the waiting thread."""
+        """Report to the waiting thread."""
         self._events.put(event)
 
     def chunks(self) -> Generator[Chunk, None, None]:
@@ -78,8 +78,8 @@ class AsyncInbox(Inbox):
         self._events: asyncio.Queue[Event] = asyncio.Queue()
 
     def put(self, event: Event) -> None:
-        """Tell the waiting task, from whatever thread."""
-        with suppress(RuntimeError):  # a loop that is closed has nobody to tell
+        """Report to the waiting task, from whatever thread."""
+        with suppress(RuntimeError):  # in a closed loop nobody waits
             self._loop.call_soon_threadsafe(self._events.put_nowait, event)
 
     async def chunks(self) -> AsyncGenerator[Chunk, None]:

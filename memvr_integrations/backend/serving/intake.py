@@ -8,8 +8,8 @@ from memvr_integrations.backend.hosting.host import Host
 from memvr_integrations.backend.hosting.prompts import Picture
 from memvr_integrations.backend.images import load_image, pixel_hash
 from memvr_integrations.backend.serving.inbox import Inbox
-from memvr_integrations.backend.structured.compiling import Left
 from memvr_integrations.backend.structured.grammar import grammar_of
+from memvr_integrations.backend.structured.shared_work import Left
 from memvr_integrations.errors import RequestError, UnsupportedModelError
 from memvr_integrations.memvr import MemVRConfig
 from memvr_integrations.memvr.plan import window

@@ -1,5 +1,6 @@
 """The one thread that owns the model: takes rows off a bounded queue, batch after batch."""
 
+import logging
 import threading
 import traceback
 from collections import deque
@@ -20,6 +21,8 @@ from memvr_integrations.errors import (
     MemVRError,
     QueueFullError,
 )
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,7 +156,8 @@ class Worker:
                 (batch if fits else others).append(row)
             self._waiting = others
             self._running = batch
-            return batch
+        logger.debug("a batch of %d rows; %d wait", len(batch), len(others))
+        return batch
 
     def _prepared(self, job: Job) -> bool:
         """Tokenise a job's prompt once; whether the job is worth running."""
@@ -188,7 +192,10 @@ class Worker:
             if memory:
                 traceback.clear_frames(error.__traceback__)
             if len(rows) > 1:
-                return len(rows) // 2 if memory else 1
+                size = len(rows) // 2 if memory else 1
+                why = "ran out of memory" if memory else f"failed ({type(error).__name__})"
+                logger.info("a batch of %d rows %s; %d at a time now", len(rows), why, size)
+                return size
             rows[0].job.fail(_too_large(error, self._host.name) if memory else _ours(error))
         return 0
 

@@ -15,11 +15,11 @@ import torch
 from llguidance import LLMatcher
 from torch import Tensor
 
-from memvr_integrations.backend.structured.compiling import Left, Shared, Wanted
-from memvr_integrations.backend.structured.draft import Draft, Vocabulary
-from memvr_integrations.backend.structured.ending import LONGEST_END, changed_end, shortest_end
 from memvr_integrations.backend.structured.grammar import Grammar
+from memvr_integrations.backend.structured.partial_answer import PartialAnswer, Vocabulary
 from memvr_integrations.backend.structured.repeats import Repeats
+from memvr_integrations.backend.structured.shared_work import Left, SharedWork, Wanted
+from memvr_integrations.backend.structured.way_out import LONGEST_END, changed_end, shortest_end
 from memvr_integrations.errors import RequestError, UnsupportedModelError
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Grammars:
         self._hf, self._size, self._ends = tokenizer, vocabulary, ends
         self._lock = threading.Lock()
         self._known: Vocabulary | None = None
-        self._shared = Shared(self._compile, 64)
+        self._shared = SharedWork(self._compile, 64)
 
     def check(self, grammar: Grammar, wanted: Wanted = lambda: True) -> None:
         """Compile a grammar ahead of time, once for all who ask meanwhile.
@@ -77,18 +77,18 @@ class Grammars:
                 "of the schema, and check it after the answer."
             )
         repeats = Repeats(grammar.unique) if grammar.unique or grammar.free_keys else None
-        draft = Draft(matcher, vocabulary, repeats, vocabulary.spelling(grammar.spelled))
-        end = shortest_end(draft, wanted=wanted)
-        call = _shortest_call(draft, wanted) if grammar.free_text else ()
+        answer = PartialAnswer(matcher, vocabulary, repeats, vocabulary.spelling(grammar.spelled))
+        end = shortest_end(answer, wanted=wanted)
+        call = _shortest_call(answer, wanted) if grammar.free_text else ()
         if not wanted():
             raise Left
         if end is None or call is None:
             raise RequestError(
-                f"No answer of at most {LONGEST_END} tokens was found for this schema; look for "
-                "required parts that contain themselves, for more different values than there "
-                "are, and for patterns that are hard to meet."
+                f"No answer of at most {LONGEST_END} tokens was found for this schema; it may "
+                "have required parts that contain themselves, ask for more different values than "
+                "there are, or have patterns that are hard to meet."
             )
-        return _Compiled(draft=draft, end=tuple(end), call=tuple(call))
+        return _Compiled(answer=answer, end=tuple(end), call=tuple(call))
 
     def _vocabulary(self) -> Vocabulary:
         with self._lock:
@@ -112,25 +112,25 @@ class Grammars:
 
 @dataclass(frozen=True, kw_only=True)
 class _Compiled:
-    """A grammar as an empty draft, with a way to its end; `call` is the way of a call.
+    """A grammar as an answer not begun, with a way to its end; `call` is the way of a call.
 
     There is such a way where an answer may be a call or words, which is open at first.
     """
 
-    draft: Draft
+    answer: PartialAnswer
     end: tuple[int, ...]
     call: tuple[int, ...]
     _known: dict[int, list[int] | None] = field(default_factory=dict, repr=False)
 
     def end_within(self, most: int) -> list[int] | None:
-        """A shorter end, where there is one; looked for once."""
+        """A shorter end, where there is one; searched once."""
         if most not in self._known:
-            self._known[most] = shortest_end(self.draft, most=most)
+            self._known[most] = shortest_end(self.answer, most=most)
         return self._known[most]
 
 
-def _shortest_call(draft: Draft, wanted: Wanted) -> list[int] | None:
-    begun, begin = draft.copy(), draft.vocabulary.find(["<"])
+def _shortest_call(answer: PartialAnswer, wanted: Wanted) -> list[int] | None:
+    begun, begin = answer.copy(), answer.vocabulary.find(["<"])
     if not begin or not begun.take(begin):
         return None
     end = shortest_end(begun, wanted=wanted)
@@ -139,8 +139,8 @@ def _shortest_call(draft: Draft, wanted: Wanted) -> list[int] | None:
 
 def _reason(problem: str) -> str:
     """What llguidance has against a grammar, without the grammar's text below it."""
-    told = problem.strip().partition("failed to compile JSON schema: ")[2] or problem.strip()
-    lines = [line.strip() for line in told.splitlines()]
+    said = problem.strip().partition("failed to compile JSON schema: ")[2] or problem.strip()
+    lines = [line.strip() for line in said.splitlines()]
     if lines[0] == "regex parse error:" and len(lines) > 3:
         fault = next((line for line in lines if line.startswith("error: ")), "")
         return f"the pattern {lines[1]!r}: {fault.removeprefix('error: ')}"
@@ -150,19 +150,19 @@ def _reason(problem: str) -> str:
 class Constraint:
     """One growing answer: what may come next, and how it can still end.
 
-    `structured` tells whether the answer is JSON or calls, not text; None while that is open.
+    `structured` says whether the answer is JSON or calls, not text; None while that is open.
     """
 
     def __init__(self, compiled: _Compiled, end: Sequence[int], limit: int) -> None:
-        self._draft, self._end, self._left = compiled.draft.copy(), list(end), limit
-        self._call, self._vocabulary = compiled.call, compiled.draft.vocabulary
+        self._answer, self._end, self._left = compiled.answer.copy(), list(end), limit
+        self._call, self._vocabulary = compiled.call, compiled.answer.vocabulary
         self.structured: bool | None = None if self._call else True
 
     def allowed(self) -> Tensor | None:
         """Which tokens may come next, (vocabulary,) bool on the CPU; None for any."""
         if self.structured is False:
             return None
-        mask = self._draft.mask()
+        mask = self._answer.mask()
         if self.structured is None and len(self._call) >= self._left:
             mask[self._vocabulary.calls] = False  # no call would end in time
         return torch.from_numpy(mask)
@@ -178,25 +178,25 @@ class Constraint:
             begun = self._vocabulary.texts[token].strip()
             self.structured = begun.startswith(b"<") if begun else None
             if not self.structured:  # words may be cut anywhere
-                self._draft.take([token])
+                self._answer.take([token])
                 return token
             self._end = list(self._call)
-        trial = self._draft.copy()
+        trial = self._answer.copy()
         end = self._end_after(trial, token) if trial.take([token]) else None
         if end is None and not replayed:
             if not self._end:
                 return self._vocabulary.ends[0]
             token, *end = self._end
-            trial = self._draft.copy()
+            trial = self._answer.copy()
             trial.take([token])
-        self._draft, self._end = trial, end or []
+        self._answer, self._end = trial, end or []
         return token
 
-    def _end_after(self, trial: Draft, token: int) -> list[int] | None:
-        """A way out for a draft that ends with `token`."""
+    def _end_after(self, trial: PartialAnswer, token: int) -> list[int] | None:
+        """A way out for an answer that ends with `token`."""
         if self._end and token == self._end[0]:
             return self._end[1:]
-        return changed_end(self._draft, trial, self._end, most=self._left - 1)
+        return changed_end(self._answer, trial, self._end, most=self._left - 1)
 
 
 class Dictation:

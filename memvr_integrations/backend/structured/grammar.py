@@ -36,7 +36,7 @@ class Grammar:
     """A grammar in llguidance's Lark, and what it leaves open.
 
     `free_text` says that plain text is an answer too; such text never begins with `<`, so the
-    first character tells which it is. Below the properties `unique` no array may hold a value
+    first character says which it is. Below the properties `unique` no array may hold a value
     twice; with `free_keys` an object might hold a key twice, which it may not. `spelled` are the
     patterns that strings have to match.
     """

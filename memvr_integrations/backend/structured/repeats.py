@@ -45,7 +45,7 @@ class Repeats:
         return twin
 
     def read(self, piece: bytes) -> bool:
-        """Take more text; whether nothing was there before, as far as that can be told."""
+        """Take more text; whether nothing was there before, as far as that can be known."""
         try:
             return self._read(piece)
         except (ValueError, RecursionError):  # a number of thousands of digits, endless brackets
@@ -75,7 +75,7 @@ class Repeats:
         return True
 
     def _text_is_new(self) -> bool:
-        """Whether the string that ended just now can stand; behind it there is no way round."""
+        """Whether the string that ended just now can stand; after it there is no way round."""
         inside = self._open[-1] if self._open else None
         if inside is None or (inside.key is None and not self._key_comes):
             return True
@@ -84,7 +84,9 @@ class Repeats:
             return json.loads(self._text[start:end]) not in inside.seen
         whole = not self._text[inside.begins : start].strip()
         return (
-            not whole or not self._counts(inside) or _told(self._text[start:end]) not in inside.seen
+            not whole
+            or not self._counts(inside)
+            or _canonical(self._text[start:end]) not in inside.seen
         )
 
     def _counts(self, array: _Open) -> bool:
@@ -112,7 +114,7 @@ class Repeats:
 
     def _item_ends(self, array: _Open, char: str, at: int) -> bool:
         value = bytes(self._text[array.begins :]).removesuffix(char.encode()).strip()
-        if value and self._counts(array) and not self._is_new(array, _told(value)):
+        if value and self._counts(array) and not self._is_new(array, _canonical(value)):
             return False
         if char == "]":
             self._open.pop()
@@ -120,14 +122,14 @@ class Repeats:
             self._open[-1] = replace(self._open[-1], begins=at + 1)
         return True
 
-    def _is_new(self, inside: _Open, told: str) -> bool:
-        if told in inside.seen:
+    def _is_new(self, inside: _Open, value: str) -> bool:
+        if value in inside.seen:
             return False
-        self._open[-1] = replace(inside, seen=inside.seen | {told})
+        self._open[-1] = replace(inside, seen=inside.seen | {value})
         return True
 
 
-def _told(value: bytes | bytearray) -> str:
+def _canonical(value: bytes | bytearray) -> str:
     return json.dumps(_alike(json.loads(value)), sort_keys=True)
 
 

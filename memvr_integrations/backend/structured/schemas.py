@@ -161,7 +161,7 @@ def _settle(node: dict[str, object], root: Mapping[str, object]) -> None:
         node["type"] = kinds[0]
     if isinstance(pattern := node.get("pattern"), str):
         node["pattern"] = _without_quotes(pattern)
-    _tell_apart(node, root)
+    _join_disjoint(node, root)
     form = node.get("format")
     if form not in _FORMATS:
         node.pop("format", None)
@@ -248,7 +248,7 @@ def _without_quotes(pattern: str) -> str:
     return re.sub(r"(?<!\\)\[\^(?!\\x00)", r"[^\\x00", pattern)
 
 
-def _tell_apart(node: dict[str, object], root: Mapping[str, object]) -> None:
+def _join_disjoint(node: dict[str, object], root: Mapping[str, object]) -> None:
     """Write "one of" as "any of" where no value fits two; llguidance proves it seldom."""
     several = node.get("oneOf")
     if not isinstance(several, list) or "anyOf" in node:
@@ -288,7 +288,7 @@ def _is_shared(node: Mapping[str, object]) -> bool:
 
 
 def _require_constants(node: dict[str, object]) -> None:
-    """Write properties that have one value only, for that value may tell which class is meant."""
+    """Write properties that have one value only, for that value may say which class is meant."""
     properties, required = node.get("properties"), node.get("required", [])
     if isinstance(properties, dict) and isinstance(required, list):
         fixed = [key for key, one in properties.items() if isinstance(one, dict) and "const" in one]
@@ -368,7 +368,7 @@ def _several(parts: object) -> bool:
 
 
 def _nodes(schema: object) -> Iterable[dict[str, object]]:
-    """Every schema inside a schema; data such as constants and enums are not looked into."""
+    """Every schema inside a schema; data such as constants and enums are not walked."""
     if not isinstance(schema, dict):
         return
     yield schema

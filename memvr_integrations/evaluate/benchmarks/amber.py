@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import ClassVar, TypeAlias
 
 from memvr_integrations.evaluate.benchmarks.benchmark import Question, answered, percentages
-from memvr_integrations.evaluate.benchmarks.nouns import forms
 from memvr_integrations.evaluate.benchmarks.published_files import (
     Folder,
     Record,
@@ -25,7 +24,12 @@ from memvr_integrations.evaluate.benchmarks.published_files import (
     text_lines,
     unique,
 )
-from memvr_integrations.evaluate.benchmarks.yes_no import count_answer, figures_of, yes_or_no
+from memvr_integrations.evaluate.benchmarks.scoring.nouns import forms
+from memvr_integrations.evaluate.benchmarks.scoring.yes_no import (
+    count_answer,
+    figures_of,
+    yes_or_no,
+)
 
 Nouns: TypeAlias = Callable[[str], Iterable[str]]
 Similar: TypeAlias = Callable[[str, str], bool]
@@ -124,12 +128,12 @@ class Amber:
     def answers_file(self, answers: Mapping[str, str], *, model: str) -> str:
         """The JSON list that the published script takes; it knows "Yes" and "No" alone."""
         plain = {True: "Yes", False: "No"}
-        told = []
+        responses = []
         for question, answer in answered(self.questions, answers):
             said = yes_or_no(answer) if question.id in self.truths else None
             response = answer if said is None else plain[said]
-            told.append({"id": int(question.id), "response": response})
-        return json.dumps(told, indent=1, ensure_ascii=False)
+            responses.append({"id": int(question.id), "response": response})
+        return json.dumps(responses, indent=1, ensure_ascii=False)
 
 
 def describe(text: str, description: Description, words: Words) -> Counter[str]:

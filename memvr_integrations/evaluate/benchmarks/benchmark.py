@@ -13,7 +13,7 @@ from memvr_integrations.errors import BenchmarkError, did_you_mean
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """One question; `group` names those that are drawn together when an interval is computed.
+    """One question; `group` names those that are resampled together when an interval is computed.
 
     That is the image, or whatever larger thing a figure of the benchmark is counted over.
     """
@@ -28,8 +28,8 @@ class Question:
 class Benchmark(Protocol):
     """A data set with a scorer.
 
-    All figures are functions of sums over groups, so that intervals and paired tests can draw
-    groups anew without scoring any answer twice.
+    All figures are functions of sums over groups, so that intervals and paired tests can
+    resample groups without scoring any answer twice.
     """
 
     @property
@@ -110,14 +110,14 @@ def all_answered(
     Raises:
         BenchmarkError: A question has no answer, or an answer no question.
     """
-    told = list(answered(questions, answers))
-    if len(told) < len(questions):
+    given = list(answered(questions, answers))
+    if len(given) < len(questions):
         first = next(question.id for question in questions if question.id not in answers)
         raise BenchmarkError(
-            f"A file of answers needs them all, and {len(questions) - len(told)} of "
+            f"A file of answers needs them all, and {len(questions) - len(given)} of "
             f"{len(questions)} are missing; the first is that to {first!r}."
         )
-    return told
+    return given
 
 
 def complete(sets: Mapping[str, Sequence[str]], right: Mapping[str, bool]) -> dict[str, bool]:

@@ -23,7 +23,7 @@ from memvr_integrations.evaluate.benchmarks.scene_questions import (
     held_out_scenes,
     mentioned,
 )
-from memvr_integrations.evaluate.benchmarks.yes_no import (
+from memvr_integrations.evaluate.benchmarks.scoring.yes_no import (
     OFFICIAL,
     PARSERS,
     count_all_parsers,

@@ -2,7 +2,7 @@
 
 What is there is what COCO's instance annotations mark and what its five reference captions name;
 which word means which of COCO's 80 categories, `coco_words` says. Figures depend on the images
-drawn, on the prompt and above all on how long captions may get, so only those of one harness
+taken, on the prompt and above all on how long captions may get, so only those of one harness
 compare.
 """
 
@@ -14,8 +14,8 @@ from pathlib import Path
 
 from memvr_integrations.errors import BenchmarkError
 from memvr_integrations.evaluate.benchmarks.benchmark import Question, answered, percentages
-from memvr_integrations.evaluate.benchmarks.coco_words import GROUPS, mentions
 from memvr_integrations.evaluate.benchmarks.published_files import Folder, json_object
+from memvr_integrations.evaluate.benchmarks.scoring.coco_words import GROUPS, mentions
 
 _ADVICE = (
     "CHAIR needs annotations/instances_val2014.json and annotations/captions_val2014.json "
@@ -131,8 +131,8 @@ def _instances(
     if not images:
         raise BenchmarkError(f"CHAIR: none of the annotated images is in {str(pictures)!r}.")
     ids = sorted(images)
-    drawn = random.Random(seed).sample(ids, min(count, len(ids)))
-    marked: dict[int, set[str]] = {number: set() for number in drawn}
+    sampled = random.Random(seed).sample(ids, min(count, len(ids)))
+    marked: dict[int, set[str]] = {number: set() for number in sampled}
     for record in file.records("annotations"):
         number = record.number("image_id")
         if number in marked:
@@ -140,7 +140,7 @@ def _instances(
             if category not in names:
                 raise record.wrong(f"there is no category {category}")
             marked[number].add(names[category])
-    return {number: images[number] for number in drawn}, marked
+    return {number: images[number] for number in sampled}, marked
 
 
 def _captions(path: Path) -> list[tuple[int, str]]:

@@ -14,7 +14,7 @@ from memvr_integrations.evaluate.benchmarks.benchmark import (
     percentages,
 )
 from memvr_integrations.evaluate.benchmarks.published_files import Folder, Record, json_list
-from memvr_integrations.evaluate.benchmarks.yes_no import yes_or_no
+from memvr_integrations.evaluate.benchmarks.scoring.yes_no import yes_or_no
 
 _ADVICE = (
     "HallusionBench needs HallusionBench.json of https://github.com/tianyi-lab/HallusionBench and "
@@ -28,7 +28,7 @@ class HallusionBench:
     """Accuracy over questions (aAcc), whole figures (fAcc) and whole questions (qAcc).
 
     Answers are read by their words "yes" and "no" rather than by a judge. As in the published
-    scorer, who says neither is right where there is no figure to tell from (VS without one).
+    scorer, who says neither is right where there is no figure to go by (VS without one).
     `figure_sets` and `question_sets` hold the ids of what must be right together.
     """
 
@@ -87,11 +87,11 @@ class HallusionBench:
 
     def answers_file(self, answers: Mapping[str, str], *, model: str) -> str:
         """HallusionBench_result.json, for the project's own script and its judge."""
-        told = [
+        entries = [
             {**self.entries[question.id].fields, "model_prediction": answer}
             for question, answer in answered(self.questions, answers)
         ]
-        return json.dumps(told, indent=1, ensure_ascii=False)
+        return json.dumps(entries, indent=1, ensure_ascii=False)
 
 
 def load_hallusion_bench(folder: Path) -> HallusionBench:

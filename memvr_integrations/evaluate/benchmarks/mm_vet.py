@@ -27,8 +27,8 @@ class MmVet(Judged):
 
     def answers_file(self, answers: Mapping[str, str], *, model: str) -> str:
         """The JSON object of answers by question id, for results/{model}.json."""
-        told = {question.id: answer for question, answer in all_answered(self.questions, answers)}
-        return json.dumps(told, indent=2, ensure_ascii=False)
+        given = {question.id: answer for question, answer in all_answered(self.questions, answers)}
+        return json.dumps(given, indent=2, ensure_ascii=False)
 
 
 def load_mm_vet(folder: Path) -> MmVet:

@@ -12,7 +12,7 @@ from pathlib import Path
 from memvr_integrations.errors import BenchmarkError
 from memvr_integrations.evaluate.benchmarks.benchmark import Question, answered
 from memvr_integrations.evaluate.benchmarks.published_files import Folder, json_lines, unique
-from memvr_integrations.evaluate.benchmarks.yes_no import (
+from memvr_integrations.evaluate.benchmarks.scoring.yes_no import (
     OFFICIAL,
     PARSERS,
     count_all_parsers,

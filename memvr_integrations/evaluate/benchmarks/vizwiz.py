@@ -14,7 +14,7 @@ from memvr_integrations.evaluate.benchmarks.benchmark import (
     percentages,
 )
 from memvr_integrations.evaluate.benchmarks.published_files import Folder, json_list, unique
-from memvr_integrations.evaluate.benchmarks.vqa_text import normalized
+from memvr_integrations.evaluate.benchmarks.scoring.vqa_text import normalized
 
 _ADVICE = (
     "VizWiz needs val.json or test.json "
@@ -70,11 +70,11 @@ class VizWiz:
 
     def answers_file(self, answers: Mapping[str, str], *, model: str) -> str:
         """The JSON list of images and answers that the challenge's server on EvalAI takes."""
-        told = [
+        entries = [
             {"image": question.group, "answer": normalized(answer)}
             for question, answer in all_answered(self.questions, answers)
         ]
-        return json.dumps(told, indent=1, ensure_ascii=False)
+        return json.dumps(entries, indent=1, ensure_ascii=False)
 
 
 def agreement(said: str, people: Sequence[str]) -> float:
@@ -82,9 +82,9 @@ def agreement(said: str, people: Sequence[str]) -> float:
 
     That is min(1, matches / 3) among all people but one, averaged over who is left out.
     """
-    told = [normalized(one) for one in people]
-    matches = told.count(said)
-    left = [min(1.0, (matches - (one == said)) / 3) for one in told]
+    others = [normalized(one) for one in people]
+    matches = others.count(said)
+    left = [min(1.0, (matches - (one == said)) / 3) for one in others]
     return sum(left) / len(left)
 
 
@@ -109,8 +109,8 @@ def load_vizwiz(folder: Path) -> VizWiz:
             )
         )
         if path.stem == "val":
-            told = tuple(one.text("answer") for one in record.records("answers"))
-            if not told:
+            answers = tuple(one.text("answer") for one in record.records("answers"))
+            if not answers:
                 raise record.wrong("'answers' is empty")
-            people[image] = told
+            people[image] = answers
     return VizWiz(questions=files.checked(questions), people=people)

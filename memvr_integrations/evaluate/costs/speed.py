@@ -2,8 +2,8 @@
 
 Plain `model.generate`, the backend with MemVR off, and three ways of having it on answer the same
 fresh image in turn, round after round, so that whatever else the machine does hits all alike.
-Ratios are taken within a round. "Never fires" pays every probe and no retracing; "always fires"
-stops at the first probe and retraces every token.
+Ratios are taken within a round. "Never triggers" pays every probe and no retracing; "always
+triggers" stops at the first probe and retraces every token.
 """
 
 import argparse
@@ -82,8 +82,8 @@ class Bench:
         self.variants: dict[str, MemVRConfig | None] = {
             "backend, MemVR off": None,
             "backend, MemVR preset": preset,
-            "backend, never fires": replace(preset, entropy_threshold=9.0),
-            "backend, always fires": replace(preset, entropy_threshold=0.0),
+            "backend, never triggers": replace(preset, entropy_threshold=9.0),
+            "backend, always triggers": replace(preset, entropy_threshold=0.0),
         }
 
     def plain(self, image: PIL.Image.Image) -> Timing:
@@ -113,7 +113,7 @@ class Bench:
         )
         for chunk in self._backend.stream(request):
             times += [time.perf_counter()] * len(chunk.tokens)
-        while self._backend.busy:  # the last token is told before the model is let go
+        while self._backend.busy:  # the last token is reported before the model is let go
             time.sleep(0.0005)
         return Timing.between(started, times)
 

@@ -1,4 +1,4 @@
-"""What the plug-ins for other harnesses share: options, messages, and the model behind them."""
+"""What the plug-ins for other harnesses share: options, messages, and the model that answers."""
 
 import dataclasses
 import sys
@@ -41,7 +41,7 @@ class HarnessOptions:
         revision: Of a checkpoint from the hub.
         max_new_tokens: The most tokens of an answer, where the harness says none.
         system_prompt: Stands before every conversation, in place of one that the harness has.
-        seed: Where answers are drawn.
+        seed: Where answers are sampled.
     """
 
     pretrained: str = "bundled"
@@ -74,7 +74,7 @@ class HarnessOptions:
         ways.check([self.decoding], student=self.student)
         check_integer("max_new_tokens", self.max_new_tokens, least=1)
         check_integer("seed", self.seed, least=0)
-        if self.preset is not None and not ways.looks(self.decoding):
+        if self.preset is not None and not ways.uses_memvr(self.decoding):
             raise ConfigError(
                 f"preset={self.preset!r} sets MemVR, and decoding={self.decoding!r} goes without "
                 "it; leave one of them out."
@@ -87,7 +87,7 @@ class HarnessOptions:
             ConfigError: The preset file can't be read, or says "off" and a control is asked for.
             MemVRError: As `Backend.load` does.
         """
-        looks = ways.looks(self.decoding)
+        active = ways.uses_memvr(self.decoding)
         settings = read_preset(Path(self.preset)) if self.preset is not None else None
         off = self.preset is not None and settings is None
         if off and self._way(MemVRConfig()).memvr != MemVRConfig():
@@ -102,11 +102,11 @@ class HarnessOptions:
             quantization=self.quantization,
             attention=self.attention,
             revision=self.revision,
-            memvr=True if looks and not off else None,
+            memvr=True if active and not off else None,
             progress=sys.stderr.isatty(),
             queueing=QueueConfig(max_batch=batch),
         )
-        if not looks or off:
+        if not active or off:
             return backend, replace(self._way(MemVRConfig()), memvr=None)
         return backend, self._way(settings or backend.preset)
 

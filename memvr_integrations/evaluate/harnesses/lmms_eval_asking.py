@@ -50,7 +50,7 @@ class Round:
 class Asked:
     """One request. Its messages are made in its turn: all pictures at once may not fit in memory.
 
-    `document` is the task, the split and the number of the document in it; `context` tells apart
+    `document` is the task, the split and the number of the document in it; `context` sets apart
     what is asked about one document. `following` is for tasks in rounds: it gets the number of
     the next one, what was said so far, and the notes of the last one.
     """
@@ -186,7 +186,7 @@ class Asking:
     ) -> Request:
         way = self._way
         if way.shuffled and not Request(messages=tuple(messages)).images:
-            way = replace(way, memvr=None)  # nothing is looked at, so nothing can be swapped
+            way = replace(way, memvr=None)  # there is no image, so nothing can be swapped
         others = _other_images(asked, index) if way.shuffled else ()
         return way.asked(messages, sampling, others)
 
@@ -206,7 +206,7 @@ def read_sampling(given: Mapping[str, object], longest: int, seed: int) -> Sampl
     """The `generation_kwargs` of a task; `longest` where it sets no `max_new_tokens`.
 
     As in transformers, `do_sample=False` is greedy whatever else is there. Without it a
-    temperature above 0 draws.
+    temperature above 0 samples.
 
     Raises:
         RequestError: Beams are asked for, or a value is outside its limits.
@@ -223,10 +223,10 @@ def read_sampling(given: Mapping[str, object], longest: int, seed: int) -> Sampl
             MemVRWarning,
             stacklevel=2,
         )
-    drawn = bool(given.get("do_sample", given.get("temperature")))
-    kept = [*(_SAMPLING if drawn else ()), "repetition_penalty"]
+    sampled = bool(given.get("do_sample", given.get("temperature")))
+    kept = [*(_SAMPLING if sampled else ()), "repetition_penalty"]
     values = {name: given[name] for name in kept if given.get(name) is not None}
-    if drawn:
+    if sampled:
         values.setdefault("temperature", 1.0)
     limit = given.get("max_new_tokens")
     return SamplingParams(
@@ -256,19 +256,19 @@ def _other_images(asked: Sequence[Asked], index: int) -> tuple[Image, ...]:
             if shown:
                 return shown
     raise RequestError(
-        "decoding='shuffled' looks at the images of another document, and no other one has any "
+        "decoding='shuffled' retraces the images of another document, and no other one has any "
         "here; ask at least two, or another task."
     )
 
 
 @contextmanager
 def _noting(asked: Sequence[Asked]) -> Iterator[None]:
-    """Tell of an error what was asked; an error of a batch may be any of its requests."""
+    """Note on an error what was asked; an error of a batch may be any of its requests."""
     try:
         yield
     except MemVRError as error:
-        told = "; ".join(
+        documents = "; ".join(
             f"{task}, {split}, {number}" for task, split, number in (one.document for one in asked)
         )
-        error.add_note(f"Asked by lmms-eval (task, split, document): {told}")
+        error.add_note(f"Asked by lmms-eval (task, split, document): {documents}")
         raise

@@ -26,7 +26,7 @@ _PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 
 
 class _MemVR(lmms):
-    """What both classes share: loading, asking, and telling what it took.
+    """What both classes share: loading, asking, and reporting what it took.
 
     The options are the fields of `LmmsEvalOptions`, as lmms-eval reads them from `--model_args`.
     ConfigError for others, and as `Backend.load` raises.
@@ -55,7 +55,7 @@ class _MemVR(lmms):
             MemVRError: A request can't be answered; a note says among which ones.
         """
         done = self._asking.generate([self._asked(request) for request in requests])
-        self._tell()
+        self._report()
         return [
             GenerationResult(
                 text=one.text,
@@ -113,7 +113,7 @@ class _MemVR(lmms):
         parts = [*((_kind(one), one) for one in seen), ("text", context)]
         return conversation([("user", parts)], self._options.system_prompt)
 
-    def _tell(self) -> None:
+    def _report(self) -> None:
         spent = self._asking.spent
         log_metrics(
             total_elapsed_time=spent.seconds,
@@ -124,7 +124,7 @@ class _MemVR(lmms):
 
 
 class MemVRChat(_MemVR):
-    """For tasks as messages, in rounds too: what lmms-eval takes unless it is told otherwise."""
+    """For tasks as messages, in rounds too: what lmms-eval takes by default."""
 
     is_simple = False
 
@@ -135,7 +135,7 @@ class MemVRChat(_MemVR):
             MemVRError: A request can't be answered, or its task comes to no end.
         """
         said = self._asking.rounds([self._asked(request) for request in requests])
-        self._tell()
+        self._report()
         return said
 
     def _asked(self, request: Instance) -> Asked:

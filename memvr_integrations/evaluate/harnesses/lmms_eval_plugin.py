@@ -1,4 +1,4 @@
-"""The entry point that tells lmms-eval of the model `memvr`: `lmms_eval --model memvr`."""
+"""The entry point that makes lmms-eval know the model `memvr`: `lmms_eval --model memvr`."""
 
 from typing import TYPE_CHECKING
 

@@ -55,12 +55,12 @@ class VlmEvalKitOptions(HarnessOptions):
         self.sampling()
         if "shuffled" in self.decoding.split("+"):
             raise ConfigError(
-                f"decoding={self.decoding!r} looks at the images of other questions, and "
+                f"decoding={self.decoding!r} retraces the images of other questions, and "
                 "VLMEvalKit shows one question at a time. Use lmms-eval or `memvr eval` for it."
             )
 
     def sampling(self) -> SamplingParams:
-        """How each answer is drawn."""
+        """How each answer is sampled."""
         return SamplingParams(
             max_tokens=self.max_new_tokens,
             temperature=self.temperature,

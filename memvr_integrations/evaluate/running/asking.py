@@ -25,7 +25,7 @@ Picture: TypeAlias = Path | PIL.Image.Image
 class Strategy:
     """One way of decoding, by the name that it has in tables.
 
-    `others` are the images that the control "shuffled" looks at, by group; where there are none,
+    `others` are the images that the control "shuffled" retraces, by group; where there are none,
     those of the next group.
     """
 
@@ -48,7 +48,7 @@ class Strategy:
     ) -> Request:
         """A conversation, to be answered in this way.
 
-        A control that looks at other images takes `others`.
+        A control that retraces other images takes `others`.
         """
         return Request(
             messages=tuple(messages),
@@ -60,7 +60,7 @@ class Strategy:
 
     @property
     def shuffled(self) -> bool:
-        """Whether it is the control that looks at other images."""
+        """Whether it is the control that retraces other images."""
         return self.memvr is not None and self.memvr.control == "shuffled"
 
     def to_dict(self) -> dict[str, object]:
@@ -114,7 +114,7 @@ class Asking:
         except BackendClosedError:
             raise
         except MemVRError:
-            # One bad question fails a list; alone, each tells its own error.
+            # One bad question fails a list; alone, each gives its own error.
             answers = [answer for one in left for answer in self._alone(one, strategy, seed)]
         if torch.cuda.is_available():
             peak = torch.cuda.max_memory_allocated()

@@ -1,9 +1,9 @@
-"""The blindfold: how much of what attention loses does the second look restore? On any model.
+"""The blindfold: how much of what attention loses does retracing restore? On any model.
 
 Text may not attend to the images from a layer on. What a model still gets right then, with and
 without retracing, says how much sight retracing carries; what it gets right when it retraces
 another image says how much of that is none. Settings are chosen on a quarter of the images,
-everything that is told was measured on the others.
+everything that is reported was measured on the others.
 """
 
 import json
@@ -121,17 +121,17 @@ class Blindfold:
 
     def _choose(self, layer: int) -> MemVRConfig:
         """The setting with most right answers on the dev images; the first where they are even."""
-        named = {f"dev {told}": config for told, config in self._settings().items()}
+        named = {f"dev {name}": config for name, config in self._settings().items()}
         ways = [Strategy(name=name, memvr=config) for name, config in named.items()]
         hits = self._hits(layer, self._dev, ways)
         return named[max(named, key=lambda name: float(balanced(hits[name].sum(0))))]
 
     def _settings(self) -> dict[str, MemVRConfig]:
-        """The preset, and looking again always: where it would, or behind some of the layers."""
+        """The preset, and triggering always: where it would, or after some of the layers."""
         preset, layers = self._backend.preset, self._backend.layers
         starts = {preset.starting_layer, *(start for start in default_layers(layers) if start)}
         always = {
-            f"always behind {start} at {ratio}": preset.changed(
+            f"always after {start} at {ratio}": preset.changed(
                 {
                     "starting_layer": start,
                     "ending_layer": max(preset.ending_layer, start + 2),
@@ -188,7 +188,7 @@ class Blindfold:
             asking = Asking(self._backend, run, batch=self._batch, progress=self._progress)
             asking.ask(questions, ways, [0])
         judged = {way.name: self._benchmark.right(run.texts(way.name, 0)) or {} for way in ways}
-        common = set.intersection(*(set(told) for told in judged.values()))
+        common = set.intersection(*(set(right) for right in judged.values()))
         if not common:
             raise BenchmarkError(
                 f"No question was answered in all ways; {run.folder / ANSWERS} says why."
@@ -199,8 +199,8 @@ class Blindfold:
         for question in questions:
             if question.id in common:
                 place = rows[question.group], self._kinds[question.id]
-                for name, told in judged.items():
-                    sums[name][place] += torch.tensor([told[question.id], 1.0])
+                for name, right in judged.items():
+                    sums[name][place] += torch.tensor([right[question.id], 1.0])
         return {name: found.flatten(1).double() for name, found in sums.items()}
 
     def _write(self, lines: Sequence[Restored]) -> None:
@@ -217,8 +217,8 @@ class Blindfold:
             test=len(self._test_groups),
         )
         (self._folder / TABLE).write_text(f"{as_markdown(lines)}\n\n{note}", encoding="utf-8")
-        told = "".join(json.dumps(asdict(line)) + "\n" for line in lines)
-        (self._folder / FIGURES).write_text(told, encoding="utf-8")
+        written = "".join(json.dumps(asdict(line)) + "\n" for line in lines)
+        (self._folder / FIGURES).write_text(written, encoding="utf-8")
 
 
 def default_layers(depth: int) -> list[int]:

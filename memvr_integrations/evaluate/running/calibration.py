@@ -48,7 +48,7 @@ class Calibration:
 
     `held_out` are the best settings' changes on the questions that chose nothing, None where no
     settings got so far. `controls` is what the figure that counted did there, under the same
-    settings, when another image was looked at and when nothing was.
+    settings, when another image was retraced and when nothing was.
     """
 
     config: MemVRConfig | None
@@ -59,7 +59,7 @@ class Calibration:
 
     def save(self, path: Path, *, model: str, benchmark: str) -> None:
         """Write a file that `memvr=` takes."""
-        told = {
+        found = {
             "memvr": self.config.to_dict() if self.config else None,
             "model": model,
             "benchmark": benchmark,
@@ -70,7 +70,7 @@ class Calibration:
             "date": str(datetime.date.today()),
             "version": __version__,
         }
-        path.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+        path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 
 def candidates(layers: int, base: MemVRConfig) -> Iterator[MemVRConfig]:
@@ -119,7 +119,7 @@ class Calibrating:
     ) -> None:
         """`limit` bounds the groups, `minutes` the time in which settings are chosen.
 
-        Confirming comes behind that: asking one half of the questions up to four times.
+        Confirming comes after that: asking one half of the questions up to four times.
         """
         self._benchmark, self._silent = benchmark, not progress
         self._ways = [Strategy(name=_named(one), memvr=one) for one in settings]
@@ -148,7 +148,7 @@ class Calibrating:
 
         Raises:
             ConfigError: Another process is at it.
-            BenchmarkError: No figure of the benchmark tells better from worse.
+            BenchmarkError: No figure of the benchmark says what is better.
         """
         with self._run.alone():
             return self._found()
@@ -238,14 +238,14 @@ def goal(figures: Figures) -> tuple[str, int]:
     """The figure that is to get better, and whether up (1) or down (-1).
 
     Raises:
-        BenchmarkError: The benchmark has none that tells better from worse.
+        BenchmarkError: The benchmark has none that says what is better.
     """
     for ending, sign in (("CHAIR_I", -1), ("official/accuracy", 1), ("accuracy", 1)):
         for name in figures:
             if name == ending or name.endswith(f"/{ending}"):
                 return name, sign
     raise BenchmarkError(
-        f"No figure of this benchmark tells better from worse ({', '.join(figures)}); calibrate "
+        f"No figure of this benchmark says what is better ({', '.join(figures)}); calibrate "
         "on one with CHAIR or accuracy."
     )
 
@@ -279,12 +279,12 @@ def _controlled(way: Strategy, control: Control) -> Strategy:
 
 def _beside(controls: Mapping[str, Estimate], value: float, sign: int) -> str:
     """The controls in words, and what it means where one gains as much."""
-    told = ", ".join(f"{name} {change.signed()}" for name, change in controls.items())
-    if not told:
+    changes = ", ".join(f"{name} {change.signed()}" for name, change in controls.items())
+    if not changes:
         return "the controls name nothing"
     if any(sign * change.value >= sign * value for change in controls.values()):
-        return f"a control gains as much ({told}), so it is not what is seen that helps"
-    return f"the controls: {told}"
+        return f"a control gains as much ({changes}), so it is not what is seen that helps"
+    return f"the controls: {changes}"
 
 
 def _named(config: MemVRConfig) -> str:

@@ -88,7 +88,7 @@ def _check(
             shown = {question.group for question in questions if question.images}
             if len(shown) < 2:
                 raise ConfigError(
-                    f"{way.name!r} looks at another image, and there are {len(shown)} here; ask "
+                    f"{way.name!r} retraces another image, and there are {len(shown)} here; ask "
                     "about two or more, or leave it out."
                 )
         for seed in seeds:
@@ -126,8 +126,8 @@ def compare(
             ),
             p=mcnemar(before, after).p if compared and before and after else None,
         )
-        told = [one for one in run if one.strategy == name and one.seed in seeds]
-        lines.append(_costed(line, told))
+        answers = [one for one in run if one.strategy == name and one.seed in seeds]
+        lines.append(_costed(line, answers))
     return lines
 
 
@@ -149,7 +149,7 @@ def answered_by_all(
 def marks_of(
     benchmark: Benchmark, run: Run, name: str, common: Mapping[int, Set[str]]
 ) -> dict[str, Counter[str]]:
-    """Counts by group, summed over seeds: a group's answers are drawn together."""
+    """Counts by group, summed over seeds: a group's answers are resampled together."""
     sums: dict[str, Counter[str]] = {}
     for seed, kept in common.items():
         texts = {one: text for one, text in run.texts(name, seed).items() if one in kept}
@@ -170,17 +170,17 @@ def _right(
         texts = {one: text for one, text in run.texts(name, seed).items() if one in kept}
         for question, value in (benchmark.right(texts) or {}).items():
             verdicts.setdefault(question, []).append(value)
-    return {question: 2 * sum(told) > len(told) for question, told in verdicts.items()}
+    return {question: 2 * sum(seeds) > len(seeds) for question, seeds in verdicts.items()}
 
 
-def _costed(line: Line, told: Sequence[Answer]) -> Line:
-    given = [answer for answer in told if answer.error is None]
+def _costed(line: Line, answers: Sequence[Answer]) -> Line:
+    given = [answer for answer in answers if answer.error is None]
     tokens = sum(answer.tokens for answer in given)
     seconds = sum(answer.seconds for answer in given)
     return replace(
         line,
         answered=len(given),
-        failed=len(told) - len(given),
+        failed=len(answers) - len(given),
         length=tokens / max(len(given), 1),
         retraced=sum(answer.retraced for answer in given) / max(tokens, 1),
         tokens_per_second=tokens / seconds if seconds else 0.0,
@@ -196,12 +196,12 @@ def first_groups(questions: Sequence[Question], limit: int | None) -> list[Quest
 
 
 def questions_digest(questions: Sequence[Question]) -> str:
-    """What tells these questions from others, pictures by their names alone."""
-    told = [
+    """What sets these questions apart from others, pictures by their names alone."""
+    parts = [
         [one.id, one.text, one.group, [str(i) for i in one.images if isinstance(i, Path)]]
         for one in questions
     ]
-    return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
 def _write(
@@ -216,8 +216,8 @@ def _write(
     (run.folder / TABLE).write_text(as_text(lines, about) + "\n", encoding="utf-8")
     (run.folder / MARKDOWN).write_text(f"{as_markdown(lines)}\n\n{about}\n", encoding="utf-8")
     (run.folder / PAGE).write_text(as_html(lines, title, about), encoding="utf-8")
-    told = (json.dumps(asdict(line), ensure_ascii=False) + "\n" for line in lines)
-    (run.folder / FIGURES).write_text("".join(told), encoding="utf-8")
+    written = (json.dumps(asdict(line), ensure_ascii=False) + "\n" for line in lines)
+    (run.folder / FIGURES).write_text("".join(written), encoding="utf-8")
 
 
 def _write_submissions(
@@ -229,13 +229,13 @@ def _write_submissions(
             path = run.folder / SUBMISSIONS / f"{name}-{seed}.{benchmark.suffix}"
             path.parent.mkdir(exist_ok=True)
             try:
-                told = benchmark.answers_file(
+                text = benchmark.answers_file(
                     run.texts(name, seed), model=f"{run.plan['model']}-{name}"
                 )
             except BenchmarkError as error:
                 warnings.warn(f"{path} can't be written: {error}", MemVRWarning, stacklevel=3)
             else:
-                path.write_text(told, encoding="utf-8")
+                path.write_text(text, encoding="utf-8")
 
 
 def machine() -> str:

@@ -4,7 +4,7 @@ import html
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from memvr_integrations.evaluate.benchmarks.yes_no import OFFICIAL, PARSERS
+from memvr_integrations.evaluate.benchmarks.scoring.yes_no import OFFICIAL, PARSERS
 from memvr_integrations.evaluate.running.statistics import Estimate
 
 _STYLE = """
@@ -43,7 +43,7 @@ class Line:
 
     `p` is that of McNemar's test of right against wrong answers, None where none is right or
     wrong. `length` is in tokens an answer, `retraced` the share of tokens, `peak_bytes` the
-    device's memory where it can be told.
+    device's memory where it can be known.
     """
 
     strategy: str
@@ -66,14 +66,14 @@ def rows(lines: Sequence[Line], names: Sequence[str]) -> Iterator[list[str]]:
         heads += [line.strategy, f"{line.strategy} - {first.strategy}"]
     yield heads
     for name in names:
-        cells = [name, _told(first, name)]
+        cells = [name, _estimate(first, name)]
         for line in others:
             changed = line.changes.get(name)
-            cells += [_told(line, name), changed.signed() if changed else ""]
+            cells += [_estimate(line, name), changed.signed() if changed else ""]
         yield cells
-    for name, told in _costs(lines).items():
-        cells = [name, told[0]]
-        for cost in told[1:]:
+    for name, costs in _costs(lines).items():
+        cells = [name, costs[0]]
+        for cost in costs[1:]:
             cells += [cost, ""]
         yield cells
 
@@ -83,7 +83,7 @@ def figure_names(lines: Sequence[Line]) -> list[str]:
     return list(dict.fromkeys(name for line in lines for name in line.figures))
 
 
-def _told(line: Line, name: str) -> str:
+def _estimate(line: Line, name: str) -> str:
     return str(line.figures[name]) if name in line.figures else ""
 
 
@@ -92,14 +92,14 @@ def _costs(lines: Sequence[Line]) -> dict[str, list[str]]:
     costs = {
         "McNemar's p": ["" if line.p is None else _chance(line.p) for line in lines],
         "tokens an answer": [f"{line.length:.1f}" for line in lines],
-        "tokens that looked again": [f"{line.retraced:.1%}" for line in lines],
+        "tokens that retraced": [f"{line.retraced:.1%}" for line in lines],
         "tokens a second": [f"{line.tokens_per_second:.1f}" for line in lines],
         "peak memory, GB": [
             f"{line.peak_bytes / 1e9:.2f}" if line.peak_bytes else "" for line in lines
         ],
         "questions that failed": [str(line.failed) if line.failed else "" for line in lines],
     }
-    return {name: told for name, told in costs.items() if any(told)}
+    return {name: cells for name, cells in costs.items() if any(cells)}
 
 
 def headline(name: str) -> bool:
@@ -136,7 +136,7 @@ def as_markdown(lines: Sequence[Line]) -> str:
     out = [f"| | {' | '.join([*heads, *costs])} |", "|---" * (1 + len(names) + len(costs)) + "|"]
     for at, line in enumerate(lines):
         cells = [_with_change(line, name) for name in names]
-        cells += [told[at] for told in costs.values()]
+        cells += [values[at] for values in costs.values()]
         out.append(f"| {line.strategy} | {' | '.join(cells)} |")
     return "\n".join(out)
 
@@ -144,9 +144,9 @@ def as_markdown(lines: Sequence[Line]) -> str:
 def _with_change(line: Line, name: str) -> str:
     changed = line.changes.get(name)
     if changed is None:
-        return _told(line, name)
-    told = f"**{changed.signed()}**" if is_sure(changed) else changed.signed()
-    return f"{line.figures[name].value:.1f}<br>{told}"
+        return _estimate(line, name)
+    shown = f"**{changed.signed()}**" if is_sure(changed) else changed.signed()
+    return f"{line.figures[name].value:.1f}<br>{shown}"
 
 
 def is_sure(change: Estimate) -> bool:
@@ -185,7 +185,7 @@ def _table(lines: Sequence[Line], names: Sequence[str]) -> str:
 
 
 def _folded(lines: Sequence[Line], names: Sequence[str]) -> str:
-    """The figures that few look for, behind a click."""
+    """The figures that few need, folded away."""
     if not names:
         return ""
     charts = "".join(_chart(name, lines) for name in names)

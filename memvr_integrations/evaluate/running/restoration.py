@@ -81,14 +81,13 @@ def compared(layer: int, sighted: Tensor, hits: Mapping[str, Tensor]) -> list[Re
 
 def share_right(hits: Tensor) -> Estimate:
     """Right answers in percent of the questions; `hits` (groups, kinds * 2)."""
-    drawn = resampled_sums(hits, DRAWS)
-    return _estimate(balanced(hits.sum(0)), balanced(drawn))
+    return _estimate(balanced(hits.sum(0)), balanced(resampled_sums(hits, DRAWS)))
 
 
 def _difference(one: Tensor, other: Tensor) -> Estimate:
-    """Paired: both sides are of the same drawn groups."""
-    drawn = balanced(resampled_sums(one, DRAWS)) - balanced(resampled_sums(other, DRAWS))
-    return _estimate(balanced(one.sum(0)) - balanced(other.sum(0)), drawn)
+    """Paired: both sides are of the same resampled groups."""
+    resampled = balanced(resampled_sums(one, DRAWS)) - balanced(resampled_sums(other, DRAWS))
+    return _estimate(balanced(one.sum(0)) - balanced(other.sum(0)), resampled)
 
 
 def _restored(sighted: Tensor, blind: Tensor, found: Tensor) -> Estimate:
@@ -97,8 +96,8 @@ def _restored(sighted: Tensor, blind: Tensor, found: Tensor) -> Estimate:
         return 100 * (now - lost) / (seen - lost)
 
     parts = (sighted, blind, found)
-    drawn = share([resampled_sums(part, DRAWS) for part in parts])
-    return _estimate(share([part.sum(0) for part in parts]), drawn)
+    resampled = share([resampled_sums(part, DRAWS) for part in parts])
+    return _estimate(share([part.sum(0) for part in parts]), resampled)
 
 
 def balanced(sums: Tensor) -> Tensor:
@@ -111,6 +110,6 @@ def balanced(sums: Tensor) -> Tensor:
     return shares
 
 
-def _estimate(value: Tensor, drawn: Tensor) -> Estimate:
-    low, high = middle(drawn)
+def _estimate(value: Tensor, resampled: Tensor) -> Estimate:
+    low, high = middle(resampled)
     return Estimate(float(value), float(low), float(high))

@@ -18,7 +18,7 @@ PLAN, ANSWERS = "run.json", "answers.jsonl"
 class Answer:
     """What one way of decoding answered to one question.
 
-    `retraced` counts tokens at which the model looked again. `error` tells why there is no answer;
+    `retraced` counts tokens at which the model retraced. `error` says why there is no answer;
     it is None where there is one. `seconds` is the question's share of its batch's time.
     """
 
@@ -76,7 +76,7 @@ class Run:
         self.plan: dict[str, object] = json.loads(json.dumps(dict(plan)))
         self._answers = dict[tuple[str, int, str], Answer]()
         self._again: set[tuple[str, int, str]] | None = None if retry else set()
-        with _telling(folder):
+        with _errors_of(folder):
             folder.mkdir(parents=True, exist_ok=True)
         with self.alone():
             self._keep_plan(json.loads(json.dumps(dict(ways))))
@@ -90,7 +90,7 @@ class Run:
         """
         lock = FileLock(self.folder / "run.lock", timeout=0)
         try:
-            with _telling(self.folder):
+            with _errors_of(self.folder):
                 lock.acquire()
         except Timeout:
             raise ConfigError(
@@ -98,7 +98,7 @@ class Run:
                 "choose another folder."
             ) from None
         try:
-            with _telling(self.folder):
+            with _errors_of(self.folder):
                 answers = {answer.key: answer for answer in self._read()}
             if self._again is None:
                 self._again = {key for key, one in answers.items() if one.error is not None}
@@ -129,7 +129,7 @@ class Run:
         new = [answer for answer in answers if answer.key not in self._answers]
         path = self.folder / ANSWERS
         # A lone surrogate, which UTF-8 can't hold, becomes an escape that JSON reads.
-        with _telling(path), path.open("a", encoding="utf-8", errors="backslashreplace") as file:
+        with _errors_of(path), path.open("a", encoding="utf-8", errors="backslashreplace") as file:
             file.writelines(json.dumps(asdict(one), ensure_ascii=False) + "\n" for one in new)
             file.flush()
             os.fsync(file.fileno())
@@ -159,19 +159,21 @@ class Run:
                 "folder."
             )
         unfinished = path.with_name(f"{PLAN}.unfinished")
-        told = {"plan": self.plan, "strategies": ways}
-        with _telling(path):
-            unfinished.write_text(json.dumps(told, indent=1), encoding="utf-8")
+        plan = {"plan": self.plan, "strategies": ways}
+        with _errors_of(path):
+            unfinished.write_text(json.dumps(plan, indent=1), encoding="utf-8")
             os.replace(unfinished, path)
-            (self.folder / ANSWERS).open("a").close()  # told now if it can't be written
+            (self.folder / ANSWERS).open("a").close()  # fails now if it can't be written
 
     def _check_same(self, before: Mapping[str, object], now: Mapping[str, object]) -> None:
         other = sorted(n for n in before.keys() | now if before.get(n) != now.get(n))
         if other:
-            told = "; ".join(f"{n}: {before.get(n)!r} there, {now.get(n)!r} now" for n in other)
+            differences = "; ".join(
+                f"{n}: {before.get(n)!r} there, {now.get(n)!r} now" for n in other
+            )
             raise ConfigError(
-                f"{self.folder} holds another evaluation ({told[:400]}). Choose a new folder, or "
-                "repeat that one's options to go on with it."
+                f"{self.folder} holds another evaluation ({differences[:400]}). Choose a new "
+                "folder, or repeat that one's options to go on with it."
             )
 
     def _read(self) -> Iterator[Answer]:
@@ -194,18 +196,18 @@ class Run:
                 ) from None
 
 
-def _answer(told: dict[str, object]) -> Answer:
-    answer = Answer(**told)  # type: ignore[arg-type]
+def _answer(fields_read: dict[str, object]) -> Answer:
+    answer = Answer(**fields_read)  # type: ignore[arg-type]
     for field in fields(Answer):
-        value = told.get(field.name)
+        value = fields_read.get(field.name)
         known = _KINDS[field.name]
-        if field.name in told and (not isinstance(value, known) or isinstance(value, bool)):
+        if field.name in fields_read and (not isinstance(value, known) or isinstance(value, bool)):
             raise TypeError(f"{field.name} is {value!r}")
     return answer
 
 
 @contextmanager
-def _telling(path: Path) -> Iterator[None]:
+def _errors_of(path: Path) -> Iterator[None]:
     """Turn what the system says of files into an error of ours."""
     try:
         yield
@@ -219,8 +221,8 @@ def _telling(path: Path) -> Iterator[None]:
 def _read_plan(path: Path) -> tuple[dict[str, object], dict[str, object]]:
     """What an evaluation is about, and its strategies by name."""
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
-        return dict(told["plan"]), dict(told["strategies"])
+        plan = json.loads(path.read_text(encoding="utf-8"))
+        return dict(plan["plan"]), dict(plan["strategies"])
     except (ValueError, TypeError, LookupError):
         raise ConfigError(
             f"{path} is no plan that this version can go on with. Choose a new folder."

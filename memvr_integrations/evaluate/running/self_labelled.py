@@ -5,7 +5,7 @@ as many that it did not. It is asked about changed copies of the image (mirrored
 and in other words than the benchmark's. Where all these votes agree, they are the label; where they
 don't, nothing is asked. The benchmark's own questions, about the image as it is, had no vote.
 
-What a model invents in every copy and in all words is labelled as there. So these labels tell what
+What a model invents in every copy and in all words is labelled as there. So these labels say what
 makes a model consistent, not what makes it right; labels by people are better wherever there are
 any.
 """
@@ -31,9 +31,9 @@ from memvr_integrations.errors import BenchmarkError, ConfigError, MemVRWarning
 from memvr_integrations.evaluate.benchmarks.benchmark import Question, answered
 from memvr_integrations.evaluate.benchmarks.catalog import SELF
 from memvr_integrations.evaluate.benchmarks.chair import caption_figures, caption_marks
-from memvr_integrations.evaluate.benchmarks.coco_words import GROUPS, PHRASES
-from memvr_integrations.evaluate.benchmarks.nouns import forms, named
-from memvr_integrations.evaluate.benchmarks.yes_no import (
+from memvr_integrations.evaluate.benchmarks.scoring.coco_words import GROUPS, PHRASES
+from memvr_integrations.evaluate.benchmarks.scoring.nouns import forms, named
+from memvr_integrations.evaluate.benchmarks.scoring.yes_no import (
     OFFICIAL,
     PARSERS,
     count_all_parsers,
@@ -77,21 +77,21 @@ class Things:
     phrases: Mapping[str, str | None]
 
     @classmethod
-    def of(cls, told: str) -> Self:
+    def of(cls, given: str) -> Self:
         """From "coco", its 80 categories and their synonyms, or from nouns with commas between.
 
         Raises:
             ConfigError: These are fewer than four, or hold more than letters.
         """
-        if told.strip().lower() == "coco":
+        if given.strip().lower() == "coco":
             return cls(names=tuple(GROUPS), phrases=PHRASES)
-        names = tuple(dict.fromkeys(" ".join(name.lower().split()) for name in told.split(",")))
+        names = tuple(dict.fromkeys(" ".join(name.lower().split()) for name in given.split(",")))
         names = tuple(name for name in names if name)
         wrong = [name for name in names if not re.fullmatch(r"[a-z]+( [a-z]+)*", name)]
         if wrong or len(names) < _FEWEST:
             what = f"{wrong[0]!r} is no noun" if wrong else f"{len(names)} are too few"
             raise ConfigError(
-                f"things={told!r}: {what}; name {_FEWEST} or more nouns with commas between, or "
+                f"things={given!r}: {what}; name {_FEWEST} or more nouns with commas between, or "
                 "'coco'."
             )
         return cls(names=names, phrases=dict(forms(names)))
@@ -233,8 +233,8 @@ class Labelling:
         wanted = max(2, len(mine))
         popular = sorted(others, key=lambda one: -often[one])[: (wanted + 1) // 2]
         left = [one for one in others if one not in popular]
-        drawn = random.Random(image.name).sample(left, min(wanted // 2, len(left)))
-        return [*mine, *popular, *drawn]
+        chosen = random.Random(image.name).sample(left, min(wanted // 2, len(left)))
+        return [*mine, *popular, *chosen]
 
     def _labels(self, image: Path, captions: Mapping[Path, Sequence[str]]) -> dict[str, bool]:
         """What all votes about one image agree on."""

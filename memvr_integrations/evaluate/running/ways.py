@@ -1,6 +1,6 @@
 """Ways of decoding by name, as tables and the command line call them.
 
-MemVR and its controls, the strategies beside it with their defaults, `-plausibility` behind a
+MemVR and its controls, the strategies beside it with their defaults, `-plausibility` after a
 contrastive one for its control, and two of them joined by "+": `memvr+vcd`.
 """
 
@@ -53,8 +53,8 @@ def check(names: Sequence[str], *, student: str | None = None) -> None:
                     f"There is no strategy {part!r}; there are {', '.join(NAMES)}."
                     + did_you_mean(part, NAMES)
                 )
-        looking = sum(part in _MEMVR for part in parts)
-        if len(parts) > 2 or (len(parts) == 2 and (looking != 1 or PLAIN in parts)):
+        probing = sum(part in _MEMVR for part in parts)
+        if len(parts) > 2 or (len(parts) == 2 and (probing != 1 or PLAIN in parts)):
             raise ConfigError(
                 f"{name!r} can't be joined: one of {', '.join(_MEMVR)} goes with one of "
                 f"{', '.join(_BESIDE)}."
@@ -111,7 +111,7 @@ def one(name: str, preset: MemVRConfig, *, student: str | None = None) -> Strate
     return strategies([name], preset, student=student)[-1]
 
 
-def looks(name: str) -> bool:
+def uses_memvr(name: str) -> bool:
     """Whether MemVR, or a control of it, takes part in a way of this name."""
     return any(part in _MEMVR for part in name.split("+"))
 
@@ -127,7 +127,7 @@ def _beside(part: str, student: str | None) -> DecodingConfig | None:
 
 
 def seeds_for(seeds: Sequence[int], temperature: float) -> list[int]:
-    """The seeds of an evaluation: one where nothing is drawn, else at least three.
+    """The seeds of an evaluation: one where nothing is sampled, else at least three.
 
     Raises:
         ConfigError: Too few were given, or one twice.
@@ -138,7 +138,7 @@ def seeds_for(seeds: Sequence[int], temperature: float) -> list[int]:
         raise ConfigError(f"seeds={list(seeds)} hold one twice; its answers would count double.")
     if temperature and len(seeds) < SEEDS_WHEN_SAMPLING:
         raise ConfigError(
-            f"temperature={temperature} draws answers, and seeds={list(seeds)} are too few to "
-            f"tell chance from effect; give at least {SEEDS_WHEN_SAMPLING}, or temperature=0."
+            f"temperature={temperature} samples answers, and seeds={list(seeds)} are too few to "
+            f"set effect apart from chance; give at least {SEEDS_WHEN_SAMPLING}, or temperature=0."
         )
     return list(seeds)

@@ -211,7 +211,7 @@ def test_a_seed_repeats_in_any_batch(patient, ask):
 def test_the_generation_settings_of_a_checkpoint_stay_out(make_backend, ask, loaded, monkeypatch):
     backend = make_backend()
     [before] = backend.generate(ask("Is there a cow?", 0, max_tokens=8))
-    while backend.busy:  # the last token is told before the model is let go
+    while backend.busy:  # the last token is given before the model is let go
         time.sleep(0.001)
     settings = loaded.model.generation_config
     monkeypatch.setattr(settings, "min_new_tokens", 8)

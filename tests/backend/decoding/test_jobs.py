@@ -1,4 +1,4 @@
-"""Jobs and their rows: what is told, when, and only once."""
+"""Jobs and their rows: what is reported, when, and only once."""
 
 import math
 import time

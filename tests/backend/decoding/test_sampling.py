@@ -1,4 +1,4 @@
-"""One row's next token: greedy, filtered, drawn, repeatable."""
+"""One row's next token: greedy, filtered, sampled, repeatable."""
 
 from collections import Counter
 

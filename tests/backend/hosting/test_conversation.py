@@ -38,12 +38,12 @@ def test_names_are_said():
 
 def test_calls_and_results_become_text_and_keep_their_pictures():
     call = ToolCall(id="1", name="zoom", arguments='{"x": 1}')
-    told = said(
+    plain = said(
         Message("user", "Look closer."),
         Message("assistant", "", tool_calls=[call]),
         Message("tool", ["Here:", PICTURE], name="zoom"),
     )
-    assert told[1:] == [
+    assert plain[1:] == [
         ("assistant", ["", '<tool_call>{"name": "zoom", "arguments": {"x": 1}}</tool_call>']),
         ("user", ['<tool_response name="zoom">', "Here:", "*", "</tool_response>"]),
     ]
@@ -51,8 +51,8 @@ def test_calls_and_results_become_text_and_keep_their_pictures():
 
 def test_tools_are_listed_before_everything_else():
     tool = Tool(name="zoom", description="Looks closer — much closer.")
-    told = said(Message("system", "Be brief."), Message("user", "Hello"), tools=[tool])
-    (role, (listing, own)), *_ = told
+    plain = said(Message("system", "Be brief."), Message("user", "Hello"), tools=[tool])
+    (role, (listing, own)), *_ = plain
     assert role == "system"
     assert own == "Be brief."
     assert '"name": "zoom"' in listing

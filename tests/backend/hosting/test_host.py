@@ -19,12 +19,12 @@ def prompt_of(backend):
     def render(*messages):
         request = Request(messages=messages, sampling=SamplingParams(max_tokens=1), memvr=None)
         seen = []
-        fitted = backend._host.fitted
-        backend._host.fitted = lambda *given: seen.append(fitted(*given)) or seen[-1]
+        fitted = backend._host.prompts.fitted
+        backend._host.prompts.fitted = lambda *given: seen.append(fitted(*given)) or seen[-1]
         try:
             [answer] = backend.generate(request)
         finally:
-            del backend._host.fitted
+            del backend._host.prompts.fitted
         ids = seen[0].inputs["input_ids"][0]
         assert answer.usage.prompt_tokens == len(ids)
         assert answer.usage.image_tokens == 64 * len(request.images)
@@ -109,7 +109,7 @@ def test_an_image_that_the_template_drops_is_told(loaded, pictures, with_another
 
 
 def test_a_prompt_that_shows_less_of_an_image_spoils_no_other(backend, ask, monkeypatch):
-    write = backend._host.write
+    write = backend._host.prompts.write
 
     def short(request, pictures):
         prompt = write(request, pictures)
@@ -118,7 +118,7 @@ def test_a_prompt_that_shows_less_of_an_image_spoils_no_other(backend, ask, monk
 
     good, bad = ask("Fine?", 0, max_tokens=2), ask("spoilt?", 1, max_tokens=2)
     [expected] = backend.generate(good)
-    monkeypatch.setattr(backend._host, "write", short)
+    monkeypatch.setattr(backend._host.prompts, "write", short)
     with pytest.raises(RequestError, match=r"1 image\(s\) became 64 visual tokens for 63"):
         backend.generate(bad)
 

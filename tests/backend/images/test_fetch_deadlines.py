@@ -3,10 +3,12 @@
 import socket
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 from web import HOSTS, PUBLIC, Web, redirect, reply
 
+from memvr_integrations.backend.images import fetch
 from memvr_integrations.backend.images.fetch import download
 from memvr_integrations.errors import ImageError
 from memvr_integrations.types.image_policy import ImagePolicy
@@ -14,7 +16,8 @@ from memvr_integrations.types.image_policy import ImagePolicy
 HURRY = ImagePolicy(allowed_hosts=("img.example.org",), timeout=0.3)
 
 
-def test_a_dead_address_leaves_time_for_the_next():
+def test_a_dead_address_leaves_time_for_the_next(monkeypatch):
+    monkeypatch.setattr(fetch, "time", SimpleNamespace(monotonic=lambda: 1000.0))
     shares: list[float] = []
 
     def dial(address: str, port: int, *, server_name: str | None, timeout: float):
@@ -24,7 +27,7 @@ def test_a_dead_address_leaves_time_for_the_next():
     web = Web(names={"img.example.org": ["8.8.8.8", PUBLIC]})
     with pytest.raises(ImageError, match="timeout=5 s"):
         download("https://img.example.org/", HOSTS, resolve=web.resolve, dial=dial)
-    assert 2 < shares[0] <= 2.5 < shares[1] <= 5
+    assert shares == [2.5, 5.0]
 
 
 @pytest.mark.parametrize(
@@ -40,13 +43,11 @@ def test_a_dead_address_leaves_time_for_the_next():
 def test_a_dripping_server_gets_one_deadline(start):
     def drip(stream: socket.socket) -> None:
         stream.sendall(start)
-        for _ in range(100):
+        while True:  # until the other side hangs up
             stream.sendall(b"1")
             time.sleep(0.05)
 
-    begin = time.monotonic()
     Web(drip).refuses("https://img.example.org/", r"timeout=0\.3 s", HURRY)
-    assert time.monotonic() - begin < 2
 
 
 def test_redirects_share_the_deadline():
@@ -59,7 +60,7 @@ def test_redirects_share_the_deadline():
 
 def test_a_silent_name_server_gets_the_deadline(monkeypatch):
     release = threading.Event()
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [release.wait(5)][1:])
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [release.wait(60)][1:])
     with pytest.raises(ImageError, match=r"timeout=0\.3 s"):
         download("https://img.example.org/", HURRY, dial=Web().dial)
     release.set()

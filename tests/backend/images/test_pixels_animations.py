@@ -32,9 +32,9 @@ def test_the_first_frame_of_an_animation_is_taken_and_told(kind, options):
     data = frames(kind, **options)
     with pytest.warns(
         MemVRWarning, match=f"image data of {len(data)} bytes.*only the first"
-    ) as told:
+    ) as warned:
         loaded = load_image(data)
-    assert told[0].filename == __file__
+    assert warned[0].filename == __file__
     assert np.abs(np.subtract(loaded.getpixel((4, 4)), RED)).max() < 6
 
 

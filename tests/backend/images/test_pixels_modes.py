@@ -144,9 +144,9 @@ def test_unreadable_exif_does_not_cost_the_picture(exif):
 
 
 def test_unreadable_exif_is_told():
-    with pytest.warns(MemVRWarning, match="taken as upright") as told:
+    with pytest.warns(MemVRWarning, match="taken as upright") as warned:
         load_image(encode(PICTURE, "PNG", exif=b"Exif\0\0garbage"))
-    assert told[0].filename == __file__
+    assert warned[0].filename == __file__
     with warnings.catch_warnings():
         warnings.simplefilter("error", MemVRWarning)
         with pytest.raises(MemVRWarning):

@@ -1,12 +1,12 @@
 """The backend as its callers see it: four ways to ask, and what comes in."""
 
 import asyncio
-import time
 from pathlib import Path
 
 import pytest
 import torch
 from bundled_settings import ALWAYS
+from waiting import held_at
 
 from memvr_integrations.backend import Backend, Engine, Image, Message, Request
 from memvr_integrations.errors import ImageError, MemVRWarning, RequestError
@@ -58,15 +58,15 @@ def test_the_chunks_of_a_stream_are_the_completion(backend, ask):
     assert len(completion.tokens) == completion.usage.completion_tokens
 
 
-def test_a_stream_tells_tokens_while_the_rest_is_computed(make_backend, ask, endless):
+def test_a_stream_gives_tokens_while_the_rest_is_computed(make_backend, ask, endless):
     backend = make_backend()
     with endless(backend) as passes:
-        seen = []
-        for chunk in backend.stream(ask(max_tokens=12)):
-            seen.append(passes.forwards)
-            time.sleep(0.005)
-            del chunk
-        assert seen[0] < 12
+        go_on = held_at(passes, 3)
+        stream = backend.stream(ask(max_tokens=12))
+        assert next(stream).tokens
+        assert passes.forwards <= 3
+        go_on.set()
+        assert list(stream)[-1].completion
         assert passes.forwards == 12
 
 

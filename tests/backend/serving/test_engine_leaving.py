@@ -3,10 +3,9 @@
 import asyncio
 import gc
 import threading
-import time
 
 import pytest
-from waiting import eventually, idle, slow
+from waiting import eventually, held_at, idle, slow
 
 from memvr_integrations.backend import QueueConfig
 from memvr_integrations.errors import ImageError, RequestTimeoutError
@@ -17,28 +16,32 @@ from memvr_integrations.errors import ImageError, RequestTimeoutError
 def test_closing_a_stream_stops_the_computing(make_backend, ask, endless):
     backend = make_backend()
     with endless(backend) as passes:
+        go_on = held_at(passes, 3)
         stream = backend.stream(ask("Describe.", 0, max_tokens=400))
         next(stream)
         stream.close()
+        go_on.set()
         eventually(lambda: idle(backend))
-        assert passes.forwards < 60
+        assert passes.forwards <= 4
     assert backend.generate(ask(max_tokens=2))[0].usage.completion_tokens <= 2
 
 
 def test_breaking_out_of_a_for_loop_does_the_same(make_backend, ask, endless):
     backend = make_backend()
     with endless(backend) as passes:
+        go_on = held_at(passes, 3)
         for _ in backend.stream(ask(max_tokens=400)):
             break
         gc.collect()
+        go_on.set()
         eventually(lambda: idle(backend))
-        assert passes.forwards < 60
+        assert passes.forwards <= 4
 
 
 async def test_cancelling_a_task_stops_the_computing(make_backend, ask, endless):
     backend = make_backend()
     with endless(backend) as passes:
-        passes.before = slow(0.005)
+        go_on = held_at(passes, 3)
         tasks = [asyncio.create_task(backend.agenerate([ask(max_tokens=900)])) for _ in range(2)]
         while passes.forwards < 3:
             await asyncio.sleep(0.01)
@@ -47,14 +50,15 @@ async def test_cancelling_a_task_stops_the_computing(make_backend, ask, endless)
         for task in tasks:
             with pytest.raises(asyncio.CancelledError):
                 await task
+        go_on.set()
         while not idle(backend):
             await asyncio.sleep(0.01)
-        assert passes.forwards < 100
+        assert passes.forwards <= 4
     assert (await backend.agenerate(ask(max_tokens=2)))[0].tokens
 
 
 async def test_one_row_leaves_and_the_others_finish(make_backend, ask, endless):
-    backend = make_backend(queueing=QueueConfig(gather_seconds=0.2))
+    backend = make_backend(queueing=QueueConfig(max_batch=2, gather_seconds=60))
     with endless(backend):
         leaving, staying = ask(max_tokens=300), ask("Where?", max_tokens=20)
         stream = backend.astream(leaving)
@@ -69,14 +73,16 @@ async def test_one_row_leaves_and_the_others_finish(make_backend, ask, endless):
 async def test_breaking_out_of_async_streams_leaves_nothing_behind(make_backend, ask, endless):
     backend = make_backend()
     with endless(backend) as passes:
-        for _ in range(5):
+        for _ in range(3):
+            go_on = held_at(passes, passes.forwards + 3)
             stream = backend.astream(ask(max_tokens=500))
             async for _chunk in stream:
                 break
             await stream.aclose()
-        while not idle(backend):
-            await asyncio.sleep(0.01)
-        assert passes.forwards < 300
+            go_on.set()
+            while not idle(backend):
+                await asyncio.sleep(0.01)
+        assert passes.forwards <= 3 * 4
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
@@ -101,12 +107,12 @@ async def test_an_abandoned_picture_is_never_queued(make_backend, ask, monkeypat
 
     def waiting(*args):
         begun.set()
-        assert go_on.wait(10)
+        assert go_on.wait(60)
         return load(*args)
 
     monkeypatch.setattr(intake, "load_image", waiting)
     task = asyncio.create_task(backend.agenerate([ask("What?", 0)]))
-    await asyncio.to_thread(begun.wait, 10)
+    await asyncio.to_thread(begun.wait, 60)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -125,7 +131,7 @@ async def test_the_time_out_counts_the_decoding_of_pictures(make_backend, ask, m
     go_on, done = threading.Event(), threading.Event()
 
     def load(*args):
-        assert go_on.wait(30), "the caller waited for the picture"
+        assert go_on.wait(60), "the caller waited for the picture"
         done.set()
         raise ImageError("too late")
 
@@ -140,10 +146,8 @@ def test_a_time_out_ends_an_answer_in_the_middle(make_backend, ask, endless):
     backend = make_backend()
     with endless(backend) as passes:
         passes.before = slow(0.01)
-        started = time.monotonic()
         with pytest.raises(RequestTimeoutError, match=r"timeout=0\.3 s.*max_tokens"):
             backend.generate(ask(max_tokens=900, timeout=0.3))
-        assert time.monotonic() - started < 5, "the answer alone takes 9"
         eventually(lambda: idle(backend))
         assert passes.forwards < 100
 
@@ -151,18 +155,17 @@ def test_a_time_out_ends_an_answer_in_the_middle(make_backend, ask, endless):
 async def test_a_time_out_counts_the_queue(make_backend, ask, endless):
     backend = make_backend(queueing=QueueConfig(max_batch=1))
     with endless(backend) as passes:
-        passes.before = slow(0.01)
+        go_on = held_at(passes, 3)
         first = backend.stream(ask(max_tokens=900))
         next(first)
         for way in (
             lambda r: asyncio.to_thread(backend.generate, [r]),
             lambda r: backend.agenerate([r]),
         ):
-            started = time.monotonic()
             with pytest.raises(RequestTimeoutError, match=r"timeout=0\.1 s"):
                 await way(ask(timeout=0.1))
-            assert time.monotonic() - started < 4, "the first one alone takes 9"
         first.close()
+        go_on.set()
     assert (await backend.agenerate(ask(max_tokens=1, timeout=60)))[0].tokens
     assert backend.batches == 2
 

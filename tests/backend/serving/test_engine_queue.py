@@ -5,35 +5,33 @@ import random
 import threading
 
 import pytest
-from waiting import eventually, idle, slow
+from waiting import eventually, held_at, idle
 
 from memvr_integrations.backend import QueueConfig
 from memvr_integrations.backend.serving import intake
-from memvr_integrations.errors import QueueFullError, RequestTimeoutError
+from memvr_integrations.errors import QueueFullError
 
 
-def test_a_full_queue_says_so_and_those_who_left_keep_no_place(make_backend, ask, endless):
+async def test_a_full_queue_says_so_and_those_who_left_keep_no_place(make_backend, ask, endless):
     backend = make_backend(queueing=QueueConfig(max_batch=1, max_waiting=2))
     with endless(backend) as passes:
-        passes.before = slow(0.01)
-        first = backend.stream(ask(max_tokens=900))
-        next(first)
-        waiting = [threading.Thread(target=lambda: _quietly(backend, ask)) for _ in range(2)]
-        for thread in waiting:
-            thread.start()
-        eventually(lambda: len(backend._worker._waiting) == 2)
+        go_on = held_at(passes, 3)
+        first = backend.astream(ask(max_tokens=900))
+        await anext(first)
+        waiting = [asyncio.create_task(backend.agenerate([ask()])) for _ in range(2)]
+        while len(backend._worker._waiting) < 2:
+            await asyncio.sleep(0.01)
         with pytest.raises(QueueFullError, match="max_waiting=2"):
-            backend.generate(ask())
-        for thread in waiting:
-            thread.join()  # their time-outs pass, but their rows are in the queue still
-        last = backend.stream(ask(max_tokens=1, timeout=5))
-        first.close()
-        assert list(last)[-1].completion
-
-
-def _quietly(backend, ask):
-    with pytest.raises(RequestTimeoutError):
-        backend.generate(ask(timeout=0.4))
+            await backend.agenerate([ask()])
+        for task in waiting:
+            task.cancel()
+        await asyncio.wait(waiting)
+        assert len(backend._worker._waiting) == 2  # they have left, their rows have not
+        last = asyncio.create_task(backend.agenerate([ask(max_tokens=1)]))
+        await asyncio.sleep(0)
+        await first.aclose()
+        go_on.set()
+        assert (await last)[0].tokens
 
 
 def test_a_list_longer_than_the_queue_is_answered(make_backend, ask):
@@ -101,7 +99,7 @@ async def test_text_does_not_wait_for_pictures_of_others(backend, ask, scenes, m
     load = intake.load_image
 
     def slow_load(source, policy):
-        release.wait(10)
+        release.wait(60)
         return load(source, policy)
 
     monkeypatch.setattr(intake, "load_image", slow_load)
@@ -110,7 +108,7 @@ async def test_text_does_not_wait_for_pictures_of_others(backend, ask, scenes, m
     ]
     await asyncio.sleep(0.05)
     try:
-        async with asyncio.timeout(8):
+        async with asyncio.timeout(50):
             await backend.agenerate(ask("Hello.", max_tokens=1))
     finally:
         release.set()

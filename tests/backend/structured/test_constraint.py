@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from bundled_model.training.model import open_tokenizer
 
-from memvr_integrations.backend.structured import ending
+from memvr_integrations.backend.structured import way_out
 from memvr_integrations.backend.structured.constraint import Grammars
 from memvr_integrations.backend.structured.grammar import grammar_of
 from memvr_integrations.errors import RequestError, UnsupportedModelError
@@ -32,11 +32,11 @@ def grammar(**options):
 
 
 def shortest(grammars, grammar):
-    """The smallest limit under which an answer can be begun, looked for below what is told."""
+    """The smallest limit under which an answer can be begun, sought below what the error says."""
     try:
         grammars.start(grammar, 1)
-    except RequestError as told:
-        limit = int(re.search(r"but one of (\d+) was", str(told))[1])
+    except RequestError as refused:
+        limit = int(re.search(r"but one of (\d+) was", str(refused))[1])
     else:
         return 1
     with suppress(RequestError):
@@ -249,9 +249,9 @@ def test_an_answer_that_cannot_end_in_time_is_refused(grammars):
 def test_a_replayed_token_is_never_replaced(grammars, tokenizer):
     asked = grammar(response_format={"type": "string"})
     first = grammars.start(asked, 40)
-    told = [first.take(tokenizer.convert_tokens_to_ids(t)) for t in ('"', "a", "b", "c")]
+    taken = [first.take(tokenizer.convert_tokens_to_ids(t)) for t in ('"', "a", "b", "c")]
     again = grammars.start(asked, 40)
-    assert [again.take(token, replayed=True) for token in told] == told
+    assert [again.take(token, replayed=True) for token in taken] == taken
     assert again.allowed().equal(first.allowed())
 
 
@@ -315,7 +315,7 @@ def test_a_tokenizer_may_know_more_than_the_model_has_rows_for(tokenizer):
 
 
 def test_an_endless_schema_is_refused(grammars, monkeypatch):
-    monkeypatch.setattr(ending, "_PLAN", ((32, 1), (128, 1)))  # less patience, no other outcome
+    monkeypatch.setattr(way_out, "_PLAN", ((32, 1), (128, 1)))  # less patience, no other outcome
     node = {"type": "object", "properties": {"next": {"$ref": "#/$defs/N"}}, "required": ["next"]}
     with pytest.raises(RequestError, match=r"No answer of at most|can't be enforced"):
         grammars.check(grammar(response_format={"$defs": {"N": node}, "$ref": "#/$defs/N"}))
@@ -328,7 +328,7 @@ def test_a_slow_tokenizer_is_told():
 
 
 def test_a_decimal_point_is_kept_while_there_is_room(grammars, tokenizer):
-    """The short way out must be found behind it, or it would be replaced without need."""
+    """The short way out must be found after it, or it would be replaced without need."""
     names = [f"text {i}" for i in range(12)]
     properties = {"score": {"type": "number"}, **{name: {"type": "string"} for name in names}}
     schema = {"type": "object", "properties": properties, "required": list(properties)}

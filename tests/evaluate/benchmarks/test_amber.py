@@ -98,8 +98,8 @@ def test_yes_no_by_hand(folder):
 
 def test_the_file_for_the_published_script(folder):
     amber = load_amber(folder)
-    told = json.loads(amber.answers_file({"1": "A sky.", "2": "no.", "3": "Perhaps"}, model="m"))
-    assert told == [
+    entries = json.loads(amber.answers_file({"1": "A sky.", "2": "no.", "3": "Perhaps"}, model="m"))
+    assert entries == [
         {"id": 1, "response": "A sky."},
         {"id": 2, "response": "No"},
         {"id": 3, "response": "Perhaps"},

@@ -32,7 +32,7 @@ def test_shares_of_nothing_are_left_out():
 
 
 def test_a_file_of_answers_has_no_gaps():
-    told = all_answered(QUESTIONS, {"two": "2", "one": "1"})
-    assert [answer for _, answer in told] == ["1", "2"]
+    pairs = all_answered(QUESTIONS, {"two": "2", "one": "1"})
+    assert [answer for _, answer in pairs] == ["1", "2"]
     with pytest.raises(BenchmarkError, match="1 of 2 are missing; the first is that to 'one'"):
         all_answered(QUESTIONS, {"two": "2"})

@@ -5,7 +5,7 @@ from bundled_model.conversations.truths import caption
 from memvr_integrations.bundled.world.words import THEMES
 from memvr_integrations.evaluate.benchmarks.bundled_scenes import load_scenes
 from memvr_integrations.evaluate.benchmarks.scene_questions import mentioned
-from memvr_integrations.evaluate.benchmarks.yes_no import PARSERS
+from memvr_integrations.evaluate.benchmarks.scoring.yes_no import PARSERS
 from memvr_integrations.evaluate.running.statistics import total
 
 

@@ -69,9 +69,9 @@ def test_a_silent_caption_hallucinates_nothing_and_recalls_nothing():
 
 
 def test_images_are_drawn_by_seed(folder):
-    drawn = [load_chair(folder, count=1, seed=seed).questions[0].id for seed in range(8)]
-    assert drawn == [load_chair(folder, count=1, seed=seed).questions[0].id for seed in range(8)]
-    assert set(drawn) == {"1", "2"}
+    sampled = [load_chair(folder, count=1, seed=seed).questions[0].id for seed in range(8)]
+    assert sampled == [load_chair(folder, count=1, seed=seed).questions[0].id for seed in range(8)]
+    assert set(sampled) == {"1", "2"}
 
 
 @pytest.mark.parametrize(

@@ -95,8 +95,8 @@ def test_half_answered_figures_do_not_count(folder):
 
 def test_the_file_for_the_projects_own_judge(folder):
     bench = load_hallusion_bench(folder)
-    [told] = json.loads(bench.answers_file({"VD/chart/0/1/1": "Yes, it is."}, model="m"))
-    assert told == ENTRIES[3] | {"model_prediction": "Yes, it is."}
+    [entry] = json.loads(bench.answers_file({"VD/chart/0/1/1": "Yes, it is."}, model="m"))
+    assert entry == ENTRIES[3] | {"model_prediction": "Yes, it is."}
 
 
 @pytest.mark.parametrize(

@@ -30,9 +30,9 @@ def test_questions_about_one_image_are_one_group(folder):
 def test_the_file_for_the_judge_has_the_order_of_the_questions(folder):
     bench = load_llava_bench(folder)
     text = bench.answers_file({"2": "c", "0": "a", "1": "b"}, model="m")
-    told = [json.loads(line) for line in text.splitlines()]
-    assert [(one["question_id"], one["text"]) for one in told] == [(0, "a"), (1, "b"), (2, "c")]
-    assert told[0] == {
+    lines = [json.loads(line) for line in text.splitlines()]
+    assert [(one["question_id"], one["text"]) for one in lines] == [(0, "a"), (1, "b"), (2, "c")]
+    assert lines[0] == {
         "question_id": 0,
         "prompt": "What?",
         "text": "a",

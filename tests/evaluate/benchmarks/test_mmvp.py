@@ -62,10 +62,10 @@ def test_the_file_for_the_projects_grader(folder):
     mmvp = load_mmvp(folder)
     answers = {"4": "d", "2": "b", "1": "a", "3": "c"}
     lines = mmvp.answers_file(answers, model="m").splitlines()
-    _, told, _, last = (json.loads(line) for line in lines)
+    _, second, _, last = (json.loads(line) for line in lines)
     assert last["response"] == "d"
-    assert (told["question_id"], told["answer"], told["response"]) == (2, "(b)", "b")
-    assert told["prompt"] == mmvp.questions[1].text
+    assert (second["question_id"], second["answer"], second["response"]) == (2, "(b)", "b")
+    assert second["prompt"] == mmvp.questions[1].text
 
 
 @pytest.mark.parametrize(

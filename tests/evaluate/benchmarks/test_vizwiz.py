@@ -56,8 +56,8 @@ def test_the_test_split_has_no_accuracy_but_a_file_for_the_server(tmp_path):
     assert vizwiz.figures(total(vizwiz.marks(answers))) == {"unanswerable": 0}
     with pytest.raises(BenchmarkError, match="1 of 2 are missing"):
         vizwiz.answers_file(answers, model="m")
-    told = json.loads(vizwiz.answers_file(answers | {"2.jpg": "Yes."}, model="m"))
-    assert told == [{"image": "1.jpg", "answer": "2 dogs"}, {"image": "2.jpg", "answer": "yes"}]
+    entries = json.loads(vizwiz.answers_file(answers | {"2.jpg": "Yes."}, model="m"))
+    assert entries == [{"image": "1.jpg", "answer": "2 dogs"}, {"image": "2.jpg", "answer": "yes"}]
 
 
 def test_malformed_entries_are_named(tmp_path):

@@ -13,7 +13,13 @@ def test_the_command_prints_a_row_for_every_way(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["speed", "--rounds", "1", "--tokens", "3", "--device", "cpu"])
     speed.main()
     said = capsys.readouterr().out
-    for name in ("model.generate", "MemVR off", "MemVR preset", "never fires", "always fires"):
+    for name in (
+        "model.generate",
+        "MemVR off",
+        "MemVR preset",
+        "never triggers",
+        "always triggers",
+    ):
         assert said.count(name) == 1
     assert "| 1.00 (1.00-1.00) |" in said
 

@@ -72,9 +72,9 @@ def test_an_error_says_what_was_asked():
         def generate(self, requests):
             raise ImageError("this picture can't be read")
 
-    with pytest.raises(ImageError) as told:
+    with pytest.raises(ImageError) as refused:
         asking(Picky(), batch_size=2).generate([about(n) for n in range(3)])
-    [note] = told.value.__notes__
+    [note] = refused.value.__notes__
     assert note.endswith("(task, split, document): task, test, 0; task, test, 1")
 
 
@@ -87,8 +87,8 @@ def test_a_bad_setting_is_told_before_the_first_question_is_asked():
 
 def test_repetitions_of_a_document_are_drawn_with_seeds_of_their_own():
     engine = ScriptedEngine()
-    drawn = {"do_sample": True, "temperature": 0.7}
-    asking(engine, seed=5).generate([about(n, **drawn) for n in (0, 0, 1, 0)])
+    sampled = {"do_sample": True, "temperature": 0.7}
+    asking(engine, seed=5).generate([about(n, **sampled) for n in (0, 0, 1, 0)])
     assert [request.sampling.seed for request in engine.requests] == [5, 6, 5, 7]
 
 

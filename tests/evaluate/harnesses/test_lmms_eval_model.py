@@ -84,13 +84,13 @@ class Manifest:
 
 
 @pytest.fixture
-def told():
+def logged():
     """What was logged of the cost."""
     return []
 
 
 @pytest.fixture
-def module(monkeypatch, told):
+def module(monkeypatch, logged):
     """Our module, imported over the stand-in, and gone afterwards."""
     contents = {
         "lmms_eval": {},
@@ -104,7 +104,7 @@ def module(monkeypatch, told):
         "lmms_eval.models": {},
         "lmms_eval.models.model_utils": {},
         "lmms_eval.models.model_utils.gen_metrics": {
-            "log_metrics": lambda **figures: told.append(figures)
+            "log_metrics": lambda **figures: logged.append(figures)
         },
         "lmms_eval.models.registry_v2": {"ModelManifest": Manifest},
         "lmms_eval.protocol": {"ChatMessages": Messages},
@@ -169,7 +169,7 @@ def test_the_manifest_names_classes_of_the_right_kinds(module):
         assert getattr(module, name).is_simple is simple
 
 
-def test_chat_tasks_are_answered_in_order_with_their_token_counts(module, engine, told):
+def test_chat_tasks_are_answered_in_order_with_their_token_counts(module, engine, logged):
     model = made(module.MemVRChat, pretrained="bundled", batch_size="2", device="cpu")
     results = model.generate_until([chat_request(n, max_new_tokens=4) for n in (2, 0, 1)])
     assert [one.text for one in results] == [f"Said: Number {n}?" for n in (2, 0, 1)]
@@ -177,7 +177,7 @@ def test_chat_tasks_are_answered_in_order_with_their_token_counts(module, engine
     assert [m.role for m in engine.requests[0].messages] == ["system", "user"]
     assert len(engine.requests[0].images) == 1
     assert engine.requests[0].sampling.max_tokens == 4
-    assert told[0]["total_gen_tokens"] == 9
+    assert logged[0]["total_gen_tokens"] == 9
     assert (model.batch_size, model.device) == (2, torch.device("cpu"))
     model.clean()
     assert engine.closed_by_us

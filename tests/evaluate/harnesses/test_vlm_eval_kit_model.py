@@ -100,8 +100,8 @@ def test_roles_in_a_message_and_a_system_prompt(module, engine):
     ]
     module.MemVR().generate_inner(message)
     module.MemVR(system_prompt="Be polite.").generate_inner(message)
-    told = [[(m.role, text_of(m)) for m in request.messages] for request in engine.requests]
-    assert told == [
+    messages = [[(m.role, text_of(m)) for m in request.messages] for request in engine.requests]
+    assert messages == [
         [("system", "Be brief."), ("user", "A dog?")],
         [("system", "Be polite."), ("user", "A dog?")],
     ]
@@ -169,8 +169,8 @@ def test_the_launcher_registers_and_goes_on_as_run_py(module, supported, tmp_pat
     run.write_text(
         "import json, pathlib, sys\n"
         "from vlmeval.config import supported_VLM\n"
-        "told = json.dumps([__name__, sys.argv, [*supported_VLM]])\n"
-        "pathlib.Path(__file__ + '.json').write_text(told)\n"
+        "seen = json.dumps([__name__, sys.argv, [*supported_VLM]])\n"
+        "pathlib.Path(__file__ + '.json').write_text(seen)\n"
     )
     given = ["--model", "memvr-bundled-vcd", "GPT4o", "--data", "MME", "--mode", "infer"]
     module.main([str(run), *given])

@@ -1,4 +1,4 @@
-"""The blindfold as a measurement, on a model that is told what to say and on the bundled one."""
+"""The blindfold as a measurement, on a scripted model and on the bundled one."""
 
 import json
 from types import SimpleNamespace
@@ -18,7 +18,7 @@ from memvr_integrations.memvr.arming.anatomy import find_anatomy
 class Told:
     """Sees; blindfolded says yes; says what is there again when it retraces the right image."""
 
-    name = "told"
+    name = "scripted"
     layers = 12
     preset = MemVRConfig(starting_layer=0, ending_layer=2, entropy_threshold=0.75)
 
@@ -31,7 +31,7 @@ class Told:
         }
         self.asked = 0
         self.others = []
-        self.where = None  # behind which layer looking again brings anything; anywhere
+        self.where = None  # after which layer retracing brings anything; anywhere
 
     def generate(self, requests):
         self.asked += len(requests)
@@ -66,10 +66,10 @@ def test_what_retracing_brings_back_is_told_apart_from_its_controls(scenes, tmp_
     assert found[RIGHT].restored.value == found[RIGHT].over_other.value * 2 == 100
     for control in (OTHER, ALIKE, DAMPING):
         assert found[control].restored.value == 0
-    told = (tmp_path / TABLE).read_text()
-    assert "threshold 0.0" in told  # the setting that the dev images favour
-    assert "20 other images" in told
-    assert "over 60 images" in told
+    table = (tmp_path / TABLE).read_text()
+    assert "threshold 0.0" in table  # the setting that the dev images favour
+    assert "20 other images" in table
+    assert "over 60 images" in table
     assert len((tmp_path / FIGURES).read_text().splitlines()) == len(lines)
     asked = engine.asked
     again = Blindfold(engine, model, scenes, tmp_path, progress=False).measure([0])
@@ -99,8 +99,8 @@ def test_no_setting_is_chosen_on_images_that_are_measured_on(scenes, tmp_path):
     Blindfold(Told(model, scenes), model, scenes, tmp_path, progress=False).measure([1])
 
     def groups(part):
-        told = (tmp_path / part / "answers.jsonl").read_text().splitlines()
-        return {json.loads(line)["question"].split("/")[0] for line in told}
+        lines = (tmp_path / part / "answers.jsonl").read_text().splitlines()
+        return {json.loads(line)["question"].split("/")[0] for line in lines}
 
     assert not groups("dev-from-1") & groups("test-from-1")
     assert groups("test-from-1") == groups("sighted")

@@ -78,7 +78,7 @@ def test_what_helps_is_found_and_confirmed(tmp_path):
 
 
 def test_controls_stand_beside_what_helps(tmp_path):
-    """One model sees; the other is as well off when it looks at something else."""
+    """One model sees; the other is as well off when it retraces something else."""
     seeing = model(lambda memvr: 0.0 if memvr == BEST else 0.4)
     found = calibrated(seeing, tmp_path / "seeing")
     assert set(found.controls) == {"shuffled", "damping"}

@@ -98,8 +98,8 @@ def test_files_for_servers_are_written_for_every_strategy(engine, tmp_path):
     ways = strategies(["memvr"], MemVRConfig())
     evaluate(engine, Sent(), ways, tmp_path / "run", progress=False)
     for name in ("plain", "memvr"):
-        told = json.loads((tmp_path / "run" / SUBMISSIONS / f"{name}-0.json").read_text())
-        assert told == {"model": f"scripted-{name}", "n": 20}
+        written = json.loads((tmp_path / "run" / SUBMISSIONS / f"{name}-0.json").read_text())
+        assert written == {"model": f"scripted-{name}", "n": 20}
     with pytest.warns(MemVRWarning, match="18 of 20 are missing"):
         evaluate(engine, Sent(), ways[:1], tmp_path / "part", limit=1, progress=False)
 
@@ -148,7 +148,7 @@ def test_one_way_that_fails_leaves_the_others_alone(tmp_path):
 @pytest.mark.parametrize(
     ("names", "more", "text"),
     [
-        (["shuffled"], {"limit": 1}, "looks at another image"),
+        (["shuffled"], {"limit": 1}, "retraces another image"),
         ([], {"seeds": [-1]}, "seed=-1"),
     ],
 )
@@ -206,7 +206,7 @@ def test_killed_twice_nothing_is_lost_or_twice(engine, tmp_path):
     answers, seen = tmp_path / "run" / ANSWERS, 0
     for _ in range(2):
         process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
-        end = time.monotonic() + 60
+        end = time.monotonic() + 300
         while time.monotonic() < end and lines_of(answers) <= seen:
             time.sleep(0.02)
         process.kill()
@@ -215,8 +215,8 @@ def test_killed_twice_nothing_is_lost_or_twice(engine, tmp_path):
         seen = lines_of(answers)
     ways = strategies(["memvr"], MemVRConfig())
     evaluate(engine, Even(), ways, tmp_path / "run", batch=2, progress=False)
-    told = [json.loads(line) for line in answers.read_text().splitlines()]
-    assert len({(one["strategy"], one["question"]) for one in told}) == len(told) == 40
+    written = [json.loads(line) for line in answers.read_text().splitlines()]
+    assert len({(one["strategy"], one["question"]) for one in written}) == len(written) == 40
     assert len(engine.requests) <= 40 - seen + 1
 
 

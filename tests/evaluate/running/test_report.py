@@ -62,12 +62,12 @@ def test_a_row_has_a_cell_for_every_head():
     table = list(rows([PLAIN, OTHER], NAMES))
     assert table[0] == ["", "plain", "memvr <b>", "memvr <b> - plain"]
     assert len({len(cells) for cells in table}) == 1
-    told = {cells[0]: cells[1:] for cells in table}
-    assert told["accuracy"] == ["80.0 [75.0, 85.0]", "84.0 [79.0, 88.0]", "+4.00 [+1.00, +7.00]"]
-    assert told["McNemar's p"] == ["", "0.031", ""]
-    assert told["tokens that looked again"] == ["0.0%", "25.0%", ""]
-    assert told["questions that failed"] == ["", "1", ""]
-    assert "peak memory, GB" not in told
+    found = {cells[0]: cells[1:] for cells in table}
+    assert found["accuracy"] == ["80.0 [75.0, 85.0]", "84.0 [79.0, 88.0]", "+4.00 [+1.00, +7.00]"]
+    assert found["McNemar's p"] == ["", "0.031", ""]
+    assert found["tokens that retraced"] == ["0.0%", "25.0%", ""]
+    assert found["questions that failed"] == ["", "1", ""]
+    assert "peak memory, GB" not in found
     alone = [cells[0] for cells in rows([PLAIN], NAMES)]
     assert "McNemar's p" not in alone  # nothing to compare
     assert "questions that failed" not in alone
@@ -110,8 +110,8 @@ def test_a_figure_that_one_way_lacks_is_left_empty():
         ([one, other], ["", "60.0 [50.0, 70.0]", ""]),
         ([other, one], ["60.0 [50.0, 70.0]", "", ""]),
     ):
-        told = {row[0]: row[1:] for row in rows(lines, figure_names(lines))}
-        assert told["precision"] == cells
+        found = {row[0]: row[1:] for row in rows(lines, figure_names(lines))}
+        assert found["precision"] == cells
         assert as_html(lines, "a", "b").count("<svg") == 3
 
 

@@ -141,12 +141,12 @@ def test_what_can_not_be_labelled_is_refused(folder, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("told", "text"),
+    ("things", "text"),
     [("dog, cat", "2 are too few"), ("a, b, c3, d", "'c3' is no noun"), ("", "0 are too few")],
 )
-def test_things_that_can_not_be_asked_for(told, text):
+def test_things_that_can_not_be_asked_for(things, text):
     with pytest.raises(ConfigError, match=text):
-        Things.of(told)
+        Things.of(things)
 
 
 def test_coco_has_its_synonyms():
@@ -163,7 +163,7 @@ def test_views_differ_from_the_image():
 
 
 def test_settings_are_found_without_labels(folder, tmp_path):
-    """Where looking twice makes the plain answer agree with the votes, it is chosen."""
+    """Where retracing makes the plain answer agree with the votes, it is chosen."""
     settings = list(candidates(12, MemVRConfig(starting_layer=1, ending_layer=6)))
     best, seer = settings[7], Seer()
 

@@ -4,66 +4,53 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 from memvr_integrations.backend.decoding.jobs import Job, Row
-from memvr_integrations.backend.decoding.strategies.contrastive import contrastive
-from memvr_integrations.backend.decoding.strategies.dola import dola, early_layers
-from memvr_integrations.backend.decoding.strategies.flb import flb
-from memvr_integrations.backend.decoding.strategies.icd import disturbed, icd
-from memvr_integrations.backend.decoding.strategies.opera import answer_by_opera, last_attention
-from memvr_integrations.backend.decoding.strategies.rudder import (
-    attention_update,
-    rudder,
-    steered_layer,
-)
-from memvr_integrations.backend.decoding.strategies.rule import Rule, keep_plausible
-from memvr_integrations.backend.decoding.strategies.vcd import vcd
-from memvr_integrations.backend.decoding.strategies.yes_bias import yes_bias, yes_tokens
+from memvr_integrations.backend.decoding.strategies.contrastive import Contrastive
+from memvr_integrations.backend.decoding.strategies.dola import DoLa
+from memvr_integrations.backend.decoding.strategies.flb import FLB
+from memvr_integrations.backend.decoding.strategies.icd import ICD
+from memvr_integrations.backend.decoding.strategies.logit_rules import Rule, keep_plausible
+from memvr_integrations.backend.decoding.strategies.method import Method
+from memvr_integrations.backend.decoding.strategies.opera import OPERA
+from memvr_integrations.backend.decoding.strategies.rudder import Rudder
+from memvr_integrations.backend.decoding.strategies.vcd import VCD
+from memvr_integrations.backend.decoding.strategies.yes_bias import YesBias
 from memvr_integrations.backend.hosting.host import Host
 from memvr_integrations.backend.hosting.prompts import Prompt
 from memvr_integrations.errors import RequestError, UnsupportedModelError
-from memvr_integrations.memvr.arming.anatomy import find_anatomy
 from memvr_integrations.types import Request
-from memvr_integrations.types.decoding import (
-    ContrastConfig,
-    ContrastiveConfig,
-    DecodingConfig,
-    DoLaConfig,
-    FLBConfig,
-    ICDConfig,
-    OPERAConfig,
-    RudderConfig,
-    VCDConfig,
-    YesBiasConfig,
-)
+from memvr_integrations.types.decoding import ContrastConfig, DecodingConfig
+
+METHODS: dict[str, type[Method[DecodingConfig]]] = {
+    "vcd": VCD,
+    "icd": ICD,
+    "dola": DoLa,
+    "contrastive": Contrastive,
+    "flb": FLB,
+    "opera": OPERA,
+    "rudder": Rudder,
+    "yes-bias": YesBias,
+}
+"""By the name of their settings, `types.decoding.STRATEGIES`."""
 
 
 def decoding_rule(host: Host, rows: Sequence[Row]) -> AbstractContextManager[Rule | None]:
     """The rule of the strategy that a running batch's rows share; None for plain decoding."""
-    match rows[0].job.decoding:
-        case ContrastConfig(control="plausibility", beta=beta):
-            return nullcontext(lambda ids, own: keep_plausible(own, own, beta))
-        case VCDConfig() as config:
-            return vcd(host, rows, config)
-        case ICDConfig() as config:
-            return icd(host, rows, config)
-        case ContrastiveConfig() as config:
-            return contrastive(host, rows, config)
-        case DoLaConfig() as config:
-            return dola(host, rows, config)
-        case FLBConfig() as config:
-            return flb(host, rows, config)
-        case RudderConfig() as config:
-            return rudder(host, rows, config)
-        case YesBiasConfig() as config:
-            return yes_bias(host, rows, config)
-    return nullcontext()
+    config = rows[0].job.decoding
+    if config is None:
+        return nullcontext()
+    if isinstance(config, ContrastConfig) and not config.contrasts:
+        beta = config.beta
+        return nullcontext(lambda ids, own: keep_plausible(own, own, beta))
+    return METHODS[config.name](host, config).rule(rows)
 
 
 def answered_whole(host: Host, rows: Sequence[Row]) -> bool:
-    """Answer a request whose strategy tells an answer at its end only; False for all others."""
+    """Answer a request whose strategy knows an answer at its end only; False for all others."""
     config = rows[0].job.decoding
-    if isinstance(config, OPERAConfig):
-        answer_by_opera(host, rows[0], config)
-    return isinstance(config, OPERAConfig)
+    if config is None or not config.whole:
+        return False
+    METHODS[config.name](host, config).answer(rows[0])
+    return True
 
 
 def second_prompt(host: Host, job: Job) -> Prompt | None:
@@ -74,11 +61,9 @@ def second_prompt(host: Host, job: Job) -> Prompt | None:
         ContextLengthError: It is longer than the model that reads it can.
     """
     config = job.decoding
-    if isinstance(config, ICDConfig) and config.contrasts:
-        return host.fitted(disturbed(job.request, config.disturbance), job.pictures)
-    if isinstance(config, ContrastiveConfig) and config.contrasts:
-        return host.students.get(config.student).fitted(job.request, job.pictures)
-    return None
+    if config is None or (isinstance(config, ContrastConfig) and not config.contrasts):
+        return None
+    return METHODS[config.name](host, config).second_prompt(job)
 
 
 def at_work(host: Host, request: Request, *, scored: bool = False) -> DecodingConfig | None:
@@ -94,23 +79,15 @@ def at_work(host: Host, request: Request, *, scored: bool = False) -> DecodingCo
     config = request.strategy
     if config is None or (config.needs_image and not request.images):
         return None
-    if host.unsupported is not None and not isinstance(config, FLBConfig | YesBiasConfig):
+    method = METHODS[config.name](host, config)
+    if host.unsupported is not None and not method.needs_only_logits:
         raise UnsupportedModelError(
             f"decoding={config.name!r} needs a second run or the inner layers of the model, and "
             f"{host.name} decodes plainly only: {host.unsupported}"
         )
     if config.whole:
         _check_whole(config, request, scored=scored)
-        last_attention(host)
-    if isinstance(config, DoLaConfig):
-        early_layers(host, config)
-    elif isinstance(config, ContrastiveConfig) and config.contrasts:
-        host.students.get(config.student)
-    elif isinstance(config, RudderConfig):
-        layers = find_anatomy(host.model).layers
-        attention_update(host, layers[steered_layer(host, config)])
-    elif isinstance(config, YesBiasConfig):
-        yes_tokens(host)
+    method.check()
     return config
 
 

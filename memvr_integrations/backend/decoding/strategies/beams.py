@@ -1,19 +1,19 @@
-"""Several continuations of one prompt side by side, that can look ahead and be taken back."""
+"""Several continuations of one prompt side by side, that can try tokens and take them back."""
 
 import torch
 from torch import Tensor
 
-from memvr_integrations.backend.decoding.strategies.stream import Stream
-from memvr_integrations.backend.decoding.strategies.watching import Watch
+from memvr_integrations.backend.decoding.strategies.attention_weights import AttentionWatch
+from memvr_integrations.backend.decoding.strategies.second_run import SecondRun
 from memvr_integrations.backend.hosting.host import Host
 from memvr_integrations.errors import UnsupportedModelError
 
 
-class Beams(Stream):
+class Beams(SecondRun):
     """A run of `count` equal rows, each of which goes its own way then."""
 
     def __init__(
-        self, host: Host, inputs: dict[str, Tensor], most: int, *, count: int, watch: Watch
+        self, host: Host, inputs: dict[str, Tensor], most: int, *, count: int, watch: AttentionWatch
     ) -> None:
         """Begin with `inputs` of `count` rows."""
         super().__init__(host, inputs, most)
@@ -32,7 +32,7 @@ class Beams(Stream):
         layers = getattr(self._cache, "layers", ())
         if not layers or any(type(layer).__name__ != "DynamicLayer" for layer in layers):
             raise UnsupportedModelError(
-                f"{self._host.name} forgets what lies behind a window, or keeps sums of it, so "
+                f"{self._host.name} forgets what lies outside a window, or keeps sums of it, so "
                 "that decoding='opera' can't take tokens back. Choose another strategy."
             )
         return logits
@@ -45,7 +45,7 @@ class Beams(Stream):
         return self._forward(self.ids, first=False)
 
     @torch.inference_mode()
-    def look(self, tokens: Tensor) -> Tensor:
+    def attention_at(self, tokens: Tensor) -> Tensor:
         """What the last layer would attend to at a token of each beam, (beams, heads, keys)."""
         before, state = self.ids, dict(self._state)
         self._forward(torch.cat([before, tokens[:, None]], dim=1), first=False)
@@ -54,9 +54,9 @@ class Beams(Stream):
         return self._watch.take()
 
     def restart(self, answers: Tensor) -> None:
-        """Forget all behind the prompt, and read answers (beams, length) up to there again."""
-        behind = self.ids.shape[1] - self._prompt.shape[1]
-        self._cache.crop(-behind)
+        """Forget all after the prompt, and read answers (beams, length) up to there again."""
+        written = self.ids.shape[1] - self._prompt.shape[1]
+        self._cache.crop(-written)
         self._ids, self._state = self._prompt, dict(self._start)
         same = torch.arange(self.count, device=answers.device)
         for tokens in answers.T:

@@ -1,23 +1,34 @@
 """Contrastive decoding: a smaller model with the same tokenizer follows along."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 
-from memvr_integrations.backend.decoding.inputs import batch_inputs
-from memvr_integrations.backend.decoding.jobs import Row
-from memvr_integrations.backend.decoding.strategies.rule import Rule
-from memvr_integrations.backend.decoding.strategies.stream import Stream, against
+from memvr_integrations.backend.decoding.jobs import Job, Row
+from memvr_integrations.backend.decoding.strategies.logit_rules import Rule
+from memvr_integrations.backend.decoding.strategies.method import Method
+from memvr_integrations.backend.decoding.strategies.second_run import against, second_run
 from memvr_integrations.backend.hosting.host import Host
+from memvr_integrations.backend.hosting.prompts import Prompt
 from memvr_integrations.types.decoding import ContrastiveConfig
 
 
-@contextmanager
-def contrastive(host: Host, rows: Sequence[Row], config: ContrastiveConfig) -> Iterator[Rule]:
+class Contrastive(Method[ContrastiveConfig]):
     """`log p_teacher - alpha log p_student`, cut to what is plausible for the teacher."""
-    student = host.students.get(config.student)
-    prompts = [row.second_prompt for row in rows]
-    pictures = [row.job.pictures for row in rows]
-    stream = Stream(
-        student, batch_inputs(student, prompts, pictures), max(row.most for row in rows)
-    )
-    yield against(stream, config, 1.0, log=True)
+
+    @property
+    def _student(self) -> Host:
+        return self.host.students.get(self.config.student)
+
+    def check(self) -> None:
+        """Load the student, unless a control leaves it out."""
+        if self.config.contrasts:
+            _ = self._student
+
+    def second_prompt(self, job: Job) -> Prompt:
+        """The prompt as the student's own template writes it."""
+        return self._student.prompts.fitted(job.request, job.pictures)
+
+    def rule(self, rows: Sequence[Row]) -> AbstractContextManager[Rule]:
+        """Let the student read its own prompts."""
+        following = second_run(self._student, rows)
+        return nullcontext(against(following, self.config, 1.0, log=True))

@@ -9,7 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from memvr_integrations.backend.decoding.jobs import Row
-from memvr_integrations.backend.decoding.strategies.rule import Rule, contrast, keep_plausible
+from memvr_integrations.backend.decoding.strategies.logit_rules import (
+    Rule,
+    contrast,
+    keep_plausible,
+)
+from memvr_integrations.backend.decoding.strategies.method import Method
 from memvr_integrations.backend.hosting.host import Host
 from memvr_integrations.errors import ConfigError
 from memvr_integrations.memvr.arming.anatomy import Anatomy, find_anatomy
@@ -17,32 +22,39 @@ from memvr_integrations.memvr.uncertainty import capped
 from memvr_integrations.types.decoding import DoLaConfig
 
 
-@contextmanager
-def dola(host: Host, rows: Sequence[Row], config: DoLaConfig) -> Iterator[Rule]:
+class DoLa(Method[DoLaConfig]):
     """`log p - alpha log p_early`, cut to what is plausible by p."""
-    anatomy = find_anatomy(host.model)
-    layers = early_layers(host, config)
-    seen: dict[int, Tensor] = {}
 
-    def note(layer: int, module: nn.Module, args: tuple[object, ...], named: object) -> None:
-        states = args[0] if args else named["hidden_states"]  # type: ignore[index]
-        assert isinstance(states, Tensor)
-        seen[layer] = states[:, -1]
+    def check(self) -> None:
+        """Refuse layers that the model hasn't."""
+        early_layers(self.host, self.config)
 
-    def rule(ids: Tensor, own: Tensor) -> Tensor:
-        early = _early(anatomy, [seen[layer] for layer in layers], config).to(own.device)
-        chosen = divergence(own.log_softmax(-1), early).argmax(0)
-        other = early[chosen, torch.arange(len(own), device=own.device)]
-        return keep_plausible(contrast(own, other, 1.0, config.alpha), own, config.beta)
+    @contextmanager
+    def rule(self, rows: Sequence[Row]) -> Iterator[Rule]:
+        """Note what goes into the early layers while the batch runs."""
+        config, anatomy = self.config, find_anatomy(self.host.model)
+        layers = early_layers(self.host, config)
+        seen: dict[int, Tensor] = {}
 
-    with ExitStack() as hooks:
-        for layer in layers:
-            # What goes into layer j is what the first j layers made; j = 0 are the embeddings.
-            handle = anatomy.layers[layer].register_forward_pre_hook(
-                functools.partial(note, layer), with_kwargs=True
-            )
-            hooks.callback(handle.remove)
-        yield rule
+        def note(layer: int, module: nn.Module, args: tuple[object, ...], named: object) -> None:
+            states = args[0] if args else named["hidden_states"]  # type: ignore[index]
+            assert isinstance(states, Tensor)
+            seen[layer] = states[:, -1]
+
+        def differ(ids: Tensor, own: Tensor) -> Tensor:
+            early = _early(anatomy, [seen[layer] for layer in layers], config).to(own.device)
+            chosen = divergence(own.log_softmax(-1), early).argmax(0)
+            other = early[chosen, torch.arange(len(own), device=own.device)]
+            return keep_plausible(contrast(own, other, 1.0, config.alpha), own, config.beta)
+
+        with ExitStack() as hooks:
+            for layer in layers:
+                # What goes into layer j is what the first j layers made; j = 0 are the embeddings.
+                handle = anatomy.layers[layer].register_forward_pre_hook(
+                    functools.partial(note, layer), with_kwargs=True
+                )
+                hooks.callback(handle.remove)
+            yield differ
 
 
 def early_layers(host: Host, config: DoLaConfig) -> list[int]:

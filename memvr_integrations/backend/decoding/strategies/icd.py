@@ -1,25 +1,30 @@
 """Instruction contrastive decoding: a second run reads a disturbed question."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
-from memvr_integrations.backend.decoding.inputs import batch_inputs
-from memvr_integrations.backend.decoding.jobs import Row
-from memvr_integrations.backend.decoding.strategies.rule import Rule
-from memvr_integrations.backend.decoding.strategies.stream import Stream, against
-from memvr_integrations.backend.hosting.host import Host
+from memvr_integrations.backend.decoding.jobs import Job, Row
+from memvr_integrations.backend.decoding.strategies.logit_rules import Rule
+from memvr_integrations.backend.decoding.strategies.method import Method
+from memvr_integrations.backend.decoding.strategies.second_run import against, second_run
+from memvr_integrations.backend.hosting.prompts import Prompt
 from memvr_integrations.types import Message, Request, Text
 from memvr_integrations.types.decoding import ICDConfig
 
 
-@contextmanager
-def icd(host: Host, rows: Sequence[Row], config: ICDConfig) -> Iterator[Rule]:
+class ICD(Method[ICDConfig]):
     """`(1 + alpha) l(x) - alpha l(d + x)`, cut to what is plausible after x."""
-    prompts = [row.second_prompt for row in rows]
-    pictures = [row.job.pictures for row in rows]
-    stream = Stream(host, batch_inputs(host, prompts, pictures), max(row.most for row in rows))
-    yield against(stream, config, 1 + config.alpha)
+
+    def second_prompt(self, job: Job) -> Prompt:
+        """The prompt with the disturbance in it."""
+        disturbing = disturbed(job.request, self.config.disturbance)
+        return self.host.prompts.fitted(disturbing, job.pictures)
+
+    def rule(self, rows: Sequence[Row]) -> AbstractContextManager[Rule]:
+        """Let the second run read the disturbed prompts."""
+        disturbing = second_run(self.host, rows)
+        return nullcontext(against(disturbing, self.config, 1 + self.config.alpha))
 
 
 def disturbed(request: Request, disturbance: str) -> Request:

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from memvr_integrations.backend.decoding.inputs import batch_inputs
 from memvr_integrations.backend.decoding.jobs import Row
+from memvr_integrations.backend.decoding.strategies.attention_weights import watched
 from memvr_integrations.backend.decoding.strategies.beams import Beams
-from memvr_integrations.backend.decoding.strategies.watching import watched
+from memvr_integrations.backend.decoding.strategies.method import Method
 from memvr_integrations.backend.hosting.host import Host
 from memvr_integrations.errors import UnsupportedModelError
 from memvr_integrations.memvr import layer_entropy
@@ -23,13 +24,49 @@ _TINY = 1e-7
 _LARGEST = 1e30  # products are kept below, so that no two of them are equal as infinities
 
 
+class OPERA(Method[OPERAConfig]):
+    """One request at a time: a search, and all tokens of the best answer at once."""
+
+    def check(self) -> None:
+        """Refuse a model whose last layer has no attention to be read."""
+        self._attention()
+
+    @torch.inference_mode()
+    def answer(self, row: Row) -> None:
+        """Search an answer, and give it to the row."""
+        host, config = self.host, self.config
+        prompts, pictures = [row.prompt] * config.beams, [row.job.pictures] * config.beams
+        with watched(self._attention(), host.name) as watch:
+            inputs = batch_inputs(host, prompts, pictures)
+            beams = Beams(host, inputs, row.most, count=config.beams, watch=watch)
+            found = _Search(host, row, config, beams).run()
+        if found is None:
+            return
+        for token, (logprob, entropy) in zip(found.tokens, found.noted, strict=True):
+            if row.done:
+                return
+            record = TokenRecord(id=token, text="", logprob=logprob, output_entropy=entropy)
+            end = token in host.end_tokens
+            row.take(record, end=end, limit=row.most, model=host.name)
+
+    def _attention(self) -> nn.Module:
+        """The module whose attention says what a token trusts."""
+        found = getattr(find_anatomy(self.host.model).layers[-1], "self_attn", None)
+        if not isinstance(found, nn.Module):
+            raise UnsupportedModelError(
+                f"The last layer of {self.host.name} has no self-attention, and decoding='opera' "
+                "goes by it. Choose another strategy."
+            )
+        return found
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Path:
     """The beams at one length, all tensors a row a beam."""
 
     tokens: Tensor
     scores: Tensor
-    told: Tensor  # log-probability and entropy of each token, (beams, length, 2)
+    noted: Tensor  # log-probability and entropy of each token, (beams, length, 2)
     attention: Tensor  # from token i to token j, (beams, length, length)
     places: tuple[Tensor, ...]  # where each step before trusted most, (beams,) each
 
@@ -45,7 +82,7 @@ class _Choices:
     path: _Path
     tokens: Tensor  # (beams, candidates), as all below
     scores: Tensor
-    told: Tensor
+    noted: Tensor
     attention: Tensor  # to the answer's own tokens, (beams, candidates, length + 1)
     places: Tensor
     taken: Tensor | None = None
@@ -56,17 +93,17 @@ class _Answer:
     """A finished beam."""
 
     tokens: list[int]
-    told: list[list[float]]
+    noted: list[list[float]]
     score: float
 
 
-class Opera:
+class _Search:
     """One search."""
 
     def __init__(self, host: Host, row: Row, config: OPERAConfig, beams: Beams) -> None:
         self._host, self._row, self._config, self._beams = host, row, config, beams
         ids = row.prompt.inputs["input_ids"][0]
-        self._image = (ids == host.image_token).nonzero()[:, 0]
+        self._image = (ids == host.prompts.image_token).nonzero()[:, 0]
         self._prompt = len(ids)
         self._past: dict[int, _Choices] = {}
         self._rolled: Counter[int] = Counter()
@@ -77,7 +114,7 @@ class Opera:
         logits = self._beams.begin()
         path = self._first(logits.device)
         while not self._row.done:
-            choices = self._look(path, logits)
+            choices = self._tried(path, logits)
             back = self._place_to_return(choices)
             if back is not None:
                 choices = self._past[back]
@@ -98,16 +135,16 @@ class Opera:
         return _Path(
             tokens=torch.zeros(count, 0, dtype=torch.long, device=device),
             scores=scores,
-            told=torch.zeros(count, 0, 2, device=device),
+            noted=torch.zeros(count, 0, 2, device=device),
             attention=torch.zeros(count, 0, 0, device=device),
             places=(),
         )
 
-    def _look(self, path: _Path, logits: Tensor) -> _Choices:
+    def _tried(self, path: _Path, logits: Tensor) -> _Choices:
         """Try the likeliest tokens of each beam, and what each would attend to."""
         likely = logits.topk(self._config.candidates, dim=-1)
         logprobs = likely.values - logits.logsumexp(-1)[:, None]
-        seen = torch.stack([self._beams.look(tokens) for tokens in likely.indices.T], dim=1)
+        seen = torch.stack([self._beams.attention_at(tokens) for tokens in likely.indices.T], dim=1)
         weights = seen.max(2).values
         weights = weights / weights.sum(-1, keepdim=True)
         own = weights[..., self._prompt :]
@@ -119,7 +156,7 @@ class Opera:
             path=path,
             tokens=likely.indices,
             scores=path.scores[:, None] + logprobs - self._config.weight * penalty,
-            told=torch.stack([logprobs, entropies], dim=-1),
+            noted=torch.stack([logprobs, entropies], dim=-1),
             attention=own,
             places=places.mode(-1).values,
         )
@@ -167,7 +204,7 @@ class Opera:
         return path, torch.div(index, tried, rounding_mode="floor")
 
     def _silence(self, path: _Path, going: Sequence[int], choices: _Choices) -> None:
-        """A beam that fills a gap, or says more behind an end, can't win."""
+        """A beam that fills a gap, or says more after an end, can't win."""
         tokens, known = choices.tokens.view(-1), set[int]()
         for beam, at in enumerate(going):
             if at in known or int(tokens[at]) in self._host.end_tokens:
@@ -180,11 +217,11 @@ class Opera:
         attention[:, :-1, :-1] = before.attention[parents]
         attention[:, -1] = choices.attention.flatten(0, 1)[index]
         tokens = choices.tokens.view(-1)[index]
-        told = choices.told.flatten(0, 1)[index]
+        noted = choices.noted.flatten(0, 1)[index]
         return _Path(
             tokens=torch.cat([before.tokens[parents], tokens[:, None]], dim=1),
             scores=choices.scores.view(-1)[index].clone(),
-            told=torch.cat([before.told[parents], told[:, None]], dim=1),
+            noted=torch.cat([before.noted[parents], noted[:, None]], dim=1),
             attention=attention,
             places=tuple(place[parents] for place in (*before.places, choices.places)),
         )
@@ -192,8 +229,8 @@ class Opera:
     def _finish(self, choices: _Choices, at: int, score: float) -> None:
         beam, path = at // choices.tokens.shape[1], choices.path
         tokens = [*path.tokens[beam].tolist(), int(choices.tokens.view(-1)[at])]
-        told = [*path.told[beam].tolist(), choices.told.flatten(0, 1)[at].tolist()]
-        answer = _Answer(tokens=tokens, told=told, score=score / len(tokens))
+        noted = [*path.noted[beam].tolist(), choices.noted.flatten(0, 1)[at].tolist()]
+        answer = _Answer(tokens=tokens, noted=noted, score=score / len(tokens))
         ranked = sorted([*self._finished, answer], key=lambda one: -one.score)
         self._finished = ranked[: self._config.beams]
 
@@ -209,7 +246,7 @@ class Opera:
         beam = int(path.scores.argmax())
         running = _Answer(
             tokens=path.tokens[beam].tolist(),
-            told=path.told[beam].tolist(),
+            noted=path.noted[beam].tolist(),
             score=float(path.scores[beam]) / path.length,
         )
         return max([*self._finished, running], key=lambda one: one.score)
@@ -229,34 +266,3 @@ def over_trust(before: Tensor, newest: Tensor, sigma: float) -> tuple[Tensor, Te
     assert products.shape[-1] == length + 1
     best = (_TINY * products).max(-1)
     return best.values.float(), best.indices
-
-
-def last_attention(host: Host) -> nn.Module:
-    """The module whose attention says what a token trusts.
-
-    Raises:
-        UnsupportedModelError: The last layer has none.
-    """
-    found = getattr(find_anatomy(host.model).layers[-1], "self_attn", None)
-    if not isinstance(found, nn.Module):
-        raise UnsupportedModelError(
-            f"The last layer of {host.name} has no self-attention, and decoding='opera' goes by "
-            "it. Choose another strategy."
-        )
-    return found
-
-
-@torch.inference_mode()
-def answer_by_opera(host: Host, row: Row, config: OPERAConfig) -> None:
-    """Search an answer, and tell all of its tokens at once."""
-    prompts, pictures = [row.prompt] * config.beams, [row.job.pictures] * config.beams
-    with watched(last_attention(host), host.name) as watch:
-        inputs = batch_inputs(host, prompts, pictures)
-        beams = Beams(host, inputs, row.most, count=config.beams, watch=watch)
-        answer = Opera(host, row, config, beams).run()
-    for token, (logprob, entropy) in zip(answer.tokens, answer.told, strict=True) if answer else ():
-        if row.done:
-            return
-        record = TokenRecord(id=token, text="", logprob=logprob, output_entropy=entropy)
-        end = token in host.end_tokens
-        row.take(record, end=end, limit=row.most, model=host.name)

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from memvr_integrations.backend.decoding.jobs import Row
-from memvr_integrations.backend.decoding.strategies.rule import Rule
+from memvr_integrations.backend.decoding.strategies.logit_rules import Rule
+from memvr_integrations.backend.decoding.strategies.method import Method
 from memvr_integrations.backend.hosting.host import Host
 from memvr_integrations.errors import ConfigError, UnsupportedModelError
 from memvr_integrations.memvr.arming.anatomy import find_anatomy
@@ -17,20 +18,30 @@ from memvr_integrations.types.decoding import RudderConfig
 _PUBLISHED = 30, 32  # layer, of so many
 
 
-@contextmanager
-def rudder(host: Host, rows: Sequence[Row], config: RudderConfig) -> Iterator[Rule]:
-    """Steer behind the attention of one layer; the logits that come out are left alone."""
-    layer = find_anatomy(host.model).layers[steered_layer(host, config)]
-    steering = _Steering(config, [row.prompt.length for row in rows])
-    handles = [
-        layer.register_forward_pre_hook(steering.enter, with_kwargs=True),
-        attention_update(host, layer).register_forward_hook(steering.leave),
-    ]
-    try:
-        yield lambda ids, own: own
-    finally:
-        for handle in handles:
-            handle.remove()
+class Rudder(Method[RudderConfig]):
+    """Steer after the attention of one layer; the logits that come out are left alone."""
+
+    def check(self) -> None:
+        """Refuse a layer that isn't there, or has no self-attention."""
+        attention_update(self.host, self._layer())
+
+    @contextmanager
+    def rule(self, rows: Sequence[Row]) -> Iterator[Rule]:
+        """Hook the layer while the batch runs."""
+        layer = self._layer()
+        steering = _Steering(self.config, [row.prompt.length for row in rows])
+        handles = [
+            layer.register_forward_pre_hook(steering.enter, with_kwargs=True),
+            attention_update(self.host, layer).register_forward_hook(steering.leave),
+        ]
+        try:
+            yield lambda ids, own: own
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _layer(self) -> nn.Module:
+        return find_anatomy(self.host.model).layers[steered_layer(self.host, self.config)]
 
 
 def steered_layer(host: Host, config: RudderConfig) -> int:

@@ -112,9 +112,9 @@ def test_it_acts_and_composes_with_memvr(backend, ask, endless, decoding):
         }
     chances = {key: [t.logprob for t in answer.tokens] for key, answer in answers.items()}
     assert len({tuple(values) for values in chances.values()}) == 4
-    looked = answers[EAGER, decoding]
-    assert looked.retraced
-    assert looked.memvr == EAGER
+    triggered = answers[EAGER, decoding]
+    assert triggered.retraced
+    assert triggered.memvr == EAGER
 
 
 @named
@@ -228,7 +228,7 @@ def test_a_long_disturbance_takes_room_from_the_answer(backend, ask, endless):
             backend.generate(ask("dog " * 1980, decoding=ICDConfig(disturbance="no " * 99)))
 
 
-def test_a_batch_that_failed_goes_on_from_the_told_tokens(patient, ask, endless):
+def test_a_batch_that_failed_goes_on_from_the_given_tokens(patient, ask, endless):
     requests = [ask("Describe.", n, max_tokens=6, decoding=STRONG[0]) for n in (0, 1)]
     with endless(patient) as passes:
         expected = patient.generate(requests)

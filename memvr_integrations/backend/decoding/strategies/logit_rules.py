@@ -1,4 +1,4 @@
-"""What a strategy is to the backend: a rule from logits to logits, and the formulas rules share."""
+"""Rules from logits to logits, and the two formulas that they share."""
 
 import math
 from collections.abc import Callable

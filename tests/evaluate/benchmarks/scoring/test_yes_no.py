@@ -2,7 +2,7 @@ from collections import Counter
 
 import pytest
 
-from memvr_integrations.evaluate.benchmarks.yes_no import (
+from memvr_integrations.evaluate.benchmarks.scoring.yes_no import (
     PARSERS,
     count_all_parsers,
     count_answer,

@@ -1,6 +1,6 @@
 import pytest
 
-from memvr_integrations.evaluate.benchmarks.vqa_text import normalized, without_punctuation
+from memvr_integrations.evaluate.benchmarks.scoring.vqa_text import normalized, without_punctuation
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,10 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from memvr_integrations.errors import UnsupportedModelError
 
 _NAME = "memvr_watched"
-_watches: WeakKeyDictionary[nn.Module, "Watch"] = WeakKeyDictionary()
+_watches: WeakKeyDictionary[nn.Module, "AttentionWatch"] = WeakKeyDictionary()
 
 
-class Watch:
+class AttentionWatch:
     """The weights of the newest position in the newest forward pass."""
 
     def __init__(self, name: str) -> None:
@@ -42,12 +42,12 @@ class Watch:
 
 
 @contextmanager
-def watched(attention: nn.Module, name: str) -> Iterator[Watch]:
+def watched(attention: nn.Module, name: str) -> Iterator[AttentionWatch]:
     """Watch a self-attention module; its output stays the same to the last bit.
 
-    An eager one hands out its weights; for the others they are computed beside.
+    An eager one hands out its weights; for the others they are computed as well.
     """
-    watch, before = Watch(name), getattr(attention, "config", None)
+    watch, before = AttentionWatch(name), getattr(attention, "config", None)
     implementation = getattr(before, "_attn_implementation", "eager")
 
     def note(module: nn.Module, args: object, out: object) -> None:

@@ -1,10 +1,11 @@
+import itertools
 import threading
 import time
 
 import pytest
 from waiting import eventually
 
-from memvr_integrations.backend.structured.compiling import Left, Shared
+from memvr_integrations.backend.structured.shared_work import Left, SharedWork
 from memvr_integrations.errors import RequestError
 
 
@@ -20,7 +21,7 @@ def test_callers_share_one_making_and_its_thing_is_kept():
         time.sleep(0.1)
         return key.upper()
 
-    shared = Shared(make, 2)
+    shared = SharedWork(make, 2)
     found = []
     threads = [
         threading.Thread(target=lambda: found.append(shared.get("a", always))) for _ in "123"
@@ -45,7 +46,7 @@ def test_a_refusal_is_kept_and_raised_anew():
         tries.append(key)
         raise RequestError("no")
 
-    shared = Shared(make, 2)
+    shared = SharedWork(make, 2)
     errors = []
     for _ in range(3):
         with pytest.raises(RequestError, match="no") as caught:
@@ -56,47 +57,47 @@ def test_a_refusal_is_kept_and_raised_anew():
 
 
 def test_making_stops_when_all_have_left_and_begins_again_for_the_next():
-    stopped, gone = [], threading.Event()
+    begun, stopped = threading.Event(), []
 
     def make(key, wanted):
         if stopped:
             return key
+        begun.set()
         while wanted():
             time.sleep(0.001)
         stopped.append(key)
         raise Left
 
-    shared = Shared(make, 2)
+    shared = SharedWork(make, 2)
     with pytest.raises(Left):
-        shared.get("a", gone_after(0.05))
+        shared.get("a", lambda: not begun.is_set())
     eventually(lambda: stopped == ["a"])
-    assert shared.get("a", lambda: not gone.is_set()) == "a"
-
-
-def gone_after(seconds):
-    end = time.monotonic() + seconds
-    return lambda: time.monotonic() < end
+    assert shared.get("a", always) == "a"
 
 
 def test_one_who_stays_keeps_it_going():
+    begun, go_on = threading.Event(), threading.Event()
+
     def make(key, wanted):
-        end = time.monotonic() + 0.2
-        while time.monotonic() < end:
+        begun.set()
+        while not go_on.is_set():
             if not wanted():
                 raise Left
             time.sleep(0.001)
         return key
 
-    shared, found = Shared(make, 2), []
+    shared, found, asked = SharedWork(make, 2), [], itertools.count()
     stays = threading.Thread(target=lambda: found.append(shared.get("a", always)))
     stays.start()
+    assert begun.wait(60)
     with pytest.raises(Left):
-        shared.get("a", gone_after(0.02))
+        shared.get("a", lambda: next(asked) < 3)
+    go_on.set()
     stays.join()
     assert found == ["a"]
 
 
-def test_whatever_goes_wrong_is_told_to_who_waits():
+def test_whatever_goes_wrong_reaches_who_waits():
     class PanicError(BaseException):
         """As Rust's panics are."""
 
@@ -104,4 +105,4 @@ def test_whatever_goes_wrong_is_told_to_who_waits():
         raise PanicError("overflow")
 
     with pytest.raises(PanicError, match="overflow"):
-        Shared(make, 2).get("a", always)
+        SharedWork(make, 2).get("a", always)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 from memvr_integrations.evaluate.benchmarks.benchmark import percentages
-from memvr_integrations.evaluate.benchmarks.vqa_text import without_punctuation
+from memvr_integrations.evaluate.benchmarks.scoring.vqa_text import without_punctuation
 
 Parser: TypeAlias = Callable[[str, bool], bool | None]
 """From an answer and the truth to what the answer says; None where that is unsure."""
@@ -38,7 +38,7 @@ def _official(answer: str, truth: bool) -> bool:
 
 
 def _vcd(answer: str, truth: bool) -> bool:
-    """Looks for the right word anywhere, even within "know"; without it the answer is wrong."""
+    """The right word may stand anywhere, even within "know"; without it the answer is wrong."""
     text = answer.lower()
     return "yes" in text if truth else "no" not in text
 
@@ -61,7 +61,7 @@ PARSERS: dict[str, Parser] = {
 
 def count_answer(counts: Counter[str], under: str, *, truth: bool, said: bool | None) -> None:
     """Note in `counts` what was said where `truth` was right."""
-    counts[f"{under}/{_NAMES[truth]} told {_NAMES[said]}"] += 1
+    counts[f"{under}/{_NAMES[truth]} said {_NAMES[said]}"] += 1
 
 
 def figures_of(
@@ -77,20 +77,20 @@ def figures_of(
     out of its recall; for the others they are missed (`unsure_is_missed`).
     """
 
-    def told(truth: bool, said: bool | None) -> int:
-        return counts.get(f"{under}/{_NAMES[truth]} told {_NAMES[said]}", 0)
+    def count(truth: bool, said: bool | None) -> int:
+        return counts.get(f"{under}/{_NAMES[truth]} said {_NAMES[said]}", 0)
 
-    hits, false_alarms = told(positive, positive), told(not positive, positive)
-    misses = told(positive, not positive) + unsure_is_missed * told(positive, None)
-    total = sum(told(truth, said) for truth in (True, False) for said in _NAMES)
+    hits, false_alarms = count(positive, positive), count(not positive, positive)
+    misses = count(positive, not positive) + unsure_is_missed * count(positive, None)
+    total = sum(count(truth, said) for truth in (True, False) for said in _NAMES)
     shares = percentages(
         {
-            "accuracy": (told(True, True) + told(False, False), total),
+            "accuracy": (count(True, True) + count(False, False), total),
             "precision": (hits, hits + false_alarms),
             "recall": (hits, hits + misses),
             "F1": (2 * hits, 2 * hits + false_alarms + misses),
-            "yes ratio": (told(True, True) + told(False, True), total),
-            "unsure": (told(True, None) + told(False, None), total),
+            "yes ratio": (count(True, True) + count(False, True), total),
+            "unsure": (count(True, None) + count(False, None), total),
         }
     )
     return {f"{under}/{name}": value for name, value in shares.items()}

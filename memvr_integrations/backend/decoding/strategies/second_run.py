@@ -1,18 +1,26 @@
 """A second run of a model beside the one that decides: other inputs, a cache of its own."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 from transformers import GenerationConfig
 
-from memvr_integrations.backend.decoding.strategies.rule import Rule, contrast, keep_plausible
+from memvr_integrations.backend.decoding.inputs import batch_inputs
+from memvr_integrations.backend.decoding.jobs import Row
+from memvr_integrations.backend.decoding.strategies.logit_rules import (
+    Rule,
+    contrast,
+    keep_plausible,
+)
 from memvr_integrations.backend.hosting.host import Host
+from memvr_integrations.backend.hosting.prompts import Picture
 from memvr_integrations.memvr.arming.hooks import suspended
 from memvr_integrations.types.decoding import ContrastConfig
 
 
-class Stream:
+class SecondRun:
     """Follows the chosen tokens; MemVR doesn't act in it."""
 
     def __init__(self, host: Host, inputs: dict[str, Tensor], most: int) -> None:
@@ -78,7 +86,17 @@ class Stream:
         return last.float()
 
 
-def against(stream: Stream, config: ContrastConfig, weight: float, *, log: bool = False) -> Rule:
+def second_run(
+    host: Host, rows: Sequence[Row], pictures: Sequence[Sequence[Picture]] | None = None
+) -> SecondRun:
+    """A batch's rows once more, with their second prompts, and with other pictures if given."""
+    own = [row.job.pictures for row in rows]
+    prompts = [row.second_prompt for row in rows]
+    inputs = batch_inputs(host, prompts, own if pictures is None else pictures)
+    return SecondRun(host, inputs, max(row.most for row in rows))
+
+
+def against(other: SecondRun, config: ContrastConfig, weight: float, *, log: bool = False) -> Rule:
     """The rule of all who contrast with a second run.
 
     `alpha` times its logits are taken from `weight` times the model's own; with `log` its
@@ -86,8 +104,8 @@ def against(stream: Stream, config: ContrastConfig, weight: float, *, log: bool 
     """
 
     def rule(ids: Tensor, own: Tensor) -> Tensor:
-        other = stream.logits(ids)
-        other = other.log_softmax(-1) if log else other
-        return keep_plausible(contrast(own, other, weight, config.alpha), own, config.beta)
+        logits = other.logits(ids)
+        logits = logits.log_softmax(-1) if log else logits
+        return keep_plausible(contrast(own, logits, weight, config.alpha), own, config.beta)
 
     return rule

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 Key = TypeVar("Key", bound=Hashable)
 Made = TypeVar("Made")
 Wanted = Callable[[], bool]
-_LOOK = 0.02  # seconds between two looks at whether a caller still waits
+_PAUSE = 0.02  # seconds between two checks whether a caller still waits
 
 
 class Left(Exception):
@@ -27,7 +27,7 @@ class _Work(Generic[Made]):
         return any([caller() for caller in self.callers])
 
 
-class Shared(Generic[Key, Made]):
+class SharedWork(Generic[Key, Made]):
     """Makes one thing for each key, in a thread of its own, and keeps the last `size`.
 
     What `make(key, wanted)` raises is kept too, except for `Left`: `make` raises that when it
@@ -47,7 +47,7 @@ class Shared(Generic[Key, Made]):
         """
         while wanted():
             work = self._joined(key, wanted)
-            while wanted() and not work.done.wait(_LOOK):
+            while wanted() and not work.done.wait(_PAUSE):
                 pass
             with self._lock:
                 work.callers.remove(wanted)

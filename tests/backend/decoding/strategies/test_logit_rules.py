@@ -2,7 +2,7 @@ import math
 
 import torch
 
-from memvr_integrations.backend.decoding.strategies.rule import contrast, keep_plausible
+from memvr_integrations.backend.decoding.strategies.logit_rules import contrast, keep_plausible
 
 INF = math.inf
 

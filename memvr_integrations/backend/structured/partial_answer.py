@@ -9,7 +9,7 @@ from llguidance import LLMatcher, LLTokenizer
 
 from memvr_integrations.backend.structured.repeats import Repeats
 
-# A comma before digits: behind "0." it ends the number, where digits would go on for ever.
+# A comma before digits: after "0." it ends the number, where digits would go on for ever.
 _CLOSERS = ('"', "}", "]", "</", ">", "n", "t", "f", ",")
 _DIGITS = "0123456789"
 _OPENERS = ("[", "{", ":", " ")
@@ -45,7 +45,7 @@ class Vocabulary:
         return self.find(list(signs.replace('"', '\\"')))
 
 
-class Draft:
+class PartialAnswer:
     """What was written so far."""
 
     def __init__(

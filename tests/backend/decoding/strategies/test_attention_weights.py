@@ -6,7 +6,7 @@ from memvr_models import GOLDEN, going_on, prompt, tiny_llava
 from torch import nn
 from transformers import LlavaForConditionalGeneration
 
-from memvr_integrations.backend.decoding.strategies.watching import watched
+from memvr_integrations.backend.decoding.strategies.attention_weights import watched
 from memvr_integrations.errors import UnsupportedModelError
 
 

@@ -1,0 +1,1 @@
+"""What several scorers share: yes and no, nouns, and answers made comparable."""
