@@ -11,8 +11,8 @@ except ModuleNotFoundError as missing:
 
 from memvr_integrations.llama_index.asking.abstention import AbstainWhenUnsure
 from memvr_integrations.llama_index.asking.chat import ImageChatEngine
-from memvr_integrations.llama_index.asking.citations import Citation, citations
-from memvr_integrations.llama_index.asking.grounding import GroundingEvaluator
+from memvr_integrations.llama_index.asking.cited_images import Citation, citations
+from memvr_integrations.llama_index.asking.evaluator import GroundingEvaluator
 from memvr_integrations.llama_index.asking.rerank import VisualRerank
 from memvr_integrations.llama_index.asking.synthesizer import ImageSynthesizer
 from memvr_integrations.llama_index.collection import ImageCollectionIndex

@@ -15,7 +15,7 @@ from llama_index.core.vector_stores import SimpleVectorStore
 from llama_index.core.vector_stores.types import BasePydanticVectorStore, VectorStoreQuery
 
 from memvr_integrations.errors import ConfigError
-from memvr_integrations.llama_index.asking.askable import Askable
+from memvr_integrations.llama_index.asking.engines import Askable
 from memvr_integrations.llama_index.llm import MemVRMultiModalLLM
 from memvr_integrations.llama_index.llm.blocking import wait_for
 from memvr_integrations.llama_index.llm.checks import knows_its_options

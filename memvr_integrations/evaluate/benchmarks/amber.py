@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import ClassVar, TypeAlias
 
 from memvr_integrations.evaluate.benchmarks.benchmark import Question, answered, percentages
-from memvr_integrations.evaluate.benchmarks.nouns import forms
 from memvr_integrations.evaluate.benchmarks.published_files import (
     Folder,
     Record,
@@ -26,6 +25,7 @@ from memvr_integrations.evaluate.benchmarks.published_files import (
     unique,
 )
 from memvr_integrations.evaluate.benchmarks.yes_no import count_answer, figures_of, yes_or_no
+from memvr_integrations.grounding.nouns import forms
 
 Nouns: TypeAlias = Callable[[str], Iterable[str]]
 Similar: TypeAlias = Callable[[str, str], bool]

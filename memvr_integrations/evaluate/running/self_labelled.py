@@ -31,7 +31,6 @@ from memvr_integrations.errors import BenchmarkError, ConfigError, MemVRWarning
 from memvr_integrations.evaluate.benchmarks.benchmark import Question, answered
 from memvr_integrations.evaluate.benchmarks.chair import caption_figures, caption_marks
 from memvr_integrations.evaluate.benchmarks.coco_words import GROUPS, PHRASES
-from memvr_integrations.evaluate.benchmarks.nouns import forms, named
 from memvr_integrations.evaluate.benchmarks.yes_no import (
     OFFICIAL,
     PARSERS,
@@ -42,6 +41,7 @@ from memvr_integrations.evaluate.benchmarks.yes_no import (
 from memvr_integrations.evaluate.running.asking import Asking, Strategy
 from memvr_integrations.evaluate.running.runs import ANSWERS, Run
 from memvr_integrations.evaluate.running.ways import PLAIN
+from memvr_integrations.grounding.nouns import forms, named
 from memvr_integrations.types.engine import Engine
 
 SELF = "self"

@@ -8,7 +8,7 @@ from llama_index.core.prompts.mixin import PromptMixinType
 from llama_index.core.schema import QueryBundle
 
 from memvr_integrations.errors import RequestError
-from memvr_integrations.llama_index.asking.citations import marks
+from memvr_integrations.grounding.citing import marks
 from memvr_integrations.llama_index.llm.checks import (
     check_kind,
     check_share,

@@ -14,7 +14,7 @@ from llama_index.core.base.response.schema import (
 )
 
 from memvr_integrations.errors import RequestError
-from memvr_integrations.llama_index.asking.citations import unmarked
+from memvr_integrations.grounding.citing import unmarked
 
 
 @dataclass

@@ -21,6 +21,7 @@ from llama_index.core.schema import NodeWithScore, QueryType
 from llama_index.core.types import RESPONSE_TEXT_TYPE
 
 from memvr_integrations.errors import ConfigError, RequestError
+from memvr_integrations.grounding.citing import Marks, marks
 from memvr_integrations.llama_index.asking.answers import (
     AsyncImageStream,
     AsyncStreamAnswer,
@@ -29,7 +30,6 @@ from memvr_integrations.llama_index.asking.answers import (
     TextAnswer,
     Told,
 )
-from memvr_integrations.llama_index.asking.citations import Marks, marks
 from memvr_integrations.llama_index.llm import MemVRMultiModalLLM
 from memvr_integrations.llama_index.llm.blocking import wait_for
 from memvr_integrations.llama_index.llm.checks import check_llm, check_text, knows_its_options

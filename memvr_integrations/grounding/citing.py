@@ -1,15 +1,7 @@
-"""Which images an answer rests on: `[n]` in its text, and what can be opened for each."""
+"""Which pictures an answer rests on: the marks `[n]` in its text."""
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-
-from llama_index.core.base.response.schema import RESPONSE_TYPE
-from llama_index.core.chat_engine.types import AgentChatResponse, StreamingAgentChatResponse
-from llama_index.core.schema import NodeWithScore
-
-from memvr_integrations.errors import RequestError
-from memvr_integrations.llama_index.llm.blocks import address_of
 
 # [1], and what models write for several: [1, 2], [1-3].
 _MARK = re.compile(r" ?\[(\d{1,3}(?:\s*[,\u2013-]\s*\d{1,3})*)\]")
@@ -17,42 +9,9 @@ _OPEN = re.compile(r" ?(\[[\d\s,\u2013-]{0,16})?$")
 _CUT = re.compile(r" ?\[\d[\d\s,\u2013-]*$")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Citation:
-    """What `[n]` in an answer stands for.
-
-    `node_id` is the same for the same place, always; `source` is the image's path or URL; `score`
-    is that of the retriever, or of the last reranker.
-    """
-
-    n: int
-    node_id: str
-    source: str
-    caption: str
-    score: float | None
-
-
-def citations(
-    response: RESPONSE_TYPE | AgentChatResponse | StreamingAgentChatResponse,
-) -> list[Citation]:
-    """The images that an answer cites, in the order of its numbers; none where it cites none.
-
-    Raises:
-        RequestError: It is the stream of a chat, and was not read to its end.
-    """
-    if isinstance(response, StreamingAgentChatResponse) and not response.is_done:
-        raise RequestError("This stream was not read to its end; its citations come after that.")
-    cited = {n for mark in _MARK.findall(str(response)) for n in _numbers(mark)}
-    sources = enumerate(response.source_nodes, start=1)
-    return [_citation(n, source) for n, source in sources if n in cited]
-
-
-def _citation(n: int, found: NodeWithScore) -> Citation:
-    node = found.node
-    source = address_of(node) or node.metadata.get("file_path", "")
-    return Citation(
-        n=n, node_id=node.node_id, source=source, caption=node.get_content(), score=found.score
-    )
+def cited_numbers(text: str) -> set[int]:
+    """The numbers of all pictures that a text cites."""
+    return {n for mark in _MARK.findall(text) for n in _numbers(mark)}
 
 
 def _numbers(mark: str) -> list[int]:

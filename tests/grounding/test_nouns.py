@@ -1,6 +1,6 @@
 import pytest
 
-from memvr_integrations.evaluate.benchmarks.nouns import forms, plural
+from memvr_integrations.grounding.nouns import forms, plural
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 import pytest
 
-from memvr_integrations.llama_index.asking.citations import Marks
+from memvr_integrations.grounding.citing import Marks
 
 
 def read(shown, *pieces, own=True):

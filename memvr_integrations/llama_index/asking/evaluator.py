@@ -10,7 +10,8 @@ from llama_index.core.prompts import BasePromptTemplate, PromptTemplate
 from llama_index.core.prompts.mixin import PromptDictType
 
 from memvr_integrations.errors import RequestError, check_options
-from memvr_integrations.llama_index.asking.citations import citations, unmarked
+from memvr_integrations.grounding.citing import unmarked
+from memvr_integrations.llama_index.asking.cited_images import citations
 from memvr_integrations.llama_index.llm import MemVRMultiModalLLM
 from memvr_integrations.llama_index.llm.blocking import wait_for
 from memvr_integrations.llama_index.llm.blocks import ImageDocument, is_image
