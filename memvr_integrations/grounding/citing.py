@@ -1,7 +1,7 @@
 """Which pictures an answer rests on: the marks `[n]` in its text."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 # [1], and what models write for several: [1, 2], [1-3].
 _MARK = re.compile(r" ?\[(\d{1,3}(?:\s*[,\u2013-]\s*\d{1,3})*)\]")
@@ -26,9 +26,9 @@ def _numbers(mark: str) -> list[int]:
 class Marks:
     """Reads a growing answer, and takes marks out of it that stand for nothing.
 
-    `shown` are the images that stand behind a number. A model that cites none of them is made to
-    cite all, for it looked at them; with `own=False` it was not told of numbers, and its own
-    marks mean nothing.
+    `shown` are the numbers that stand for a picture. A model that cites none of them is made to
+    cite all, for it saw them; with `own=False` it was shown no numbers, and its own marks mean
+    nothing.
     """
 
     def __init__(self, shown: Sequence[int], *, own: bool = True) -> None:
@@ -67,5 +67,10 @@ def unmarked(text: str) -> str:
 
 
 def marks(numbers: Sequence[int]) -> str:
-    """The marks of some images."""
+    """The marks of some pictures."""
     return "".join(f"[{n}]" for n in numbers)
+
+
+def lines(answers: Iterable[tuple[int, str]]) -> str:
+    """Answers about one picture each, by its number: a line for each that is not empty."""
+    return "\n".join(f"{text} {marks([n])}" for n, text in answers if text)

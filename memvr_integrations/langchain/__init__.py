@@ -11,7 +11,8 @@ except ModuleNotFoundError as missing:
         "(in a checkout: pip install -e '.[langchain]')."
     ) from missing
 
-from memvr_integrations.langchain.abstention import Abstention, AbstentionError
+from memvr_integrations.errors import AbstentionError
+from memvr_integrations.langchain.abstention import Abstention
 from memvr_integrations.langchain.blocks import image_block
 from memvr_integrations.langchain.chat import ChatMemVR
 

@@ -37,7 +37,7 @@ class SeeingEngine(ScriptedEngine):
 
 
 def paint(folder, names):
-    """A file for each name, which is a colour and perhaps more behind it."""
+    """A file for each name, which is a colour and perhaps more after it."""
     for name in names:
         folder.mkdir(exist_ok=True)
         PIL.Image.new("RGB", (9, 7), COLORS[name.split()[0]]).save(folder / f"{name}.png")
