@@ -2,7 +2,8 @@
 
 import dataclasses
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from types import UnionType
 
 from memvr_integrations.errors import ConfigError, did_you_mean
 
@@ -53,3 +54,25 @@ def check_choice(name: str, value: object, choices: Iterable[object]) -> None:
     # 1 == True, so the type is compared as well.
     if not any(value == choice and type(value) is type(choice) for choice in choices):
         raise ConfigError(f"{name}={value!r} must be one of {choices}.")
+
+
+def check_text(name: str, value: object) -> None:
+    """Refuse anything but a text that is not blank."""
+    if not isinstance(value, str) or not value.strip():
+        raise ConfigError(f"{name}={value!r} must be a text that is not empty.")
+
+
+def check_kind(name: str, value: object, kind: type | UnionType, hint: str) -> None:
+    """Refuse an object of another class; `hint` is what to give."""
+    if not isinstance(value, kind):
+        plain = isinstance(value, str | int | float | None)
+        shown = repr(value) if plain else type(value).__name__
+        raise ConfigError(f"{name}={shown} can't be used; give {hint}.")
+
+
+def check_all(name: str, values: object, kind: type, hint: str) -> None:
+    """Refuse anything but a list of objects of a class."""
+    if not isinstance(values, Sequence) or isinstance(values, str):
+        raise ConfigError(f"{name} is a {type(values).__name__}; give a list: [{hint}].")
+    for value in values:
+        check_kind(f"A part of {name}", value, kind, hint)

@@ -5,6 +5,7 @@
 
 import difflib
 from collections.abc import Iterable
+from typing import Self
 
 
 class MemVRError(Exception):
@@ -65,6 +66,27 @@ class BenchmarkError(MemVRError, ValueError):
 
 class GenerationError(MemVRError, RuntimeError):
     """The model failed in the middle of an answer; the cause is chained."""
+
+
+class AbstentionError(MemVRError, RuntimeError):
+    """The model was too unsure of its answer.
+
+    `withheld` is the answer's text, `response` all of it in the framework's own form.
+    """
+
+    def __init__(
+        self, withheld: str, unsureness: float, threshold: float, response: object = None
+    ) -> None:
+        super().__init__(
+            f"The model was unsure of its answer {withheld!r}: {unsureness:.2f}, above "
+            f"threshold={threshold}. Ask another way, show a clearer image, or raise the threshold."
+        )
+        self.withheld, self.unsureness, self.threshold = withheld, unsureness, threshold
+        self.response = response
+
+    def __reduce__(self) -> tuple[type[Self], tuple[str, float, float, object]]:
+        """Pickle by what it was made of; an exception's default is its text."""
+        return type(self), (self.withheld, self.unsureness, self.threshold, self.response)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

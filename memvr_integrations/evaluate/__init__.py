@@ -17,15 +17,17 @@ if TYPE_CHECKING:
     from memvr_integrations.evaluate.running.blindfold import Blindfold
     from memvr_integrations.evaluate.running.calibration import Calibrating, Calibration, candidates
     from memvr_integrations.evaluate.running.evaluation import compare, evaluate
-    from memvr_integrations.evaluate.running.statistics import Estimate, by_image, share
     from memvr_integrations.evaluate.running.report import Line
     from memvr_integrations.evaluate.running.runs import Answer, Run
     from memvr_integrations.evaluate.running.self_labelled import Labelling, Things, images_in
     from memvr_integrations.evaluate.running.statistics import (
+        Estimate,
         McNemar,
+        by_image,
         intervals,
         mcnemar,
         paired_differences,
+        share,
     )
     from memvr_integrations.evaluate.running.ways import strategies
 
@@ -38,11 +40,18 @@ _MODULES = {
     "running.blindfold": ("Blindfold",),
     "running.calibration": ("Calibrating", "Calibration", "candidates"),
     "running.evaluation": ("compare", "evaluate"),
-    "running.statistics": ("Estimate", "by_image", "share"),
     "running.report": ("Line",),
     "running.runs": ("Answer", "Run"),
     "running.self_labelled": ("Labelling", "Things", "images_in"),
-    "running.statistics": ("McNemar", "intervals", "mcnemar", "paired_differences"),
+    "running.statistics": (
+        "Estimate",
+        "McNemar",
+        "by_image",
+        "intervals",
+        "mcnemar",
+        "paired_differences",
+        "share",
+    ),
     "running.ways": ("strategies",),
 }
 __getattr__ = lazily(

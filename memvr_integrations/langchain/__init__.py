@@ -10,7 +10,8 @@ except ModuleNotFoundError as missing:
         "memvr_integrations.langchain needs LangChain: pip install -e '.[langchain]' in a checkout."
     ) from missing
 
-from memvr_integrations.langchain.abstention import Abstention, AbstentionError
+from memvr_integrations.errors import AbstentionError
+from memvr_integrations.langchain.abstention import Abstention
 from memvr_integrations.langchain.blocks import image_block
 from memvr_integrations.langchain.chat import ChatMemVR
 

@@ -14,7 +14,8 @@ from langchain_core.runnables.base import RunnableBinding
 from pydantic import BaseModel
 
 from memvr_integrations.backend.hosting.catalog import find
-from memvr_integrations.langchain.abstention import Abstention, Action
+from memvr_integrations.grounding.abstaining import CANNOT_TELL, Action, known_threshold
+from memvr_integrations.langchain.abstention import Abstention
 from memvr_integrations.langchain.answers import to_chunk, to_generation
 from memvr_integrations.langchain.blocks import inlined, refers
 from memvr_integrations.langchain.failures import told_to_langchain
@@ -200,7 +201,7 @@ class ChatMemVR(ChatSettings):
         threshold: float | None = None,
         *,
         action: Action = "answer",
-        answer: str = "I can't tell from this image.",
+        answer: str = CANNOT_TELL,
         stronger: MemVRConfig | None = None,
     ) -> Abstention:
         """A model that says so when it is too unsure, instead of guessing: see `Abstention`.
@@ -209,12 +210,10 @@ class ChatMemVR(ChatSettings):
             ConfigError: The model has no measured threshold, and none was given.
         """
         row = find(self.model)
-        measured = row.abstention if row else None
         with told_to_langchain():
-            return Abstention.around(
-                self,
-                self.model,
-                threshold=measured if threshold is None else threshold,
+            return Abstention(
+                model=self,
+                threshold=known_threshold(self.model, threshold, row.abstention if row else None),
                 action=action,
                 answer=answer,
                 stronger=stronger,
@@ -288,7 +287,7 @@ class BoundMemVR(RunnableBinding[LanguageModelInput, AIMessage]):
         threshold: float | None = None,
         *,
         action: Action = "answer",
-        answer: str = "I can't tell from this image.",
+        answer: str = CANNOT_TELL,
         stronger: MemVRConfig | None = None,
     ) -> Abstention:
         """As `ChatMemVR.with_abstention`."""

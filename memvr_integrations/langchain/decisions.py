@@ -4,12 +4,11 @@ Needs a langchain-core that has `langchain_core.decisions` (1.8 or later).
 """
 
 import json
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from langchain_core.decisions import (
+    Answer,
     BaseDecisionModel,
     Choice,
     ChoiceAnswer,
@@ -25,16 +24,14 @@ from langchain_core.messages import BaseMessage, HumanMessage
 from pydantic import ConfigDict, PrivateAttr
 
 from memvr_integrations.errors import RequestError
+from memvr_integrations.grounding.choice import YES_NO, ashares, shares
 from memvr_integrations.langchain.blocks import is_block, parts_of
 from memvr_integrations.langchain.chat import ChatMemVR
 from memvr_integrations.langchain.failures import told_to_langchain
 from memvr_integrations.langchain.messages import to_messages
 from memvr_integrations.types import Image, Message, Request, Text
-from memvr_integrations.types.engine import Engine
 
 _SHORT = "Answer yes or no."
-_YES_NO = ("Yes", "No")
-_STARTS = ("", " ")  # a score adds up both ways to begin an answer
 
 
 class MemVRDecision(BaseDecisionModel):
@@ -63,8 +60,7 @@ class MemVRDecision(BaseDecisionModel):
             engine = chat._engine({})
             found = {}
             for name, request, answers, question in _asked(chat, state, questions):
-                logs = engine.score(request, answers)
-                found[name] = _answer(question, answers, _weights(engine, answers, logs))
+                found[name] = _answer(question, answers, shares(engine, request, answers))
         return ClassifierResponse(model=chat.model, answers=found)
 
     async def _aclassify(self, state: State, questions: dict[str, Question]) -> ClassifierResponse:
@@ -73,8 +69,8 @@ class MemVRDecision(BaseDecisionModel):
             engine = await chat._aengine({})
             found = {}
             for name, request, answers, question in _asked(chat, state, questions):
-                logs = await engine.ascore(request, answers)
-                found[name] = _answer(question, answers, _weights(engine, answers, logs))
+                shared = await ashares(engine, request, answers)
+                found[name] = _answer(question, answers, shared)
         return ClassifierResponse(model=chat.model, answers=found)
 
     def _model(self) -> ChatMemVR:
@@ -91,65 +87,43 @@ def _asked(
     plain = chat._request([HumanMessage("")], None, {})  # for the options of the chat model
     for name, question in questions.items():
         if isinstance(question, Noul):
-            answers: Sequence[str] = _YES_NO
-            told = f"{_written(question.instructions)}{_criteria(question)} {_SHORT}"
+            answers: Sequence[str] = YES_NO
+            text = f"{_written(question.instructions)}{_criteria(question)} {_SHORT}"
         elif isinstance(question, Choice):
             answers = list(question.criteria)
-            told = f"{_written(question.instructions)} Answer with one of: {_options(question)}."
+            text = f"{_written(question.instructions)} Answer with one of: {_options(question)}."
         elif isinstance(question, Score):
             answers = [str(level) for level in range(len(question.criteria))]
             levels = "; ".join(f"{i}: {_written(one)}" for i, one in enumerate(question.criteria))
-            told = f"{_written(question.instructions)} Answer with a number. {levels}."
+            text = f"{_written(question.instructions)} Answer with a number. {levels}."
         else:
             raise RequestError(
                 f"The question {name!r} asks for a place; MemVRDecision answers Noul, Choice and "
                 "Score."
             )
-        request = replace(plain, messages=(*seen, Message("user", told)))
+        request = replace(plain, messages=(*seen, Message("user", text)))
         yield name, request, answers, question
 
 
-def _weights(engine: Engine, answers: Sequence[str], logs: Sequence[float]) -> list[float]:
-    """How likely each answer is beside the others, without the longer ones that begin with it."""
-    most = max(logs)
-    weights = [math.exp(log - most) for log in logs]
-    # A score is that of beginning with an answer, so what "10" has is in that of "1" as well. The
-    # longest come first: nothing has to be taken from them.
-    order = sorted(range(len(answers)), key=lambda index: -len(answers[index]))
-    for at, short in enumerate(order):
-        longer = (i for i in order[:at] if _continues(engine, answers[i], answers[short]))
-        weights[short] = max(0.0, weights[short] - sum(weights[i] for i in longer))
-    return weights
-
-
-def _continues(engine: Engine, longer: str, shorter: str) -> bool:
-    """Whether the tokens of the longer text begin with those of the shorter one."""
-    if not longer.startswith(shorter):
-        return False
-    spelled = [[engine.tokenize(start + text) for text in (longer, shorter)] for start in _STARTS]
-    return all(whole[: len(begun)] == begun != whole for whole, begun in spelled)
-
-
 def _answer(
-    question: Noul | Choice | Score, answers: Sequence[str], weights: Sequence[float]
-) -> Any:
-    shares = [weight / sum(weights) for weight in weights]
+    question: Noul | Choice | Score, answers: Sequence[str], probabilities: Sequence[float]
+) -> Answer:
     if isinstance(question, Noul):
-        return NoulAnswer(type="noul", noul=shares[0])
-    best = max(range(len(shares)), key=shares.__getitem__)
+        return NoulAnswer(type="noul", noul=probabilities[0])
+    best = max(range(len(probabilities)), key=probabilities.__getitem__)
     if isinstance(question, Choice):
         return ChoiceAnswer(
             type="choice",
             choice=answers[best],
-            probabilities=dict(zip(answers, shares, strict=True)),
-            confidence=shares[best],
+            probabilities=dict(zip(answers, probabilities, strict=True)),
+            confidence=probabilities[best],
         )
     return ScoreAnswer(
         type="score",
-        score=sum(level * share for level, share in enumerate(shares)),
+        score=sum(level * one for level, one in enumerate(probabilities)),
         legend=dict(enumerate(question.criteria)),
-        probabilities=dict(enumerate(shares)),
-        confidence=shares[best],
+        probabilities=dict(enumerate(probabilities)),
+        confidence=probabilities[best],
     )
 
 
@@ -189,8 +163,8 @@ def _written(content: object) -> str:
 def _criteria(question: Noul) -> str:
     if question.criteria is None:
         return ""
-    told = (("yes", question.criteria.true), ("no", question.criteria.false))
-    return "".join(f" Say {word} for: {_written(what)}." for word, what in told if what is not None)
+    cases = (("yes", question.criteria.true), ("no", question.criteria.false))
+    return "".join(f" Say {word} for: {_written(one)}." for word, one in cases if one is not None)
 
 
 def _options(question: Choice) -> str:

@@ -15,15 +15,16 @@ from llama_index.core.vector_stores import SimpleVectorStore
 from llama_index.core.vector_stores.types import BasePydanticVectorStore, VectorStoreQuery
 
 from memvr_integrations.errors import ConfigError
-from memvr_integrations.llama_index.asking.askable import Askable
+from memvr_integrations.grounding.captions import CAPTION_PROMPT
+from memvr_integrations.llama_index.asking.engines import SearchableImages
 from memvr_integrations.llama_index.llm import MemVRMultiModalLLM
 from memvr_integrations.llama_index.llm.blocking import wait_for
 from memvr_integrations.llama_index.llm.checks import knows_its_options
-from memvr_integrations.llama_index.store.captions import CAPTION_PROMPT, CaptionImages
+from memvr_integrations.llama_index.store.captions import CaptionImages
 from memvr_integrations.llama_index.store.embedding import WordEmbedding
 from memvr_integrations.llama_index.store.images import (
     Entry,
-    Told,
+    Given,
     entries,
     id_of,
     in_folder,
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-class ImageCollectionIndex(Askable):
+class ImageCollectionIndex(SearchableImages):
     """Images with captions that can be searched; kept on disk.
 
     Every image is described once by `llm` (with MemVR), and found by its description. What is
@@ -115,7 +116,7 @@ class ImageCollectionIndex(Askable):
 
         Called again on the same `persist_dir`, it takes in what is new or changed and forgets
         what is gone, from this folder or any other. Without `metadata`, what was said of a file
-        stays. Files are images by their suffixes; folders behind links are not looked into.
+        stays. Files are images by their suffixes; folders behind links are not followed.
 
         Raises:
             ConfigError: There is no such folder, no image in it, or `metadata` gives what JSON
@@ -132,14 +133,14 @@ class ImageCollectionIndex(Askable):
                 if record.is_gone or (here in Path(record.source).parents and record.id not in kept)
             ]
         )
-        index._intake.tell(found, {})
+        index._intake.report(found, {})
         return index
 
     @classmethod
     @knows_its_options
     def from_images(
         cls,
-        images: "Told | Iterable[Told]",
+        images: "Given | Iterable[Given]",
         *,
         persist_dir: str | Path | None = None,
         **options: Unpack[Options],
@@ -188,7 +189,7 @@ class ImageCollectionIndex(Askable):
         """Why images were left out, by their path, URL, or number in what was given."""
         return self._intake.failures
 
-    def add(self, images: "Told | Iterable[Told]") -> list[str]:
+    def add(self, images: "Given | Iterable[Given]") -> list[str]:
         """Take in images, or one; those that are there already and did not change cost nothing.
 
         What is said of an image (`(image, {"year": 2024})`) replaces what was said before; said
@@ -199,14 +200,14 @@ class ImageCollectionIndex(Askable):
         """
         found, failed = entries(images, self.persist_dir / "images")
         wait_for(self._intake.take_in(found))
-        return self._intake.tell(found, failed)
+        return self._intake.report(found, failed)
 
-    async def aadd(self, images: "Told | Iterable[Told]") -> list[str]:
+    async def aadd(self, images: "Given | Iterable[Given]") -> list[str]:
         """`add` for asyncio."""
         kept = self.persist_dir / "images"
         found, failed = await asyncio.to_thread(entries, images, kept)
         await self._intake.take_in(found)
-        return self._intake.tell(found, failed)
+        return self._intake.report(found, failed)
 
     def remove(self, images: str | Path | Iterable[str | Path]) -> None:
         """Forget images, or one, by id, path or URL; their files stay where they are.
@@ -226,7 +227,7 @@ class ImageCollectionIndex(Askable):
         )
 
     def refresh(self) -> None:
-        """Look at every file again: describe what has changed, forget what is gone.
+        """Read every file again: describe what has changed, forget what is gone.
 
         A file that can't be read any more is forgotten too, with a warning.
         """
@@ -234,7 +235,7 @@ class ImageCollectionIndex(Askable):
         self._intake.forget([entry.id for entry in files if not entry.stamp])
         there = [entry for entry in files if entry.stamp]
         wait_for(self._intake.take_in(there))
-        self._intake.tell(there, {})
+        self._intake.report(there, {})
 
     def __len__(self) -> int:
         """How many images it holds."""
@@ -278,7 +279,7 @@ class ImageCollectionIndex(Askable):
             )
 
     def _catch_up(self) -> None:
-        """Vectors in memory don't know what another process wrote since the last look."""
+        """Vectors in memory don't know what another process wrote since it was read last."""
         if self._records.changed_elsewhere() and isinstance(self.vector_store, SimpleVectorStore):
             self.vector_store.add([record.node for record in self._records])
 

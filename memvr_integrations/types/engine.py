@@ -36,7 +36,11 @@ class Engine(Protocol):
         """`stream` for asyncio; closing the generator stops the computing."""
 
     def score(self, request: Request, answers: Sequence[str]) -> list[float]:
-        """How likely each answer is, as natural logarithms, in the order of `answers`."""
+        """How likely each answer is, as natural logarithms, in the order of `answers`.
+
+        What goes on to a longer one of them is that one's alone, so that their shares are the
+        softmax. Two answers that are the same to the model are refused.
+        """
 
     async def ascore(self, request: Request, answers: Sequence[str]) -> list[float]:
         """`score` for asyncio; cancelling the task stops the computing."""

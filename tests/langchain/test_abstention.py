@@ -5,6 +5,7 @@ import pytest
 from scripted_engine import ScriptedEngine
 
 from memvr_integrations.errors import ConfigError
+from memvr_integrations.grounding.abstaining import CANNOT_TELL
 from memvr_integrations.langchain import AbstentionError, ChatMemVR
 from memvr_integrations.memvr import MemVRConfig
 
@@ -22,26 +23,32 @@ def model(script=lambda request: "Yes, a cow."):
 def test_a_sure_answer_is_given():
     answer = model().with_abstention(0.5).invoke("Is there a cow?")
     assert answer.content == "Yes, a cow."
-    assert answer.response_metadata["memvr"]["abstained"] is False
+    record = answer.response_metadata["memvr"]
+    assert (record["abstained"], record["withheld"]) == (False, None)
+    assert record["withheld_tool_calls"] == []
     assert answer.response_metadata["memvr"]["unsureness"] == 0.2
 
 
-async def test_an_unsure_answer_is_withheld_and_told():
+async def test_an_unsure_answer_is_withheld_and_recorded():
     abstaining = model().with_abstention(0.1)
     for answer in (abstaining.invoke("Is there?"), await abstaining.ainvoke("Is there?")):
-        assert answer.content == "I can't tell from this image."
-        assert answer.response_metadata["memvr"]["withheld"] == "Yes, a cow."
+        assert answer.content == CANNOT_TELL
+        record = answer.response_metadata["memvr"]
+        assert (record["abstained"], record["withheld"]) == (True, "Yes, a cow.")
+        assert record["threshold"] == 0.1
     assert model().with_abstention(0.1, answer="Pass.").invoke("?").content == "Pass."
 
 
 async def test_an_unsure_answer_may_be_an_error():
     abstaining = model().with_abstention(0.1, action="raise")
-    with pytest.raises(AbstentionError, match=r"unsure of its answer 'Yes, a cow.': 0.20") as told:
+    with pytest.raises(
+        AbstentionError, match=r"unsure of its answer 'Yes, a cow.': 0.20"
+    ) as raised:
         abstaining.invoke("Is there?")
-    assert told.value.message.content == "Yes, a cow."
-    again = pickle.loads(pickle.dumps(told.value))
-    assert (type(again), str(again)) == (AbstentionError, str(told.value))
-    assert again.message == told.value.message
+    assert raised.value.withheld == raised.value.response.content == "Yes, a cow."
+    again = pickle.loads(pickle.dumps(raised.value))
+    assert (type(again), str(again)) == (AbstentionError, str(raised.value))
+    assert again.response == raised.value.response
     with pytest.raises(AbstentionError):
         await abstaining.ainvoke("Is there?")
 
@@ -61,7 +68,7 @@ def looking(script=lambda request: "Yes, a cow."):
 async def test_an_unsure_answer_may_be_asked_again(stronger):
     one = looking()
     abstaining = one.with_abstention(0.1, action="retry", stronger=stronger)
-    assert abstaining.invoke("?").content == "I can't tell from this image."
+    assert abstaining.invoke("?").content == CANNOT_TELL
     await abstaining.ainvoke("?")
     first, second, *_ = one.engine.requests
     assert first.memvr is True
@@ -72,13 +79,13 @@ async def test_an_unsure_answer_may_be_asked_again(stronger):
 def test_where_nothing_was_retraced_there_is_no_second_try():
     one = model()
     answer = one.with_abstention(0.1, action="retry").invoke("?")
-    assert answer.content == "I can't tell from this image."
+    assert answer.content == CANNOT_TELL
     assert len(one.engine.requests) == 1
 
 
 def test_it_can_stand_in_a_chain():
     chain = model().with_abstention(0.1) | (lambda answer: answer.content)
-    assert chain.batch(["?", "?"]) == ["I can't tell from this image."] * 2
+    assert chain.batch(["?", "?"]) == [CANNOT_TELL] * 2
 
 
 def test_a_threshold_is_needed_and_has_limits():
@@ -86,6 +93,8 @@ def test_a_threshold_is_needed_and_has_limits():
         model().with_abstention()
     with pytest.raises(ConfigError, match="threshold=2"):
         model().with_abstention(2)
+    with pytest.raises(ConfigError, match="action='ask' must be one of"):
+        model().with_abstention(0.5, action="ask")
 
 
 def test_a_call_that_is_withheld_is_kept_in_the_record(backend):

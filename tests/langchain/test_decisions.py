@@ -9,7 +9,9 @@ decisions = pytest.importorskip("langchain_core.decisions", reason="langchain-co
 from memvr_integrations.errors import RequestError  # noqa: E402
 from memvr_integrations.langchain import ChatMemVR, image_block  # noqa: E402
 from memvr_integrations.langchain.decisions import MemVRDecision  # noqa: E402
-from memvr_integrations.types import Image, Text  # noqa: E402
+from memvr_integrations.llama_index import MemVRMultiModalLLM  # noqa: E402
+from memvr_integrations.llama_index import image_block as llama_index_block  # noqa: E402
+from memvr_integrations.types import Image, Request, Text  # noqa: E402
 
 DOG = decisions.Noul(instructions="Is there a dog in the picture?")
 PLACE = decisions.Choice(
@@ -48,55 +50,23 @@ def test_probabilities_are_shared_out(scripted, engine):
     assert found.nouls["dog"].noul == pytest.approx(1 / (1 + 2.718281828**-1))
 
 
-ONE = decisions.Choice(instructions="How many?", criteria={"1": None, "10": None, "2": None})
-
-
-@pytest.mark.parametrize(
-    ("split", "shares"),
-    [
-        (list, {"1": 0.2, "10": 0.3, "2": 0.4}),
-        (lambda text: [text], {"1": 0.5, "10": 0.3, "2": 0.4}),
-        (lambda text: list(text) if text[0] == " " else [text], {"1": 0.5, "10": 0.3, "2": 0.4}),
-    ],
-    ids=["a token a character", "a token a text", "only after a blank"],
-)
-async def test_a_label_counts_without_the_longer_ones_that_begin_with_it(
-    scripted, engine, split, shares
-):
-    engine.scores = {"1": math.log(0.5), "10": math.log(0.3), "2": math.log(0.4)}
-    engine.tokenize = split
-    asked = {"state": "A farm.", "questions": {"one": ONE}}
-    for found in (scripted.invoke(asked), await scripted.ainvoke(asked)):
-        whole = sum(shares.values())
-        expected = {label: share / whole for label, share in shares.items()}
-        assert found.choices["one"].probabilities == pytest.approx(expected)
-
-
-def test_shares_of_labels_in_a_row_add_up(scripted, engine):
-    """Rounding may give a longer label a little more than the shorter one has."""
-    engine.scores = {"1": -1.0, "10": -1.5, "100": -1.5 + 1e-6}
-    engine.tokenize = list
-    question = decisions.Choice(instructions="?", criteria=dict.fromkeys(engine.scores))
-    found = scripted.invoke({"state": "A farm.", "questions": {"one": question}}).choices["one"]
-    first = 1 - math.exp(-0.5)
-    assert found.probabilities == pytest.approx({"1": first, "10": 0, "100": 1 - first}, abs=1e-5)
-    assert found.choice == "100"
-
-
-def test_a_real_models_labels_share_one_probability(backend, scenes, monkeypatch):
-    told, score = {}, backend.score
-
-    def noted(request, answers):
-        told.update(zip(answers, score(request, answers), strict=True))
-        return list(told.values())
-
-    monkeypatch.setattr(backend, "score", noted)
-    question = decisions.Choice(instructions="A dog?", criteria={"No": None, "No, there is": None})
-    asked = {"state": [image_block(scenes[0].pixels)], "questions": {"dog": question}}
-    found = MemVRDecision(chat=ChatMemVR(engine=backend)).invoke(asked).choices["dog"]
-    assert found.probabilities["No, there is"] == pytest.approx(
-        math.exp(told["No, there is"] - told["No"])
-    )
+@pytest.mark.parametrize("labels", [("Yes", "Yes, there is"), ("Yes, there is", "Yes")])
+async def test_a_label_counts_without_the_longer_one_that_begins_with_it(backend, scenes, labels):
+    picture, text = scenes[0].pixels, "Is there a dog in the picture?"
+    llm = MemVRMultiModalLLM(engine=backend)
+    prompt = f"{text} Answer with one of: {', '.join(labels)}."
+    first = llm.probability(prompt, [llama_index_block(picture)], labels)
+    question = decisions.Choice(instructions=text, criteria=dict.fromkeys(labels))
+    asked = {"state": [image_block(picture)], "questions": {"dog": question}}
+    model = MemVRDecision(chat=ChatMemVR(engine=backend))
+    for found in (model.invoke(asked), await model.ainvoke(asked)):
+        shared = found.choices["dog"].probabilities
+        assert shared[labels[0]] == pytest.approx(first, abs=1e-4)
+        assert sum(shared.values()) == pytest.approx(1)
+    # What begins with "Yes, there is" begins with "Yes" too.
+    request = Request.ask(prompt, picture)
+    begun = [math.exp(backend.score(request, [label])[0]) for label in ("Yes", "Yes, there is")]
+    assert shared["Yes, there is"] == pytest.approx(begun[1] / begun[0], abs=1e-4)
 
 
 def test_data_with_a_type_is_data(scripted, engine):
@@ -106,9 +76,9 @@ def test_data_with_a_type_is_data(scripted, engine):
         {"type": ["a"], "image": {"type": "image", "base64": "AAAA"}},
     ]
     scripted.invoke({"state": state, "questions": {"dog": DOG}})
-    *told, picture = engine.requests[0].messages[0].content
+    *before, picture = engine.requests[0].messages[0].content
     texts = ["type:", "invoice", "total:", "3", "type:", "tool_call", "name:", "pay"]
-    assert [part.text for part in told] == [*texts, "type:", "a", "image:"]
+    assert [part.text for part in before] == [*texts, "type:", "a", "image:"]
     assert isinstance(picture, Image)
 
 
@@ -118,7 +88,7 @@ def test_a_block_that_cannot_be_read_is_no_data(scripted):
         scripted.invoke({"state": {"heard": heard}, "questions": {"dog": DOG}})
 
 
-def test_questions_and_state_are_told(scripted, engine):
+def test_questions_and_state_reach_the_model(scripted, engine):
     picture = {"type": "image", "base64": "AAAA"}
     state = {"seen": [picture], "count": 3, "note": "farm"}
     scripted.invoke({"state": state, "questions": {"place": PLACE}})

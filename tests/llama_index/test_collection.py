@@ -147,7 +147,7 @@ async def test_an_image_is_a_question_too(folder, options, tmp_path):
         assert found[0].node.text == ALL["blue"]
 
 
-def test_what_cannot_be_read_is_told_and_left_out(folder, options):
+def test_what_cannot_be_read_is_left_out_with_a_warning(folder, options):
     (folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n and then nothing")
     with pytest.warns(MemVRWarning, match=r"1 of 4 images could not be read.*broken"):
         index = ImageCollectionIndex.from_folder(folder, **options)
@@ -292,8 +292,8 @@ def test_captions_in_a_pipeline_do_not_take_each_others_place(folder, options, e
         return [ImageNode(image_path=str(folder / f"{name}.png")) for name in ("red", "green")]
 
     for _ in range(2):
-        told = [pipeline.run(nodes=[node])[0].text for node in nodes()]
-        assert told == [ALL["red"], ALL["green"]]
+        texts = [pipeline.run(nodes=[node])[0].text for node in nodes()]
+        assert texts == [ALL["red"], ALL["green"]]
     assert len(engine.requests) == 2
     other = CaptionImages(llm=options["llm"], cache=tmp_path / "captions.sqlite", prompt="Else?")
     other(nodes())
@@ -302,7 +302,7 @@ def test_captions_in_a_pipeline_do_not_take_each_others_place(folder, options, e
     assert caption([kept])[0].text == "mine"
 
 
-def test_an_empty_caption_is_told(folder):
+def test_an_empty_caption_is_an_error(folder):
     silent = MemVRMultiModalLLM(model="s", engine=ScriptedEngine(lambda request: " "))
     with pytest.raises(ConfigError, match="gave an empty caption"):
         CaptionImages(llm=silent)([ImageNode(image_path=str(folder / "red.png"))])

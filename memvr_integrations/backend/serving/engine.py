@@ -11,8 +11,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import torch
-
 from memvr_integrations.backend.decoding.jobs import gather, timed_out
 from memvr_integrations.backend.hosting.host import Host
 from memvr_integrations.backend.hosting.load_config import Device, Dtype, LoadConfig, Quantization
@@ -20,6 +18,7 @@ from memvr_integrations.backend.hosting.loading import LoadedModel, load_model
 from memvr_integrations.backend.hosting.vision import DEFAULT_CACHE_BYTES, FeatureCache
 from memvr_integrations.backend.serving.inbox import AsyncInbox, BlockingInbox, Inbox
 from memvr_integrations.backend.serving.intake import Intake
+from memvr_integrations.backend.serving.scores import Spellings
 from memvr_integrations.backend.serving.worker import QueueConfig, Worker
 from memvr_integrations.errors import BackendClosedError, RequestError
 from memvr_integrations.memvr import MemVRConfig
@@ -204,22 +203,22 @@ class Backend:
     def score(self, request: Request, answers: Sequence[str]) -> list[float]:
         """How likely the model is to begin its answer with each text: natural logarithms.
 
-        Nothing is sampled; MemVR acts as it would in an answer. For the share of one answer among
-        several take the softmax.
+        What goes on to a longer one of the `answers` is that one's alone: beside "Yes, there is",
+        "Yes" counts where anything else follows it (-inf where nothing does). So their shares are
+        the softmax. Nothing is sampled; MemVR acts as it would in an answer.
 
         Raises:
-            RequestError: There is no answer, or one has no tokens.
+            RequestError: There is no answer, one has no tokens, or two have the same ones.
+            ContextLengthError: An answer does not fit into the model's context.
             MemVRError: As `generate` does.
         """
-        plan = self._dictations(request, answers)
-        done = self._generate([BlockingInbox(*one) for _, one in plan])
-        return _summed(len(answers), [index for index, _ in plan], done)
+        spellings, asked = self._dictations(request, answers)
+        return spellings.scores(self._generate([BlockingInbox(*one) for one in asked]))
 
     async def ascore(self, request: Request, answers: Sequence[str]) -> list[float]:
         """`score` for asyncio; cancelling the task stops the computing."""
-        plan = self._dictations(request, answers)
-        done = await self._agenerate([AsyncInbox(*one) for _, one in plan])
-        return _summed(len(answers), [index for index, _ in plan], done)
+        spellings, asked = self._dictations(request, answers)
+        return spellings.scores(await self._agenerate([AsyncInbox(*one) for one in asked]))
 
     def count(self, request: Request) -> Usage:
         """How many tokens the request's prompt has, images included; nothing is computed.
@@ -298,16 +297,14 @@ class Backend:
 
     def _dictations(
         self, request: Request, answers: Sequence[str]
-    ) -> list[tuple[int, tuple[Request, tuple[int, ...]]]]:
-        """Every way to write every answer: the answer's index, a request for it, its tokens."""
+    ) -> tuple[Spellings, list[tuple[Request, tuple[int, ...]]]]:
+        """The ways to write the answers, and for each that is computed a request and its tokens."""
         self._check_open()
-        if not answers or not all(answers):
-            raise RequestError(f"answers={list(answers)!r} must hold texts, none of them empty.")
+        spellings = Spellings(answers, self._host.spellings)
         plain = replace(request, tools=(), tool_choice="auto", response_format=None)
-        return [
-            (index, (replace(plain, sampling=SamplingParams(max_tokens=len(ids))), ids))
-            for index, answer in enumerate(answers)
-            for ids in self._host.spellings(answer)
+        return spellings, [
+            (replace(plain, sampling=SamplingParams(max_tokens=len(ids))), ids)
+            for ids in spellings.dictated
         ]
 
     def _check_open(self) -> None:
@@ -368,14 +365,6 @@ def _as_list(requests: Request | Sequence[Request]) -> list[Request]:
                 "image) makes it, or a list of them."
             )
     return listed
-
-
-def _summed(answers: int, indices: Sequence[int], done: Sequence[Completion]) -> list[float]:
-    """The logarithm of each answer's probability, over all the ways to write it."""
-    ways: list[list[float]] = [[] for _ in range(answers)]
-    for index, completion in zip(indices, done, strict=True):
-        ways[index].append(sum(token.logprob for token in completion.tokens))
-    return [float(torch.tensor(logs).logsumexp(0)) for logs in ways]
 
 
 def _completions(chunks: Iterable[Chunk]) -> Iterator[tuple[int, Completion]]:

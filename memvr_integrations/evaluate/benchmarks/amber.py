@@ -24,12 +24,12 @@ from memvr_integrations.evaluate.benchmarks.published_files import (
     text_lines,
     unique,
 )
-from memvr_integrations.evaluate.benchmarks.scoring.nouns import forms
 from memvr_integrations.evaluate.benchmarks.scoring.yes_no import (
     count_answer,
     figures_of,
     yes_or_no,
 )
+from memvr_integrations.grounding.nouns import forms
 
 Nouns: TypeAlias = Callable[[str], Iterable[str]]
 Similar: TypeAlias = Callable[[str, str], bool]

@@ -32,7 +32,6 @@ from memvr_integrations.evaluate.benchmarks.benchmark import Question, answered
 from memvr_integrations.evaluate.benchmarks.catalog import SELF
 from memvr_integrations.evaluate.benchmarks.chair import caption_figures, caption_marks
 from memvr_integrations.evaluate.benchmarks.scoring.coco_words import GROUPS, PHRASES
-from memvr_integrations.evaluate.benchmarks.scoring.nouns import forms, named
 from memvr_integrations.evaluate.benchmarks.scoring.yes_no import (
     OFFICIAL,
     PARSERS,
@@ -43,6 +42,7 @@ from memvr_integrations.evaluate.benchmarks.scoring.yes_no import (
 from memvr_integrations.evaluate.running.asking import Asking, Strategy
 from memvr_integrations.evaluate.running.runs import ANSWERS, Run
 from memvr_integrations.evaluate.running.ways import PLAIN
+from memvr_integrations.grounding.nouns import forms, named
 from memvr_integrations.types.engine import Engine
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})

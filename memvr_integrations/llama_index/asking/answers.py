@@ -14,11 +14,11 @@ from llama_index.core.base.response.schema import (
 )
 
 from memvr_integrations.errors import RequestError
-from memvr_integrations.llama_index.asking.citations import unmarked
+from memvr_integrations.grounding.citing import unmarked
 
 
 @dataclass
-class Told:
+class AnswerRecord:
     """What is known of an answer beside its text; of a stream, at its end.
 
     `answers` and `memvr` have one entry for each time the model was asked: one for each image, or
@@ -47,20 +47,20 @@ class Told:
 class TextAnswer(str):
     """An answer, and what is known of it."""
 
-    told: Told
+    record: AnswerRecord
 
-    def __new__(cls, text: str, told: Told) -> "TextAnswer":
+    def __new__(cls, text: str, record: AnswerRecord) -> "TextAnswer":
         """A text, with what is known of it."""
         made = super().__new__(cls, text)
-        made.told = told
+        made.record = record
         return made
 
 
 class StreamAnswer(Generator[str, None, None]):
     """A growing answer, and what will be known of it; `text` is what was read so far."""
 
-    def __init__(self, texts: Generator[str, None, None], told: Told) -> None:
-        self._texts, self.told, self.text = texts, told, ""
+    def __init__(self, texts: Generator[str, None, None], record: AnswerRecord) -> None:
+        self._texts, self.record, self.text = texts, record, ""
 
     def send(self, value: None) -> str:
         """The next piece."""
@@ -69,15 +69,15 @@ class StreamAnswer(Generator[str, None, None]):
         return piece
 
     def throw(self, error: Any, value: Any = None, trace: TracebackType | None = None) -> str:
-        """Tell the answer that its reader failed, or left."""
+        """Close the answer: its reader failed, or left."""
         return self._texts.throw(error, value, trace)
 
 
 class AsyncStreamAnswer(AsyncGenerator[str, None]):
     """The same for asyncio; `done` when it was read to its end."""
 
-    def __init__(self, texts: AsyncGenerator[str, None], told: Told) -> None:
-        self._texts, self.told, self.text, self.done = texts, told, "", False
+    def __init__(self, texts: AsyncGenerator[str, None], record: AnswerRecord) -> None:
+        self._texts, self.record, self.text, self.done = texts, record, "", False
 
     async def asend(self, value: None) -> str:
         """The next piece."""
@@ -90,7 +90,7 @@ class AsyncStreamAnswer(AsyncGenerator[str, None]):
         return piece
 
     async def athrow(self, error: Any, value: Any = None, trace: Any = None) -> str:
-        """Tell the answer that its reader failed, or left."""
+        """Close the answer: its reader failed, or left."""
         return await self._texts.athrow(error)
 
 

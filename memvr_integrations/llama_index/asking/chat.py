@@ -15,9 +15,10 @@ from llama_index.core.memory import BaseMemory, ChatMemoryBuffer
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.schema import NodeWithScore
 
+from memvr_integrations.checks import check_kind
 from memvr_integrations.errors import ConfigError
 from memvr_integrations.llama_index.asking.synthesizer import ImageSynthesizer, Mode, Overflow
-from memvr_integrations.llama_index.llm.checks import check_kind, check_llm, knows_its_options
+from memvr_integrations.llama_index.llm.checks import check_llm, knows_its_options
 
 _BACK = re.compile(
     r"\b(it|its|they|them|their|theirs|he|him|his|she|her|hers|those|these)\b"
@@ -65,7 +66,7 @@ def _noting() -> Iterator[_Noted]:
 
 
 class ImageChatEngine(ContextChatEngine):
-    """Chat with memory: finds images for each message, looks at them, cites them.
+    """Chat with memory: finds images for each message, asks about them, cites them.
 
     A message that `follows_up` what was said ("What colour is it?") is about the images of the
     answer before; any other searches anew.

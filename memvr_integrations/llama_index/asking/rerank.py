@@ -1,11 +1,8 @@
-"""Sorts found images by what the model, looking at each of them, says is there."""
+"""Sorts found images by what the model says is in each of them."""
 
 import asyncio
-import functools
-import math
 from collections.abc import Callable, Sequence
 
-import inflect
 from llama_index.core.indices.keyword_table.utils import simple_extract_keywords
 from llama_index.core.instrumentation.events.rerank import ReRankEndEvent, ReRankStartEvent
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
@@ -14,6 +11,7 @@ from llama_index_instrumentation import get_dispatcher
 from pydantic import Field
 
 from memvr_integrations.errors import RequestError
+from memvr_integrations.grounding.asking_back import THING_PROMPT, relevance, visible_things
 from memvr_integrations.llama_index.llm import MemVRMultiModalLLM
 from memvr_integrations.llama_index.llm.blocking import wait_for
 from memvr_integrations.llama_index.llm.blocks import is_image
@@ -21,49 +19,25 @@ from memvr_integrations.llama_index.llm.checks import KnownOptions
 
 dispatcher = get_dispatcher(__name__)
 
-RERANK_PROMPT = "Is there a {thing} in the picture?"
-_NO_PLURALS = ("ss", "us", "is", "as")  # bus, iris, gas: their s belongs to them
-# Words that questions about pictures hold and no picture shows.
-_NEVER_SEEN = frozenset(
-    """
-    picture pictures image images photo photos scene scenes many much number color colour kind
-    show shows find see seen shown count look looks tell describe say says any
-    one ones two three four five six seven eight nine ten first second last next near beside left
-    right top bottom middle center behind front
-    """.split()  # noqa: SIM905
-)
-
 
 def named_things(question: str) -> list[str]:
     """The words of an English question that a picture may show, in the singular."""
-    words = simple_extract_keywords(question) - _NEVER_SEEN
-    return sorted({_singular(word) for word in words if not word.isdigit()})
-
-
-def _singular(word: str) -> str:
-    if word.endswith(_NO_PLURALS):
-        return word
-    return _english().singular_noun(word) or word
-
-
-@functools.cache
-def _english() -> inflect.engine:
-    return inflect.engine()
+    return visible_things(simple_extract_keywords(question))
 
 
 class VisualRerank(KnownOptions, BaseNodePostprocessor):
-    """Keeps the `top_n` images that show most of what a question names, by the model's own eyes.
+    """Keeps the `top_n` images that show most of what a question names, as the model sees it.
 
     For each of the `things(question)`, or of its `custom_embedding_strs`, the model is asked
     `prompt`; a node's score becomes the geometric mean of P(yes), from the logits. All of it runs
     in shared batches. A question that names nothing leaves the order as it is.
     `keep_retrieval_score` keeps the score that a node had in its metadata, as "retrieval_score".
-    Nodes without an image stay behind those with one.
+    Nodes without an image come after those with one.
     """
 
     llm: MemVRMultiModalLLM
     top_n: int = Field(default=4, ge=1)
-    prompt: str = RERANK_PROMPT
+    prompt: str = THING_PROMPT
     things: Callable[[str], Sequence[str]] = named_things
     keep_retrieval_score: bool = False
 
@@ -102,7 +76,7 @@ class VisualRerank(KnownOptions, BaseNodePostprocessor):
         shares = await asyncio.gather(
             *(self.llm.aprobability(question, [node.node]) for question in questions)
         )
-        return math.exp(sum(math.log(max(share, 1e-9)) for share in shares) / len(shares))
+        return relevance(shares)
 
     def _scored(self, node: NodeWithScore, share: float) -> NodeWithScore:
         inner = node.node

@@ -1,9 +1,10 @@
 """Answers a question from the images that were found for it, and says which."""
 
 import asyncio
+import copy
 from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import aclosing, closing, nullcontext
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Self, TypeAlias, get_args
 
 from llama_index.core.base.llms.types import BaseContentBlock, ChatMessage, ChatResponse, TextBlock
 from llama_index.core.base.response.schema import (
@@ -20,20 +21,22 @@ from llama_index.core.response_synthesizers import BaseSynthesizer
 from llama_index.core.schema import NodeWithScore, QueryType
 from llama_index.core.types import RESPONSE_TEXT_TYPE
 
-from memvr_integrations.errors import ConfigError, RequestError
+from memvr_integrations.checks import check_choice, check_text
+from memvr_integrations.errors import RequestError
+from memvr_integrations.grounding.captions import CAPTION_PROMPT
+from memvr_integrations.grounding.citing import Marks, lines
 from memvr_integrations.llama_index.asking.answers import (
+    AnswerRecord,
     AsyncImageStream,
     AsyncStreamAnswer,
     ImageStream,
     StreamAnswer,
     TextAnswer,
-    Told,
 )
-from memvr_integrations.llama_index.asking.citations import Marks, marks
 from memvr_integrations.llama_index.llm import MemVRMultiModalLLM
 from memvr_integrations.llama_index.llm.blocking import wait_for
-from memvr_integrations.llama_index.llm.checks import check_llm, check_text, knows_its_options
-from memvr_integrations.llama_index.store.captions import CAPTION_PROMPT
+from memvr_integrations.llama_index.llm.checks import check_llm, knows_its_options
+from memvr_integrations.memvr.config import MemVRConfig
 
 Mode: TypeAlias = Literal["each", "together"]
 Overflow: TypeAlias = Literal["error", "leave_out"]
@@ -41,7 +44,7 @@ Overflow: TypeAlias = Literal["error", "leave_out"]
 NOTHING_FOUND = "No image in this collection fits the question."
 EACH_TEMPLATE = PromptTemplate("{query_str}")
 TOGETHER_TEMPLATE = PromptTemplate(
-    "{query_str}\nAnswer from the numbered pictures. Write the number of the picture behind each "
+    "{query_str}\nAnswer from the numbered pictures. Write the number of the picture after each "
     "statement, like [1]."
 )
 
@@ -75,12 +78,8 @@ class ImageSynthesizer(BaseSynthesizer):
         Raises:
             ConfigError: There is no such mode or overflow, or the LLM can't chat.
         """
-        for name, value, known in (
-            ("mode", mode, ("each", "together")),
-            ("overflow", overflow, ("error", "leave_out")),
-        ):
-            if value not in known:
-                raise ConfigError(f"{name}={value!r} must be one of {', '.join(known)}.")
+        check_choice("mode", mode, get_args(Mode))
+        check_choice("overflow", overflow, get_args(Overflow))
         check_llm(llm)
         check_text("empty_response", empty_response)
         super().__init__(
@@ -92,10 +91,22 @@ class ImageSynthesizer(BaseSynthesizer):
         )
         self.metadata: dict[str, Any] | None = None  # of the last response
         self._mode, self._overflow, self._history = mode, overflow, list(history)
+        self._per_call: dict[str, MemVRConfig] = {}
         self._templates: dict[str, BasePromptTemplate] = {
             "each_template": EACH_TEMPLATE,
             "together_template": TOGETHER_TEMPLATE,
         }
+
+    @property
+    def model(self) -> str:
+        """The name of the model that answers."""
+        return str(self._llm.metadata.model_name)
+
+    def under(self, memvr: MemVRConfig) -> Self:
+        """The same, its LLM asked under other settings of MemVR."""
+        made = copy.copy(self)
+        made._per_call = {"memvr": memvr}
+        return made
 
     def _get_prompts(self) -> PromptDictType:
         return dict(self._templates)
@@ -123,33 +134,33 @@ class ImageSynthesizer(BaseSynthesizer):
         Raises:
             RequestError: They don't fit into the model's context.
         """
-        asked, told = self._asked(query_str, message_chunks)
+        asked, record = self._asked(query_str, message_chunks)
         if not self._streaming:
-            return TextAnswer(self._answer_now(asked, told), told)
-        return StreamAnswer(self._stream(asked, told), told)
+            return TextAnswer(self._answer_now(asked, record), record)
+        return StreamAnswer(self._stream(asked, record), record)
 
     async def aget_response_from_messages(
         self, query_str: str, message_chunks: Sequence[ChatMessage], **response_kwargs: Any
     ) -> RESPONSE_TEXT_TYPE:
         """`get_response_from_messages` for asyncio."""
-        asked, told = await asyncio.to_thread(self._asked, query_str, message_chunks)
+        asked, record = await asyncio.to_thread(self._asked, query_str, message_chunks)
         if not self._streaming:
-            return TextAnswer(await self._answer(asked, told), told)
-        return AsyncStreamAnswer(self._astream(asked, told), told)
+            return TextAnswer(await self._answer(asked, record), record)
+        return AsyncStreamAnswer(self._astream(asked, record), record)
 
     # Questions.
 
     def _asked(
         self, query: str, chunks: Sequence[ChatMessage]
-    ) -> tuple[list[list[ChatMessage]], Told]:
+    ) -> tuple[list[list[ChatMessage]], AnswerRecord]:
         """The conversations that the model is asked to answer."""
         query = query if query.strip() else CAPTION_PROMPT  # searched by an image alone
         if not self._together:
             asked = [[*self._history, self._about(query, chunk)] for chunk in chunks]
-            return asked, Told(len(chunks), len(chunks))
+            return asked, AnswerRecord(len(chunks), len(chunks))
         shown = self._fitting(query, chunks)
         asked = [[*self._history, self._about_all(query, chunks[:shown])]]
-        return asked if chunks else [], Told(len(chunks), shown)
+        return asked if chunks else [], AnswerRecord(len(chunks), shown)
 
     def _about(self, query: str, chunk: ChatMessage) -> ChatMessage:
         question = self._templates["each_template"].format(query_str=query)
@@ -189,60 +200,63 @@ class ImageSynthesizer(BaseSynthesizer):
 
     # Answers.
 
-    def _answer_now(self, asked: Sequence[list[ChatMessage]], told: Told) -> str:
+    def _answer_now(self, asked: Sequence[list[ChatMessage]], record: AnswerRecord) -> str:
         if isinstance(self._llm, MemVRMultiModalLLM):
-            return wait_for(self._answer(asked, told))  # one batch
+            return wait_for(self._answer(asked, record))  # one batch
         # Other LLMs may have no asyncio, or clients that live in one loop only.
-        return self._cited([self._llm.chat(messages) for messages in asked], told)
+        return self._cited([self._llm.chat(messages) for messages in asked], record)
 
-    async def _answer(self, asked: Sequence[list[ChatMessage]], told: Told) -> str:
-        return self._cited(await asyncio.gather(*map(self._llm.achat, asked)), told)
+    async def _answer(self, asked: Sequence[list[ChatMessage]], record: AnswerRecord) -> str:
+        calls = (self._llm.achat(messages, **self._per_call) for messages in asked)
+        return self._cited(await asyncio.gather(*calls), record)
 
-    def _cited(self, responses: Sequence[ChatResponse], told: Told) -> str:
-        texts = [told.take(response, own_marks=self._together) for response in responses]
+    def _cited(self, responses: Sequence[ChatResponse], record: AnswerRecord) -> str:
+        texts = [record.take(response, own_marks=self._together) for response in responses]
         if not texts:
             return self._empty_response
         if self._together:
-            reader = self._reader(told)
+            reader = self._reader(record)
             return reader.read(texts[0]) + reader.finish()
-        return "\n".join(f"{text} {marks([n])}" for n, text in enumerate(texts, start=1) if text)
+        return lines(enumerate(texts, start=1))
 
     @property
     def _together(self) -> bool:
         return self._mode == "together"
 
-    def _reader(self, told: Told) -> Marks:
-        return Marks(range(1, told.shown + 1), own=self._together)
+    def _reader(self, record: AnswerRecord) -> Marks:
+        return Marks(range(1, record.shown + 1), own=self._together)
 
-    def _stream(self, asked: Sequence[list[ChatMessage]], told: Told) -> Generator[str, None, None]:
+    def _stream(
+        self, asked: Sequence[list[ChatMessage]], record: AnswerRecord
+    ) -> Generator[str, None, None]:
         if len(asked) != 1:
-            yield from self._answer_now(asked, told).splitlines(keepends=True)
+            yield from self._answer_now(asked, record).splitlines(keepends=True)
             return
-        reader, last = self._reader(told), None
-        responses = self._llm.stream_chat(asked[0])
+        reader, last = self._reader(record), None
+        responses = self._llm.stream_chat(asked[0], **self._per_call)
         # Core's type is a generator, but some LLMs give an iterator, which can't be closed.
         with closing(responses) if hasattr(responses, "close") else nullcontext():
             for last in responses:
                 yield reader.read(last.delta or "")
         yield reader.finish()
         if last is not None:
-            told.take(last, own_marks=self._together)
+            record.take(last, own_marks=self._together)
 
     async def _astream(
-        self, asked: Sequence[list[ChatMessage]], told: Told
+        self, asked: Sequence[list[ChatMessage]], record: AnswerRecord
     ) -> AsyncGenerator[str, None]:
         if len(asked) != 1:
-            for line in (await self._answer(asked, told)).splitlines(keepends=True):
+            for line in (await self._answer(asked, record)).splitlines(keepends=True):
                 yield line
             return
-        reader, last = self._reader(told), None
-        responses = await self._llm.astream_chat(asked[0])
+        reader, last = self._reader(record), None
+        responses = await self._llm.astream_chat(asked[0], **self._per_call)
         async with aclosing(responses) if hasattr(responses, "aclose") else nullcontext():
             async for last in responses:
                 yield reader.read(last.delta or "")
         yield reader.finish()
         if last is not None:
-            told.take(last, own_marks=self._together)
+            record.take(last, own_marks=self._together)
 
     def synthesize(
         self,
@@ -270,7 +284,7 @@ class ImageSynthesizer(BaseSynthesizer):
 
     def _with_metadata(self, response: RESPONSE_TYPE) -> RESPONSE_TYPE:
         if response.metadata is None:  # nothing was found
-            response.metadata = Told(given=0, shown=0).metadata | {"left_out": []}
+            response.metadata = AnswerRecord(given=0, shown=0).metadata | {"left_out": []}
             if isinstance(response, StreamingResponse | AsyncStreamingResponse):
                 response.response_txt = self._empty_response
         self.metadata = response.metadata
@@ -280,10 +294,10 @@ class ImageSynthesizer(BaseSynthesizer):
         self, response_str: RESPONSE_TEXT_TYPE | None, source_nodes: list[NodeWithScore]
     ) -> RESPONSE_TYPE:
         assert isinstance(response_str, TextAnswer | StreamAnswer | AsyncStreamAnswer)
-        told = response_str.told
+        record = response_str.record
         metadata = self._get_metadata_for_response([found.node for found in source_nodes]) or {}
-        left_out = source_nodes[told.shown : told.given]
-        metadata |= told.metadata | {"left_out": [found.node.node_id for found in left_out]}
+        left_out = source_nodes[record.shown : record.given]
+        metadata |= record.metadata | {"left_out": [found.node.node_id for found in left_out]}
         if isinstance(response_str, StreamAnswer):
             return ImageStream(response_str, source_nodes=source_nodes, metadata=metadata)
         if isinstance(response_str, AsyncStreamAnswer):

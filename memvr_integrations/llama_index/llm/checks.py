@@ -1,12 +1,11 @@
-"""What components are given: options that exist, of the right kind, within their limits.
+"""What components are given: options that exist, and an LLM that can answer.
 
 Core takes what it is given and fails later, or drops it.
 """
 
 import functools
 import inspect
-from collections.abc import Callable, Iterator, Sequence
-from types import UnionType
+from collections.abc import Callable, Iterator
 from typing import Any, ParamSpec, TypeVar, get_args
 
 from llama_index.core.callbacks import CallbackManager
@@ -14,7 +13,7 @@ from llama_index.core.llms import LLM
 from llama_index.core.llms.structured_llm import StructuredLLM
 from pydantic import BaseModel, field_validator, model_validator
 
-from memvr_integrations.checks import check_options
+from memvr_integrations.checks import check_kind, check_options
 from memvr_integrations.errors import ConfigError
 
 Given = ParamSpec("Given")
@@ -62,59 +61,6 @@ def _keywords(function: Callable[..., object]) -> Iterator[str]:
             yield parameter.name
         for options in get_args(parameter.annotation):  # of Unpack[...]
             yield from getattr(options, "__annotations__", ())
-
-
-def check_whole(name: str, value: object, *, least: int = 1, other: str = "") -> None:
-    """Refuse what is no whole number from `least` on; `other` says what else might be given.
-
-    Raises:
-        ConfigError: It is not.
-    """
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ConfigError(f"{name}={value!r} must be at least {least}, as a whole number{other}.")
-
-
-def check_share(name: str, value: object) -> None:
-    """Refuse what is no number from 0 to 1.
-
-    Raises:
-        ConfigError: It is not.
-    """
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-        raise ConfigError(f"{name}={value!r} must be a number from 0 to 1.")
-
-
-def check_text(name: str, value: object) -> None:
-    """Refuse what is no text, or a blank one.
-
-    Raises:
-        ConfigError: It is.
-    """
-    if not isinstance(value, str) or not value.strip():
-        raise ConfigError(f"{name}={value!r} must be a text that is not empty.")
-
-
-def check_all(name: str, values: object, kind: type, hint: str) -> None:
-    """Refuse what is no list of objects of a class.
-
-    Raises:
-        ConfigError: It is not.
-    """
-    if not isinstance(values, Sequence) or isinstance(values, str):
-        raise ConfigError(f"{name} is a {type(values).__name__}; give a list: [{hint}].")
-    for value in values:
-        check_kind(f"A part of {name}", value, kind, hint)
-
-
-def check_kind(name: str, value: object, kind: type | UnionType, hint: str) -> None:
-    """Refuse what is of another class; `hint` is what to give.
-
-    Raises:
-        ConfigError: It is.
-    """
-    if not isinstance(value, kind):
-        told = repr(value) if isinstance(value, str | int | float | None) else type(value).__name__
-        raise ConfigError(f"{name}={told} can't be used; give {hint}.")
 
 
 def check_llm(llm: LLM) -> None:

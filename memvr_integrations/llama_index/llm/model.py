@@ -1,13 +1,12 @@
 """`MemVRMultiModalLLM`: LlamaIndex's multimodal LLM over the shared backend."""
 
-import math
 from collections.abc import Sequence
 
 from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.llms import loading
 from llama_index.core.multi_modal_llms import MultiModalLLM
 
-from memvr_integrations.errors import RequestError
+from memvr_integrations.grounding.choice import YES_NO, ashares, shares
 from memvr_integrations.llama_index.llm.blocks import ImageDocument
 from memvr_integrations.llama_index.llm.messages import question, to_messages
 from memvr_integrations.llama_index.llm.structured import StructuredLLM
@@ -48,48 +47,30 @@ class MemVRMultiModalLLM(StructuredLLM, MultiModalLLM):  # type: ignore[misc]  #
         self,
         prompt: str,
         image_documents: Sequence[ImageDocument] = (),
-        answers: Sequence[str] = ("Yes", "No"),
+        answers: Sequence[str] = YES_NO,
     ) -> float:
-        """The model's own probability of the first answer among some: P(yes), unless told others.
+        """The model's own probability of the first of some answers: P(yes) by default.
 
         Raises:
             RequestError: `answers` are not two or more different texts.
             MemVRError: As `Backend.score` does.
         """
-        _check_answers(answers)
         request = self._request(question(prompt, image_documents), {})
-        return _share(self._engine().score(request, answers))
+        return shares(self._engine(), request, answers)[0]
 
     async def aprobability(
         self,
         prompt: str,
         image_documents: Sequence[ImageDocument] = (),
-        answers: Sequence[str] = ("Yes", "No"),
+        answers: Sequence[str] = YES_NO,
     ) -> float:
         """`probability` for asyncio; concurrent calls share batches."""
-        _check_answers(answers)
         request = self._request(question(prompt, image_documents), {})
-        return _share(await (await self._aengine()).ascore(request, answers))
+        return (await ashares(await self._aengine(), request, answers))[0]
 
     def unload(self) -> None:
         """Give the model back; when nobody else uses it, its memory is freed."""
         self._leases.release()
-
-
-def _check_answers(answers: Sequence[str]) -> None:
-    texts = [] if isinstance(answers, str) else list(answers)
-    named = all(isinstance(text, str) and text.strip() for text in texts)
-    if not named or len(set(texts)) < max(2, len(texts)):
-        raise RequestError(
-            f"answers={answers!r} must be two or more different texts, as ('Yes', 'No'): a "
-            "probability is shared out among them."
-        )
-
-
-def _share(logs: Sequence[float]) -> float:
-    most = max(logs)
-    weights = [math.exp(log - most) for log in logs]
-    return weights[0] / sum(weights)
 
 
 loading.RECOGNIZED_LLMS[MemVRMultiModalLLM.class_name()] = MemVRMultiModalLLM

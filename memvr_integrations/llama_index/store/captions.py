@@ -5,23 +5,23 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import PIL.Image
 from llama_index.core.base.llms.types import ChatMessage, TextBlock
 from llama_index.core.llms import LLM
 from llama_index.core.schema import BaseNode, TransformComponent
 from pydantic import Field, PrivateAttr, SerializeAsAny
 
 from memvr_integrations.backend.images import DEFAULT_POLICY, load_image, pixel_hash
-from memvr_integrations.errors import ConfigError
+from memvr_integrations.grounding.captions import CAPTION_PROMPT, caption_from
 from memvr_integrations.llama_index.llm import MemVRMultiModalLLM
 from memvr_integrations.llama_index.llm.blocking import wait_for
 from memvr_integrations.llama_index.llm.blocks import image_block, is_image, source_of_node
 from memvr_integrations.llama_index.llm.checks import KnownOptions
 from memvr_integrations.llama_index.store.database import Database
 
-CAPTION_PROMPT = "Describe the picture."
+if TYPE_CHECKING:
+    import PIL.Image
 
 
 class CaptionCache:
@@ -98,16 +98,15 @@ class CaptionImages(KnownOptions, TransformComponent):
         if text is None:
             blocks = [image_block(image), TextBlock(text=self.prompt)]
             answer = await self.llm.achat([ChatMessage(role="user", blocks=blocks)])
-            text = answer.message.content or ""
-            if not text.strip():
-                raise ConfigError(
-                    f"{self.llm.metadata.model_name} gave an empty caption to "
-                    f"prompt={self.prompt!r}; change the prompt or the model."
-                )
+            text = caption_from(
+                answer.message.content or "",
+                prompt=self.prompt,
+                model=self.llm.metadata.model_name,
+            )
             self._known.put(key, text)
         return text
 
-    async def picture(self, source: Any) -> PIL.Image.Image:
+    async def picture(self, source: Any) -> "PIL.Image.Image":
         """One picture; URLs and file:// are the LLM's to allow.
 
         Raises:
@@ -124,5 +123,6 @@ class CaptionImages(KnownOptions, TransformComponent):
             self._known = None
 
     def _key(self, pixels: str) -> str:
-        told = json.dumps([pixels, self.prompt, self.llm.to_dict()], sort_keys=True, default=str)
-        return hashlib.sha256(told.encode()).hexdigest()
+        all_of_it = [pixels, self.prompt, self.llm.to_dict()]
+        written = json.dumps(all_of_it, sort_keys=True, default=str)
+        return hashlib.sha256(written.encode()).hexdigest()

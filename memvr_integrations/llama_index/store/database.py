@@ -23,7 +23,7 @@ class Database:
     def __init__(self, path: str | Path, *tables: str) -> None:
         """`path` is a file, or ":memory:"; `tables` are made where they are missing."""
         self._path, self._closed, self._lock = str(path), False, threading.Lock()
-        with self._told():
+        with self._errors_of_sqlite():
             if self._path != ":memory:":
                 Path(path).parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(self._path, check_same_thread=False)
@@ -39,17 +39,17 @@ class Database:
 
     def read(self, query: str, values: Sequence[Value] = ()) -> list[tuple[Value, ...]]:
         """The rows that a query gives."""
-        with self._told(), self._lock:
+        with self._errors_of_sqlite(), self._lock:
             return self._db.execute(query, values).fetchall()
 
     def write(self, query: str, rows: Iterable[Sequence[Value]]) -> None:
         """Run a query for each row, all or none; it is on disk when this returns."""
-        with self._told(), self._lock, self._db:
+        with self._errors_of_sqlite(), self._lock, self._db:
             self._db.executemany(query, rows)
 
     def changed_elsewhere(self) -> bool:
         """Whether another process wrote to the file since this was asked last."""
-        with self._told(), self._lock:
+        with self._errors_of_sqlite(), self._lock:
             before, self._version = self._version, self._read_version()
         return before != self._version
 
@@ -62,7 +62,7 @@ class Database:
         return int(self._db.execute("PRAGMA data_version").fetchone()[0])
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _errors_of_sqlite(self) -> Iterator[None]:
         try:
             yield
         except (sqlite3.Error, OSError) as problem:

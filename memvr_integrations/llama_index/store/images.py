@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import PIL.Image
 
 Source: TypeAlias = "str | Path | bytes | PIL.Image.Image"
-Told: TypeAlias = "Source | tuple[Source, Metadata]"
+Given: TypeAlias = "Source | tuple[Source, Metadata]"
 """An image, alone or with what to filter it by."""
 
 _SUFFIXES = (
@@ -104,8 +104,8 @@ def in_folder(
             f"{folder} holds no image ({', '.join(_SUFFIXES)}); give another folder"
             + ("." if recursive else ", or recursive=True.")
         )
-    told = {file: plain_metadata(metadata(file), repr(str(file))) for file in images if metadata}
-    return [Entry(source=str(file), metadata=told.get(file)) for file in images]
+    said = {file: plain_metadata(metadata(file), repr(str(file))) for file in images if metadata}
+    return [Entry(source=str(file), metadata=said.get(file)) for file in images]
 
 
 def in_table(table: "pd.DataFrame", column: str) -> Iterator[tuple[Source, Metadata]]:
@@ -124,7 +124,7 @@ def in_table(table: "pd.DataFrame", column: str) -> Iterator[tuple[Source, Metad
         yield source, {str(name): plain_cell(value) for name, value in row.items()}
 
 
-def entries(images: "Told | Iterable[Told]", keep: Path) -> tuple[list[Entry], dict[str, str]]:
+def entries(images: "Given | Iterable[Given]", keep: Path) -> tuple[list[Entry], dict[str, str]]:
     """Images of any kind, or one alone; pixels that are nowhere yet are kept as files in a folder.
 
     Returns the images, and why others can't be read, by their number in what was given.
@@ -143,7 +143,7 @@ def entries(images: "Told | Iterable[Told]", keep: Path) -> tuple[list[Entry], d
     return found, failed
 
 
-def _listed(images: "Told | Iterable[Told]") -> "Iterable[Told]":
+def _listed(images: "Given | Iterable[Given]") -> "Iterable[Given]":
     if isinstance(images, Mapping):
         raise ConfigError(
             "The images are a dict; give pairs of image and metadata: list(images.items())."
@@ -156,7 +156,7 @@ def _listed(images: "Told | Iterable[Told]") -> "Iterable[Told]":
     return images  # type: ignore[return-value]  # nothing else can be iterated
 
 
-def _pair(image: "Told", at: int) -> "tuple[Source, Metadata | None]":
+def _pair(image: "Given", at: int) -> "tuple[Source, Metadata | None]":
     """An image and its metadata, checked before anything is kept."""
     if not isinstance(image, tuple):
         return image, None

@@ -57,7 +57,7 @@ class Intake:
                 await self._take_in_batch(batch)
                 bar.update(len(batch))
 
-    def tell(self, entries: Sequence[Entry], failed: Mapping[str, str]) -> list[str]:
+    def report(self, entries: Sequence[Entry], failed: Mapping[str, str]) -> list[str]:
         """Warn of what was left out, `failed` beside what `take_in` found; returns the others' ids.
 
         Apart from `take_in`, so that the warning points to the caller's line.
@@ -95,12 +95,12 @@ class Intake:
         self._records.put(records)
 
     async def _take_in_batch(self, batch: Sequence[Entry]) -> None:
-        told = await asyncio.gather(*map(self._describe, batch))
-        records = [one for one in told if one is not None]
+        described = await asyncio.gather(*map(self._describe, batch))
+        records = [one for one in described if one is not None]
         if records:
             vectors = await self._embed(records)
             self._keep([replace(r, embedding=v) for r, v in zip(records, vectors, strict=True)])
-        lost = [entry.id for entry, one in zip(batch, told, strict=True) if one is None]
+        lost = [entry.id for entry, one in zip(batch, described, strict=True) if one is None]
         self.forget([record.id for record in self._records.get(lost)])
 
     async def _describe(self, entry: Entry) -> Record | None:

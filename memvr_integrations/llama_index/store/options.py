@@ -8,8 +8,8 @@ from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.llms import LLM
 from llama_index.core.vector_stores.types import BasePydanticVectorStore
 
+from memvr_integrations.checks import check_integer, check_kind, check_text
 from memvr_integrations.errors import ConfigError
-from memvr_integrations.llama_index.llm.checks import check_kind, check_text, check_whole
 
 
 class Options(TypedDict, total=False):
@@ -47,7 +47,7 @@ def check_given(
             "ordinary calls too (client=...)."
         )
     check_text("caption_prompt", caption_prompt)
-    check_whole("batch_size", batch_size)
+    check_integer("batch_size", batch_size, least=1)
 
 
 def folder_of(persist_dir: str | Path | None) -> Path:

@@ -114,7 +114,7 @@ class Records:
     def stamps(self) -> dict[str, tuple[str, Metadata]]:
         """The stamp and the metadata of every image, by its id."""
         rows = self._db.read("SELECT id, stamp, metadata FROM images")
-        return {str(one): (str(stamp), json.loads(str(told))) for one, stamp, told in rows}
+        return {str(one): (str(stamp), json.loads(str(said))) for one, stamp, said in rows}
 
     def get(self, ids: Sequence[str]) -> list[Record]:
         """Some records, in the order of `ids`; without those that are gone."""

@@ -14,9 +14,9 @@ from llama_index.core.vector_stores.types import (
     VectorStoreQueryResult,
 )
 
+from memvr_integrations.checks import check_integer, check_kind
 from memvr_integrations.errors import RequestError
 from memvr_integrations.llama_index.llm.blocking import wait_for
-from memvr_integrations.llama_index.llm.checks import check_kind, check_whole
 from memvr_integrations.llama_index.llm.warning import warn
 from memvr_integrations.llama_index.store.captions import CaptionImages
 from memvr_integrations.llama_index.store.images import is_file
@@ -51,7 +51,7 @@ class ImageRetriever(BaseRetriever):
         Raises:
             ConfigError: `similarity_top_k` or `filters` can't be used.
         """
-        check_whole("similarity_top_k", similarity_top_k)
+        check_integer("similarity_top_k", similarity_top_k, least=1)
         check_kind("filters", filters, MetadataFilters | None, "MetadataFilters(filters=[...])")
         self._store, self._embed_model, self._records = vector_store, embed_model, records
         self._captions, self._top_k, self._filters = captions, similarity_top_k, filters
@@ -123,7 +123,7 @@ class _Hits:
         self.lost: list[str] = []
 
     def take(self, result: VectorStoreQueryResult) -> None:
-        """Look at the `wanted` best hits; others' vectors in the same store are passed over."""
+        """Take the `wanted` best hits; others' vectors in the same store are passed over."""
         ids = result.ids or [node.node_id for node in result.nodes or ()]
         scores = dict(zip(ids, result.similarities or [], strict=False))
         self.found, self.lost = [], []

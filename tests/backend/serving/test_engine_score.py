@@ -72,7 +72,41 @@ def test_memvr_acts_on_scores(backend, ask):
     assert plain != armed
 
 
-@pytest.mark.parametrize("answers", [[], [""], ["Yes", ""]])
+@pytest.mark.parametrize("answers", [[], [""], ["Yes", ""], "Yes", ["Yes", 3], [" "]])
 def test_nothing_has_no_score(backend, ask, answers):
     with pytest.raises(RequestError, match="must hold texts"):
+        backend.score(ask("Is there a cow?", 0), answers)
+
+
+NESTED = ("No", "No, there", "No, there is no cow")
+
+
+@pytest.mark.parametrize("answers", [NESTED, NESTED[::-1]])
+async def test_what_goes_on_to_a_longer_answer_is_that_ones(backend, ask, answers):
+    request = ask("Is there a cow?", 0)
+    begun = {one: math.exp(backend.score(request, [one])[0]) for one in answers}
+    short, longer, longest = (begun[one] for one in NESTED)
+    expected = {NESTED[0]: short - longer, NESTED[1]: longer - longest, NESTED[2]: longest}
+    for scores in (backend.score(request, answers), await backend.ascore(request, answers)):
+        found = dict(zip(answers, map(math.exp, scores), strict=True))
+        assert found == pytest.approx(expected, abs=1e-4)
+
+
+def test_numbers_count_apart(backend, ask):
+    """However the tokenizer cuts "10", with or without a blank before it."""
+    request = ask("How many cows are there?", 0)
+    [begun], [ten] = (backend.score(request, [one]) for one in ("1", "10"))
+    host = backend._host
+    inside = any(
+        tens[: len(one)] == one for one in host.spellings("1") for tens in host.spellings("10")
+    )
+    alone, again = map(math.exp, backend.score(request, ["1", "10"]))
+    assert again == pytest.approx(math.exp(ten), abs=1e-4)
+    expected = math.exp(begun) - math.exp(ten) * inside
+    assert alone == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize("answers", [("Yes", "Yes"), ("Yes", " Yes"), ("No", " Yes", "Yes")])
+def test_the_same_answer_is_not_shared_with_itself(backend, ask, answers):
+    with pytest.raises(RequestError, match=r"'Yes'.* are the same tokens"):
         backend.score(ask("Is there a cow?", 0), answers)

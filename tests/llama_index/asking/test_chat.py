@@ -23,22 +23,22 @@ def chat(tmp_path, engine):
     return collection(tmp_path / "fields", engine).as_chat_engine(system_prompt="Be brief.")
 
 
-def told(response):
+def cited(response):
     return [(one.n, one.caption) for one in citations(response)]
 
 
 async def test_a_conversation(chat, engine):
     first = chat.chat("Where is the green field?")
     assert str(first) == "I see green. [1]"
-    assert told(first) == [(1, "A field that is green.")]
+    assert cited(first) == [(1, "A field that is green.")]
     asked = engine.requests[-1]
     assert [message.role for message in asked.messages] == ["system", "user"]
     second = await chat.achat("What colour is it?")  # it: the same picture
-    assert told(second) == told(first)
+    assert cited(second) == cited(first)
     history = [text_of(message) for message in engine.requests[-1].messages]
     assert history[:3] == ["Be brief.", "Where is the green field?", "I see green. [1]"]
     third = await chat.achat("And the blue field?")
-    assert told(third) == [(1, "A field that is blue.")]
+    assert cited(third) == [(1, "A field that is blue.")]
     assert len(chat.chat_history) == 6
     chat.reset()
     assert not chat.chat_history
@@ -49,7 +49,7 @@ async def test_a_conversation(chat, engine):
 async def test_streams_say_and_remember_the_same(chat):
     stream = chat.stream_chat("A red field?")
     assert "".join(stream.response_gen) == "I see red. [1]"
-    assert told(stream) == [(1, "A field that is red.")]
+    assert cited(stream) == [(1, "A field that is red.")]
     astream = await chat.astream_chat("And the blue field?")
     pieces = [piece async for piece in astream.async_response_gen()]
     assert "".join(pieces) == "I see blue. [1]"
@@ -58,8 +58,8 @@ async def test_streams_say_and_remember_the_same(chat):
 
 
 async def test_another_history_is_another_conversation(chat):
-    green = told(chat.chat("Where is the green field?"))
-    assert told(chat.chat("What colour is it?")) == green
+    green = cited(chat.chat("Where is the green field?"))
+    assert cited(chat.chat("What colour is it?")) == green
     engine = chat._llm.engine
     engine.requests.clear()
     await chat.achat("Is it blue?", chat_history=[])
@@ -92,10 +92,10 @@ def test_the_llm_keeps_its_callbacks(chat):
     assert handler.get_event_pairs(CBEventType.LLM)
 
 
-def test_whoever_is_to_follow_up_can_be_told(chat):
+def test_what_follows_up_can_be_chosen(chat):
     never = ImageChatEngine(chat._retriever, llm=chat._llm, follows_up=lambda message: False)
-    first = told(never.chat("Where is the green field?"))
-    assert told(never.chat("And it is blue?")) != first
+    first = cited(never.chat("Where is the green field?"))
+    assert cited(never.chat("And it is blue?")) != first
     with pytest.raises(ConfigError, match="MockLLM is no chat model"):
         ImageChatEngine(chat._retriever, llm=MockLLM())
 
@@ -156,6 +156,6 @@ async def test_streams_have_metadata(chat):
         ({"sytem_prompt": "x"}, "no option 'sytem_prompt'. Did you mean 'system_prompt'"),
     ],
 )
-def test_wrong_options_are_told(tmp_path, engine, wrong, hint):
+def test_wrong_options_are_refused(tmp_path, engine, wrong, hint):
     with pytest.raises(ConfigError, match=hint):
         collection(tmp_path / "fields", engine).as_chat_engine(**wrong)

@@ -81,14 +81,14 @@ def test_a_question_that_names_nothing_changes_nothing(index, found, engine):
     assert not engine.requests
 
 
-def test_texts_stay_behind_images(index, found):
+def test_texts_come_after_images(index, found):
     text = NodeWithScore(node=TextNode(text="words"), score=1.0)
     rerank = VisualRerank(llm=index.llm, top_n=4)
     assert texts(rerank.postprocess_nodes([text, *found], query_str="blue?"))[-1] == "words"
     assert rerank.postprocess_nodes([], query_str="blue?") == []
 
 
-def test_it_needs_the_question_and_tells_what_it_does(index, found):
+def test_it_needs_the_question_and_reports_what_it_does(index, found):
     events = []
 
     class Handler(BaseEventHandler):
@@ -121,7 +121,7 @@ def test_documents_with_pictures_are_looked_at(index, tmp_path):
     assert all(one.score > 0.5 for one in sorted_)
 
 
-def test_a_typo_is_told(index):
+def test_a_typo_is_refused(index):
     with pytest.raises(ValidationError, match=r"VisualRerank has no option 'topn'.*'top_n'"):
         VisualRerank(llm=index.llm, topn=3)
     with pytest.raises(ValidationError, match="callback_manager='x' can't be used"):

@@ -31,8 +31,8 @@ def test_every_node_with_a_picture_is_captioned(llm, red):
         Document(image_resource=MediaResource(path=red)),
         Node(image_resource=MediaResource(data=red.read_bytes())),
     ]
-    told = CaptionImages(llm=llm)(nodes)
-    assert [node.get_content() for node in told] == [RED] * 4
+    captioned = CaptionImages(llm=llm)(nodes)
+    assert [node.get_content() for node in captioned] == [RED] * 4
     kept = ImageDocument(image_path=str(red), text="mine")
     assert CaptionImages(llm=llm)([kept])[0].get_content() == "mine"
     plain = Document(text="")
@@ -49,7 +49,7 @@ def test_documents_go_through_a_pipeline(llm, red):
     assert node.get_content() == RED
 
 
-def test_a_typo_is_told(llm):
+def test_a_typo_is_refused(llm):
     with pytest.raises(ValidationError, match=r"CaptionImages has no option 'promt'.*'prompt'"):
         CaptionImages(llm=llm, promt="x")
     with pytest.raises(ValidationError, match=r"no option 'batchsize'.*'batch_size'"):

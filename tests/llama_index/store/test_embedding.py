@@ -22,6 +22,6 @@ def test_it_can_be_written_and_read():
     assert WordEmbedding.from_dict(WordEmbedding().to_dict()).model_name.startswith("wordllama")
 
 
-def test_a_typo_is_told():
+def test_a_typo_is_refused():
     with pytest.raises(ValidationError, match=r"no option 'modelname'\. Did you mean 'model_name'"):
         WordEmbedding(modelname="x")

@@ -43,7 +43,7 @@ def field(color):
 
 @pytest.mark.parametrize("size", [-1, 0, True, 1.5, "4"])
 def test_a_batch_holds_at_least_one(folder, options, size):
-    with pytest.raises(ConfigError, match=f"batch_size={size!r} must be at least 1"):
+    with pytest.raises(ConfigError, match=f"batch_size={size!r} must be an integer of at least 1"):
         ImageCollectionIndex.from_folder(folder, batch_size=size, **options)
 
 
@@ -146,8 +146,8 @@ def test_what_was_said_stays_until_something_else_is_said(folder, options, tmp_p
     field("white").save(folder / "green.png")
     os.utime(folder / "green.png", ns=(1, 1))
     index.refresh()
-    told = {Path(node.image_path).stem: node.metadata["letters"] for node in index}
-    assert told == {"red": 3, "green": 5, "blue": 4}
+    letters = {Path(node.image_path).stem: node.metadata["letters"] for node in index}
+    assert letters == {"red": 3, "green": 5, "blue": 4}
     assert index[folder / "green.png"].text == "A field that is white."
     before = (folder / "red.png").stat()
     (folder / "red.png").write_bytes(bytes(before.st_size))
@@ -187,7 +187,7 @@ def test_values_become_what_json_holds(folder, options):
 
 
 @pytest.mark.parametrize("said", [{"who": object()}, {"who": {"a", "b"}}, None, "red"])
-def test_what_json_does_not_hold_is_told_before_anything_is_kept(folder, options, said):
+def test_what_json_does_not_hold_is_refused_before_anything_is_kept(folder, options, said):
     index = ImageCollectionIndex(**options)
     key = r"metadata\['who'\]" if isinstance(said, dict) else "The metadata"
     with pytest.raises(ConfigError, match=rf"{key} of .*red\.png.* is a "):
@@ -214,9 +214,9 @@ def test_data_urls_are_pictures(folder, options):
 async def test_warnings_point_to_the_callers_line(index, folder):
     (folder / "red.png").write_bytes(b"garbage")
     for look in (index.refresh, lambda: index.add(folder / "red.png")):
-        with pytest.warns(MemVRWarning) as told:
+        with pytest.warns(MemVRWarning) as warned:
             look()
-        assert [one.filename for one in told] == [__file__]
-    with pytest.warns(MemVRWarning) as told:
+        assert [one.filename for one in warned] == [__file__]
+    with pytest.warns(MemVRWarning) as warned:
         await index.aadd([folder / "red.png"])
-    assert [one.filename for one in told] == [__file__]
+    assert [one.filename for one in warned] == [__file__]

@@ -46,9 +46,9 @@ async def test_the_next_best_takes_the_place_of_what_cannot_be_shown(index, fold
     best, second = texts(index.as_retriever(similarity_top_k=2).retrieve("A green field?"))
     assert best == "A field that is green."
     lose(folder / "green.png", how)
-    with pytest.warns(MemVRWarning, match=r"1 of the images .*green\.png.* Others take") as told:
+    with pytest.warns(MemVRWarning, match=r"1 of the images .*green\.png.* Others take") as warned:
         assert texts(retriever.retrieve("A green field?")) == [second]
-    assert [one.filename for one in told] == [__file__]
+    assert [one.filename for one in warned] == [__file__]
     with pytest.warns(MemVRWarning, match="no longer there"):
         assert texts(await retriever.aretrieve("A green field?")) == [second]
     for rerank in (None, 1):
@@ -99,7 +99,9 @@ def test_a_question_may_be_a_url(index, folder):
 @pytest.mark.parametrize("wrong", [0, "3", None, 2.5, True])
 def test_how_many_is_a_whole_number(index, wrong):
     for ask in (index.as_retriever, index.as_query_engine, index.as_chat_engine):
-        with pytest.raises(ConfigError, match=f"similarity_top_k={wrong!r} must be at least 1"):
+        with pytest.raises(
+            ConfigError, match=f"similarity_top_k={wrong!r} must be an integer of at least 1"
+        ):
             ask(similarity_top_k=wrong)
 
 
@@ -123,7 +125,7 @@ def test_filters_are_cores(index, wrong):
         ({"show_progess": True}, "no option 'show_progess'. Did you mean 'show_progress'"),
     ],
 )
-def test_wrong_options_are_told(folder, wrong, hint):
+def test_wrong_options_are_refused(folder, wrong, hint):
     paint(folder, ["red"])
     with pytest.raises(ConfigError, match=hint):
         ImageCollectionIndex.from_folder(folder, **wrong)
@@ -137,7 +139,7 @@ def test_with_closes_a_collection(folder, options, tmp_path):
             use()
 
 
-def test_what_is_no_collection_is_told(folder, options, tmp_path):
+def test_what_is_no_collection_is_refused(folder, options, tmp_path):
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "images.sqlite").write_bytes(b"no database" * 200)
     with pytest.raises(ConfigError, match=r"images\.sqlite can't be used: file is not a database"):

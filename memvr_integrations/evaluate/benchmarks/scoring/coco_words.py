@@ -8,7 +8,7 @@ taken for a fruit ("orange").
 
 from collections.abc import Iterator
 
-from memvr_integrations.evaluate.benchmarks.scoring.nouns import forms, named
+from memvr_integrations.grounding.nouns import forms, named
 
 _WORDS = """
 person: man, woman, child, boy, girl, baby, infant, toddler, kid, teenager, adult, guy, lady,

@@ -1,7 +1,7 @@
 import pytest
 
 from memvr_integrations.evaluate.benchmarks.scoring.coco_words import GROUPS, mentions
-from memvr_integrations.evaluate.benchmarks.scoring.nouns import plural
+from memvr_integrations.grounding.nouns import plural
 
 
 def test_there_are_eighty_categories_and_no_word_is_in_two():

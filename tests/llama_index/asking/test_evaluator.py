@@ -96,7 +96,7 @@ def test_options_are_known(index):
         judge.evaluate(query="?", response="Red.", images=["x"], treshold=0.9)
     with pytest.raises(ConfigError, match=r"no option 'treshold'\. Did you mean 'threshold'"):
         GroundingEvaluator(index.llm, treshold=0.9)
-    with pytest.raises(ConfigError, match=r"threshold='\.5' must be a number from 0 to 1"):
+    with pytest.raises(ConfigError, match=r"threshold='\.5' must be a finite number from 0 to 1"):
         GroundingEvaluator(index.llm, threshold=".5")
     with pytest.raises(ConfigError, match="llm='bundled' can't be used"):
         GroundingEvaluator("bundled")

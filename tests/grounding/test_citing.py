@@ -1,16 +1,16 @@
 import pytest
 
-from memvr_integrations.llama_index.asking.citations import Marks
+from memvr_integrations.grounding.citing import Marks, cited_numbers, lines, unmarked
 
 
 def read(shown, *pieces, own=True):
     reader = Marks(range(1, shown + 1), own=own)
-    told = [reader.read(piece) for piece in pieces]
-    return "".join([*told, reader.finish()])
+    given_out = [reader.read(piece) for piece in pieces]
+    return "".join([*given_out, reader.finish()])
 
 
 @pytest.mark.parametrize(
-    ("pieces", "told"),
+    ("pieces", "given_out"),
     [
         (["A cat [2]."], "A cat [2]."),
         (["A cat [", "2", "], a dog [1]"], "A cat [2], a dog [1]"),
@@ -26,9 +26,9 @@ def read(shown, *pieces, own=True):
         ([""], ""),
     ],
 )
-def test_marks_that_stand_for_nothing_are_taken_out(pieces, told):
-    assert read(2, *pieces) == told
-    assert read(2, *"".join(pieces)) == told  # letter by letter
+def test_marks_that_stand_for_nothing_are_taken_out(pieces, given_out):
+    assert read(2, *pieces) == given_out
+    assert read(2, *"".join(pieces)) == given_out  # letter by letter
 
 
 def test_text_is_held_back_only_where_a_mark_may_begin():
@@ -40,5 +40,15 @@ def test_text_is_held_back_only_where_a_mark_may_begin():
     assert reader.finish() == ""
 
 
-def test_marks_of_a_model_that_was_not_told_of_numbers_mean_nothing():
+def test_marks_of_a_model_that_was_shown_no_numbers_mean_nothing():
     assert read(1, "A cat [1] and [", "2].", own=False) == "A cat and. [1]"
+
+
+def test_numbers_are_read_out_of_marks():
+    assert cited_numbers("A cat [2], dogs [4-6] and [1, 9].") == {1, 2, 4, 5, 6, 9}
+    assert cited_numbers("None [of them].") == set()
+    assert unmarked("A cat [2] sat. [1") == "A cat sat."
+
+
+def test_answers_about_one_picture_each_are_lines():
+    assert lines([(1, "A cat."), (2, ""), (3, "A dog.")]) == "A cat. [1]\nA dog. [3]"

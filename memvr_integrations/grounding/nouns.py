@@ -1,4 +1,4 @@
-"""Plurals of English nouns, for finding the words of a closed list in a text."""
+"""Singulars and plurals of English nouns, and the words of a closed list in a text."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,8 +19,15 @@ _IRREGULAR = {
     "aircraft": "aircraft",
     "bus": "buses",
 }
+_OWN_S = ("ss", "us", "is", "gas", "lens", "canvas", "pants", "jeans", "scissors", "trousers")
+_IES = {"cookie", "movie", "zombie", "brownie", "hoodie", "selfie", "smoothie"}
 _OES = {"tomato", "potato", "hero", "mango", "buffalo"}
 _VES = {"knife", "wife", "life", "loaf", "leaf", "shelf", "half", "calf", "wolf", "scarf", "thief"}
+_SINGULAR = (
+    {many: one for one, many in _IRREGULAR.items()}
+    | {one.removesuffix("e").removesuffix("f") + "ves": one for one in _VES}
+    | {"gases": "gas", "lenses": "lens", "canvases": "canvas", "bookshelves": "bookshelf"}
+)
 
 
 def plural(noun: str) -> str:
@@ -41,6 +48,22 @@ def _plural(word: str) -> str:
         return word[:-1] + "ies"
     sharp = word.endswith(("s", "x", "z", "ch", "sh"))
     return word + ("es" if sharp or word in _OES else "s")
+
+
+def singular(word: str) -> str:
+    """The singular of one lower-case word; as it is where it is none."""
+    if word in _SINGULAR:
+        return _SINGULAR[word]
+    if word.endswith("men") and len(word) > len("ramen"):
+        return word.removesuffix("men") + "man"
+    if not word.endswith("s") or word.endswith(_OWN_S):
+        return word
+    if word.endswith("ies") and len(word) > len("pies") and word[:-1] not in _IES:
+        return word.removesuffix("ies") + "y"
+    latin = word.endswith("uses") and not word.endswith("ouses")  # walruses, but houses
+    if latin or word.endswith(("sses", "xes", "ches", "shes")) or word.removesuffix("es") in _OES:
+        return word.removesuffix("es")
+    return word.removesuffix("s")
 
 
 def forms(nouns: Iterable[str]) -> dict[str, str]:

@@ -9,20 +9,17 @@ from llama_index.core.evaluation import BaseEvaluator, EvaluationResult
 from llama_index.core.prompts import BasePromptTemplate, PromptTemplate
 from llama_index.core.prompts.mixin import PromptDictType
 
-from memvr_integrations.checks import check_options
+from memvr_integrations.checks import check_kind, check_number, check_options
 from memvr_integrations.errors import RequestError
-from memvr_integrations.llama_index.asking.citations import citations, unmarked
+from memvr_integrations.grounding.asking_back import RIGHT_PROMPT
+from memvr_integrations.grounding.citing import unmarked
+from memvr_integrations.llama_index.asking.cited_images import citations
 from memvr_integrations.llama_index.llm import MemVRMultiModalLLM
 from memvr_integrations.llama_index.llm.blocking import wait_for
 from memvr_integrations.llama_index.llm.blocks import ImageDocument, is_image
-from memvr_integrations.llama_index.llm.checks import check_kind, check_share, knows_its_options
+from memvr_integrations.llama_index.llm.checks import knows_its_options
 
-GROUNDING_TEMPLATE = PromptTemplate(
-    "Question: {query_str}\nAnswer: {response_str}\nDoes the picture show that this answer is "
-    "right? Answer yes or no."
-)
-
-
+GROUNDING_TEMPLATE = PromptTemplate(RIGHT_PROMPT)
 _OPTIONS = ("query", "response", "contexts", "images", "reference", "sleep_time_in_seconds")
 
 
@@ -48,7 +45,7 @@ class GroundingEvaluator(BaseEvaluator):
             ConfigError: `threshold` is outside 0 to 1, or something is of another kind.
         """
         check_kind("llm", llm, MemVRMultiModalLLM, "MemVRMultiModalLLM(model=...)")
-        check_share("threshold", threshold)
+        check_number("threshold", threshold, most=1)
         check_kind("template", template, BasePromptTemplate, "PromptTemplate(...)")
         self._llm, self._threshold, self._template = llm, threshold, template
 

@@ -10,23 +10,19 @@ from llama_index.core.query_engine import RetrieverQueryEngine
 from llama_index.core.vector_stores import MetadataFilters
 from llama_index.core.vector_stores.types import BasePydanticVectorStore
 
+from memvr_integrations.checks import check_all, check_integer
 from memvr_integrations.errors import ConfigError
 from memvr_integrations.llama_index.asking.chat import ImageChatEngine, refers_back
 from memvr_integrations.llama_index.asking.rerank import VisualRerank
 from memvr_integrations.llama_index.asking.synthesizer import ImageSynthesizer, Mode, Overflow
 from memvr_integrations.llama_index.llm import MemVRMultiModalLLM
-from memvr_integrations.llama_index.llm.checks import (
-    check_all,
-    check_llm,
-    check_whole,
-    knows_its_options,
-)
+from memvr_integrations.llama_index.llm.checks import check_llm, knows_its_options
 from memvr_integrations.llama_index.store.captions import CaptionImages
 from memvr_integrations.llama_index.store.records import Records
 from memvr_integrations.llama_index.store.retriever import ImageRetriever
 
 
-class Askable:
+class SearchableImages:
     """Images with captions that were embedded; `ImageCollectionIndex` takes them in."""
 
     llm: LLM
@@ -78,15 +74,11 @@ class Askable:
             ConfigError: An option is out of range, or the LLM can't sort.
         """
         llm = llm or self.llm
-        check_llm(llm)
-        check_all(
-            "node_postprocessors", node_postprocessors, BaseNodePostprocessor, "VisualRerank(...)"
-        )
-        sorting = _sorting(llm, rerank_top_n)
+        postprocessors = _postprocessors(llm, node_postprocessors, rerank_top_n)
         return RetrieverQueryEngine(
             self.as_retriever(similarity_top_k=similarity_top_k, filters=filters),
             ImageSynthesizer(llm=llm, mode=mode, overflow=overflow, streaming=streaming),
-            [*node_postprocessors, *sorting],
+            postprocessors,
         )
 
     @knows_its_options
@@ -112,29 +104,29 @@ class Askable:
             ConfigError: An option is out of range, or the LLM can't sort.
         """
         llm = llm or self.llm
-        check_llm(llm)
-        check_all(
-            "node_postprocessors", node_postprocessors, BaseNodePostprocessor, "VisualRerank(...)"
-        )
         return ImageChatEngine(
             self.as_retriever(similarity_top_k=similarity_top_k, filters=filters),
             llm=llm,
             memory=memory,
             system_prompt=system_prompt,
-            node_postprocessors=[*node_postprocessors, *_sorting(llm, rerank_top_n)],
+            node_postprocessors=_postprocessors(llm, node_postprocessors, rerank_top_n),
             mode=mode,
             overflow=overflow,
             follows_up=follows_up,
         )
 
 
-def _sorting(llm: LLM, top_n: int | None) -> list[BaseNodePostprocessor]:
+def _postprocessors(
+    llm: LLM, given: Sequence[BaseNodePostprocessor], top_n: int | None
+) -> list[BaseNodePostprocessor]:
+    check_llm(llm)
+    check_all("node_postprocessors", given, BaseNodePostprocessor, "VisualRerank(...)")
     if top_n is None:
-        return []
-    check_whole("rerank_top_n", top_n, other=", or None")
+        return list(given)
+    check_integer("rerank_top_n", top_n, least=1)
     if not isinstance(llm, MemVRMultiModalLLM):
         raise ConfigError(
             f"A {type(llm).__name__} gives no probabilities to sort images by; pass "
-            "rerank_top_n=None, and as many similarity_top_k as it shall look at."
+            "rerank_top_n=None, and as many similarity_top_k as it shall be shown."
         )
-    return [VisualRerank(llm=llm, top_n=top_n)]
+    return [*given, VisualRerank(llm=llm, top_n=top_n)]

@@ -1,0 +1,69 @@
+import pytest
+
+from memvr_integrations.grounding.nouns import forms, plural, singular
+
+
+@pytest.mark.parametrize(
+    ("one", "many"),
+    [
+        ("dog", "dogs"),
+        ("bus", "buses"),
+        ("bench", "benches"),
+        ("box", "boxes"),
+        ("baby", "babies"),
+        ("toy", "toys"),
+        ("knife", "knives"),
+        ("loaf", "loaves"),
+        ("giraffe", "giraffes"),
+        ("tomato", "tomatoes"),
+        ("policeman", "policemen"),
+        ("human", "humans"),
+        ("grandchild", "grandchildren"),
+        ("person", "people"),
+        ("mouse", "mice"),
+        ("sheep", "sheep"),
+        ("wine glass", "wine glasses"),
+    ],
+)
+def test_plurals(one, many):
+    assert plural(one) == many
+
+
+@pytest.mark.parametrize(
+    ("many", "one"),
+    [
+        ("dogs", "dog"),
+        ("buses", "bus"),
+        ("walruses", "walrus"),
+        ("houses", "house"),
+        ("horses", "horse"),
+        ("boxes", "box"),
+        ("benches", "bench"),
+        ("glasses", "glass"),
+        ("lenses", "lens"),
+        ("sofas", "sofa"),
+        ("shoes", "shoe"),
+        ("potatoes", "potato"),
+        ("herons", "heron"),
+        ("babies", "baby"),
+        ("ties", "tie"),
+        ("cookies", "cookie"),
+        ("knives", "knife"),
+        ("gloves", "glove"),
+        ("firemen", "fireman"),
+        ("mice", "mouse"),
+    ],
+)
+def test_singulars(many, one):
+    assert singular(many) == one
+    assert singular(one) == one
+
+
+@pytest.mark.parametrize("word", ["sheep", "iris", "gas", "ramen", "scissors", "grass", "red", ""])
+def test_what_is_no_plural_stays(word):
+    assert singular(word) == word
+
+
+def test_a_word_that_is_a_noun_itself_stays_that():
+    found = forms(["glass", "glasses", "cup"])
+    assert (found["glasses"], found["cups"], found["glass"]) == ("glasses", "cup", "glass")
