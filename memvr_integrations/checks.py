@@ -28,12 +28,17 @@ def check_integer(name: str, value: object, *, least: int, most: float = math.in
         raise ConfigError(f"{name}={value!r} must be an integer {limits}.")
 
 
-def check_number(name: str, value: object, *, most: float, least: float = 0) -> None:
-    """Refuse anything but a finite number within limits."""
+def check_number(
+    name: str, value: object, *, most: float, least: float = 0, above: bool = False
+) -> None:
+    """Refuse anything but a finite number within limits; `above` leaves out `least` itself."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
     inside = number and isinstance(value, int | float) and least <= value <= most
-    if not inside or value in (math.inf, -math.inf):
-        limits = f"of {least:g} or more" if most == math.inf else f"from {least:g} to {most:g}"
+    if not inside or value in (math.inf, -math.inf) or (above and value == least):
+        if above:
+            limits = f"above {least:g}" + ("" if most == math.inf else f" and at most {most:g}")
+        else:
+            limits = f"of {least:g} or more" if most == math.inf else f"from {least:g} to {most:g}"
         raise ConfigError(f"{name}={value!r} must be a finite number {limits}.")
 
 

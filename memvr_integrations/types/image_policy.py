@@ -1,32 +1,36 @@
 """Which images may come in: hosts, folders, sizes."""
 
+import dataclasses
+import math
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import ip_address
 from pathlib import Path
+from types import UnionType
 from typing import Self
 from urllib.parse import urlsplit
 
+from memvr_integrations.checks import check_choice, check_fields, check_integer, check_number
 from memvr_integrations.errors import ConfigError
 
 _HOST_NAME = re.compile(r"\.?[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class ImagePolicy:
     """What may come in as an image, and how large; the defaults download nothing.
 
     `allowed_hosts` holds "img.example.org" (that host) or ".example.org" (its subdomains, not
-    itself), on ports 80 and 443; with ":8443" behind it, on that port alone; "*" is any public
-    host. `image_dirs` are the folders below which a file:// URL may point. `max_bytes` counts
-    the encoded image, `max_pixels` is width times height, `max_aspect` the longer side over the
-    shorter, `timeout` the seconds of a whole download with its redirects. ConfigError for a
-    host that is no host, a folder that is none, or a limit that lets nothing in.
+    itself), on ports 80 and 443; with ":8443" after it, on that port alone; "*" is any public
+    host. `image_dirs` are the folders below which a file:// URL may point. Both may be given as
+    lists and are kept as tuples. `max_bytes` counts the encoded image, `max_pixels` is width times
+    height, `max_aspect` the longer side over the shorter, `timeout` the seconds of a whole download
+    with its redirects. ConfigError for an unknown field, a host that is no host, a folder that is
+    none, or a limit that lets nothing in.
     """
 
-    allowed_hosts: tuple[str, ...] = ()
-    image_dirs: tuple[Path, ...] = ()
+    allowed_hosts: Sequence[str] = ()
+    image_dirs: Sequence[str | Path] = ()
     allow_http: bool = False
     max_bytes: int = 20 * 2**20
     max_pixels: int = 50_000_000
@@ -53,28 +57,51 @@ class ImagePolicy:
         made = cls(allowed_hosts=allowed, image_dirs=tuple(dirs))
         return otherwise if otherwise is not None and made == cls() else made
 
+    def __new__(cls, **settings: object) -> Self:
+        """Refuse unknown fields before the generated `__init__` turns them into a TypeError."""
+        check_fields(cls, settings)
+        return super().__new__(cls)
+
     def __post_init__(self) -> None:
-        """Refuse what could only surprise later: ("a.org") is a string, and "" allows all."""
-        if not isinstance(self.allowed_hosts, tuple):
-            raise ConfigError(
-                f"allowed_hosts is {self.allowed_hosts!r}, not a tuple; "
-                "write allowed_hosts=('img.example.org',)"
-            )
-        for entry in self.allowed_hosts:
+        """Refuse what could only surprise later: ("a.org") is a string, and "" is this folder."""
+        hosts, folders = self.allowed_hosts, self.image_dirs
+        _check_list("allowed_hosts", hosts, str, "img.example.org")
+        _check_list("image_dirs", folders, str | Path, "photos")
+        for entry in hosts:
             host_and_port(entry)
-        if not isinstance(self.image_dirs, tuple):
-            raise ConfigError(
-                f"image_dirs is {self.image_dirs!r}, not a tuple; "
-                "write image_dirs=(Path('photos'),)"
-            )
-        for folder in self.image_dirs:
+        for folder in folders:
             if not Path(folder).is_dir():
-                raise ConfigError(f"image_dirs holds {str(folder)!r}, which is no folder")
-        for field in ("max_bytes", "max_pixels", "max_aspect", "timeout"):
-            if not getattr(self, field) > 0:
-                raise ConfigError(f"{field} is {getattr(self, field)!r}; it must be above 0")
-        if self.max_redirects < 0:
-            raise ConfigError(f"max_redirects is {self.max_redirects!r}; 0 follows none")
+                raise ConfigError(f"image_dirs holds {str(folder)!r}, which is no folder.")
+        object.__setattr__(self, "allowed_hosts", tuple(hosts))
+        object.__setattr__(self, "image_dirs", tuple(map(Path, folders)))
+        check_choice("allow_http", self.allow_http, (True, False))
+        for name in ("max_bytes", "max_pixels", "max_aspect"):
+            check_integer(name, getattr(self, name), least=1)
+        check_number("timeout", self.timeout, most=math.inf, above=True)
+        check_integer("max_redirects", self.max_redirects, least=0)
+
+    @classmethod
+    def from_dict(cls, settings: Mapping[str, object]) -> Self:
+        """Make a policy from the fields of a JSON object; the inverse of `to_dict`.
+
+        Raises:
+            ConfigError: As the constructor does.
+        """
+        return cls(**dict(settings))  # type: ignore[arg-type]  # the constructor checks the types
+
+    def to_dict(self) -> dict[str, int | float | list[str]]:
+        """Return the fields as plain values that JSON can hold."""
+        hosts, folders = list(self.allowed_hosts), [str(folder) for folder in self.image_dirs]
+        return dataclasses.asdict(self) | {"allowed_hosts": hosts, "image_dirs": folders}
+
+
+def _check_list(name: str, entries: object, kind: type | UnionType, example: str) -> None:
+    if not isinstance(entries, list | tuple) or not all(
+        isinstance(one, kind) and str(one).strip() for one in entries
+    ):
+        raise ConfigError(
+            f"{name}={entries!r} must be a list of texts, none of them empty: {name}=[{example!r}]."
+        )
 
 
 def host_and_port(entry: str) -> tuple[str, int | None]:
