@@ -1,7 +1,7 @@
 """What any multimodal LLM of LlamaIndex should do; subclass it, and give the two fixtures.
 
 It asks for no particular words: only that every way of asking gives the same answer, that images
-arrive, that streams add up, that calls and objects are whole, and that nothing is told twice.
+arrive, that streams add up, that calls and objects are whole, and that nothing is reported twice.
 """
 
 import json
@@ -113,9 +113,9 @@ class MultiModalLLMContract:
     def test_both_styles_of_giving_images_are_one(self, llm, asked, picture):
         documents = [ImageDocument(image_path=str(picture))]
         plain = [ChatMessage(role="user", content="What is in the picture?")]
-        told = llm.chat(plain, image_documents=documents)
-        assert told.message.content == llm.chat(asked).message.content
-        usage = told.raw["usage"]
+        seen = llm.chat(plain, image_documents=documents)
+        assert seen.message.content == llm.chat(asked).message.content
+        usage = seen.raw["usage"]
         without = llm.chat(plain).raw["usage"]
         assert usage["prompt_tokens"] > without["prompt_tokens"]
         assert usage["total_tokens"] == usage["prompt_tokens"] + usage["completion_tokens"]
@@ -168,7 +168,7 @@ class MultiModalLLMContract:
         prompt = PromptTemplate("A scene like {this}?")
         assert isinstance(llm.structured_predict(Scene, prompt, this='{"a": 1}'), Scene)
 
-    def test_every_call_is_told_once(self, llm, asked, events):
+    def test_every_call_is_reported_once(self, llm, asked, events):
         debug = LlamaDebugHandler(print_trace_on_end=False)
         llm.callback_manager = CallbackManager([debug])
         llm.chat(asked)

@@ -7,32 +7,22 @@ import functools
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from types import UnionType
-from typing import Any, ParamSpec, TypeVar, get_args
+from typing import ParamSpec, TypeVar, get_args
 
 from llama_index.core.callbacks import CallbackManager
 from llama_index.core.llms import LLM
 from llama_index.core.llms.structured_llm import StructuredLLM
-from pydantic import BaseModel, field_validator, model_validator
+from pydantic import field_validator
 
 from memvr_integrations.errors import ConfigError, check_options
+from memvr_integrations.wire import options
 
 Given = ParamSpec("Given")
 Made = TypeVar("Made")
 
 
-class KnownOptions(BaseModel):
-    """Of a pydantic component: an option that it has not is refused."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _know_every_option(cls, values: Any) -> Any:
-        if not isinstance(values, dict):
-            return values
-        values = {name: value for name, value in values.items() if name != "class_name"}
-        fields = cls.model_fields
-        known = {*fields, *(field.alias for field in fields.values() if field.alias)}
-        check_options(cls.__name__, values, known)
-        return values
+class KnownOptions(options.KnownOptions):
+    """Of a pydantic component: an option that it has not is refused, and core's are checked."""
 
     @field_validator("callback_manager", mode="before", check_fields=False)
     @classmethod
@@ -59,8 +49,8 @@ def _keywords(function: Callable[..., object]) -> Iterator[str]:
     for parameter in inspect.signature(function).parameters.values():
         if parameter.kind is not parameter.VAR_KEYWORD:
             yield parameter.name
-        for options in get_args(parameter.annotation):  # of Unpack[...]
-            yield from getattr(options, "__annotations__", ())
+        for inner in get_args(parameter.annotation):  # of Unpack[...]
+            yield from getattr(inner, "__annotations__", ())
 
 
 def check_whole(name: str, value: object, *, least: int = 1, other: str = "") -> None:
@@ -112,8 +102,8 @@ def check_kind(name: str, value: object, kind: type | UnionType, hint: str) -> N
         ConfigError: It is.
     """
     if not isinstance(value, kind):
-        told = repr(value) if isinstance(value, str | int | float | None) else type(value).__name__
-        raise ConfigError(f"{name}={told} can't be used; give {hint}.")
+        shown = repr(value) if isinstance(value, str | int | float | None) else type(value).__name__
+        raise ConfigError(f"{name}={shown} can't be used; give {hint}.")
 
 
 def check_llm(llm: LLM) -> None:
