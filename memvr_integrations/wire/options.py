@@ -38,12 +38,6 @@ PER_CALL = (*SAMPLING, "model", "memvr", "decoding", "timeout", "logprobs")
 """The options that a single call may set."""
 
 
-def _new_leases() -> "Leases":
-    from memvr_integrations.backend.serving.registry import Leases
-
-    return Leases()
-
-
 class KnownOptions(BaseModel):
     """A pydantic mixin: an option that the class has not is refused, and says what was meant."""
 
@@ -63,11 +57,15 @@ class KnownOptions(BaseModel):
 class ModelOptions(KnownOptions):
     """A pydantic mixin of a framework's model class: the options, and requests made of them.
 
-    The backend, and with it torch, is imported when a model object is made, not before.
+    The backend, and with it torch, is imported when an object without an `engine` is made.
     """
 
     model_config = ConfigDict(
-        extra="forbid", populate_by_name=True, arbitrary_types_allowed=True, protected_namespaces=()
+        extra="forbid",
+        populate_by_name=True,
+        arbitrary_types_allowed=True,
+        protected_namespaces=(),
+        defer_build=True,  # a class is imported quickly, and made ready by its first object
     )
 
     model: str = "bundled"
@@ -94,7 +92,7 @@ class ModelOptions(KnownOptions):
     image_policy: InstanceOf[ImagePolicy] | dict[str, Any] | None = None
     engine: SkipValidation[Engine | None] = Field(default=None, exclude=True, repr=False)
 
-    _leases: "Leases" = PrivateAttr(default_factory=_new_leases)
+    _leases: "Leases | None" = PrivateAttr(default=None)
 
     @field_validator("model", mode="before")
     @classmethod
@@ -141,11 +139,12 @@ class ModelOptions(KnownOptions):
         self._to_request([Message("user", "")], {})
         if self.engine is None:
             self._load_config()
+            self._held()
         return self
 
     def unload(self) -> None:
         """Give the model back; when nobody else uses it, its memory is freed."""
-        self._leases.release()
+        self._held().release()
 
     # A call's own options come before the object's.
 
@@ -186,11 +185,12 @@ class ModelOptions(KnownOptions):
         return retries.achunks(engine, streamable(request), self.max_retries)
 
     def _engine(self, options: Mapping[str, Any]) -> Engine:
-        return self._given(options) or self._leases.get(self._name(options), self._load_config())
+        given = self._given(options)
+        return given or self._held().get(self._name(options), self._load_config())
 
     async def _aengine(self, options: Mapping[str, Any]) -> Engine:
         given = self._given(options)
-        return given or await self._leases.aget(self._name(options), self._load_config())
+        return given or await self._held().aget(self._name(options), self._load_config())
 
     def _given(self, options: Mapping[str, Any]) -> Engine | None:
         return self.engine if self._name(options) == self.model else None
@@ -200,6 +200,14 @@ class ModelOptions(KnownOptions):
         if not isinstance(name, str | Path) or not str(name):
             raise RequestError(f"model={name!r} must be a catalog name, a folder or a hub id.")
         return str(name)
+
+    def _held(self) -> "Leases":
+        """What the object holds of the models in memory."""
+        from memvr_integrations.backend.serving.registry import Leases
+
+        if self._leases is None:
+            self._leases = Leases()
+        return self._leases
 
     def _load_config(self) -> "LoadConfig":
         from memvr_integrations.backend.hosting.loading import LoadConfig

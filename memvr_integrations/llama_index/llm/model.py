@@ -25,7 +25,6 @@ from memvr_integrations.llama_index.llm.messages import question, to_messages
 from memvr_integrations.llama_index.llm.objects import ObjectLLM
 from memvr_integrations.llama_index.llm.structured import (
     GrowingObject,
-    chat_options,
     check_arguments,
     check_class,
     dispatcher,
@@ -115,52 +114,20 @@ class MemVRMultiModalLLM(AnsweringLLM, MultiModalLLM):  # type: ignore[misc]  # 
         }
 
     def predict_and_call(
-        self,
-        tools: Sequence[BaseTool],
-        user_msg: str | ChatMessage | None = None,
-        chat_history: list[ChatMessage] | None = None,
-        verbose: bool = False,
-        allow_parallel_tool_calls: bool = False,
-        error_on_no_tool_call: bool = True,
-        error_on_tool_error: bool = False,
-        **kwargs: Any,
+        self, *args: Any, error_on_no_tool_call: bool = True, **kwargs: Any
     ) -> AgentChatResponse:
         """Let the model choose a tool, and run it; where none would be an error, it has to."""
-        kwargs.setdefault("tool_required", error_on_no_tool_call)
-        return super().predict_and_call(
-            tools,
-            user_msg,
-            chat_history,
-            verbose,
-            allow_parallel_tool_calls,
-            error_on_no_tool_call,
-            error_on_tool_error,
-            **kwargs,
-        )
+        kwargs = {"tool_required": error_on_no_tool_call} | kwargs
+        kwargs["error_on_no_tool_call"] = error_on_no_tool_call
+        return super().predict_and_call(*args, **kwargs)
 
     async def apredict_and_call(
-        self,
-        tools: Sequence[BaseTool],
-        user_msg: str | ChatMessage | None = None,
-        chat_history: list[ChatMessage] | None = None,
-        verbose: bool = False,
-        allow_parallel_tool_calls: bool = False,
-        error_on_no_tool_call: bool = True,
-        error_on_tool_error: bool = False,
-        **kwargs: Any,
+        self, *args: Any, error_on_no_tool_call: bool = True, **kwargs: Any
     ) -> AgentChatResponse:
         """`predict_and_call` for asyncio."""
-        kwargs.setdefault("tool_required", error_on_no_tool_call)
-        return await super().apredict_and_call(
-            tools,
-            user_msg,
-            chat_history,
-            verbose,
-            allow_parallel_tool_calls,
-            error_on_no_tool_call,
-            error_on_tool_error,
-            **kwargs,
-        )
+        kwargs = {"tool_required": error_on_no_tool_call} | kwargs
+        kwargs["error_on_no_tool_call"] = error_on_no_tool_call
+        return await super().apredict_and_call(*args, **kwargs)
 
     def get_tool_calls_from_response(
         self, response: ChatResponse, error_on_no_tool_call: bool = True, **kwargs: Any
@@ -196,9 +163,8 @@ class MemVRMultiModalLLM(AnsweringLLM, MultiModalLLM):  # type: ignore[misc]  # 
                 an argument may be a picture, and the prompt has no place for it.
             ValidationError: A validator of the class, which a grammar can't know, refuses it.
         """
-        messages = self._begin(output_cls, prompt, prompt_args)
-        options = chat_options(output_cls, image_documents, llm_kwargs)
-        return read_object(output_cls, self.chat(messages, **options))
+        asked = self._begin(output_cls, prompt, prompt_args, image_documents, llm_kwargs)
+        return read_object(output_cls, self.chat(**asked))
 
     @dispatcher.span
     async def astructured_predict(
@@ -210,9 +176,8 @@ class MemVRMultiModalLLM(AnsweringLLM, MultiModalLLM):  # type: ignore[misc]  # 
         **prompt_args: Any,
     ) -> Model:
         """`structured_predict` for asyncio."""
-        messages = self._begin(output_cls, prompt, prompt_args)
-        options = chat_options(output_cls, image_documents, llm_kwargs)
-        return read_object(output_cls, await self.achat(messages, **options))
+        asked = self._begin(output_cls, prompt, prompt_args, image_documents, llm_kwargs)
+        return read_object(output_cls, await self.achat(**asked))
 
     @dispatcher.span
     def stream_structured_predict(
@@ -224,9 +189,8 @@ class MemVRMultiModalLLM(AnsweringLLM, MultiModalLLM):  # type: ignore[misc]  # 
         **prompt_args: Any,
     ) -> Generator[Model | FlexibleModel, None, None]:
         """The object as it grows: parts that are not written yet are None; the last is whole."""
-        messages = self._begin(output_cls, prompt, prompt_args)
-        options = chat_options(output_cls, image_documents, llm_kwargs)
-        stream = self.stream_chat(messages, **options)
+        asked = self._begin(output_cls, prompt, prompt_args, image_documents, llm_kwargs)
+        stream = self.stream_chat(**asked)
         growing = GrowingObject(output_cls)
         with closing(stream):
             for response in stream:
@@ -242,9 +206,8 @@ class MemVRMultiModalLLM(AnsweringLLM, MultiModalLLM):  # type: ignore[misc]  # 
         **prompt_args: Any,
     ) -> AsyncGenerator[Model | FlexibleModel, None]:
         """`stream_structured_predict` for asyncio."""
-        messages = self._begin(output_cls, prompt, prompt_args)
-        options = chat_options(output_cls, image_documents, llm_kwargs)
-        stream = await self.astream_chat(messages, **options)
+        asked = self._begin(output_cls, prompt, prompt_args, image_documents, llm_kwargs)
+        stream = await self.astream_chat(**asked)
         growing = GrowingObject(output_cls)
 
         async def objects() -> AsyncGenerator[Model | FlexibleModel, None]:
@@ -265,8 +228,14 @@ class MemVRMultiModalLLM(AnsweringLLM, MultiModalLLM):  # type: ignore[misc]  # 
         return ObjectLLM(llm=self, output_cls=output_cls, **kwargs)
 
     def _begin(
-        self, output_cls: type[BaseModel], prompt: BasePromptTemplate, prompt_args: dict[str, Any]
-    ) -> Sequence[ChatMessage]:
+        self,
+        output_cls: type[BaseModel],
+        prompt: BasePromptTemplate,
+        prompt_args: dict[str, Any],
+        documents: Sequence[ImageDocument] | None,
+        llm_kwargs: dict[str, Any] | None,
+    ) -> dict[str, Any]:
+        """What the chat is asked with."""
         check_class(output_cls)
         dispatcher.event(
             LLMStructuredPredictStartEvent(
@@ -274,7 +243,13 @@ class MemVRMultiModalLLM(AnsweringLLM, MultiModalLLM):  # type: ignore[misc]  # 
             )
         )
         check_arguments(prompt, prompt_args)
-        return self._extend_messages(prompt.format_messages(llm=self, **prompt_args))
+        messages = self._extend_messages(prompt.format_messages(llm=self, **prompt_args))
+        asked = {"messages": messages, "response_format": output_cls, **(llm_kwargs or {})}
+        if documents is None:
+            return asked
+        if "image_documents" in asked:
+            raise RequestError("Give the images once: as image_documents= or in llm_kwargs.")
+        return asked | {"image_documents": documents}
 
     def _get_messages(self, prompt: BasePromptTemplate, **prompt_args: Any) -> list[ChatMessage]:
         check_arguments(prompt, prompt_args)

@@ -1,6 +1,6 @@
 """Answers as objects of a pydantic class: the grammar leaves no other answer."""
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping
 from typing import Any
 
 from llama_index.core.base.llms.types import ChatResponse
@@ -15,7 +15,6 @@ from llama_index_instrumentation import get_dispatcher
 from pydantic import BaseModel
 
 from memvr_integrations.errors import RequestError
-from memvr_integrations.llama_index.llm.blocks import ImageDocument
 
 dispatcher = get_dispatcher(__name__)
 
@@ -45,24 +44,6 @@ def check_arguments(prompt: BasePromptTemplate, given: Mapping[str, object]) -> 
                 "its messages (image_block), or into image_documents= of structured_predict, chat "
                 "and complete."
             )
-
-
-def chat_options(
-    output_cls: type[BaseModel],
-    documents: Sequence[ImageDocument] | None,
-    llm_kwargs: Mapping[str, Any] | None,
-) -> dict[str, Any]:
-    """What the chat is asked with.
-
-    Raises:
-        RequestError: Images are given twice.
-    """
-    options = {"response_format": output_cls, **(llm_kwargs or {})}
-    if documents is None:
-        return options
-    if "image_documents" in options:
-        raise RequestError("Give the images once: as image_documents= or in llm_kwargs.")
-    return options | {"image_documents": documents}
 
 
 def read_object(output_cls: type[Model], response: ChatResponse) -> Model:

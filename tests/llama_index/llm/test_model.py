@@ -133,7 +133,7 @@ def test_limits_are_known_without_loading(scripted):
     unloaded = MemVRMultiModalLLM(model="bundled", max_tokens=32)
     assert unloaded.metadata.context_window == 2048
     assert unloaded.metadata.num_output == 32
-    assert not unloaded._leases.holds("bundled", unloaded._load_config())
+    assert not unloaded._held().holds("bundled", unloaded._load_config())
     assert scripted.metadata.context_window == 4096
     assert MemVRMultiModalLLM(context_window=99).metadata.context_window == 99
 
