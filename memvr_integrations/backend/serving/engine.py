@@ -44,13 +44,13 @@ class Backend:
         self,
         loaded: LoadedModel,
         *,
-        image_policy: ImagePolicy | None = None,
+        images: ImagePolicy | None = None,
         queueing: QueueConfig | None = None,
         cache_bytes: int = DEFAULT_CACHE_BYTES,
     ) -> None:
         """Serve a loaded model; `Backend.load` is the usual way in."""
         self._host = Host(loaded, FeatureCache(cache_bytes))
-        self._intake = Intake(self._host, image_policy or ImagePolicy())
+        self._intake = Intake(self._host, images or ImagePolicy())
         self._worker = Worker(self._host, queueing or QueueConfig())
         # Wide, because a slow download must not keep others waiting.
         self._pool = ThreadPoolExecutor(16, thread_name_prefix="memvr-intake")
@@ -69,15 +69,14 @@ class Backend:
         revision: str | None = None,
         memvr: bool | None = True,
         progress: bool = True,
-        image_policy: ImagePolicy | None = None,
+        images: ImagePolicy | None = None,
         queueing: QueueConfig | None = None,
         cache_bytes: int = DEFAULT_CACHE_BYTES,
     ) -> Self:
         """Load a model by catalog name, local directory or hub id, and serve it.
 
-        The options of loading are those of `LoadConfig`; `image_policy` says which pictures may
-        come in, `queueing` how requests become batches, `cache_bytes` bounds the kept image
-        features.
+        The options of loading are those of `LoadConfig`; `images` says which pictures may come
+        in, `queueing` how requests become batches, `cache_bytes` bounds the kept image features.
 
         Raises:
             ModelNotFoundError: Nothing is called so, or the hub can't be reached.
@@ -95,10 +94,7 @@ class Backend:
             progress=progress,
         )
         return cls(
-            load_model(name, config),
-            image_policy=image_policy,
-            queueing=queueing,
-            cache_bytes=cache_bytes,
+            load_model(name, config), images=images, queueing=queueing, cache_bytes=cache_bytes
         )
 
     @property
