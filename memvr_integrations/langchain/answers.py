@@ -2,10 +2,7 @@
 
 import json
 
-from langchain_core.messages import (
-    AIMessage,
-    AIMessageChunk,
-)
+from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.messages.tool import tool_call, tool_call_chunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk

@@ -1,52 +1,23 @@
-"""Content blocks: making one from a picture, and reading every kind that holds one."""
+"""LangChain's content blocks: making one from a picture, and bringing pictures into messages."""
 
 import base64
-import io
-import json
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, TypeGuard
-from urllib.parse import unquote_to_bytes
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from langchain_core.messages import BaseMessage
 
-from memvr_integrations.backend.images import load_image, path_or_data
-from memvr_integrations.errors import ImageError, RequestError
 from memvr_integrations.types import Image, Text
 from memvr_integrations.types.image_policy import ImagePolicy
+from memvr_integrations.wire.parts import Part, parts_of, unwrapped
+from memvr_integrations.wire.pictures import own_png, png_of
 
 if TYPE_CHECKING:
-    import numpy as np
-    import PIL.Image
     from langchain_core.messages import ImageContentBlock
 
-Part = Text | Image
-
-_TEXTS = ("text", "input_text", "output_text", "text-plain", "refusal")
-_IMAGES = ("image", "image_url", "input_image", "media", "file")
-_RESULTS = ("tool_result", "server_tool_result")
-_UNREADABLE = ("audio", "input_audio", "video", "document")
-# What other models add to their messages for themselves, and calls that a message holds twice.
-_PASSED_OVER = (
-    "reasoning",
-    "thinking",
-    "redacted_thinking",
-    "tool_use",
-    "tool_call",
-    "tool_call_chunk",
-    "function_call",
-    "invalid_tool_call",
-    "server_tool_call",
-    "server_tool_call_chunk",
-)
-_BLOCKS = (*_TEXTS, *_IMAGES, *_RESULTS, *_UNREADABLE, "non_standard")
-_BEGINNINGS = ("iVBORw0KGgo", "/9j/", "R0lGOD", "UklGR")  # PNG, JPEG, GIF and WebP in base64
-_DATA = ("base64", "data", "url", "image_url", "file_data", "source", "file")
+    from memvr_integrations.backend.images import ImageSource
 
 
-def image_block(
-    source: "Path | str | bytes | PIL.Image.Image | np.ndarray",
-) -> "ImageContentBlock":
+def image_block(source: "ImageSource") -> "ImageContentBlock":
     """A content block that holds a picture, for `HumanMessage(content=[...])`.
 
     `source` is a path (also as a string: here it is you who names the file), a data URL,
@@ -56,14 +27,15 @@ def image_block(
     Raises:
         ImageError: The picture can't be used.
     """
-    return _as_block(load_image(path_or_data(source)))
+    return _as_block(own_png(source))
 
 
-def _as_block(image: "PIL.Image.Image") -> "ImageContentBlock":
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG")
-    encoded = base64.b64encode(buffer.getvalue()).decode()
-    return {"type": "image", "base64": encoded, "mime_type": "image/png"}
+def _as_block(png: bytes) -> "ImageContentBlock":
+    return {
+        "type": "image",
+        "base64": base64.b64encode(png).decode(),
+        "mime_type": "image/png",
+    }
 
 
 def inlined(messages: Sequence[BaseMessage], policy: ImagePolicy) -> list[BaseMessage]:
@@ -101,137 +73,13 @@ def _inlined(block: str | dict[str, object], policy: ImagePolicy) -> list[str | 
     parts = list(parts_of(block))
     if isinstance(block, str) or not any(map(_elsewhere, parts)):
         return [block]
-    found: list[str | dict[str, object]] = [_part_as_block(part, policy) for part in parts]
+    found: list[str | dict[str, object]] = [
+        {"type": "text", "text": part.text}
+        if isinstance(part, Text)
+        else dict(_as_block(png_of(part.source, policy)))
+        for part in parts
+    ]
     inner = unwrapped(block)
     if inner.get("type") == "tool_result":  # which has to name its call
         return [{"type": "tool_result", "tool_use_id": inner.get("tool_use_id"), "content": found}]
     return found
-
-
-def _part_as_block(part: Part, policy: ImagePolicy) -> dict[str, object]:
-    if isinstance(part, Text):
-        return {"type": "text", "text": part.text}
-    return dict(_as_block(load_image(part.source, policy)))
-
-
-def is_block(value: object) -> TypeGuard[Mapping[str, object]]:
-    """Whether data is a content block that a model should see; other mappings are data."""
-    return isinstance(value, Mapping) and value.get("type") in _BLOCKS
-
-
-def unwrapped(block: Mapping[str, object]) -> Mapping[str, object]:
-    """The block that a `non_standard` one holds, or the block itself."""
-    while block.get("type") == "non_standard" and isinstance(value := block.get("value"), Mapping):
-        block = value
-    return block
-
-
-def parts_of(
-    content: str | Mapping[str, object] | Sequence[str | Mapping[str, object]],
-) -> Iterator[Part]:
-    """The texts and pictures of a message's content, in order; a single block is content too.
-
-    Raises:
-        RequestError: A block can't be used; the message says which.
-        ImageError: A block that should hold a picture holds none.
-    """
-    for block in [content] if isinstance(content, str | Mapping) else content:
-        if isinstance(block, str):
-            yield Text(block)
-        else:
-            yield from _part(unwrapped(block))
-
-
-def _part(block: Mapping[str, object]) -> Iterator[Part]:
-    kind = block.get("type")
-    if kind in _TEXTS or (kind is None and "text" in block):
-        yield Text(_text(block))
-    elif kind in _IMAGES or (kind is None and "image_url" in block):
-        yield Image(_source(block, str(kind)))
-    elif kind in _RESULTS:
-        yield from _result(block)
-    elif kind not in _PASSED_OVER:
-        raise RequestError(
-            f"A message holds a block of type {kind!r}; ChatMemVR reads text and images. Leave it "
-            "out, or turn it into text or an image first."
-        )
-
-
-def _result(block: Mapping[str, object]) -> Iterator[Part]:
-    """What a tool gave back; one that ran on a provider's servers may give any data."""
-    if block.get("is_error") or block.get("status") == "error":
-        yield Text("error:")
-    ours = block["type"] == "tool_result"
-    told = block.get("content" if ours else "output")
-    for one in told if isinstance(told, list) else [told]:
-        if isinstance(one, str) or is_block(one) or (ours and isinstance(one, Mapping)):
-            yield from parts_of(one)
-        elif one is not None:
-            yield Text(json.dumps(one, ensure_ascii=False, default=str))
-
-
-def _text(block: Mapping[str, object]) -> str:
-    text = block.get("refusal" if block.get("type") == "refusal" else "text")
-    if text is None and block.get("type") == "text-plain":
-        return _plain_text(block)
-    return "" if text is None else str(text)
-
-
-def _plain_text(block: Mapping[str, object]) -> str:
-    """The text of a file that a block holds encoded."""
-    data, url = block.get("base64"), str(block.get("url") or "").strip()
-    head, comma, body = url.partition(",")
-    try:
-        if data is None and comma and head[:5].lower() == "data:":
-            data = unquote_to_bytes(body)
-            if "base64" in [word.strip() for word in head.lower().split(";")]:
-                data = data.decode("latin-1")
-        if isinstance(data, str):
-            compact = "".join(data.split()).replace("-", "+").replace("_", "/")
-            data = base64.b64decode(compact + "=" * (-len(compact) % 4), validate=True)
-        if isinstance(data, bytes):
-            return data.decode()
-    except ValueError as problem:
-        raise RequestError(
-            f"A block of type 'text-plain' can't be read: {problem}. Encode its text as UTF-8 "
-            "before base64, or give it as 'text'."
-        ) from problem
-    place = url or block.get("file_id")
-    raise RequestError(
-        f"A block of type 'text-plain' holds no text (url or file_id: {place!r}); ChatMemVR "
-        "downloads pictures only. Give the text itself as 'text'."
-    )
-
-
-def _source(block: Mapping[str, object], kind: str, media: str = "image") -> str | bytes:
-    """Where a block keeps its picture: base64, bytes or a URL."""
-    media = str(block.get("mime_type") or block.get("media_type") or media).lower()
-    # LangChain calls every file of OpenAI's form a PDF.
-    if media == "application/pdf" and str(block.get("base64")).startswith(_BEGINNINGS):
-        media = "image/*"
-    if not media.startswith("image"):
-        raise RequestError(
-            f"A message holds a {media} file; ChatMemVR reads text and images. Turn its pages or "
-            "frames into images first."
-        )
-    for key in _DATA:
-        value = block.get(key)
-        if isinstance(value, Mapping):
-            return _source(value, kind, media)
-        if isinstance(value, bytes | bytearray | memoryview):
-            return bytes(value)
-        if isinstance(value, str) and value:
-            said = value.lstrip()[:11].lower() == "data:image/"
-            if kind == "file" and media == "image" and not said:
-                break
-            return value
-    if kind == "file":
-        raise RequestError(
-            "A message holds a file that is not said to be an image; ChatMemVR reads text and "
-            "images. Set its mime_type to image/..., or turn it into images first."
-        )
-    hint = " (an uploaded file's id means nothing here)" if "file_id" in block else ""
-    raise ImageError(
-        f"A block of type {kind!r} holds no picture{hint}; give it 'base64' with 'mime_type', a "
-        "'url', or make it with image_block(...)."
-    )

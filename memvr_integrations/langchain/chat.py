@@ -13,40 +13,35 @@ from langchain_core.runnables import Runnable
 from langchain_core.runnables.base import RunnableBinding
 from pydantic import BaseModel
 
-from memvr_integrations.backend.hosting.catalog import find
 from memvr_integrations.grounding.abstaining import CANNOT_TELL, Action, known_threshold
 from memvr_integrations.langchain.abstention import Abstention
 from memvr_integrations.langchain.answers import to_chunk, to_generation
 from memvr_integrations.langchain.blocks import inlined, refers
-from memvr_integrations.langchain.failures import told_to_langchain
-from memvr_integrations.langchain.options import (
-    ToolChoice,
-    openai_tool,
-    to_choice,
-)
+from memvr_integrations.langchain.failures import langchain_errors
 from memvr_integrations.langchain.settings import ChatSettings
 from memvr_integrations.langchain.structured import Method, structured
-from memvr_integrations.memvr import MemVRConfig
+from memvr_integrations.langchain.tools import openai_tool
+from memvr_integrations.memvr.config import MemVRConfig
 from memvr_integrations.types import Chunk, Completion
 from memvr_integrations.types.decoding import read_decoding
-from memvr_integrations.wire.retries import aretrying, retrying
+from memvr_integrations.wire.tools import ToolChoice, to_choice, to_tools
 
 
 class ChatMemVR(ChatSettings):
-    """A local vision chat model that looks at the image again where it is unsure.
+    """A local vision chat model that retraces the image where it is unsure.
 
     Making one costs nothing: the weights come into memory at the first call, once for all
     objects that ask for the same model, and leave it with the last of them or with `unload()`.
 
     `model` is a catalog name, a folder or a hub id. `memvr=True` takes the model's preset, a
     `MemVRConfig` sets it, None decodes plainly. `decoding` is a strategy beside it, such as "vcd"
-    or `VCDConfig(...)`. `temperature=0`, the default, is greedy.
-    `allow_image_urls` is False, True (any public host) or the hosts from which pictures may be
-    downloaded; `image_dirs` are the folders below which `file://` URLs may point. `engine` takes
-    a backend of your own instead of `model`.
+    or `VCDConfig(...)`. `temperature=0`, the default, is greedy. `image_policy` says which
+    pictures may come in: an `ImagePolicy(allowed_hosts=..., image_dirs=...)` or a dict of its
+    fields; None is the engine's own, which lets nothing be downloaded. `engine` takes a backend of
+    your own instead of `model`.
 
-    Every answer says in `response_metadata["memvr"]` how unsure the model was and where it looked
-    again, and in `response_metadata["logprobs"]` the same for each token.
+    Every answer says in `response_metadata["memvr"]` how unsure the model was and where it
+    retraced, and in `response_metadata["logprobs"]` the same for each token.
     """
 
     def _generate(
@@ -56,11 +51,8 @@ class ChatMemVR(ChatSettings):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        with told_to_langchain():
-            request, engine = self._request(messages, stop, kwargs), self._engine(kwargs)
-            for attempt in retrying(self.max_retries, request.timeout):
-                with attempt:
-                    [done] = engine.generate(request)
+        with langchain_errors():
+            done = self._answer(self._request(messages, stop, kwargs), kwargs)
         return self._result(done, kwargs)
 
     async def _agenerate(
@@ -70,11 +62,8 @@ class ChatMemVR(ChatSettings):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        with told_to_langchain():
-            request, engine = self._request(messages, stop, kwargs), await self._aengine(kwargs)
-            async for attempt in aretrying(self.max_retries, request.timeout):
-                with attempt:
-                    [done] = await engine.agenerate(request)
+        with langchain_errors():
+            done = await self._aanswer(self._request(messages, stop, kwargs), kwargs)
         return self._result(done, kwargs)
 
     def _generate_with_cache(
@@ -84,7 +73,7 @@ class ChatMemVR(ChatSettings):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        with told_to_langchain():
+        with langchain_errors():
             messages = inlined(messages, self._policy())
         return super()._generate_with_cache(messages, stop, run_manager, **kwargs)
 
@@ -95,7 +84,7 @@ class ChatMemVR(ChatSettings):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        with told_to_langchain():
+        with langchain_errors():
             if refers(messages):
                 messages = await asyncio.to_thread(inlined, messages, self._policy())
         return await super()._agenerate_with_cache(messages, stop, run_manager, **kwargs)
@@ -107,14 +96,9 @@ class ChatMemVR(ChatSettings):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        with told_to_langchain():
-            request, engine = self._one(self._request(messages, stop, kwargs)), self._engine(kwargs)
-            for attempt in retrying(self.max_retries, request.timeout):
-                with attempt:
-                    chunks = engine.stream(request)
-                    first = next(chunks)  # what was given out can't be taken back: no try after it
-            with closing(chunks):
-                yield self._chunk(first, kwargs)
+        with langchain_errors():
+            request = self._request(messages, stop, kwargs)
+            with closing(self._chunks(request, kwargs)) as chunks:
                 for chunk in chunks:
                     yield self._chunk(chunk, kwargs)
 
@@ -125,15 +109,9 @@ class ChatMemVR(ChatSettings):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        with told_to_langchain():
-            request = self._one(self._request(messages, stop, kwargs))
-            engine = await self._aengine(kwargs)
-            async for attempt in aretrying(self.max_retries, request.timeout):
-                with attempt:
-                    chunks = engine.astream(request)
-                    first = await anext(chunks)
-            async with aclosing(chunks):
-                yield self._chunk(first, kwargs)
+        with langchain_errors():
+            request = self._request(messages, stop, kwargs)
+            async with aclosing(await self._achunks(request, kwargs)) as chunks:
                 async for chunk in chunks:
                     yield self._chunk(chunk, kwargs)
 
@@ -164,9 +142,10 @@ class ChatMemVR(ChatSettings):
         Raises:
             RequestError: A tool or the choice can't be used.
         """
-        with told_to_langchain():
+        with langchain_errors():
             forms = [openai_tool(tool) for tool in tools]
-            bound: dict[str, Any] = {"tools": forms, "tool_choice": to_choice(tool_choice, forms)}
+            choice = to_choice(tool_choice, to_tools(forms))
+            bound: dict[str, Any] = {"tools": forms, "tool_choice": choice}
             self._check_options(kwargs)
         if not parallel_tool_calls:
             bound["parallel_tool_calls"] = False
@@ -192,7 +171,7 @@ class ChatMemVR(ChatSettings):
         Raises:
             ConfigError: There is no such method.
         """
-        with told_to_langchain():
+        with langchain_errors():
             self._check_options(kwargs)
             return structured(self, schema, method=method, include_raw=include_raw, options=kwargs)
 
@@ -209,8 +188,8 @@ class ChatMemVR(ChatSettings):
         Raises:
             ConfigError: The model has no measured threshold, and none was given.
         """
-        row = find(self.model)
-        with told_to_langchain():
+        row = self._row()
+        with langchain_errors():
             return Abstention(
                 model=self,
                 threshold=known_threshold(self.model, threshold, row.abstention if row else None),
@@ -222,10 +201,6 @@ class ChatMemVR(ChatSettings):
     def bind(self, **kwargs: Any) -> "BoundMemVR":  # type: ignore[override]  # theirs is private
         """The model with options for every call; what is made of it keeps them."""
         return BoundMemVR(bound=self, kwargs=kwargs, config={})
-
-    def unload(self) -> None:
-        """Give the model back; when nobody else uses it, its memory is freed."""
-        self._leases.release()
 
     # Counting.
 
@@ -240,7 +215,7 @@ class ChatMemVR(ChatSettings):
         if not messages:
             return 0
         forms = {"tools": [openai_tool(tool) for tool in tools]} if tools else {}
-        with told_to_langchain():
+        with langchain_errors():
             return self._engine({}).count(self._request(messages, None, forms)).prompt_tokens
 
     def _result(self, done: Completion, options: Mapping[str, Any]) -> ChatResult:

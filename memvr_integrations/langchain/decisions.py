@@ -25,11 +25,11 @@ from pydantic import ConfigDict, PrivateAttr
 
 from memvr_integrations.errors import RequestError
 from memvr_integrations.grounding.choice import YES_NO, ashares, shares
-from memvr_integrations.langchain.blocks import is_block, parts_of
 from memvr_integrations.langchain.chat import ChatMemVR
-from memvr_integrations.langchain.failures import told_to_langchain
+from memvr_integrations.langchain.failures import langchain_errors
 from memvr_integrations.langchain.messages import to_messages
 from memvr_integrations.types import Image, Message, Request, Text
+from memvr_integrations.wire.parts import is_block, parts_of
 
 _SHORT = "Answer yes or no."
 
@@ -56,7 +56,7 @@ class MemVRDecision(BaseDecisionModel):
 
     def _classify(self, state: State, questions: dict[str, Question]) -> ClassifierResponse:
         chat = self._model()
-        with told_to_langchain():
+        with langchain_errors():
             engine = chat._engine({})
             found = {}
             for name, request, answers, question in _asked(chat, state, questions):
@@ -65,7 +65,7 @@ class MemVRDecision(BaseDecisionModel):
 
     async def _aclassify(self, state: State, questions: dict[str, Question]) -> ClassifierResponse:
         chat = self._model()
-        with told_to_langchain():
+        with langchain_errors():
             engine = await chat._aengine({})
             found = {}
             for name, request, answers, question in _asked(chat, state, questions):

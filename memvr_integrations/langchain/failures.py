@@ -6,39 +6,28 @@ from contextlib import contextmanager
 
 from langchain_core import exceptions
 
-from memvr_integrations.errors import (
-    BackendClosedError,
-    ContextLengthError,
-    ImageError,
-    MemVRError,
-    ModelLoadError,
-    ModelNotFoundError,
-    QueueFullError,
-    RequestError,
-    RequestTimeoutError,
-)
+from memvr_integrations.errors import MemVRError
+from memvr_integrations.wire.failures import failure_of
 
-# LangChain's name for each; the first that fits counts. Older cores lack some of them.
-_NAMES: tuple[tuple[type[MemVRError], str], ...] = (
-    (ContextLengthError, "ContextOverflowError"),
-    (RequestTimeoutError, "ModelTimeoutError"),
-    (QueueFullError, "ModelRateLimitError"),
-    (ModelNotFoundError, "ModelNotFoundError"),
-    (RequestError, "ModelInvalidRequestError"),
-    (ImageError, "ModelInvalidRequestError"),
-    (ModelLoadError, "ModelError"),
-    (BackendClosedError, "ModelError"),
-    (MemVRError, "ModelError"),
-)
+_NAMES = {
+    "context_length_exceeded": "ContextOverflowError",
+    "invalid_request": "ModelInvalidRequestError",
+    "invalid_image": "ModelInvalidRequestError",
+    "invalid_option": "ModelInvalidRequestError",
+    "model_not_found": "ModelNotFoundError",
+    "timeout": "ModelTimeoutError",
+    "queue_full": "ModelRateLimitError",
+}
 
 
 @contextmanager
-def told_to_langchain() -> Iterator[None]:
+def langchain_errors() -> Iterator[None]:
     """Let errors be caught by this package's names and by LangChain's."""
     try:
         yield
     except MemVRError as error:
-        name = next(name for ours, name in _NAMES if isinstance(error, ours))
+        name = _NAMES.get(failure_of(error).code, "ModelError")
+        # Older cores lack some of them.
         theirs = getattr(exceptions, name, exceptions.LangChainException)
         if isinstance(error, theirs):
             raise

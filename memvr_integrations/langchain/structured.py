@@ -19,7 +19,7 @@ from pydantic import BaseModel, ValidationError
 from typing_extensions import is_typeddict
 
 from memvr_integrations.errors import ConfigError
-from memvr_integrations.langchain.options import json_schema_of, openai_tool
+from memvr_integrations.langchain.tools import json_schema_of, openai_tool
 
 Method: TypeAlias = Literal["json_schema", "function_calling", "json_mode"]
 

@@ -17,7 +17,7 @@ from typing_extensions import (
 
 from memvr_integrations.errors import RequestError
 from memvr_integrations.types.tools import JsonSchema
-from memvr_integrations.wire.classes import Telling
+from memvr_integrations.wire.classes import WholeSchema
 
 _MARKS = (Required, NotRequired, ReadOnly)
 
@@ -32,7 +32,7 @@ def schema_of_typed_dict(form: type) -> JsonSchema:
         RequestError: A hint in it has no schema, or the class contains itself.
     """
     try:
-        return TypeAdapter(_remade(form, ())).json_schema(schema_generator=Telling)
+        return TypeAdapter(_remade(form, ())).json_schema(schema_generator=WholeSchema)
     except (PydanticUserError, NameError, TypeError) as error:
         raise RequestError(
             f"The TypedDict {form.__name__!r} has no JSON schema ({error}); use types that JSON "
@@ -75,11 +75,11 @@ def _annotated(hint: Any) -> tuple[Any, object, str | None]:
     """A type, its default (`...` for none) and its description, of LangChain's way to say them."""
     if get_origin(hint) is not Annotated:
         return hint, ..., None
-    bare, *told = get_args(hint)
-    text = told[1] if len(told) > 1 else None
+    bare, *notes = get_args(hint)
+    text = notes[1] if len(notes) > 1 else None
     if not isinstance(text, str):  # pydantic's own Annotated[type, Field(...)], kept as it is
         return hint, ..., None
-    return bare, told[0], text
+    return bare, notes[0], text
 
 
 def _hint(hint: Any, around: tuple[object, ...]) -> Any:

@@ -20,10 +20,10 @@ _KEYS = {
 
 def schema_of_class(model: type[BaseModel]) -> JsonSchema:
     """The schema of a class; what fits it passes the class's own types."""
-    return model.model_json_schema(schema_generator=Telling)
+    return model.model_json_schema(schema_generator=WholeSchema)
 
 
-class Telling(GenerateJsonSchema):
+class WholeSchema(GenerateJsonSchema):
     """Writes down limits that pydantic's own schemas leave out."""
 
     def decimal_schema(self, schema: core_schema.DecimalSchema) -> JsonSchemaValue:

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from memvr_integrations.errors import ConfigError
-from memvr_integrations.memvr import MemVRConfig
+from memvr_integrations.memvr.config import MemVRConfig
 
 
 def read_setting(value: object) -> MemVRConfig | dict[str, object] | bool | None:
@@ -25,8 +25,8 @@ def read_preset(path: Path) -> MemVRConfig | None:
         ConfigError: The file can't be read, or holds something else.
     """
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
-        settings = told["memvr"]
+        written = json.loads(path.read_text(encoding="utf-8"))
+        settings = written["memvr"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(
             f"memvr={str(path)!r} is no preset file ({type(error).__name__}); give True, None, "

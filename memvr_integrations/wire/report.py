@@ -8,7 +8,7 @@ from memvr_integrations.types import Completion, TokenRecord
 
 
 def record(completion: Completion) -> dict[str, object]:
-    """How unsure the model was and how often it looked again; the same keys always."""
+    """How unsure the model was and how often it retraced; the same keys always."""
     layers = Counter(
         token.trigger_layer for token in completion.tokens if token.trigger_layer is not None
     )

@@ -1,35 +1,102 @@
-"""Waiting for a place while the queue is full; for integrations only."""
+"""Asking an engine, and waiting for a place while its queue is full."""
+
+import logging
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import aclosing, closing
+from typing import TypedDict
 
 from tenacity import (
     AsyncRetrying,
+    RetryCallState,
     Retrying,
     retry_if_exception_type,
     stop_after_attempt,
     stop_after_delay,
     wait_random_exponential,
 )
+from tenacity.retry import retry_base
 from tenacity.stop import stop_base
+from tenacity.wait import wait_base
 
 from memvr_integrations.errors import QueueFullError
+from memvr_integrations.types import Chunk, Completion, Request
+from memvr_integrations.types.engine import Engine
 
-_FULL = retry_if_exception_type(QueueFullError)
-_LATER = wait_random_exponential(multiplier=0.1, max=2)
-_PATIENCE = 300.0  # seconds
+_log = logging.getLogger(__name__)
+_PATIENCE = 300.0  # seconds, for a request without a timeout
 
 
-def retrying(times: int, patience: float | None) -> Retrying:
-    """For `for attempt in ...: with attempt:`; tries at least `times` more, for some seconds.
+def ask(engine: Engine, request: Request, retries: int) -> Completion:
+    """The answer; while the queue is full, asked again at least `retries` times.
 
-    `times=0` tries once. `patience` is five minutes where None is given.
+    That ends after the request's `timeout`, or after five minutes; `retries=0` asks once.
+
+    Raises:
+        MemVRError: As `Engine.generate` does.
     """
-    return Retrying(stop=_stop(times, patience), wait=_LATER, retry=_FULL, reraise=True)
+    for attempt in Retrying(**_plan(request, retries)):
+        with attempt:
+            [done] = engine.generate(request)
+    return done
 
 
-def aretrying(times: int, patience: float | None) -> AsyncRetrying:
-    """`retrying` for `async for`."""
-    return AsyncRetrying(stop=_stop(times, patience), wait=_LATER, retry=_FULL, reraise=True)
+async def aask(engine: Engine, request: Request, retries: int) -> Completion:
+    """`ask` for asyncio."""
+    async for attempt in AsyncRetrying(**_plan(request, retries)):
+        with attempt:
+            [done] = await engine.agenerate(request)
+    return done
 
 
-def _stop(times: int, patience: float | None) -> stop_base:
-    enough = stop_after_attempt(times + 1)
-    return enough & stop_after_delay(patience or _PATIENCE) if times else enough
+def chunks(engine: Engine, request: Request, retries: int) -> Generator[Chunk, None, None]:
+    """The answer's chunks; closing the generator stops the computing.
+
+    Only the first chunk is tried again: what was given out can't be taken back.
+
+    Raises:
+        MemVRError: As `Engine.stream` does.
+    """
+    for attempt in Retrying(**_plan(request, retries)):
+        with attempt:
+            stream = engine.stream(request)
+            first = next(stream)
+    with closing(stream):
+        yield first
+        yield from stream
+
+
+async def achunks(engine: Engine, request: Request, retries: int) -> AsyncGenerator[Chunk, None]:
+    """`chunks` for asyncio."""
+    async for attempt in AsyncRetrying(**_plan(request, retries)):
+        with attempt:
+            stream = engine.astream(request)
+            first = await anext(stream)
+    async with aclosing(stream):
+        yield first
+        async for chunk in stream:
+            yield chunk
+
+
+class _Plan(TypedDict):
+    stop: stop_base
+    wait: wait_base
+    retry: retry_base
+    before_sleep: Callable[[RetryCallState], None]
+    reraise: bool
+
+
+def _plan(request: Request, retries: int) -> _Plan:
+    stop: stop_base = stop_after_attempt(retries + 1)
+    if retries:
+        stop &= stop_after_delay(request.timeout or _PATIENCE)
+    return _Plan(
+        stop=stop,
+        wait=wait_random_exponential(multiplier=0.1, max=2),
+        retry=retry_if_exception_type(QueueFullError),
+        before_sleep=_log_wait,
+        reraise=True,
+    )
+
+
+def _log_wait(state: RetryCallState) -> None:
+    _log.info("The queue is full; attempt %d comes after a wait.", state.attempt_number + 1)

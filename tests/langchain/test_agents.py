@@ -90,10 +90,10 @@ async def test_a_graph_runs_it(model):
     graph.add_edge(START, "answer")
     graph.add_edge("answer", END)
     state = await graph.compile().ainvoke({"messages": [HumanMessage("Hi")]})
-    assert state["messages"][-1].text == "This is what I was told to say."
+    assert state["messages"][-1].text == "This is what the script says."
 
 
-def test_a_failing_tool_is_told(model, look):
+def test_a_failing_tool_is_reported(model, look):
     failed = ToolMessage("No such part.", tool_call_id="call_1", status="error")
     call = model.bind_tools([look]).invoke("What is at 3 and 4?")
     answer = model.bind_tools([look]).invoke([HumanMessage("What is at 3 and 4?"), call, failed])

@@ -9,9 +9,10 @@ from PIL import Image as Pillow
 from memvr_integrations.backend.images import load_image
 from memvr_integrations.errors import ImageError, RequestError
 from memvr_integrations.langchain import image_block
-from memvr_integrations.langchain.blocks import inlined, parts_of, refers
+from memvr_integrations.langchain.blocks import inlined, refers
 from memvr_integrations.types import Image, Text
 from memvr_integrations.types.image_policy import ImagePolicy
+from memvr_integrations.wire.parts import parts_of
 
 PIXELS = np.random.default_rng(3).integers(0, 256, (9, 7, 3), dtype=np.uint8)
 _buffer = io.BytesIO()

@@ -157,6 +157,6 @@ def test_structured_output(model, seen, method, include_raw):
     assert isinstance(found, Place)
 
 
-def test_an_unknown_method_is_told(model):
+def test_an_unknown_method_is_refused(model):
     with pytest.raises(errors.ConfigError, match="method='xml'"):
         model.with_structured_output(Place, method="xml")

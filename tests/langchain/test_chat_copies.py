@@ -14,6 +14,7 @@ from scripted_engine import ScriptedEngine
 
 from memvr_integrations.langchain import ChatMemVR, image_block
 from memvr_integrations.types.decoding import DoLaConfig
+from memvr_integrations.types.image_policy import ImagePolicy
 
 
 @pytest.fixture
@@ -22,7 +23,13 @@ def engine():
 
 
 def test_it_can_be_written_and_read():
-    model = ChatMemVR(memvr=ALWAYS, image_dirs=("/tmp",), seed=0, stream_usage=False, stop=["x"])
+    model = ChatMemVR(
+        memvr=ALWAYS,
+        image_policy=ImagePolicy(image_dirs=["/tmp"]),
+        seed=0,
+        stream_usage=False,
+        stop=["x"],
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # LangChain calls `loads` a beta, once
         again = loads(
@@ -41,7 +48,7 @@ def test_copies_are_equal_and_work(remake):
     assert remake(model).invoke("Hello").content == model.invoke("Hello").content
 
 
-def test_a_cache_tells_options_and_pixels_apart(engine, scenes, tmp_path):
+def test_a_cache_keeps_options_and_pixels_apart(engine, scenes, tmp_path):
     model = ChatMemVR(model="scripted", engine=engine, cache=InMemoryCache())
     pictures = [HumanMessage([image_block(scene.pixels), "What?"]) for scene in scenes[:2]]
     for _ in range(2):
@@ -56,7 +63,9 @@ def test_a_cache_tells_options_and_pixels_apart(engine, scenes, tmp_path):
 
 async def test_a_cache_sees_what_lies_behind_a_url(engine, scenes, tmp_path):
     cache = InMemoryCache()
-    model = ChatMemVR(model="scripted", engine=engine, cache=cache, image_dirs=(tmp_path,))
+    model = ChatMemVR(
+        model="scripted", engine=engine, cache=cache, image_policy={"image_dirs": [tmp_path]}
+    )
     file = tmp_path / "a.png"
     message = HumanMessage([{"type": "image_url", "image_url": {"url": file.as_uri()}}, "What?"])
     for scene in scenes[:2]:

@@ -44,7 +44,7 @@ async def test_loading_does_not_hold_up_the_loop(monkeypatch):
     model.unload()
 
 
-def test_an_unknown_model_is_told():
+def test_an_unknown_model_is_refused():
     with pytest.raises(errors.ModelNotFoundError, match="Did you mean 'bundled'"):
         ChatMemVR(model="bundeld").invoke("Hi")
 

@@ -25,7 +25,7 @@ def scripted(engine):
 
 
 @pytest.mark.parametrize("name", sorted(set(ChatMemVR.model_fields) - {"n", "name", "tags"}))
-def test_a_typo_in_any_option_is_told(name):
+def test_a_typo_in_any_option_is_refused(name):
     typo = name[:-1] + ("x" if name[-1] != "x" else "y")
     with pytest.raises(ValidationError, match=f"no option '{typo}'.*Did you mean"):
         ChatMemVR(**{typo: 1})
@@ -45,7 +45,7 @@ def test_a_typo_in_any_option_is_told(name):
         {"memvr": {"retracing_ratio": 2}},
         {"memvr": {"ratio": 0.2}},
         {"dtype": "int4"},
-        {"allow_image_urls": ("https://example.org",)},
+        {"image_policy": {"allowed_hosts": ["https://example.org"]}},
     ],
 )
 def test_values_outside_their_limits_are_refused(wrong):
@@ -53,7 +53,7 @@ def test_values_outside_their_limits_are_refused(wrong):
         ChatMemVR(**wrong)
 
 
-def test_a_typo_in_a_call_is_told(scripted):
+def test_a_typo_in_a_call_is_refused(scripted):
     with pytest.raises(errors.ConfigError, match=r"'temprature'.*Did you mean 'temperature'"):
         scripted.invoke("Hi", temprature=1)
 
@@ -68,7 +68,7 @@ def test_options_reach_the_engine(engine):
         seed=3,
         timeout=9,
         memvr=ALWAYS,
-        allow_image_urls=("img.example.org",),
+        image_policy=ImagePolicy(allowed_hosts=["img.example.org"]),
     )
     model.invoke("Hi")
     [request] = engine.requests
@@ -100,7 +100,7 @@ def test_one_stop_is_no_list_of_letters(engine):
 @pytest.mark.parametrize(
     "wrong", [{"model": None}, {"model": 3}, {"model": ""}, {"logprobs": "x"}, {"stream_usage": 1}]
 )
-def test_wrong_values_of_a_call_are_told(scripted, wrong):
+def test_wrong_values_of_a_call_are_refused(scripted, wrong):
     with pytest.raises(errors.RequestError, match=next(iter(wrong))):
         scripted.invoke("Hi", **wrong)
 
@@ -110,15 +110,16 @@ def test_capital_letters_are_no_riddle():
         ChatMemVR(MAX_TOKENS=3)
 
 
-def test_every_public_host_only_when_told(engine):
-    model = ChatMemVR(model="scripted", engine=engine, allow_image_urls=True)
+def test_which_pictures_may_come_in_can_be_changed(engine):
+    model = ChatMemVR(model="scripted", engine=engine, image_policy={"allowed_hosts": ["*"]})
+    assert model.profile["image_url_inputs"]
     model.invoke("Hi")
-    model.allow_image_urls = ["img.example.org"]
+    model.image_policy = {"allowed_hosts": ["img.example.org"]}
     model.invoke("Hi")
     hosts = [request.image_policy.allowed_hosts for request in engine.requests]
     assert hosts == [("*",), ("img.example.org",)]
-    model.allow_image_urls = "img.example.org"
-    with pytest.raises(errors.ConfigError, match="tuple of hosts"):
+    model.image_policy = "img.example.org"
+    with pytest.raises(errors.ConfigError, match=r"image_policy='img\.example\.org' must be None"):
         model.invoke("Hi")
 
 
@@ -129,9 +130,10 @@ def test_an_engine_keeps_its_own_limits_for_pictures(engine, tmp_path, scenes):
     model = ChatMemVR(model="scripted", engine=engine)
     model.invoke([HumanMessage([block])])
     list(model.stream([HumanMessage([block])]))
-    assert {request.image_policy for request in engine.requests} == {engine.image_policy}
+    assert {request.image_policy for request in engine.requests} == {None}  # the engine's
+    hosts = ImagePolicy(allowed_hosts=["*"])
     with pytest.raises(errors.ImageError, match="image_dirs"):
-        ChatMemVR(model="scripted", engine=engine, allow_image_urls=True).invoke(
+        ChatMemVR(model="scripted", engine=engine, image_policy=hosts).invoke(
             [HumanMessage([block])]
         )
 
@@ -141,14 +143,15 @@ def test_an_engine_keeps_its_own_limits_for_pictures(engine, tmp_path, scenes):
     [
         ({"timeout": -1}, "timeout=-1"),
         ({"device": "gpu"}, "gpu"),
-        ({"allow_image_urls": "img.example.org"}, "must be a tuple"),
-        ({"image_dirs": "photos"}, "must be a tuple"),
-        ({"image_dirs": ("",)}, "empty text"),
-        ({"image_dirs": ("no-such-folder",)}, "'no-such-folder', which is no folder"),
+        ({"image_policy": True}, "image_policy=True must be None"),
+        ({"image_policy": {"allowed_hosts": "img.example.org"}}, "must be a list"),
+        ({"image_policy": {"image_dirs": [""]}}, "must be a list"),
+        ({"image_policy": {"image_dirs": ["no-such-folder"]}}, "which is no folder"),
+        ({"image_policy": {"image_dir": []}}, "Did you mean 'image_dirs'"),
         ({"model": ""}, "names none"),
         ({"max_tokens": True}, "max_tokens"),
         ({"temperature": True}, "temperature"),
-        ({"engine": 3}, "is no backend"),
+        ({"engine": 3}, "is no engine"),
     ],
 )
 def test_what_could_never_work_is_refused_at_once(wrong, match):

@@ -8,7 +8,7 @@ from scripted_engine import ScriptedEngine
 
 from memvr_integrations import errors
 from memvr_integrations.langchain import ChatMemVR
-from memvr_integrations.langchain.failures import told_to_langchain
+from memvr_integrations.langchain.failures import langchain_errors
 
 pytestmark = pytest.mark.usefixtures("at_once")
 
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.usefixtures("at_once")
     ],
 )
 def test_an_error_is_caught_by_both_names(ours, theirs, again):
-    with pytest.raises(ours, match="why") as caught, told_to_langchain():
+    with pytest.raises(ours, match="why") as caught, langchain_errors():
         raise ours("why")
     assert isinstance(caught.value, getattr(exceptions, theirs))
     assert caught.value.is_retryable is again
@@ -35,13 +35,13 @@ def test_an_error_is_caught_by_both_names(ours, theirs, again):
 
 def test_the_cause_is_kept():
     cause = KeyError("x")
-    with pytest.raises(errors.GenerationError) as caught, told_to_langchain():
+    with pytest.raises(errors.GenerationError) as caught, langchain_errors():
         raise errors.GenerationError("why") from cause
     assert caught.value.__cause__ is cause
 
 
-def test_an_error_told_twice_is_the_same():
-    with pytest.raises(errors.RequestError) as caught, told_to_langchain(), told_to_langchain():
+def test_an_error_that_passes_twice_is_the_same():
+    with pytest.raises(errors.RequestError) as caught, langchain_errors(), langchain_errors():
         raise errors.RequestError("why")
     assert type(caught.value).__bases__ == (
         errors.RequestError,
@@ -51,7 +51,7 @@ def test_an_error_told_twice_is_the_same():
 
 @pytest.mark.parametrize("remake", [copy.copy, lambda error: pickle.loads(pickle.dumps(error))])
 def test_an_error_can_be_sent_to_another_process(remake):
-    with pytest.raises(errors.QueueFullError) as caught, told_to_langchain():
+    with pytest.raises(errors.QueueFullError) as caught, langchain_errors():
         raise errors.QueueFullError("why")
     caught.value.add_note("on Monday")
     again = remake(caught.value)
@@ -60,7 +60,7 @@ def test_an_error_can_be_sent_to_another_process(remake):
 
 
 def test_other_errors_are_left_alone():
-    with pytest.raises(ZeroDivisionError), told_to_langchain():
+    with pytest.raises(ZeroDivisionError), langchain_errors():
         _ = 1 / 0
 
 
@@ -88,7 +88,7 @@ async def streamed(model, asynchronous):
 async def test_a_stream_is_tried_again_while_the_queue_is_full(asynchronous):
     engine = FullEngine(2)
     model = ChatMemVR(model="scripted", engine=engine)
-    assert "".join(await streamed(model, asynchronous)) == "This is what I was told to say."
+    assert "".join(await streamed(model, asynchronous)) == "This is what the script says."
     assert engine.busy.calls == 3
     with pytest.raises(errors.QueueFullError):
         await streamed(

@@ -19,7 +19,7 @@ PICTURE = {"type": "image", "base64": "AAAA"}
 CALL = {"name": "zoom", "args": {"x": 1}, "id": "1", "type": "tool_call"}
 
 
-def told(*messages):
+def shown(*messages):
     return [
         (
             message.role,
@@ -30,18 +30,18 @@ def told(*messages):
 
 
 def test_roles_and_order_are_kept():
-    assert told(
+    assert shown(
         SystemMessage("Be brief."),
         HumanMessage(["A", PICTURE, "B", PICTURE]),
         AIMessage("Yes."),
         HumanMessage("Why?"),
-        HumanMessage("Tell me."),
+        HumanMessage("Say it."),
     ) == [
         ("system", ["Be brief."]),
         ("user", ["A", "*", "B", "*"]),
         ("assistant", ["Yes."]),
         ("user", ["Why?"]),
-        ("user", ["Tell me."]),
+        ("user", ["Say it."]),
     ]
 
 
@@ -50,7 +50,7 @@ def test_roles_and_order_are_kept():
     [("user", "user"), ("Human", "user"), ("developer", "system"), ("ai", "assistant")],
 )
 def test_chat_messages_have_any_role_that_is_known(role, ours):
-    assert told(ChatMessage("Hi", role=role)) == [(ours, ["Hi"])]
+    assert shown(ChatMessage("Hi", role=role)) == [(ours, ["Hi"])]
 
 
 def test_names_are_kept():
@@ -90,14 +90,14 @@ def test_a_nameless_call_is_kept_too():
     assert asked.tool_calls == (ToolCall(id="None", name="", arguments=""),)
 
 
-def test_arguments_that_are_no_json_are_told():
+def test_arguments_that_are_no_json_are_refused():
     call = {"name": "zoom", "args": {"when": object()}, "id": "1"}
     with pytest.raises(RequestError, match="call 'zoom' can't be written as JSON"):
         to_messages([AIMessage("", tool_calls=[call])])
 
 
 def test_a_failed_tool_says_so():
-    assert told(ToolMessage("No.", tool_call_id="1", status="error")) == [
+    assert shown(ToolMessage("No.", tool_call_id="1", status="error")) == [
         ("tool", ["error:", "No."])
     ]
 
@@ -127,9 +127,9 @@ def test_results_in_a_users_message_become_results():
 
 def test_a_bare_result_is_no_second_message():
     result = {"type": "tool_result", "tool_use_id": "1", "content": "7"}
-    assert told(HumanMessage([result])) == [("tool", ["7"])]
+    assert shown(HumanMessage([result])) == [("tool", ["7"])]
     failed = {"type": "non_standard", "value": {**result, "is_error": True}}
-    assert told(HumanMessage([failed])) == [("tool", ["error:", "7"])]
+    assert shown(HumanMessage([failed])) == [("tool", ["error:", "7"])]
 
 
 def test_any_message_may_be_last():

@@ -25,7 +25,7 @@ def test_a_strict_class_reads_json_as_json(method):
     assert found == Visit(day=datetime.date(2026, 11, 23), people=("Ana", "Bo"))
 
 
-def test_what_a_class_checks_beyond_its_schema_is_told():
+def test_what_a_class_checks_beyond_its_schema_is_reported():
     engine = ScriptedEngine(lambda request: '{"day": "2026-11-23", "people": 3}')
     model = ChatMemVR(model="scripted", engine=engine)
     found = model.with_structured_output(Visit, include_raw=True).invoke("Who came?")

@@ -82,7 +82,7 @@ def test_they_are_tools(seen, backend):
     Draft202012Validator(schema_of_typed_dict(seen)).validate(tool.tool_calls[0]["args"])
 
 
-def test_what_has_no_schema_is_told():
+def test_what_has_no_schema_is_refused():
     class Odd(typing_extensions.TypedDict):
         what: object()
 
@@ -94,6 +94,6 @@ class Node(typing_extensions.TypedDict):
     inner: "list[Node]"
 
 
-def test_one_that_contains_itself_is_told():
+def test_one_that_contains_itself_is_refused():
     with pytest.raises(RequestError, match="contains itself"):
         schema_of_typed_dict(Node)

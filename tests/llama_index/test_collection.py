@@ -319,7 +319,7 @@ def test_urls_are_the_llms_to_allow(folder, engine):
     closed = MemVRMultiModalLLM(model="scripted", engine=engine)
     with pytest.warns(MemVRWarning, match="1 of 1 images could not be read"):
         assert ImageCollectionIndex.from_images([url], llm=closed, show_progress=False).failures
-    llm = MemVRMultiModalLLM(model="scripted", engine=engine, image_dirs=(folder,))
+    llm = MemVRMultiModalLLM(model="scripted", engine=engine, image_policy={"image_dirs": [folder]})
     index = ImageCollectionIndex.from_images([url], llm=llm, show_progress=False)
     assert [node.text for node in index] == [ALL["red"]]
 

@@ -168,7 +168,7 @@ class MultiModalLLMContract:
         prompt = PromptTemplate("A scene like {this}?")
         assert isinstance(llm.structured_predict(Scene, prompt, this='{"a": 1}'), Scene)
 
-    def test_every_call_is_told_once(self, llm, asked, events):
+    def test_every_call_is_reported_once(self, llm, asked, events):
         debug = LlamaDebugHandler(print_trace_on_end=False)
         llm.callback_manager = CallbackManager([debug])
         llm.chat(asked)

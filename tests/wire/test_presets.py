@@ -40,7 +40,7 @@ def test_other_files_are_refused(tmp_path, content):
         read_setting(path)
 
 
-def test_a_setting_that_is_wrong_is_told(tmp_path):
+def test_a_setting_that_is_wrong_is_named(tmp_path):
     path = tmp_path / "preset.json"
     path.write_text(json.dumps({"memvr": {"retracing_ratoi": 0.1}}))
     with pytest.raises(ConfigError, match="Did you mean 'retracing_ratio'"):

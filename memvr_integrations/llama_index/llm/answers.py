@@ -13,18 +13,18 @@ from llama_index.core.base.llms.types import (
     ToolCallBlock,
 )
 
-from memvr_integrations.types import Chunk, Completion, TokenRecord
-from memvr_integrations.types.tools import ToolCall, ToolCallDelta
+from memvr_integrations.types import Chunk, Completion, TokenRecord, ToolCall, ToolCallDelta
 from memvr_integrations.wire import report
+from memvr_integrations.wire.answers import answer_of, call_forms, usage_of
 
 
-def to_chat(done: Completion) -> ChatResponse:
-    """A finished answer."""
+def to_chat(done: Completion, *, logprobs: bool) -> ChatResponse:
+    """A finished answer; `raw` has the alternatives too, in OpenAI's form."""
     return ChatResponse(
         message=_message(done.text, done.tool_calls),
-        raw=_raw(done),
-        logprobs=_logprobs(done.tokens),
-        additional_kwargs=_record(done),
+        raw=answer_of(done, logprobs=False),
+        logprobs=_logprobs(done.tokens) if logprobs else None,
+        additional_kwargs=_record(done, logprobs=logprobs),
     )
 
 
@@ -42,7 +42,8 @@ def to_completion(response: ChatResponse) -> CompletionResponse:
 class Growing:
     """A streamed answer: every response holds all that came so far."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, logprobs: bool) -> None:
+        self._logprobs = logprobs
         self._text = ""
         self._calls: list[ToolCall] = []
 
@@ -56,9 +57,9 @@ class Growing:
         return ChatResponse(
             message=_message(done.text if done else self._text, calls),
             delta=chunk.text,
-            raw=_raw(done) if done else None,
-            logprobs=_logprobs(chunk.tokens),
-            additional_kwargs=_record(done) if done else {},
+            raw=answer_of(done, logprobs=False) if done else None,
+            logprobs=_logprobs(chunk.tokens) if self._logprobs else None,
+            additional_kwargs=_record(done, logprobs=self._logprobs) if done else {},
         )
 
     def _add_call(self, delta: ToolCallDelta) -> None:
@@ -76,39 +77,17 @@ def _message(text: str, calls: Sequence[ToolCall]) -> ChatMessage:
         ToolCallBlock(tool_call_id=call.id, tool_name=call.name, tool_kwargs=call.arguments)
         for call in calls
     ]
-    openai = [
-        {
-            "id": call.id,
-            "type": "function",
-            "function": {"name": call.name, "arguments": call.arguments},
-        }
-        for call in calls
-    ]
-    return ChatMessage(
-        role=MessageRole.ASSISTANT, blocks=blocks, additional_kwargs={"tool_calls": openai}
-    )
+    openai = {"tool_calls": call_forms(calls)}
+    return ChatMessage(role=MessageRole.ASSISTANT, blocks=blocks, additional_kwargs=openai)
 
 
-def _raw(done: Completion) -> dict[str, object]:
-    return {
-        "model": done.model,
-        "finish_reason": done.finish_reason,
-        "usage": {
-            "prompt_tokens": done.usage.prompt_tokens,
-            "completion_tokens": done.usage.completion_tokens,
-            "total_tokens": done.usage.total_tokens,
-        },
-    }
-
-
-def _record(done: Completion) -> dict[str, object]:
+def _record(done: Completion, *, logprobs: bool) -> dict[str, object]:
     """What callbacks count, and what MemVR did."""
+    tokens = {"tokens": report.logprobs(done.tokens)} if logprobs else {}
     return {
-        "prompt_tokens": done.usage.prompt_tokens,
-        "completion_tokens": done.usage.completion_tokens,
-        "total_tokens": done.usage.total_tokens,
+        **usage_of(done.usage),
         "finish_reason": done.finish_reason,
-        "memvr": report.record(done) | {"tokens": report.logprobs(done.tokens)},
+        "memvr": report.record(done) | tokens,
     }
 
 

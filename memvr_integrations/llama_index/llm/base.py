@@ -1,6 +1,6 @@
-"""The eight ways to ask an LLM in LlamaIndex, over the backend's queue."""
+"""The options of the LLM, and the eight ways to ask one in LlamaIndex."""
 
-from collections.abc import AsyncGenerator, Generator, Sequence
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from contextlib import aclosing, closing
 from typing import Any
 
@@ -12,20 +12,51 @@ from llama_index.core.base.llms.types import (
     CompletionResponse,
     CompletionResponseAsyncGen,
     CompletionResponseGen,
+    LLMMetadata,
 )
+from llama_index.core.constants import DEFAULT_CONTEXT_WINDOW
 from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_callback
+from llama_index.core.llms.function_calling import FunctionCallingLLM
+from pydantic import Field, StrictInt
 
-from memvr_integrations.errors import RequestError
+from memvr_integrations.errors import ConfigError, ModelNotFoundError, RequestError
 from memvr_integrations.llama_index.llm.answers import Growing, to_chat, to_completion
 from memvr_integrations.llama_index.llm.blocks import ImageDocument
+from memvr_integrations.llama_index.llm.checks import KnownOptions
 from memvr_integrations.llama_index.llm.messages import question, to_messages
-from memvr_integrations.llama_index.llm.settings import LLMSettings
-from memvr_integrations.types import Message
-from memvr_integrations.wire.retries import aretrying, retrying
+from memvr_integrations.types import Message, Request
+from memvr_integrations.wire.options import ModelOptions
 
 
-class AnsweringLLM(LLMSettings):
-    """Chat and completion, their streams, and both for asyncio."""
+class AnsweringLLM(KnownOptions, ModelOptions, FunctionCallingLLM):
+    """The options; chat and completion, their streams, and both for asyncio."""
+
+    context_window: StrictInt | None = Field(default=None, ge=1)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Core would leave an engine out of a pickle without a word."""
+        if self.engine is not None:
+            raise ConfigError(
+                "An LLM that was given an engine= can't be pickled; give it a model= instead."
+            )
+        return super().__getstate__()
+
+    @property
+    def metadata(self) -> LLMMetadata:
+        """The model's limits, as far as they are known without loading it."""
+        return LLMMetadata(
+            context_window=self.context_window or self._known_window(),
+            num_output=self.max_tokens,
+            is_chat_model=True,
+            is_function_calling_model=True,
+            model_name=self.model,
+        )
+
+    def _known_window(self) -> int:
+        try:
+            return self._context()
+        except ModelNotFoundError:
+            return DEFAULT_CONTEXT_WINDOW
 
     @llm_chat_callback()
     def chat(
@@ -39,7 +70,7 @@ class AnsweringLLM(LLMSettings):
         Raises:
             MemVRError: As `Backend.generate` does.
         """
-        return self._answer(to_messages(messages, image_documents or ()), kwargs)
+        return self._respond(to_messages(messages, image_documents or ()), kwargs)
 
     @llm_chat_callback()
     def stream_chat(
@@ -49,7 +80,7 @@ class AnsweringLLM(LLMSettings):
         **kwargs: Any,
     ) -> ChatResponseGen:
         """`chat`, piece by piece; closing the generator stops the computing."""
-        return self._stream(to_messages(messages, image_documents or ()), kwargs)
+        return self._responses(to_messages(messages, image_documents or ()), kwargs)
 
     @llm_chat_callback()
     async def achat(
@@ -59,7 +90,7 @@ class AnsweringLLM(LLMSettings):
         **kwargs: Any,
     ) -> ChatResponse:
         """`chat` for asyncio; cancelling the task stops the computing."""
-        return await self._aanswer(to_messages(messages, image_documents or ()), kwargs)
+        return await self._arespond(to_messages(messages, image_documents or ()), kwargs)
 
     @llm_chat_callback()
     async def astream_chat(
@@ -69,7 +100,7 @@ class AnsweringLLM(LLMSettings):
         **kwargs: Any,
     ) -> ChatResponseAsyncGen:
         """`stream_chat` for asyncio."""
-        return self._astream(to_messages(messages, image_documents or ()), kwargs)
+        return self._aresponses(to_messages(messages, image_documents or ()), kwargs)
 
     @llm_completion_callback()
     def complete(
@@ -86,7 +117,7 @@ class AnsweringLLM(LLMSettings):
             MemVRError: As `Backend.generate` does.
         """
         asked = question(prompt, _documents(args, image_documents))
-        return to_completion(self._answer(asked, kwargs))
+        return to_completion(self._respond(asked, kwargs))
 
     @llm_completion_callback()
     def stream_complete(
@@ -100,11 +131,11 @@ class AnsweringLLM(LLMSettings):
         """`complete`, piece by piece; closing the generator stops the computing."""
         asked = question(prompt, _documents(args, image_documents))
 
-        def told() -> CompletionResponseGen:
-            with closing(self._stream(asked, kwargs)) as responses:
+        def texts() -> CompletionResponseGen:
+            with closing(self._responses(asked, kwargs)) as responses:
                 yield from map(to_completion, responses)
 
-        return told()
+        return texts()
 
     @llm_completion_callback()
     async def acomplete(
@@ -117,7 +148,7 @@ class AnsweringLLM(LLMSettings):
     ) -> CompletionResponse:
         """`complete` for asyncio; cancelling the task stops the computing."""
         asked = question(prompt, _documents(args, image_documents))
-        return to_completion(await self._aanswer(asked, kwargs))
+        return to_completion(await self._arespond(asked, kwargs))
 
     @llm_completion_callback()
     async def astream_complete(
@@ -131,53 +162,44 @@ class AnsweringLLM(LLMSettings):
         """`stream_complete` for asyncio."""
         asked = question(prompt, _documents(args, image_documents))
 
-        async def told() -> CompletionResponseAsyncGen:
-            async with aclosing(self._astream(asked, kwargs)) as responses:
+        async def texts() -> CompletionResponseAsyncGen:
+            async with aclosing(self._aresponses(asked, kwargs)) as responses:
                 async for response in responses:
                     yield to_completion(response)
 
-        return told()
+        return texts()
 
-    # The backend's queue.
+    # From LlamaIndex's words to the backend's, and back.
 
-    def _answer(self, messages: Sequence[Message], options: dict[str, Any]) -> ChatResponse:
-        request, engine = self._request(messages, options), self._engine()
-        for attempt in retrying(self.max_retries, request.timeout):
-            with attempt:
-                [done] = engine.generate(request)
-        return to_chat(done)
+    def _request(self, messages: Sequence[Message], options: Mapping[str, Any]) -> Request:
+        # Images are an argument of its own, and what is misspelt most.
+        self._check_call(options, "image_documents")
+        return self._to_request(messages, options)
 
-    async def _aanswer(self, messages: Sequence[Message], options: dict[str, Any]) -> ChatResponse:
-        request, engine = self._request(messages, options), await self._aengine()
-        async for attempt in aretrying(self.max_retries, request.timeout):
-            with attempt:
-                [done] = await engine.agenerate(request)
-        return to_chat(done)
+    def _respond(self, messages: Sequence[Message], options: Mapping[str, Any]) -> ChatResponse:
+        done = self._answer(self._request(messages, options), options)
+        return to_chat(done, logprobs=self._option(options, "logprobs"))
 
-    def _stream(
-        self, messages: Sequence[Message], options: dict[str, Any]
+    async def _arespond(
+        self, messages: Sequence[Message], options: Mapping[str, Any]
+    ) -> ChatResponse:
+        done = await self._aanswer(self._request(messages, options), options)
+        return to_chat(done, logprobs=self._option(options, "logprobs"))
+
+    def _responses(
+        self, messages: Sequence[Message], options: Mapping[str, Any]
     ) -> Generator[ChatResponse, None, None]:
-        request, engine, growing = self._request(messages, options), self._engine(), Growing()
-        for attempt in retrying(self.max_retries, request.timeout):
-            with attempt:
-                chunks = engine.stream(request)
-                first = next(chunks)  # what was given out can't be taken back: no try after it
-        with closing(chunks):
-            yield growing.add(first)
-            for chunk in chunks:
-                yield growing.add(chunk)
+        growing = Growing(logprobs=self._option(options, "logprobs"))
+        request = self._request(messages, options)
+        with closing(self._chunks(request, options)) as chunks:
+            yield from map(growing.add, chunks)
 
-    async def _astream(
-        self, messages: Sequence[Message], options: dict[str, Any]
+    async def _aresponses(
+        self, messages: Sequence[Message], options: Mapping[str, Any]
     ) -> AsyncGenerator[ChatResponse, None]:
-        request, growing = self._request(messages, options), Growing()
-        engine = await self._aengine()
-        async for attempt in aretrying(self.max_retries, request.timeout):
-            with attempt:
-                chunks = engine.astream(request)
-                first = await anext(chunks)
-        async with aclosing(chunks):
-            yield growing.add(first)
+        growing = Growing(logprobs=self._option(options, "logprobs"))
+        request = self._request(messages, options)
+        async with aclosing(await self._achunks(request, options)) as chunks:
             async for chunk in chunks:
                 yield growing.add(chunk)
 

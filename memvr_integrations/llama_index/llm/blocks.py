@@ -1,6 +1,5 @@
 """LlamaIndex's blocks, nodes and documents as the backend's texts and pictures."""
 
-import io
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -20,38 +19,33 @@ from llama_index.core.schema import (
     ImageDocument as CoreImageDocument,
 )
 
-from memvr_integrations.backend.images import load_image, path_or_data
 from memvr_integrations.errors import ImageError, RequestError
 from memvr_integrations.types import Image, Text
+from memvr_integrations.wire.parts import Part
+from memvr_integrations.wire.pictures import own_png
 
 if TYPE_CHECKING:
-    import numpy as np
     import PIL.Image
 
-Part: TypeAlias = Text | Image
+    from memvr_integrations.backend.images import ImageSource
+
 ImageDocument: TypeAlias = "ImageBlock | BaseNode | NodeWithScore | Path | bytes | PIL.Image.Image"
 
 # Hints for other models, and calls, which `messages` reads.
 _PASSED_OVER = (CachePoint, ThinkingBlock, ToolCallBlock)
 
 
-def image_block(source: "Path | str | bytes | PIL.Image.Image | np.ndarray") -> ImageBlock:
+def image_block(source: "ImageSource") -> ImageBlock:
     """A block that holds a picture, for `ChatMessage(blocks=[...])`.
 
     `source` is a path (also as a string: here it is you who names the file), a data URL,
-    encoded bytes, a Pillow image or a numpy array. A path stays a path,
-    anything else becomes PNG in the block.
+    encoded bytes, a Pillow image or a numpy array. The pixels travel in the block as PNG;
+    `ImageBlock(path=...)` keeps large files out of it.
 
     Raises:
         ImageError: The picture can't be used.
     """
-    meant = path_or_data(source)
-    image = load_image(meant)
-    if isinstance(meant, Path):
-        return ImageBlock(path=meant)
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG")
-    return ImageBlock(image=buffer.getvalue())
+    return ImageBlock(image=own_png(source))
 
 
 def parts_of(blocks: Iterable[BaseContentBlock]) -> Iterator[Part]:

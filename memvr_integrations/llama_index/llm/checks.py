@@ -6,33 +6,23 @@ Core takes what it is given and fails later, or drops it.
 import functools
 import inspect
 from collections.abc import Callable, Iterator
-from typing import Any, ParamSpec, TypeVar, get_args
+from typing import ParamSpec, TypeVar, get_args
 
 from llama_index.core.callbacks import CallbackManager
 from llama_index.core.llms import LLM
 from llama_index.core.llms.structured_llm import StructuredLLM
-from pydantic import BaseModel, field_validator, model_validator
+from pydantic import field_validator
 
 from memvr_integrations.checks import check_kind, check_options
 from memvr_integrations.errors import ConfigError
+from memvr_integrations.wire import options
 
 Given = ParamSpec("Given")
 Made = TypeVar("Made")
 
 
-class KnownOptions(BaseModel):
-    """Of a pydantic component: an option that it has not is refused."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _know_every_option(cls, values: Any) -> Any:
-        if not isinstance(values, dict):
-            return values
-        values = {name: value for name, value in values.items() if name != "class_name"}
-        fields = cls.model_fields
-        known = {*fields, *(field.alias for field in fields.values() if field.alias)}
-        check_options(cls.__name__, values, known)
-        return values
+class KnownOptions(options.KnownOptions):
+    """Of a pydantic component: an option that it has not is refused, and core's are checked."""
 
     @field_validator("callback_manager", mode="before", check_fields=False)
     @classmethod
@@ -59,8 +49,8 @@ def _keywords(function: Callable[..., object]) -> Iterator[str]:
     for parameter in inspect.signature(function).parameters.values():
         if parameter.kind is not parameter.VAR_KEYWORD:
             yield parameter.name
-        for options in get_args(parameter.annotation):  # of Unpack[...]
-            yield from getattr(options, "__annotations__", ())
+        for inner in get_args(parameter.annotation):  # of Unpack[...]
+            yield from getattr(inner, "__annotations__", ())
 
 
 def check_llm(llm: LLM) -> None:

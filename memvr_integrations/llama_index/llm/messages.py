@@ -1,25 +1,13 @@
 """LlamaIndex's chat messages as the backend's."""
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 
 from llama_index.core.base.llms.types import ChatMessage, ToolCallBlock
 
 from memvr_integrations.errors import RequestError
 from memvr_integrations.llama_index.llm.blocks import ImageDocument, parts_of, pictures_of
-from memvr_integrations.types import Message, Role, Text
-from memvr_integrations.types.tools import ToolCall
-
-_ROLES: dict[str, Role] = {
-    "system": "system",
-    "developer": "system",
-    "user": "user",
-    "assistant": "assistant",
-    "chatbot": "assistant",
-    "model": "assistant",
-    "tool": "tool",
-    "function": "tool",
-}
+from memvr_integrations.types import Message, Text, ToolCall
+from memvr_integrations.wire.messages import Conversation, calls_of, role_of, tool_call
 
 
 def to_messages(
@@ -32,18 +20,17 @@ def to_messages(
         ImageError: A block or document that should hold a picture holds none.
     """
     _check(messages)
-    names: dict[str, str] = {}  # of tools, by the id of their call
-    translated: list[Message] = []
+    said = Conversation()
     for message in messages:
-        calls = list(_calls(message))
-        names |= {call.id: call.name for call in calls}
-        role = _ROLES[message.role.value]
-        said = message.additional_kwargs.get("name")
-        name = said or names.get(str(message.additional_kwargs.get("tool_call_id")))
-        translated.append(
-            Message(role, list(parts_of(message.blocks)), name=name, tool_calls=calls)
+        more = message.additional_kwargs
+        said.add(
+            role_of(message.role.value),
+            parts_of(message.blocks),
+            name=more.get("name"),
+            calls=_calls(message),
+            call_id=more.get("tool_call_id"),
         )
-    return _with_pictures(translated, documents) if documents else tuple(translated)
+    return _with_pictures(said.messages, documents) if documents else said.messages
 
 
 def question(prompt: str, documents: Sequence[ImageDocument]) -> tuple[Message, ...]:
@@ -72,48 +59,21 @@ def _check(messages: Sequence[ChatMessage]) -> None:
 
 
 def _with_pictures(
-    messages: list[Message], documents: Sequence[ImageDocument]
+    messages: tuple[Message, ...], documents: Sequence[ImageDocument]
 ) -> tuple[Message, ...]:
     for at in range(len(messages) - 1, -1, -1):
         if messages[at].role == "user":
             content = [*pictures_of(documents), *messages[at].content]
-            messages[at] = Message("user", content, name=messages[at].name)
-            return tuple(messages)
+            shown = Message("user", content, name=messages[at].name)
+            return (*messages[:at], shown, *messages[at + 1 :])
     raise RequestError("image_documents needs a user message that they belong to.")
 
 
-def _calls(message: ChatMessage) -> Iterator[ToolCall]:
+def _calls(message: ChatMessage) -> list[ToolCall]:
     blocks = [block for block in message.blocks if isinstance(block, ToolCallBlock)]
-    for at, block in enumerate(blocks):
-        yield ToolCall(
-            id=block.tool_call_id or f"call_{at}",
-            name=block.tool_name,
-            arguments=_written(block.tool_name, block.tool_kwargs),
-        )
-    # Histories made before there were such blocks hold calls in OpenAI's form only.
-    older = message.additional_kwargs.get("tool_calls") if not blocks else None
-    for at, call in enumerate(older or []):
-        function = _member(call, "function")
-        name = str(_member(function, "name"))
-        yield ToolCall(
-            id=str(_member(call, "id") or f"call_{at}"),
-            name=name,
-            arguments=_written(name, _member(function, "arguments")),
-        )
-
-
-def _member(value: object, name: str) -> object:
-    """A key of a dict or an attribute of an object: histories hold either."""
-    return value.get(name) if isinstance(value, Mapping) else getattr(value, name, None)
-
-
-def _written(name: str, arguments: object) -> str:
-    if isinstance(arguments, str):
-        return arguments
-    try:
-        return json.dumps(arguments or {})
-    except (TypeError, ValueError) as problem:
-        raise RequestError(
-            f"The arguments of the call {name!r} can't be written as JSON: {problem}. "
-            "Give them as texts, numbers, booleans, lists and dicts."
-        ) from problem
+    if not blocks:  # histories made before there were such blocks hold calls in OpenAI's form
+        return calls_of(message.additional_kwargs.get("tool_calls"))
+    return [
+        tool_call(block.tool_call_id or f"call_{at}", block.tool_name, block.tool_kwargs)
+        for at, block in enumerate(blocks)
+    ]

@@ -113,7 +113,7 @@ class CaptionImages(KnownOptions, TransformComponent):
             ImageError: It can't be used.
         """
         llm = self.llm
-        policy = llm.image_policy if isinstance(llm, MemVRMultiModalLLM) else DEFAULT_POLICY
+        policy = llm._policy() if isinstance(llm, MemVRMultiModalLLM) else DEFAULT_POLICY
         return await asyncio.to_thread(load_image, source, policy)
 
     def close(self) -> None:

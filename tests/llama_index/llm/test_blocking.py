@@ -18,7 +18,7 @@ async def test_inside_a_running_loop():
     assert wait_for(soon(3)) == 3
 
 
-async def test_errors_are_told():
+async def test_errors_come_out():
     async def wrong():
         raise ValueError("wrong")
 

@@ -26,6 +26,7 @@ from llama_index.core.schema import (
     NodeWithScore,
 )
 
+from memvr_integrations import langchain
 from memvr_integrations.backend.images import load_image, pixel_hash
 from memvr_integrations.errors import ImageError, RequestError
 from memvr_integrations.llama_index.llm.blocks import image_block, parts_of, pictures_of
@@ -117,12 +118,12 @@ def test_blocks_keep_their_order(encoded):
 
 
 @pytest.mark.parametrize("kind", [AudioBlock, VideoBlock, DocumentBlock])
-def test_what_it_cannot_read_is_told(kind):
+def test_what_it_cannot_read_is_refused(kind):
     with pytest.raises(RequestError, match=f"{kind.__name__}; MemVRMultiModalLLM reads text and"):
         list(parts_of([kind()]))
 
 
-def test_what_holds_no_picture_is_told():
+def test_what_holds_no_picture_is_refused():
     with pytest.raises(ImageError, match="holds no picture"):
         list(parts_of([ImageBlock()]))
     with pytest.raises(ImageError, match="'a' holds no picture"):
@@ -131,6 +132,6 @@ def test_what_holds_no_picture_is_told():
         pictures_of("a.png")
 
 
-def test_a_path_stays_a_path(file):
-    assert image_block(file).path == file
-    assert image_block(file).image is None
+def test_a_block_holds_what_langchains_holds(file):
+    for source in (file, str(file), file.read_bytes()):
+        assert image_block(source).image.decode() == langchain.image_block(source)["base64"]

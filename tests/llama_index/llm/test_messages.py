@@ -24,14 +24,14 @@ def test_roles_and_names():
 
 def test_a_result_knows_its_tool():
     call = ToolCallBlock(tool_call_id="1", tool_name="look", tool_kwargs={"x": 1})
-    asked, told = to_messages(
+    asked, result = to_messages(
         [
             ChatMessage(role="assistant", blocks=[call]),
             ChatMessage(role="tool", content="a cow", additional_kwargs={"tool_call_id": "1"}),
         ]
     )
     assert asked.tool_calls[0].arguments == '{"x": 1}'
-    assert (told.role, told.name) == ("tool", "look")
+    assert (result.role, result.name) == ("tool", "look")
 
 
 def test_calls_of_older_histories_are_kept():
@@ -40,7 +40,7 @@ def test_calls_of_older_histories_are_kept():
     assert (older.tool_calls[0].name, older.tool_calls[0].arguments) == ("look", '{"x": 1}')
 
 
-def test_arguments_that_are_no_json_are_told():
+def test_arguments_that_are_no_json_are_refused():
     call = ToolCallBlock(tool_name="look", tool_kwargs={"x": object()})
     with pytest.raises(RequestError, match="'look' can't be written as JSON"):
         to_messages([ChatMessage(role="assistant", blocks=[call])])
@@ -53,9 +53,9 @@ def test_documents_come_before_the_last_user_message(scene_file):
         ChatMessage(role="user", blocks=[ImageBlock(path=scene_file), TextBlock(text="Second")]),
         ChatMessage(role="assistant", content="Third"),
     ]
-    told = to_messages(messages, documents)
-    assert told[0].content == (Text("First"),)
-    assert [type(part) for part in told[1].content] == [Image, Image, Text]
+    shown = to_messages(messages, documents)
+    assert shown[0].content == (Text("First"),)
+    assert [type(part) for part in shown[1].content] == [Image, Image, Text]
     with pytest.raises(RequestError, match="image_documents needs a user message"):
         to_messages(messages[2:], documents)
 

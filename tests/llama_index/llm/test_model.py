@@ -46,7 +46,7 @@ def asked(scene_file):
 @pytest.mark.parametrize(
     "name", [n for n in MemVRMultiModalLLM.model_fields if len(n) > 4 and n != "engine"]
 )
-def test_a_typo_in_any_option_is_told(name):
+def test_a_typo_in_any_option_is_refused(name):
     with pytest.raises(ValidationError, match=f"no option '{name[:-1]}x'.*Did you mean"):
         MemVRMultiModalLLM(**{name[:-1] + "x": 1})
 
@@ -61,15 +61,15 @@ def test_a_typo_in_any_option_is_told(name):
         {"memvr": "yes"},
         {"memvr": {"retracing_ratio": 7}},
         {"max_retries": -1},
-        {"allow_image_urls": ("no host!",)},
+        {"image_policy": {"allowed_hosts": ["no host!"]}},
     ],
 )
 def test_values_outside_their_limits_are_refused(wrong):
-    with pytest.raises(ValueError, match=next(iter(wrong)).removesuffix("_urls")):
+    with pytest.raises(ValueError, match=next(iter(wrong)) + "|host"):
         MemVRMultiModalLLM(**wrong)
 
 
-def test_a_typo_in_a_call_is_told(scripted):
+def test_a_typo_in_a_call_is_refused(scripted):
     with pytest.raises(errors.ConfigError, match=r"no option 'temprature'. Did you mean 'temper"):
         scripted.complete("Hi", temprature=1)
 
@@ -90,11 +90,26 @@ def test_options_reach_the_engine(engine):
 
 def test_an_answer_says_how_sure_it_is(llm, asked):
     response = llm.chat(asked, memvr=ALWAYS)
-    told = response.additional_kwargs["memvr"]
-    assert json.loads(json.dumps(told)) == told
-    assert told["retraced_tokens"] == len(told["tokens"]) == len(response.logprobs) > 0
-    assert 0 < told["unsureness"] <= 1
+    record = response.additional_kwargs["memvr"]
+    assert json.loads(json.dumps(record)) == record
+    assert record["retraced_tokens"] == len(record["tokens"]) == len(response.logprobs) > 0
+    assert 0 < record["unsureness"] <= 1
     assert llm.chat(asked, memvr=None).additional_kwargs["memvr"]["retraced_tokens"] == 0
+
+
+def test_logprobs_can_be_left_out(llm, asked):
+    for response in (llm.chat(asked, logprobs=False), *llm.stream_chat(asked, logprobs=False)):
+        assert response.logprobs is None
+        assert "tokens" not in response.additional_kwargs.get("memvr", {})
+
+
+def test_several_answers_are_choices(llm, asked):
+    response = llm.chat(asked, n=3, temperature=1.0, seed=1)
+    choices = response.raw["choices"]
+    assert [choice["index"] for choice in choices] == [0, 1, 2]
+    assert choices[0]["message"]["content"] == response.message.content
+    with pytest.raises(errors.RequestError, match="n=3 answers can't be streamed"):
+        list(llm.stream_chat(asked, n=3))
 
 
 def test_tokens_are_counted(llm, asked):
@@ -109,7 +124,8 @@ def test_urls_and_their_policy(scripted, llm):
     block = ImageBlock(url="http://127.0.0.1/a.png")
     with pytest.raises(errors.ImageError, match="allow"):
         llm.chat([ChatMessage(role="user", blocks=[block])])
-    MemVRMultiModalLLM(model="s", engine=scripted.engine, allow_image_urls=True).complete("Hi")
+    policy = {"allowed_hosts": ["*"]}
+    MemVRMultiModalLLM(model="s", engine=scripted.engine, image_policy=policy).complete("Hi")
     assert scripted.engine.requests[-1].image_policy.allowed_hosts == ("*",)
 
 
@@ -199,7 +215,7 @@ def test_both_frameworks_share_one_model():
     from memvr_integrations.langchain import ChatMemVR
 
     ours, theirs = MemVRMultiModalLLM(device="cpu"), ChatMemVR(device="cpu")
-    assert ours._engine() is theirs._engine({})
+    assert ours._engine({}) is theirs._engine({})
     ours.unload()
     assert not theirs._engine({}).closed
     theirs.unload()

@@ -91,7 +91,7 @@ def test_a_question_may_be_a_url(index, folder):
     url = "https://example.org/x.png"
     with pytest.raises(ImageError, match=r"https://example\.org.*allow"):
         retriever.retrieve(QueryBundle("", image_path=url))
-    index.llm.image_dirs = (folder,)
+    index.llm.image_policy = {"image_dirs": [folder]}
     asked = QueryBundle("", image_path=(folder / "blue.png").as_uri())
     assert texts(retriever.retrieve(asked)) == ["A field that is blue."]
 

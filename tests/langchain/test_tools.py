@@ -4,10 +4,13 @@ from typing import Annotated, NotRequired, Required
 import pytest
 from langchain_core.tools import tool
 from pydantic import BaseModel, Field
+from scripted_engine import ScriptedEngine
 from typing_extensions import TypedDict
 
 from memvr_integrations.errors import RequestError
-from memvr_integrations.langchain.options import openai_tool, to_choice, to_schema, to_tools
+from memvr_integrations.langchain import ChatMemVR
+from memvr_integrations.langchain.tools import openai_tool, to_schema
+from memvr_integrations.wire.tools import to_choice, to_tools
 
 
 class Zoom(BaseModel):
@@ -64,7 +67,7 @@ SCHEMA = {
     "properties": {"x": {"type": "integer"}},
     "required": ["x"],
 }
-TOOLS = [openai_tool(zoom), openai_tool({**SCHEMA, "title": "look"})]
+TOOLS = to_tools([openai_tool(zoom), openai_tool({**SCHEMA, "title": "look"})])
 
 
 @pytest.mark.parametrize("given", [Zoom, Typed, zoom, plain, SCHEMA, openai_tool(Zoom)])
@@ -131,7 +134,7 @@ def test_every_form_of_choice_is_understood(choice, ours):
     assert to_choice(choice, TOOLS) == ours
 
 
-def test_a_choice_of_no_tool_is_told():
+def test_a_choice_of_no_tool_is_refused():
     with pytest.raises(RequestError, match=r"tool_choice='zom'.*Did you mean 'zoom'\?"):
         to_choice("zom", TOOLS)
 
@@ -171,7 +174,7 @@ def test_a_schema_with_a_title_stays_what_it_is(schema):
     assert to_schema({"type": "json_schema", "name": "x", "schema": schema}) == schema
 
 
-def test_a_form_without_a_schema_is_told():
+def test_a_form_without_a_schema_is_refused():
     with pytest.raises(RequestError, match="holds no 'schema'"):
         to_schema({"type": "json_schema", "json_schema": {"name": "x"}})
 
@@ -194,5 +197,6 @@ def test_wrapped_schemas_are_unwrapped(form):
 
 
 def test_a_tool_that_was_not_bound_is_read_all_the_same():
-    [made] = to_tools([zoom])
-    assert made.name == "zoom"
+    engine = ScriptedEngine()
+    ChatMemVR(model="scripted", engine=engine).invoke("Show 3", tools=[zoom])
+    assert [tool.name for tool in engine.requests[0].tools] == ["zoom"]

@@ -1,7 +1,7 @@
-"""Tools, schemas and options of a call, as LangChain's users write them."""
+"""Tools and schemas, as LangChain's users write them."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_json_schema, convert_to_openai_tool
@@ -9,14 +9,13 @@ from langchain_core.utils.pydantic import is_basemodel_subclass
 from pydantic import BaseModel
 from typing_extensions import is_typeddict
 
-from memvr_integrations.errors import RequestError, did_you_mean
+from memvr_integrations.errors import RequestError
 from memvr_integrations.langchain.typed_dicts import schema_of_typed_dict
-from memvr_integrations.types.tools import JsonSchema, Tool
+from memvr_integrations.types import JsonSchema
+from memvr_integrations.wire import tools
 from memvr_integrations.wire.classes import schema_of_class
 
 _FUNCTION_WORDS = frozenset({"function", "parameters", "input_schema"})
-
-ToolChoice: TypeAlias = str | bool | Mapping[str, object] | None
 
 
 def openai_tool(tool: object) -> dict[str, object]:
@@ -40,63 +39,15 @@ def openai_tool(tool: object) -> dict[str, object]:
     return {**form, "function": {**function, "parameters": whole}}
 
 
-def to_tools(forms: Iterable[object]) -> tuple[Tool, ...]:
-    """Tools as the backend's: in OpenAI's form, or whatever `openai_tool` takes."""
-    tools = []
-    for form in forms:
-        form = form if isinstance(form, Mapping) else openai_tool(form)
-        function = form.get("function", form)
-        if not isinstance(function, Mapping) or "name" not in function:
-            raise RequestError(f"The tool {form!r} has no name; give it with bind_tools([...]).")
-        given = {key: function[key] for key in ("description", "parameters") if function.get(key)}
-        tools.append(Tool(name=str(function["name"]), **given))
-    return tuple(tools)
-
-
-def to_choice(choice: ToolChoice, tools: Sequence[object]) -> str:
-    """What LangChain's users write for `tool_choice`, in the backend's words.
-
-    Raises:
-        RequestError: It names no tool.
-    """
-    if choice is None or choice is False:
-        return "auto"
-    if choice is True or choice == "any":
-        return "required"
-    if isinstance(choice, Mapping):
-        inner = choice.get("function", choice)
-        assert isinstance(inner, Mapping)
-        kind = str(choice.get("type", ""))
-        return to_choice(str(inner["name"]) if "name" in inner else kind, tools)
-    names = [tool.name for tool in to_tools(tools)]
-    if choice not in ("auto", "none", "required", *names):
-        raise RequestError(
-            f"tool_choice={choice!r} is none of 'auto', 'none', 'any', 'required' and the bound "
-            f"tools ({', '.join(names)})." + did_you_mean(str(choice), names)
-        )
-    return str(choice)
-
-
 def to_schema(form: object) -> JsonSchema | None:
     """The JSON schema of a `response_format`; None where any text will do.
 
     It is OpenAI's (`{"type": "json_schema", ...}`, `{"type": "json_object"}`), a JSON schema, or
     a class.
     """
-    if form is None:
-        return None
-    if isinstance(form, Mapping):
-        kind = form.get("type")
-        if kind == "text":
-            return None
-        if kind == "json_object":
-            return {"type": "object"}
-        if kind == "json_schema":
-            inner = form.get("json_schema", form)
-            schema = inner.get("schema") if isinstance(inner, Mapping) else None
-            if not isinstance(schema, Mapping):
-                raise RequestError(f"response_format={form!r} holds no 'schema'.")
-            return schema
+    openai = ("text", "json_object", "json_schema")
+    if form is None or (isinstance(form, Mapping) and form.get("type") in openai):
+        return tools.to_schema(form)
     return json_schema_of(form)
 
 
@@ -106,10 +57,9 @@ def json_schema_of(form: object) -> JsonSchema:
     Raises:
         RequestError: It is none of these.
     """
-    named = _named_schema(form)
-    if named is not None:
-        schema: dict[str, object] = named["parameters"]
-        return schema
+    if named := _named_schema(form):
+        inner: JsonSchema = named["parameters"]
+        return inner
     if isinstance(form, dict) and not form.keys() & _FUNCTION_WORDS:
         return form
     whole = _whole_schema(form)
@@ -117,19 +67,15 @@ def json_schema_of(form: object) -> JsonSchema:
 
 
 def _named_schema(form: object) -> dict[str, Any] | None:
-    """OpenAI's `{"name": ..., "schema": {...}}`, and what it wraps that in, as a function's form.
-
-    A schema with a property for each of these words would have them below "properties".
-    """
-    if isinstance(form, Mapping) and form.get("type") == "json_schema":
-        form = form.get("json_schema", form)
-    if not isinstance(form, Mapping) or not isinstance(form.get("schema"), Mapping):
+    """OpenAI's `{"name": ..., "schema": {...}}`, also wrapped, in the form of a function."""
+    found = tools.named_schema(form)
+    if found is None:
         return None
-    schema = dict(form["schema"])
-    name = str(form.get("name") or schema.get("title") or "answer")
+    around, schema = found
+    name = str(around.get("name") or schema.get("title") or "answer")
     return {
         "name": name,
-        "description": str(form.get("description") or schema.get("description") or ""),
+        "description": str(around.get("description") or schema.get("description") or ""),
         "parameters": {"title": name, **schema},
     }
 

@@ -1,0 +1,230 @@
+"""What `ChatMemVR` and `MemVRMultiModalLLM` are both given, each option declared once."""
+
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    InstanceOf,
+    PrivateAttr,
+    SkipValidation,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    field_serializer,
+    field_validator,
+    model_validator,
+)
+
+from memvr_integrations.backend.hosting.catalog import find
+from memvr_integrations.backend.hosting.catalog_row import CatalogRow
+from memvr_integrations.backend.hosting.load_config import Dtype, LoadConfig, Quantization
+from memvr_integrations.backend.serving.registry import Leases
+from memvr_integrations.checks import check_options
+from memvr_integrations.errors import ConfigError, RequestError
+from memvr_integrations.memvr.config import MemVRConfig
+from memvr_integrations.types import Chunk, Completion, Message, Request, SamplingParams
+from memvr_integrations.types.decoding import DecodingConfig, read_decoding
+from memvr_integrations.types.engine import Engine
+from memvr_integrations.types.image_policy import ImagePolicy
+from memvr_integrations.wire import retries
+from memvr_integrations.wire.presets import read_setting
+from memvr_integrations.wire.requests import SAMPLING, TOOLS, stops, streamable, to_request
+
+PER_CALL = (*SAMPLING, "model", "memvr", "decoding", "timeout", "logprobs")
+"""The options that a single call may set."""
+
+
+class KnownOptions(BaseModel):
+    """A pydantic mixin: an option that the class has not is refused, and says what was meant."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _know_every_option(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        # LlamaIndex writes a class's name among its options.
+        values = {name: value for name, value in values.items() if name != "class_name"}
+        fields = cls.model_fields
+        known = {*fields, *(field.alias for field in fields.values() if field.alias)}
+        check_options(cls.__name__, values, known)
+        return values
+
+
+class ModelOptions(KnownOptions):
+    """A pydantic mixin of a framework's model class: the options, and requests made of them.
+
+    Torch comes in with the first model, not with an object.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid",
+        populate_by_name=True,
+        arbitrary_types_allowed=True,
+        protected_namespaces=(),
+        defer_build=True,  # a class is imported quickly, and made ready by its first object
+    )
+
+    model: str = "bundled"
+    # As it may be written; the validators below make a config of texts, paths and dicts.
+    memvr: InstanceOf[MemVRConfig] | dict[str, Any] | StrictBool | str | Path | None = True
+    decoding: InstanceOf[DecodingConfig] | dict[str, Any] | str | None = None
+    max_tokens: StrictInt = SamplingParams.max_tokens
+    temperature: StrictFloat = SamplingParams.temperature
+    top_p: StrictFloat = SamplingParams.top_p
+    top_k: StrictInt = SamplingParams.top_k
+    min_p: StrictFloat = SamplingParams.min_p
+    repetition_penalty: StrictFloat = SamplingParams.repetition_penalty
+    stop: tuple[str, ...] = ()
+    seed: StrictInt | None = None
+    n: StrictInt = SamplingParams.n
+    timeout: StrictFloat | None = None
+    max_retries: StrictInt = Field(default=2, ge=0)
+    logprobs: StrictBool = True
+    device: str = "auto"
+    dtype: Dtype = "auto"
+    quantization: Quantization | None = None
+    attention: str | None = None
+    revision: str | None = None
+    image_policy: InstanceOf[ImagePolicy] | dict[str, Any] | None = None
+    engine: SkipValidation[Engine | None] = Field(default=None, exclude=True, repr=False)
+
+    _leases: Leases = PrivateAttr(default_factory=Leases)
+
+    @field_validator("model", mode="before")
+    @classmethod
+    def _read_model(cls, value: object) -> object:
+        if value == "":
+            raise ConfigError("model='' names none; give a catalog name, a folder or a hub id.")
+        return str(value) if isinstance(value, Path) else value
+
+    @field_validator("stop", mode="before")
+    @classmethod
+    def _read_stop(cls, value: object) -> tuple[str, ...]:
+        return stops(value)
+
+    @field_validator("memvr", mode="before")
+    @classmethod
+    def _read_memvr(cls, value: object) -> object:
+        return read_setting(value)
+
+    @field_validator("decoding", mode="before")
+    @classmethod
+    def _read_decoding(cls, value: object) -> DecodingConfig | None:
+        return read_decoding(value)
+
+    @field_validator("image_policy", mode="before")
+    @classmethod
+    def _read_image_policy(cls, value: object) -> ImagePolicy | None:
+        return _read_policy(value)
+
+    @field_validator("engine", mode="before")
+    @classmethod
+    def _read_engine(cls, value: object) -> object:
+        if not (value is None or hasattr(value, "astream")):
+            raise ConfigError(f"engine={value!r} is no engine; give Backend.load(...).")
+        return value
+
+    @field_serializer("memvr", "decoding", "image_policy")
+    def _as_data(self, value: object) -> object:
+        if isinstance(value, MemVRConfig | DecodingConfig | ImagePolicy):
+            return value.to_dict()
+        return value
+
+    @model_validator(mode="after")
+    def _check_values(self) -> Self:
+        self._to_request([Message("user", "")], {})
+        if self.engine is None:
+            self._load_config()
+        return self
+
+    def unload(self) -> None:
+        """Give the model back; when nobody else uses it, its memory is freed."""
+        self._leases.release()
+
+    # A call's own options come before the object's.
+
+    def _check_call(self, options: Mapping[str, Any], *also: str) -> None:
+        check_options(f"A call of {type(self).__name__}", options, (*PER_CALL, *TOOLS, *also))
+        if not isinstance(options.get("logprobs", True), bool):
+            raise RequestError(f"logprobs={options['logprobs']!r} must be True or False.")
+
+    def _option(self, options: Mapping[str, Any], name: str) -> Any:
+        return options[name] if name in options else getattr(self, name)
+
+    def _to_request(self, messages: Sequence[Message], options: Mapping[str, Any]) -> Request:
+        chosen = {name: getattr(self, name) for name in PER_CALL} | dict(options)
+        return to_request(messages, chosen, _read_policy(self.image_policy))
+
+    def _policy(self) -> ImagePolicy:
+        """Which pictures may come in."""
+        given = _read_policy(self.image_policy)
+        if given is None and self.engine is not None:
+            return self.engine.image_policy
+        return given or ImagePolicy()
+
+    # The engine, and its answers.
+
+    def _answer(self, request: Request, options: Mapping[str, Any]) -> Completion:
+        return retries.ask(self._engine(options), request, self.max_retries)
+
+    async def _aanswer(self, request: Request, options: Mapping[str, Any]) -> Completion:
+        return await retries.aask(await self._aengine(options), request, self.max_retries)
+
+    def _chunks(self, request: Request, options: Mapping[str, Any]) -> Generator[Chunk, None, None]:
+        return retries.chunks(self._engine(options), streamable(request), self.max_retries)
+
+    async def _achunks(
+        self, request: Request, options: Mapping[str, Any]
+    ) -> AsyncGenerator[Chunk, None]:
+        engine = await self._aengine(options)
+        return retries.achunks(engine, streamable(request), self.max_retries)
+
+    def _engine(self, options: Mapping[str, Any]) -> Engine:
+        given = self._given(options)
+        return given or self._leases.get(self._name(options), self._load_config())
+
+    async def _aengine(self, options: Mapping[str, Any]) -> Engine:
+        given = self._given(options)
+        return given or await self._leases.aget(self._name(options), self._load_config())
+
+    def _given(self, options: Mapping[str, Any]) -> Engine | None:
+        return self.engine if self._name(options) == self.model else None
+
+    def _name(self, options: Mapping[str, Any]) -> str:
+        name = options.get("model", self.model)
+        if not isinstance(name, str | Path) or not str(name):
+            raise RequestError(f"model={name!r} must be a catalog name, a folder or a hub id.")
+        return str(name)
+
+    def _load_config(self) -> LoadConfig:
+        return LoadConfig(
+            device=self.device,
+            dtype=self.dtype,
+            quantization=self.quantization,
+            attention=self.attention,
+            revision=self.revision,
+            memvr=self.memvr not in (None, False),
+        )
+
+    def _row(self) -> CatalogRow | None:
+        return find(self.model)
+
+    def _context(self) -> int:
+        """How many tokens the model reads, by its settings: no weights are loaded."""
+        from memvr_integrations.backend.hosting.loading import context_of
+
+        return self.engine.context if self.engine else context_of(self.model, self.revision)
+
+
+def _read_policy(value: object) -> ImagePolicy | None:
+    if value is None or isinstance(value, ImagePolicy):
+        return value
+    if isinstance(value, Mapping):
+        return ImagePolicy.from_dict(value)
+    raise ConfigError(
+        f"image_policy={value!r} must be None, ImagePolicy(...) or a dict of its fields."
+    )
