@@ -14,7 +14,7 @@ from langchain_core.runnables.base import RunnableBinding
 from pydantic import BaseModel
 
 from memvr_integrations.backend.hosting.catalog import find
-from memvr_integrations.grounding.abstaining import CANNOT_TELL, Action, known_threshold
+from memvr_integrations.grounding.abstaining import CANNOT_TELL, Abstaining, Action, known_threshold
 from memvr_integrations.langchain.abstention import Abstention
 from memvr_integrations.langchain.answers import to_chunk, to_generation
 from memvr_integrations.langchain.blocks import inlined, refers
@@ -211,13 +211,13 @@ class ChatMemVR(ChatSettings):
         """
         row = find(self.model)
         with told_to_langchain():
-            return Abstention(
-                model=self,
+            rule = Abstaining(
                 threshold=known_threshold(self.model, threshold, row.abstention if row else None),
                 action=action,
                 answer=answer,
                 stronger=stronger,
             )
+        return Abstention(model=self, **vars(rule))
 
     def bind(self, **kwargs: Any) -> "BoundMemVR":  # type: ignore[override]  # theirs is private
         """The model with options for every call; what is made of it keeps them."""

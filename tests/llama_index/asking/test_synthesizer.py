@@ -87,7 +87,7 @@ def test_all_images_at_once(index, engine):
     assert [n for n, _ in cited(response)] == [1, 2]
     engine._script = lambda request: "No idea."
     response = index.as_query_engine(**options).query("What is it?")
-    assert str(response) == "No idea. [1][2]"  # it looked at both
+    assert str(response) == "No idea. [1][2]"  # it saw both
 
 
 @pytest.mark.parametrize("mode", ["each", "together"])
