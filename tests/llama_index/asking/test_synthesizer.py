@@ -296,7 +296,7 @@ def test_a_stream_of_nothing_says_so(index):
         ({"rerank_top_n": "1"}, "rerank_top_n='1' must be an integer of at least 1"),
         ({"rerank_top_n": True}, "rerank_top_n=True must"),
         ({"llm": "bundled"}, "llm='bundled' can't be used"),
-        ({"node_postprocessors": VisualRerank}, r"node_postprocessors is a .*give a list"),
+        ({"node_postprocessors": VisualRerank}, "node_postprocessors=.*give a list"),
         ({"node_postprocessors": ["x"]}, "node_postprocessors='x' can't be used"),
         ({"similarity_topk": 3}, "no option 'similarity_topk'. Did you mean 'similarity_top_k'"),
     ],
