@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from types import UnionType
 
 from memvr_integrations.errors import ConfigError, did_you_mean
@@ -68,11 +68,3 @@ def check_kind(name: str, value: object, kind: type | UnionType, hint: str) -> N
         plain = isinstance(value, str | int | float | None)
         shown = repr(value) if plain else type(value).__name__
         raise ConfigError(f"{name}={shown} can't be used; give {hint}.")
-
-
-def check_all(name: str, values: object, kind: type, hint: str) -> None:
-    """Refuse anything but a list of objects of a class."""
-    if not isinstance(values, Sequence) or isinstance(values, str):
-        raise ConfigError(f"{name} is a {type(values).__name__}; give a list: [{hint}].")
-    for value in values:
-        check_kind(f"A part of {name}", value, kind, hint)

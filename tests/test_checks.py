@@ -3,7 +3,14 @@ import math
 
 import pytest
 
-from memvr_integrations.checks import check_choice, check_fields, check_integer, check_number
+from memvr_integrations.checks import (
+    check_choice,
+    check_fields,
+    check_integer,
+    check_kind,
+    check_number,
+    check_text,
+)
 from memvr_integrations.errors import ConfigError
 
 
@@ -24,6 +31,21 @@ def test_numbers(value):
     with pytest.raises(ConfigError, match=r"x=.* must be a finite number of -2 or more"):
         check_number("x", value, least=-2, most=math.inf)
     check_number("x", -2, least=-2, most=math.inf)
+
+
+@pytest.mark.parametrize("value", ["", " ", None, 3])
+def test_texts(value):
+    with pytest.raises(ConfigError, match=r"t=.* must be a text that is not empty"):
+        check_text("t", value)
+    check_text("t", "x")
+
+
+def test_kinds():
+    check_kind("k", None, int | None, "3")
+    with pytest.raises(ConfigError, match="k='3' can't be used; give 3"):
+        check_kind("k", "3", int | None, "3")
+    with pytest.raises(ConfigError, match="k=dict can't be used"):
+        check_kind("k", {"much": "text"}, int, "3")
 
 
 def test_choices_tell_one_from_true():

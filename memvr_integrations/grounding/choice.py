@@ -14,8 +14,8 @@ def shares(engine: Engine, request: Request, answers: Sequence[str] = YES_NO) ->
     """What each answer has of the probability of all of them: numbers from 0 to 1, summing to 1.
 
     Raises:
-        RequestError: `answers` are not two or more different texts.
-        MemVRError: As `Engine.score` does.
+        RequestError: `answers` are not two or more texts.
+        MemVRError: As `Engine.score` does, for instance where two answers are the same.
     """
     _check(answers)
     return _normalised(engine.score(request, answers))
@@ -28,9 +28,7 @@ async def ashares(engine: Engine, request: Request, answers: Sequence[str] = YES
 
 
 def _check(answers: Sequence[str]) -> None:
-    texts = [] if isinstance(answers, str) else list(answers)
-    named = all(isinstance(text, str) and text.strip() for text in texts)
-    if not named or len(set(texts)) < max(2, len(texts)):
+    if isinstance(answers, str) or len(answers) < 2:
         raise RequestError(
             f"answers={answers!r} must be two or more different texts, as ('Yes', 'No'): a "
             "probability is shared out among them."

@@ -5,7 +5,7 @@ from typing import Any
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import AIMessage
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableSerializable
-from pydantic import ConfigDict, InstanceOf, PrivateAttr
+from pydantic import ConfigDict, InstanceOf
 
 from memvr_integrations.errors import AbstentionError
 from memvr_integrations.grounding.abstaining import CANNOT_TELL, Abstaining, Action
@@ -29,11 +29,9 @@ class Abstention(RunnableSerializable[LanguageModelInput, AIMessage]):
     answer: str = CANNOT_TELL
     stronger: InstanceOf[MemVRConfig] | None = None
 
-    _rule: Abstaining = PrivateAttr()
-
-    def model_post_init(self, context: object) -> None:
-        """Check the options."""
-        self._rule = Abstaining(
+    @property
+    def _rule(self) -> Abstaining:
+        return Abstaining(
             threshold=self.threshold,
             action=self.action,
             answer=self.answer,

@@ -13,7 +13,7 @@ from langchain_core.runnables import Runnable
 from langchain_core.runnables.base import RunnableBinding
 from pydantic import BaseModel
 
-from memvr_integrations.grounding.abstaining import CANNOT_TELL, Action, known_threshold
+from memvr_integrations.grounding.abstaining import CANNOT_TELL, Abstaining, Action, known_threshold
 from memvr_integrations.langchain.abstention import Abstention
 from memvr_integrations.langchain.answers import to_chunk, to_generation
 from memvr_integrations.langchain.blocks import inlined, refers
@@ -190,13 +190,13 @@ class ChatMemVR(ChatSettings):
         """
         row = self._row()
         with langchain_errors():
-            return Abstention(
-                model=self,
+            rule = Abstaining(
                 threshold=known_threshold(self.model, threshold, row.abstention if row else None),
                 action=action,
                 answer=answer,
                 stronger=stronger,
             )
+        return Abstention(model=self, **vars(rule))
 
     def bind(self, **kwargs: Any) -> "BoundMemVR":  # type: ignore[override]  # theirs is private
         """The model with options for every call; what is made of it keeps them."""

@@ -116,7 +116,7 @@ class ImageCollectionIndex(SearchableImages):
 
         Called again on the same `persist_dir`, it takes in what is new or changed and forgets
         what is gone, from this folder or any other. Without `metadata`, what was said of a file
-        stays. Files are images by their suffixes; folders behind links are not followed.
+        stays. Files are images by their suffixes; links to folders are not followed.
 
         Raises:
             ConfigError: There is no such folder, no image in it, or `metadata` gives what JSON

@@ -24,7 +24,7 @@ def test_very_unlikely_answers_have_shares_too():
     assert shares(engine, ASKED) == [0.5, 0.5]
 
 
-@pytest.mark.parametrize("answers", ["Yes", ["Yes"], ["Yes", "Yes"], ["Yes", ""], ["Yes", 3]])
+@pytest.mark.parametrize("answers", ["Yes", ["Yes"], ()])
 async def test_there_must_be_answers_to_choose_from(answers):
     engine = ScriptedEngine()
     with pytest.raises(RequestError, match="two or more different texts"):

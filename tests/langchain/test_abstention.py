@@ -56,7 +56,7 @@ async def test_an_unsure_answer_may_be_an_error():
 USED = MemVRConfig(retracing_ratio=0.2)
 
 
-def looking(script=lambda request: "Yes, a cow."):
+def retraced(script=lambda request: "Yes, a cow."):
     """A scripted model whose answers say that MemVR was on."""
     engine = ScriptedEngine(script)
     plain = engine._completion
@@ -66,7 +66,7 @@ def looking(script=lambda request: "Yes, a cow."):
 
 @pytest.mark.parametrize("stronger", [None, MemVRConfig(retracing_ratio=0.9)])
 async def test_an_unsure_answer_may_be_asked_again(stronger):
-    one = looking()
+    one = retraced()
     abstaining = one.with_abstention(0.1, action="retry", stronger=stronger)
     assert abstaining.invoke("?").content == CANNOT_TELL
     await abstaining.ainvoke("?")

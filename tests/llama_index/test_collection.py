@@ -185,7 +185,7 @@ async def test_qdrant_holds_the_vectors(folder, options, tmp_path, where):
     client.close()
 
 
-class Looking(MultiModalEmbedding):
+class Seeing(MultiModalEmbedding):
     """Embeds an image as the word vector of its colour."""
 
     def _get_image_embedding(self, img_file_path):
@@ -207,7 +207,7 @@ def test_pictures_can_be_embedded_themselves(folder, options):
     options["llm"] = MemVRMultiModalLLM(
         model="s", engine=ScriptedEngine(lambda request: "Something.")
     )
-    index = ImageCollectionIndex.from_folder(folder, embed_model=Looking(), **options)
+    index = ImageCollectionIndex.from_folder(folder, embed_model=Seeing(), **options)
     [found] = index.as_retriever(similarity_top_k=1).retrieve("green")
     assert Path(found.node.image_path).stem == "green"
 
@@ -215,7 +215,7 @@ def test_pictures_can_be_embedded_themselves(folder, options):
 def test_what_does_not_fit_together_is_refused(folder, options, tmp_path):
     ImageCollectionIndex.from_folder(folder, persist_dir=tmp_path / "i", **options)
     with pytest.raises(ConfigError, match="made with embed_model='wordllama"):
-        ImageCollectionIndex.open(tmp_path / "i", embed_model=Looking(model_name="x"), **options)
+        ImageCollectionIndex.open(tmp_path / "i", embed_model=Seeing(model_name="x"), **options)
     with pytest.raises(ConfigError, match="made with caption_prompt="):
         ImageCollectionIndex.open(tmp_path / "i", caption_prompt="Say it.", **options)
     with pytest.raises(ConfigError, match="holds no collection"):

@@ -1,10 +1,8 @@
 """A conversation about the images of a collection."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
-from typing import Any
 
 from llama_index.core.base.base_retriever import BaseRetriever
 from llama_index.core.base.llms.types import ChatMessage
@@ -41,28 +39,9 @@ def refers_back(message: str) -> bool:
     )
 
 
-class _Noted:
-    """Who answered in one call; core's chat engines keep nothing of it."""
-
-    synthesizer: ImageSynthesizer | None = None
-
-    @property
-    def metadata(self) -> dict[str, Any] | None:
-        return self.synthesizer.metadata if self.synthesizer else None
-
-
-# An engine may be used by several tasks and threads at a time.
-_NOTED: ContextVar[_Noted] = ContextVar("noted")
-
-
-@contextmanager
-def _noting() -> Iterator[_Noted]:
-    noted = _Noted()
-    token = _NOTED.set(noted)
-    try:
-        yield noted
-    finally:
-        _NOTED.reset(token)
+# Who answered last: core's chat engines keep nothing of a response's metadata. Several tasks and
+# threads may use one engine at a time.
+_ANSWERING: ContextVar[ImageSynthesizer] = ContextVar("answering")
 
 
 class ImageChatEngine(ContextChatEngine):
@@ -129,9 +108,8 @@ class ImageChatEngine(ContextChatEngine):
         prev_chunks: list[NodeWithScore] | None = None,
     ) -> AgentChatResponse:
         """Answer a message; `metadata` is that of a query engine's response."""
-        with _noting() as noted:
-            response: AgentChatResponse = super().chat(message, chat_history, prev_chunks)
-        response.metadata = noted.metadata
+        response: AgentChatResponse = super().chat(message, chat_history, prev_chunks)
+        response.metadata = _ANSWERING.get().metadata
         return response
 
     async def achat(
@@ -141,9 +119,8 @@ class ImageChatEngine(ContextChatEngine):
         prev_chunks: list[NodeWithScore] | None = None,
     ) -> AgentChatResponse:
         """`chat` for asyncio."""
-        with _noting() as noted:
-            response: AgentChatResponse = await super().achat(message, chat_history, prev_chunks)
-        response.metadata = noted.metadata
+        response: AgentChatResponse = await super().achat(message, chat_history, prev_chunks)
+        response.metadata = _ANSWERING.get().metadata
         return response
 
     def stream_chat(
@@ -153,11 +130,10 @@ class ImageChatEngine(ContextChatEngine):
         prev_chunks: list[NodeWithScore] | None = None,
     ) -> StreamingAgentChatResponse:
         """`chat`, piece by piece; `metadata` is whole at its end."""
-        with _noting() as noted:
-            response: StreamingAgentChatResponse = super().stream_chat(
-                message, chat_history, prev_chunks
-            )
-        response.metadata = noted.metadata  # type: ignore[attr-defined]  # core's has none
+        response: StreamingAgentChatResponse = super().stream_chat(
+            message, chat_history, prev_chunks
+        )
+        response.metadata = _ANSWERING.get().metadata  # type: ignore[attr-defined]  # core's has none
         return response
 
     async def astream_chat(
@@ -167,11 +143,10 @@ class ImageChatEngine(ContextChatEngine):
         prev_chunks: list[NodeWithScore] | None = None,
     ) -> StreamingAgentChatResponse:
         """`stream_chat` for asyncio."""
-        with _noting() as noted:
-            response: StreamingAgentChatResponse = await super().astream_chat(
-                message, chat_history, prev_chunks
-            )
-        response.metadata = noted.metadata  # type: ignore[attr-defined]  # core's has none
+        response: StreamingAgentChatResponse = await super().astream_chat(
+            message, chat_history, prev_chunks
+        )
+        response.metadata = _ANSWERING.get().metadata  # type: ignore[attr-defined]  # core's has none
         return response
 
     def _get_response_synthesizer(  # type: ignore[override]  # core's is a refining one
@@ -185,7 +160,7 @@ class ImageChatEngine(ContextChatEngine):
             streaming=streaming,
             callback_manager=self.callback_manager,
         )
-        _NOTED.get().synthesizer = made
+        _ANSWERING.set(made)
         return made
 
     def reset(self) -> None:

@@ -10,7 +10,7 @@ from llama_index.core.query_engine import RetrieverQueryEngine
 from llama_index.core.vector_stores import MetadataFilters
 from llama_index.core.vector_stores.types import BasePydanticVectorStore
 
-from memvr_integrations.checks import check_all, check_integer
+from memvr_integrations.checks import check_integer, check_kind
 from memvr_integrations.errors import ConfigError
 from memvr_integrations.llama_index.asking.chat import ImageChatEngine, refers_back
 from memvr_integrations.llama_index.asking.rerank import VisualRerank
@@ -120,7 +120,9 @@ def _postprocessors(
     llm: LLM, given: Sequence[BaseNodePostprocessor], top_n: int | None
 ) -> list[BaseNodePostprocessor]:
     check_llm(llm)
-    check_all("node_postprocessors", given, BaseNodePostprocessor, "VisualRerank(...)")
+    check_kind("node_postprocessors", given, Sequence, "a list: [VisualRerank(...)]")
+    for one in given:
+        check_kind("A part of node_postprocessors", one, BaseNodePostprocessor, "VisualRerank(...)")
     if top_n is None:
         return list(given)
     check_integer("rerank_top_n", top_n, least=1)

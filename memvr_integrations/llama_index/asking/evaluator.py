@@ -115,7 +115,7 @@ class GroundingEvaluator(BaseEvaluator):
     ) -> EvaluationResult:
         """Judge an answer by some images.
 
-        `contexts` and `reference`, which are texts for core's evaluators, are not looked at.
+        `contexts` and `reference`, which are texts for core's evaluators, are not read.
 
         Raises:
             ConfigError: There is no such option.

@@ -50,7 +50,7 @@ TOGETHER_TEMPLATE = PromptTemplate(
 
 
 class ImageSynthesizer(BaseSynthesizer):
-    """Lets an LLM look at the images of some nodes, and cites them.
+    """Shows an LLM the images of some nodes, and cites them.
 
     `mode="each"` asks about every image alone, in one batch, and answers with a line for each:
     right for models that were trained on one image at a time. `mode="together"` shows all of them

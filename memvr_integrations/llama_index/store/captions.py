@@ -24,27 +24,6 @@ if TYPE_CHECKING:
     import PIL.Image
 
 
-class CaptionCache:
-    """Captions on disk, by what they depend on."""
-
-    def __init__(self, path: str | Path) -> None:
-        """`path` is a file, or ":memory:"."""
-        self._db = Database(path, "captions (key TEXT PRIMARY KEY, text TEXT)")
-
-    def get(self, key: str) -> str | None:
-        """A caption, if there is one."""
-        rows = self._db.read("SELECT text FROM captions WHERE key = ?", (key,))
-        return str(rows[0][0]) if rows else None
-
-    def put(self, key: str, text: str) -> None:
-        """Keep a caption; it is on disk when this returns."""
-        self._db.write("INSERT OR REPLACE INTO captions VALUES (?, ?)", [(key, text)])
-
-    def close(self) -> None:
-        """Close the file."""
-        self._db.close()
-
-
 class CaptionImages(KnownOptions, TransformComponent):
     """Writes a caption into the text of every node with an image that has none.
 
@@ -58,7 +37,7 @@ class CaptionImages(KnownOptions, TransformComponent):
     cache: Path | None = None
     batch_size: int = Field(default=16, ge=1)
 
-    _known: CaptionCache | None = PrivateAttr(default=None)
+    _known: Database | None = PrivateAttr(default=None)
 
     @classmethod
     def class_name(cls) -> str:
@@ -92,18 +71,17 @@ class CaptionImages(KnownOptions, TransformComponent):
         """
         image = await self.picture(source)
         if self._known is None:
-            self._known = CaptionCache(self.cache or ":memory:")
+            table = "captions (key TEXT PRIMARY KEY, text TEXT)"
+            self._known = Database(self.cache or ":memory:", table)
         key = self._key(pixel_hash(image))
-        text = self._known.get(key)
-        if text is None:
-            blocks = [image_block(image), TextBlock(text=self.prompt)]
-            answer = await self.llm.achat([ChatMessage(role="user", blocks=blocks)])
-            text = caption_from(
-                answer.message.content or "",
-                prompt=self.prompt,
-                model=self.llm.metadata.model_name,
-            )
-            self._known.put(key, text)
+        if rows := self._known.read("SELECT text FROM captions WHERE key = ?", (key,)):
+            return str(rows[0][0])
+        blocks = [image_block(image), TextBlock(text=self.prompt)]
+        answer = await self.llm.achat([ChatMessage(role="user", blocks=blocks)])
+        text = caption_from(
+            answer.message.content or "", prompt=self.prompt, model=self.llm.metadata.model_name
+        )
+        self._known.write("INSERT OR REPLACE INTO captions VALUES (?, ?)", [(key, text)])
         return text
 
     async def picture(self, source: Any) -> "PIL.Image.Image":

@@ -42,11 +42,6 @@ class Entry:
         return id_of(self.source)
 
     @property
-    def is_file(self) -> bool:
-        """Whether it is on this machine."""
-        return is_file(self.source)
-
-    @property
     def stamp(self) -> str:
         """What changes when the file does; empty where there is no file."""
         return stamp_of(self.source)

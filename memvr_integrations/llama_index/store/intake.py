@@ -107,7 +107,7 @@ class Intake:
         stamp = entry.stamp  # before the file is read: what changes meanwhile is seen next time
         try:
             caption = await self._captions.caption(
-                Path(entry.source) if entry.is_file else entry.source
+                Path(entry.source) if is_file(entry.source) else entry.source
             )
         except ImageError as error:
             self.failures[entry.source] = str(error)

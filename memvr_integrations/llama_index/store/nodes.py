@@ -18,7 +18,7 @@ from memvr_integrations.llama_index.llm import MemVRMultiModalLLM
 
 
 class _Viewer:
-    """Who looks at an image; no part of it, so that it is neither copied nor pickled with it."""
+    """Who is shown an image; no part of it, so that it is neither copied nor pickled with it."""
 
     def __init__(self, llm: LLM | None = None) -> None:
         self.llm = llm

@@ -87,7 +87,7 @@ def test_all_images_at_once(index, engine):
     assert [n for n, _ in cited(response)] == [1, 2]
     engine._script = lambda request: "No idea."
     response = index.as_query_engine(**options).query("What is it?")
-    assert str(response) == "No idea. [1][2]"  # it looked at both
+    assert str(response) == "No idea. [1][2]"  # it saw both
 
 
 @pytest.mark.parametrize("mode", ["each", "together"])
@@ -296,7 +296,7 @@ def test_a_stream_of_nothing_says_so(index):
         ({"rerank_top_n": "1"}, "rerank_top_n='1' must be an integer of at least 1"),
         ({"rerank_top_n": True}, "rerank_top_n=True must"),
         ({"llm": "bundled"}, "llm='bundled' can't be used"),
-        ({"node_postprocessors": VisualRerank}, r"node_postprocessors is a .*give a list"),
+        ({"node_postprocessors": VisualRerank}, "node_postprocessors=.*give a list"),
         ({"node_postprocessors": ["x"]}, "node_postprocessors='x' can't be used"),
         ({"similarity_topk": 3}, "no option 'similarity_topk'. Did you mean 'similarity_top_k'"),
     ],

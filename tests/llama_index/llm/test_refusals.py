@@ -77,9 +77,7 @@ def test_objects_grow(engine):
     assert grown.count(grown[-1]) == 1
 
 
-@pytest.mark.parametrize(
-    "answers", ["Yes", ["Yes"], ["Yes", "Yes"], [], ["Yes", ""], ["Yes", 3], ["Yes", "No", "Yes"]]
-)
+@pytest.mark.parametrize("answers", ["Yes", ["Yes"], []])
 async def test_a_probability_needs_answers_to_choose_from(llm, engine, answers):
     with pytest.raises(RequestError, match="two or more different texts"):
         llm.probability("Is it?", answers=answers)

@@ -152,7 +152,7 @@ def test_what_was_said_stays_until_something_else_is_said(folder, options, tmp_p
     before = (folder / "red.png").stat()
     (folder / "red.png").write_bytes(bytes(before.st_size))
     os.utime(folder / "red.png", ns=(before.st_atime_ns, before.st_mtime_ns))
-    # Other words for a picture need no look at it.
+    # Other words for a picture need no new caption.
     index.add([(folder / "red.png", {"letters": 0})])
     assert index[folder / "red.png"].metadata["letters"] == 0
     index.add([(folder / "red.png", {})])
@@ -213,9 +213,9 @@ def test_data_urls_are_pictures(folder, options):
 
 async def test_warnings_point_to_the_callers_line(index, folder):
     (folder / "red.png").write_bytes(b"garbage")
-    for look in (index.refresh, lambda: index.add(folder / "red.png")):
+    for describe in (index.refresh, lambda: index.add(folder / "red.png")):
         with pytest.warns(MemVRWarning) as warned:
-            look()
+            describe()
         assert [one.filename for one in warned] == [__file__]
     with pytest.warns(MemVRWarning) as warned:
         await index.aadd([folder / "red.png"])
