@@ -251,7 +251,10 @@ class ChatSettings(BaseChatModel):
 
     def _policy(self) -> ImagePolicy:
         given = self.engine.image_policy if self.engine is not None else None
-        return ImagePolicy.of(self.allow_image_urls, self.image_dirs, otherwise=given)
+        hosts = self.allow_image_urls
+        allowed = (("*",) if hosts else ()) if isinstance(hosts, bool) else hosts
+        made = ImagePolicy(allowed_hosts=allowed, image_dirs=self.image_dirs)
+        return given if given is not None and made == ImagePolicy() else made
 
     @staticmethod
     def _one(request: Request) -> Request:
@@ -268,7 +271,14 @@ class ChatSettings(BaseChatModel):
         return str(name)
 
     def _load_config(self) -> LoadConfig:
-        return LoadConfig.of(self)
+        return LoadConfig(
+            device=self.device,
+            dtype=self.dtype,
+            quantization=self.quantization,
+            attention=self.attention,
+            revision=self.revision,
+            memvr=self.memvr not in (None, False),
+        )
 
     def _engine(self, options: Mapping[str, Any]) -> Engine:
         name = self._name(options)

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from ipaddress import ip_address
 from pathlib import Path
 from types import UnionType
@@ -37,25 +37,6 @@ class ImagePolicy:
     max_aspect: int = 200
     timeout: float = 10.0
     max_redirects: int = 3
-
-    @classmethod
-    def of(
-        cls, hosts: bool | Iterable[str], dirs: Iterable[Path], *, otherwise: Self | None = None
-    ) -> Self:
-        """What integrations call `allow_image_urls` (True is any public host) and `image_dirs`.
-
-        Where neither says anything it is `otherwise`: the limits of an engine that was given.
-
-        Raises:
-            ConfigError: As the constructor does, or `hosts` is text.
-        """
-        if isinstance(hosts, str):
-            raise ConfigError(
-                f"allow_image_urls={hosts!r} must be True, False or a tuple of hosts."
-            )
-        allowed = (("*",) if hosts else ()) if isinstance(hosts, bool) else tuple(hosts)
-        made = cls(allowed_hosts=allowed, image_dirs=tuple(dirs))
-        return otherwise if otherwise is not None and made == cls() else made
 
     def __new__(cls, **settings: object) -> Self:
         """Refuse unknown fields before the generated `__init__` turns them into a TypeError."""

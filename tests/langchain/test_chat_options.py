@@ -118,7 +118,7 @@ def test_every_public_host_only_when_told(engine):
     hosts = [request.image_policy.allowed_hosts for request in engine.requests]
     assert hosts == [("*",), ("img.example.org",)]
     model.allow_image_urls = "img.example.org"
-    with pytest.raises(errors.ConfigError, match="tuple of hosts"):
+    with pytest.raises(errors.ConfigError, match="list of texts"):
         model.invoke("Hi")
 
 

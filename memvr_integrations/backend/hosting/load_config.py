@@ -1,7 +1,7 @@
 """Where and how a model is loaded: what may be said of it, checked before anything is imported."""
 
 from dataclasses import dataclass
-from typing import Literal, Protocol, Self, TypeAlias, get_args
+from typing import Literal, TypeAlias, get_args
 
 from memvr_integrations.checks import check_choice
 from memvr_integrations.errors import ConfigError
@@ -9,20 +9,6 @@ from memvr_integrations.errors import ConfigError
 Device: TypeAlias = Literal["auto", "cpu", "cuda", "mps", "balanced"]
 Dtype: TypeAlias = Literal["auto", "float32", "bfloat16", "float16"]
 Quantization: TypeAlias = Literal["4bit", "8bit"]
-
-
-class LoadOptions(Protocol):
-    """What integrations let their users say of loading."""
-
-    device: str
-    dtype: Dtype
-    quantization: Quantization | None
-    attention: str | None
-    revision: str | None
-
-    @property
-    def memvr(self) -> object:
-        """None and False mean plain decoding."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,22 +22,6 @@ class LoadConfig:
     revision: str | None = None
     memvr: bool | None = True
     progress: bool = True
-
-    @classmethod
-    def of(cls, model: LoadOptions) -> Self:
-        """The options of an integration's model object, which has fields of these names.
-
-        Raises:
-            ConfigError: As the constructor does.
-        """
-        return cls(
-            device=model.device,
-            dtype=model.dtype,
-            quantization=model.quantization,
-            attention=model.attention,
-            revision=model.revision,
-            memvr=model.memvr not in (None, False),
-        )
 
     def __post_init__(self) -> None:
         """Refuse what no machine has, and what this one hasn't."""

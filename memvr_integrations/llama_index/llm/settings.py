@@ -197,10 +197,20 @@ class LLMSettings(KnownOptions, FunctionCallingLLM):
     def image_policy(self) -> ImagePolicy:
         """Which pictures may come in."""
         given = self.engine.image_policy if self.engine is not None else None
-        return ImagePolicy.of(self.allow_image_urls, map(Path, self.image_dirs), otherwise=given)
+        hosts = self.allow_image_urls
+        allowed = (("*",) if hosts else ()) if isinstance(hosts, bool) else hosts
+        made = ImagePolicy(allowed_hosts=allowed, image_dirs=self.image_dirs)
+        return given if given is not None and made == ImagePolicy() else made
 
     def _load_config(self) -> LoadConfig:
-        return LoadConfig.of(self)
+        return LoadConfig(
+            device=self.device,
+            dtype=self.dtype,
+            quantization=self.quantization,
+            attention=self.attention,
+            revision=self.revision,
+            memvr=self.memvr not in (None, False),
+        )
 
     def _engine(self) -> Engine:
         return self.engine or self._leases.get(str(self.model), self._load_config())
