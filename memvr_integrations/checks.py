@@ -7,6 +7,8 @@ from types import UnionType
 
 from memvr_integrations.errors import ConfigError, did_you_mean
 
+_LISTED = 12  # a longer list of options is read by nobody
+
 
 def check_options(owner: str, given: Iterable[str], known: Iterable[str]) -> None:
     """Refuse options that nobody knows.
@@ -17,7 +19,8 @@ def check_options(owner: str, given: Iterable[str], known: Iterable[str]) -> Non
     known = list(known)
     for name in given:
         if name not in known:
-            hint = did_you_mean(name, known) or f" Choose from {', '.join(known)}."
+            choice = f" Choose from {', '.join(known)}." if len(known) <= _LISTED else ""
+            hint = did_you_mean(name, known) or choice
             raise ConfigError(f"{owner} has no option {name!r}.{hint}")
 
 

@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import logging
 import re
 import shutil
 import subprocess
@@ -122,6 +123,11 @@ def test_a_lazy_door_knows_its_names_and_no_others():
     assert backend.Backend is Backend
     with pytest.raises(AttributeError, match=r"memvr_integrations\.backend.*'Backed'"):
         _ = backend.Backed
+
+
+def test_the_logger_is_quiet_until_somebody_listens():
+    handlers = logging.getLogger("memvr_integrations").handlers
+    assert [type(one) for one in handlers] == [logging.NullHandler]
 
 
 def test_no_page_or_message_installs_from_where_nothing_is():

@@ -36,8 +36,8 @@ class TokenRecord:
     through. `output_entropy` (0 to 1) is that of the model's own probabilities, over the ten
     likeliest. `entropy` (0 to 1) is that of the deciding inner layer:
     the one that triggered, else the most unsure one that was probed; None when nothing was
-    probed. `trigger_layer` is None when the model did not look again; the FFN of the layer after
-    it was retraced.
+    probed. `trigger_layer` is None when no layer triggered; the FFN of the layer after it was
+    retraced.
     """
 
     id: int
@@ -81,7 +81,7 @@ class Completion:
 
     @property
     def retraced(self) -> int:
-        """At how many tokens the model looked again."""
+        """At how many tokens a layer triggered and the next was retraced."""
         return sum(token.trigger_layer is not None for token in self.tokens)
 
     @property

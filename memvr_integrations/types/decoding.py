@@ -231,7 +231,7 @@ class OPERAConfig(DecodingConfig):
     ten tokens minus the attention to the image. Where the same j recurs in all beams, the answer
     goes on from there with other tokens. `1 + candidates` forwards a token, each of `beams` rows,
     and a forward for every token that is read again after a roll-back. One request at a time,
-    greedy, told at its end, without MemVR. Source: arXiv 2311.17911.
+    greedy, shown at its end, without MemVR. Source: arXiv 2311.17911.
 
     Args:
         beams: How many continuations are followed.
@@ -272,7 +272,7 @@ class RudderConfig(DecodingConfig):
     """RUDDER: the attention's summary of the prompt is added to the residual stream again.
 
     In the prompt the attention outputs of one layer are pooled into a direction v of length one;
-    behind the same attention of each later token `strength g v` is added, with
+    after the same attention of each later token `strength g v` is added, with
     `g = a / (a + b)`, `a, b = softplus(+-sensitivity cos(h, v) + concentration)`, clamped to
     `gate_min`..`gate_max`. One forward a token. Source: arXiv 2511.10292.
 

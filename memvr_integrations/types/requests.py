@@ -186,14 +186,9 @@ class Request:
             check_number("timeout", self.timeout, most=1e9, above=True)
 
     def _check_memvr(self) -> None:
-        asked = self.memvr
-        if isinstance(asked, Mapping):
+        asked = MemVRConfig.read(self.memvr)
+        if isinstance(asked, dict):  # some fields alone
             asked = MemVRConfig.from_dict(asked)
-        if not isinstance(asked, MemVRConfig | bool | None):
-            raise RequestError(
-                f"memvr={asked!r} must be True, False, None, a MemVRConfig(...) or a "
-                "dict of its fields."
-            )
         object.__setattr__(self, "evidence", tuple(self.evidence))
         shuffled = isinstance(asked, MemVRConfig) and asked.control == "shuffled"
         if shuffled != bool(self.evidence):

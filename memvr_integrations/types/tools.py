@@ -12,7 +12,7 @@ JsonSchema: TypeAlias = Mapping[str, object]
 """A JSON schema as Python data."""
 
 ANSWER_IN_JSON = "Answer with JSON that fits this schema:"
-"""What a model is told before the schema; the bundled model was trained on these words."""
+"""What a model reads before the schema; the bundled model was trained on these words."""
 
 
 _CHOICES = ("auto", "none", "required")

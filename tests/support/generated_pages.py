@@ -23,18 +23,20 @@ _EXIT_CODES = """\
 | Code | Meaning |
 |---|---|
 | 0 | done |
-| 1 | a `MemVRError`, told in one line on stderr; [Errors](errors.md) says what to do |
+| 1 | a `MemVRError`, shown in one line on stderr; [Errors](errors.md) says what to do |
 | 2 | wrong usage |
 | 130 | interrupted (Ctrl-C) |
 
-The answer alone goes to stdout. Hints, the closing line and errors go to stderr.
+The answer alone goes to stdout. "Loading ...", hints, the closing line and errors go to
+stderr. `memvr --install-completion` lets the shell complete the names of models, benchmarks and
+strategies.
 
 ## `--json`
 
 One object: `answer`, `model`, `memvr` and `decoding` (the settings, or null), `usage`,
 `finish_reason`, `boxes` (in pixels, where the model writes any, as Qwen-VL and the bundled one do)
-and `tokens`, a record for each generated token with `id`, `text`, `logprob`, `entropy`,
-`output_entropy` and `trigger_layer`.
+`tokens`, a record for each generated token with `id`, `text`, `logprob`, `entropy`, `trigger_layer`
+and `output_entropy`, and `warnings`, the hints that went to stderr.
 """
 
 
@@ -100,9 +102,9 @@ def catalog() -> str:
     ]
     for row in CATALOG:
         sizes = [row.gigabytes(size) for size in (4, 2, 1, 0.5)]
-        told = ["?" if one is None else f"{'~' * row.estimated}{one:.3g}" for one in sizes]
+        shown = ["?" if one is None else f"{'~' * row.estimated}{one:.3g}" for one in sizes]
         tokens = row.image_tokens or "varies"
-        cells = [f"`{row.name}`", row.family, *told, tokens, _settings(row)]
+        cells = [f"`{row.name}`", row.family, *shown, tokens, _settings(row)]
         rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows)
 

@@ -36,9 +36,9 @@ def test_the_defaults_are_the_published_ones():
 @pytest.mark.parametrize("kind", STRATEGIES.values(), ids=list(STRATEGIES))
 def test_settings_survive_json(kind):
     config = kind(student="x") if kind is ContrastiveConfig else kind()
-    told = json.loads(json.dumps(config.to_dict()))
-    assert told["name"] == kind.name
-    assert read_decoding(told) == kind.from_dict(told) == config
+    plain = json.loads(json.dumps(config.to_dict()))
+    assert plain["name"] == kind.name
+    assert read_decoding(plain) == kind.from_dict(plain) == config
     assert config.forwards >= 1
 
 

@@ -87,7 +87,7 @@ def test_a_request_refuses_what_no_model_could_answer():
         Request(messages=())
     with pytest.raises(RequestError, match="holds a dict"):
         Request(messages=({"role": "user", "content": "hi"},))
-    with pytest.raises(RequestError, match="MemVRConfig"):
+    with pytest.raises(ConfigError, match="MemVRConfig"):
         Request(messages=(message,), memvr="yes")
     for timeout in (0, -1, float("inf"), float("nan")):
         with pytest.raises(ConfigError, match="timeout"):

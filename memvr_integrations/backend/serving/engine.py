@@ -53,7 +53,7 @@ class Backend:
     @classmethod
     def load(
         cls,
-        name: str | Path = "bundled",
+        model: str | Path = "bundled",
         *,
         device: Device | str = "auto",
         dtype: Dtype = "auto",
@@ -94,7 +94,7 @@ class Backend:
             progress=progress,
         )
         return cls(
-            load_model(name, config),
+            load_model(model, config),
             image_policy=image_policy,
             queueing=queueing,
             cache_bytes=cache_bytes,
@@ -132,7 +132,7 @@ class Backend:
 
     @property
     def closed(self) -> bool:
-        """Whether it can't answer any more: closed, or left behind in the parent by a fork."""
+        """Whether it can't answer any more: closed, or left in the parent by a fork."""
         forked = self._process != os.getpid()
         return forked or self._worker.closed or not self._finalizer.alive
 

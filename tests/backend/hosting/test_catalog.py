@@ -6,6 +6,7 @@ import re
 import pytest
 import torch
 from families import FAMILIES
+from huggingface_hub import try_to_load_from_cache
 
 from memvr_integrations.backend import CATALOG
 from memvr_integrations.backend.hosting import catalog_row
@@ -71,14 +72,24 @@ def test_the_bundled_row_is_true(loaded):
     assert row.parameters == sum(weight.numel() for weight in loaded.model.parameters())
 
 
-def test_only_a_whole_download_counts_as_downloaded(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("revision", "asked"), [("f" * 40, "main"), (find("smolvlm-256m").revision,) * 2]
+)
+def test_only_a_whole_download_counts_as_downloaded(tmp_path, monkeypatch, revision, asked):
     row = find("smolvlm-256m")
-    monkeypatch.setattr(catalog_row, "try_to_load_from_cache", lambda *a, **k: None)
+    monkeypatch.setattr(catalog_row, "HF_HUB_CACHE", str(tmp_path))
     assert not row.downloaded
-    found = str(tmp_path / "config.json")
-    monkeypatch.setattr(catalog_row, "try_to_load_from_cache", lambda *a, **k: found)
+    folder = tmp_path / "models--HuggingFaceTB--SmolVLM-256M-Instruct"
+    snapshot = folder / "snapshots" / revision
+    snapshot.mkdir(parents=True)
+    (folder / "refs").mkdir()
+    (folder / "refs" / "main").write_text(revision)
+    (snapshot / "config.json").touch()
+    # The hub's own function agrees on where that is.
+    found = try_to_load_from_cache(row.checkpoint, "config.json", tmp_path, revision=asked)
+    assert found == str(snapshot / "config.json")
     assert not row.downloaded
-    (tmp_path / "model.safetensors").touch()
+    (snapshot / "model.safetensors").touch()
     assert row.downloaded
 
 

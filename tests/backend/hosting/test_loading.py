@@ -1,6 +1,8 @@
 """From a name to a model: what is found, what is refused, and what the refusal says."""
 
 import json
+import logging
+import re
 import sys
 from pathlib import Path
 
@@ -31,6 +33,14 @@ def test_the_bundled_model(loaded):
     assert (loaded.name, loaded.row.name) == ("bundled", "bundled")
     assert loaded.model.dtype == torch.float32
     assert not loaded.model.training
+
+
+def test_a_load_is_logged_and_nothing_else_is_said(caplog, capfd):
+    with caplog.at_level(logging.INFO, logger="memvr_integrations"):
+        load_model("bundled", QUIET)
+    [line] = [one for one in caplog.messages if "loaded" in one]
+    assert re.fullmatch(r"bundled loaded in \d+\.\d s: torch\.float32 on cpu", line)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_directory(checkpoint):
@@ -92,7 +102,7 @@ def test_a_directory_without_a_config(tmp_path):
         ("processor_config.json", b"["),
     ],
 )
-def test_a_damaged_file_is_told_in_one_line(checkpoint, file, content):
+def test_a_damaged_file_is_named_in_one_line(checkpoint, file, content):
     if content is None:
         content = (checkpoint / file).read_bytes()[:100_000]
     (checkpoint / file).write_bytes(content)
@@ -102,7 +112,7 @@ def test_a_damaged_file_is_told_in_one_line(checkpoint, file, content):
     assert caught.value.__cause__ is not None
 
 
-def test_missing_weights_are_told(checkpoint):
+def test_missing_weights_are_refused(checkpoint):
     (checkpoint / "model.safetensors").unlink()
     with pytest.raises(ModelLoadError, match="safetensors"):
         load_model(checkpoint, QUIET)
@@ -142,8 +152,8 @@ def test_quantisation_without_bitsandbytes_says_what_to_install(monkeypatch, qua
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"dtype": "float64"}, "'float64' must be one of auto, float32"),
-        ({"quantization": "2bit"}, "'4bit', '8bit' or None"),
+        ({"dtype": "float64"}, r"'float64' must be one of \['auto', 'float32'"),
+        ({"quantization": "2bit"}, r"one of \[None, '4bit', '8bit'\]"),
         ({"device": "gpu"}, "'gpu' must be one of auto, cpu, cuda, mps"),
         ({"device": "cuda:x"}, "like 'cuda:1'"),
         ({"device": "auto:1"}, "like 'cuda:1'"),
@@ -162,7 +172,7 @@ def test_cuda_where_there_is_none(monkeypatch, device):
         Backend.load("bundled", device=device)
 
 
-def test_an_attention_that_is_not_there_is_told():
+def test_an_attention_that_is_not_there_is_refused():
     with pytest.raises(ModelLoadError, match="no_such_attention"):
         load_model(
             "bundled", LoadConfig(device="cpu", attention="no_such_attention", progress=False)
@@ -199,13 +209,13 @@ def test_weights_that_no_file_has_are_not_made_up(checkpoint):
 
 
 @pytest.mark.parametrize("content", ["[]", '{"image_processor": 5}'])
-def test_a_processor_of_another_kind_is_told(checkpoint, content):
+def test_a_processor_of_another_kind_is_refused(checkpoint, content):
     (checkpoint / "processor_config.json").write_text(content)
     with pytest.raises(ModelLoadError, match="could not be loaded"):
         load_model(checkpoint, QUIET)
 
 
 @pytest.mark.parametrize("options", [{"device": None}, {"device": 0}, {"memvr": "yes"}])
-def test_options_of_another_kind_are_told(options):
+def test_options_of_another_kind_are_refused(options):
     with pytest.raises(ConfigError, match=next(iter(options))):
         LoadConfig(**options)

@@ -1,6 +1,7 @@
 """Where a model's files are: names, directories, the hub and its cache."""
 
 import json
+import logging
 import time
 from unittest.mock import MagicMock
 
@@ -71,7 +72,7 @@ def test_upper_case_finds_the_row_and_its_checkpoint(hub):
     assert hub.asked[0][0] == "llava-hf/llava-1.5-7b-hf"
 
 
-def test_a_hub_that_cannot_be_reached_is_told_soon_and_with_advice():
+def test_a_hub_that_cannot_be_reached_is_named_soon_and_with_advice():
     started = time.monotonic()  # pytest-socket blocks the network
     with pytest.raises(ModelNotFoundError, match=r"can't be reached.*hf download.*'bundled'"):
         Backend.load("someone/something")
@@ -96,7 +97,7 @@ def test_what_the_hub_says(hub, error, text):
     assert hub.asked == [("some/one", {"revision": "v9", "timeout": 5.0})]
 
 
-def test_an_invalid_hub_id_is_told():
+def test_an_invalid_hub_id_is_refused():
     with pytest.raises(ModelNotFoundError, match="not a valid hub id"):
         Backend.load("some one/mo del")
 
@@ -136,3 +137,10 @@ def test_the_pin_is_what_the_hub_is_asked_for(hub):
     with pytest.raises(ModelNotFoundError, match="revision='main' takes the newest"):
         Backend.load("qwen2.5-vl-7b")
     assert hub.asked[0][1]["revision"] == find("qwen2.5-vl-7b").revision
+
+
+def test_a_download_is_logged(hub, monkeypatch, caplog):
+    monkeypatch.setattr(locating, "model_info", lambda *args, **options: None)
+    with caplog.at_level(logging.INFO, logger="memvr_integrations"):
+        assert locating.locate("some/one", None, "v2") == ("some/one", "v2")
+    assert caplog.messages == ["some/one is not on this machine: downloading v2"]

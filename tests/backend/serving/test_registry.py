@@ -1,5 +1,6 @@
 import copy
 import gc
+import logging
 import pickle
 import threading
 import time
@@ -111,7 +112,8 @@ def test_loading_another_model_ends_the_lingering(loaded):
     assert [fake.closed for fake in loaded] == [True, False]
 
 
-def test_giving_back_frees_at_once(loaded):
+def test_giving_back_frees_at_once(loaded, caplog):
+    caplog.set_level(logging.INFO, logger="memvr_integrations")
     registry = Registry(lambda name, config: loaded.append(Fake(name)) or loaded[-1], linger=1000)
     first, second = Leases(registry), Leases(registry)
     first.get("a", CPU)
@@ -119,9 +121,10 @@ def test_giving_back_frees_at_once(loaded):
     drop(first)
     second.release()
     assert loaded[0].closed
+    assert caplog.messages == ["a is closed: nobody uses it any more"]
 
 
-def test_a_forked_process_is_told_that_torch_stays_behind(registry, loaded):
+def test_a_forked_process_learns_that_torch_does_not_come_along(registry, loaded):
     registry.forget()  # nothing was loaded yet, so nothing is lost
     before = Leases(registry)
     before.get("a", CPU)
@@ -161,7 +164,7 @@ def test_many_threads_load_once(registry, loaded):
     assert registry.users("a") == len(held)
 
 
-def test_a_failure_is_told_and_leaves_nothing(loaded):
+def test_a_failure_is_raised_and_leaves_nothing(loaded):
     def load(name, config):
         raise ModelLoadError("broken")
 
