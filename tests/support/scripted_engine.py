@@ -42,7 +42,7 @@ def obey(request: Request) -> Answer:
         return json.dumps(_filled(schema, schema, _Words(question)))
     if last.role == "tool":
         return f"The tool said: {text_of(last)}"
-    return "This is what I was told to say."
+    return "This is what I was asked to say."
 
 
 class _Words:

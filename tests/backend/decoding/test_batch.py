@@ -253,7 +253,7 @@ def test_evidence_and_its_control_come_together(ask, scenes, config, others):
         ask("What?", 0, memvr=memvr, evidence=evidence)
 
 
-def test_numbers_that_are_none_are_told(make_backend, ask):
+def test_numbers_that_are_none_are_reported(make_backend, ask):
     backend = make_backend()
 
     def spoil(module, args, out):
