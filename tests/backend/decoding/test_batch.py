@@ -112,7 +112,7 @@ def test_logprobs_are_those_of_a_plain_forward(backend, loaded, ask, scenes, opt
     assert [token.logprob for token in answer.tokens] == pytest.approx(expected.tolist(), abs=1e-4)
 
 
-def test_with_memvr_every_token_tells_its_entropy(backend, ask):
+def test_with_memvr_every_token_has_its_entropy(backend, ask):
     [answer] = backend.generate(ask("Describe the picture.", 0, memvr=EAGER, max_tokens=8))
     assert answer.memvr == EAGER
     for token in answer.tokens:

@@ -85,7 +85,7 @@ def test_a_call_is_streamed_as_it_is_written(backend, asked):
         assert "".join(delta.arguments for delta in mine) == call.arguments
 
 
-def test_tokens_tell_what_was_written(backend, asked):
+def test_tokens_say_what_was_written(backend, asked):
     [done] = backend.generate(asked(0, tools=[LOOK], tool_choice="look"))
     written = "".join(token.text for token in done.tokens)
     assert written == '<tool_call>{"name": "look", "arguments": {}}</tool_call>'

@@ -85,7 +85,7 @@ def test_a_bad_setting_is_reported_before_the_first_question_is_asked():
     assert engine.requests == []
 
 
-def test_repetitions_of_a_document_are_drawn_with_seeds_of_their_own():
+def test_repetitions_of_a_document_are_sampled_with_seeds_of_their_own():
     engine = ScriptedEngine()
     sampled = {"do_sample": True, "temperature": 0.7}
     asking(engine, seed=5).generate([about(n, **sampled) for n in (0, 0, 1, 0)])
