@@ -90,7 +90,7 @@ async def test_a_graph_runs_it(model):
     graph.add_edge(START, "answer")
     graph.add_edge("answer", END)
     state = await graph.compile().ainvoke({"messages": [HumanMessage("Hi")]})
-    assert state["messages"][-1].text == "This is what I was asked to say."
+    assert state["messages"][-1].text == "This is what the script says."
 
 
 def test_a_failing_tool_is_told(model, look):

@@ -88,7 +88,7 @@ async def streamed(model, asynchronous):
 async def test_a_stream_is_tried_again_while_the_queue_is_full(asynchronous):
     engine = FullEngine(2)
     model = ChatMemVR(model="scripted", engine=engine)
-    assert "".join(await streamed(model, asynchronous)) == "This is what I was asked to say."
+    assert "".join(await streamed(model, asynchronous)) == "This is what the script says."
     assert engine.busy.calls == 3
     with pytest.raises(errors.QueueFullError):
         await streamed(

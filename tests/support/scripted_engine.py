@@ -42,7 +42,7 @@ def obey(request: Request) -> Answer:
         return json.dumps(_filled(schema, schema, _Words(question)))
     if last.role == "tool":
         return f"The tool said: {text_of(last)}"
-    return "This is what I was asked to say."
+    return "This is what the script says."
 
 
 class _Words:

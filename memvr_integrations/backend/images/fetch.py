@@ -200,8 +200,8 @@ def _checked_target(url: str, policy: ImagePolicy) -> _Target:
         raise ImageError(f"{shown} holds a user name or password; pass the URL without")
     if parts.scheme == "http" and not policy.allow_http:
         raise ImageError(
-            f"{shown} is plain http; use https, download it yourself and pass the bytes, or "
-            "pass image_policy=ImagePolicy(allow_http=True, ...)"
+            f"{shown} is plain http; use https, download it yourself and pass the bytes, or pass "
+            "image_policy=ImagePolicy(allow_http=True, ...)"
         )
     if parts.scheme not in _DEFAULT_PORTS:
         raise ImageError(f"{shown} has the scheme {parts.scheme!r}; only https is downloaded")
@@ -209,8 +209,7 @@ def _checked_target(url: str, policy: ImagePolicy) -> _Target:
         entry = host if port in _DEFAULT_PORTS.values() else f"{host}:{port}"
         raise ImageError(
             f"{shown} is not downloaded: allowed_hosts={policy.allowed_hosts!r} lacks {entry!r}; "
-            f"pass image_policy=ImagePolicy(allowed_hosts=({entry!r},)), or pass the bytes of the "
-            "image"
+            f"pass image_policy=ImagePolicy(allowed_hosts=[{entry!r}]), or the bytes of the image"
         )
     path = f"{path}?{query}" if query else path
     return _Target(scheme=parts.scheme, host=host, port=port, path=path, shown=shown)

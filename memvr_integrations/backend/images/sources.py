@@ -82,7 +82,7 @@ def path_or_data(source: ImageSource) -> ImageSource:
     if begin.startswith(("http:", "https:")):
         raise ImageError(
             f"{source[:200]!r} is a URL; put it into a message as it is, with its host allowed "
-            "(image_policy=ImagePolicy(allowed_hosts=...)), or download it and pass the bytes."
+            "(image_policy=ImagePolicy(allowed_hosts=[...])), or download it and pass the bytes."
         )
     return source if begin.startswith("data:") else Path(source)
 
@@ -202,7 +202,7 @@ def _allowed_file(url: str, name: str, policy: ImagePolicy) -> Path:
         )
     try:
         path = Path(unquote(parts.path)).resolve()
-        folders = [folder.resolve() for folder in policy.image_dirs]
+        folders = [Path(folder).resolve() for folder in policy.image_dirs]
     except (OSError, ValueError) as problem:
         raise ImageError(f"{name} cannot be read: {problem}; check the path") from problem
     if not any(path.is_relative_to(folder) for folder in folders):
