@@ -76,7 +76,7 @@ def test_refused_urls_are_neither_resolved_nor_dialled(url):
 
 def test_refusals_say_how_to_allow():
     off = Web().refuses("https://img.example.org/a.png", "allowed_hosts", ImagePolicy())
-    assert "ImagePolicy(allowed_hosts=('img.example.org',))" in off
+    assert "ImagePolicy(allowed_hosts=['img.example.org'])" in off
     port = Web().refuses("https://img.example.org:8443/a.png", "allowed_hosts")
     assert "'img.example.org:8443'" in port
     assert "allow_http=True" in Web().refuses("http://img.example.org/", "plain http")
