@@ -5,24 +5,18 @@ from typing import TYPE_CHECKING
 from memvr_integrations._lazy import lazily
 
 if TYPE_CHECKING:
-    from memvr_integrations.evaluate.benchmarks.benchmark import (
-        Benchmark,
-        Question,
-        Submission,
-        Themed,
-    )
+    from memvr_integrations.evaluate.benchmarks.benchmark import Benchmark, Question
     from memvr_integrations.evaluate.benchmarks.bundled_scenes import load_scenes
     from memvr_integrations.evaluate.benchmarks.catalog import load_benchmark
     from memvr_integrations.evaluate.running.asking import Asking, Strategy
     from memvr_integrations.evaluate.running.blindfold import Blindfold
     from memvr_integrations.evaluate.running.calibration import Calibrating, Calibration, candidates
-    from memvr_integrations.evaluate.running.evaluation import compare, evaluate
+    from memvr_integrations.evaluate.running.evaluation import evaluate
     from memvr_integrations.evaluate.running.report import Line
-    from memvr_integrations.evaluate.running.runs import Answer, Run
+    from memvr_integrations.evaluate.running.runs import Run
     from memvr_integrations.evaluate.running.self_labelled import Labelling, Things, images_in
     from memvr_integrations.evaluate.running.statistics import (
         Estimate,
-        McNemar,
         by_image,
         intervals,
         mcnemar,
@@ -33,19 +27,18 @@ if TYPE_CHECKING:
 
 # By module, so that the names of benchmarks and ways are read without torch.
 _MODULES = {
-    "benchmarks.benchmark": ("Benchmark", "Question", "Submission", "Themed"),
+    "benchmarks.benchmark": ("Benchmark", "Question"),
     "benchmarks.bundled_scenes": ("load_scenes",),
     "benchmarks.catalog": ("load_benchmark",),
     "running.asking": ("Asking", "Strategy"),
     "running.blindfold": ("Blindfold",),
     "running.calibration": ("Calibrating", "Calibration", "candidates"),
-    "running.evaluation": ("compare", "evaluate"),
+    "running.evaluation": ("evaluate",),
     "running.report": ("Line",),
-    "running.runs": ("Answer", "Run"),
+    "running.runs": ("Run",),
     "running.self_labelled": ("Labelling", "Things", "images_in"),
     "running.statistics": (
         "Estimate",
-        "McNemar",
         "by_image",
         "intervals",
         "mcnemar",
@@ -59,7 +52,6 @@ __getattr__ = lazily(
 )
 
 __all__ = [
-    "Answer",
     "Asking",
     "Benchmark",
     "Blindfold",
@@ -68,16 +60,12 @@ __all__ = [
     "Estimate",
     "Labelling",
     "Line",
-    "McNemar",
     "Question",
     "Run",
     "Strategy",
-    "Submission",
-    "Themed",
     "Things",
     "by_image",
     "candidates",
-    "compare",
     "evaluate",
     "images_in",
     "intervals",

@@ -221,7 +221,7 @@ def test_the_stream_is_the_answer(backend):
     assert chunks[-1].completion == done
 
 
-def test_nothing_stays_behind_for_the_next_request(backend, family, folder):
+def test_nothing_stays_for_the_next_request(backend, family, folder):
     text, shown = ask("Is there a dog?"), ask("What is it?", SQUARE, WIDE)
     if not family.text_alone:
         with pytest.raises(RequestError, match="about pictures: send one with the question"):

@@ -8,12 +8,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from memvr_integrations.backend.structured.schemas import (
-    has_free_keys,
-    narrowed,
-    patterns,
-    unique_keys,
-)
+from memvr_integrations.backend.structured.schema_parts import has_free_keys, patterns, unique_keys
+from memvr_integrations.backend.structured.schemas import narrowed
 from memvr_integrations.errors import RequestError
 from memvr_integrations.types import Request
 from memvr_integrations.types.tools import JsonSchema

@@ -5,7 +5,7 @@ import json
 from dataclasses import dataclass, replace
 from typing import Self
 
-from memvr_integrations.backend.structured.schemas import EVERYWHERE
+from memvr_integrations.backend.structured.schema_parts import EVERYWHERE
 
 _QUOTE, _ESCAPE = ord('"'), ord("\\")
 

@@ -3,8 +3,9 @@
 import itertools
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 
+from memvr_integrations.backend.structured.schema_parts import LISTS, nodes
 from memvr_integrations.errors import RequestError
 from memvr_integrations.types.tools import JsonSchema
 
@@ -38,9 +39,6 @@ _PATTERNS = {
 _FORMATS = ("hostname", "ipv4", "ipv6")  # others are remarks, says the standard
 _SAFE = 2**53 - 1  # the largest whole number that every JSON reader keeps exact
 _TOO_FAR = 10**18  # beyond it llguidance's whole numbers overflow
-_MANY = ("properties", "$defs", "definitions", "patternProperties", "dependentSchemas")
-_LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")
-_ONES = ("items", "additionalProperties", "not", "if", "then", "else", "contains")
 _REMARKS = ("title", "description", "default", "examples", "deprecated", "readOnly", "writeOnly")
 _CONTROLS = re.compile("[\x00-\x07\x0b\x0e-\x1f\x7f\ud800-\udfff]")
 _SAYS = {
@@ -51,7 +49,6 @@ _SAYS = {
     *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
     *("pattern", "format", "minLength", "maxLength", "unevaluatedProperties", "unevaluatedItems"),
 }
-EVERYWHERE = ""  # the name of a property that nobody gives
 
 # A value of any type, its numbers within bounds: 1e999 is valid JSON that Python reads as infinity.
 _ANYTHING = "any-value-of-JSON"
@@ -85,73 +82,26 @@ def narrowed(schema: JsonSchema, *, as_object: bool = False) -> dict[str, object
     if as_object:
         plain.setdefault("type", "object")
     plain.pop("$schema", None)  # older drafts write some parts in another way, `_settle` none
-    closed = not any(map(_is_shared, _nodes(plain)))
-    for node in _nodes(plain):
+    closed = not any(map(_is_shared, nodes(plain)))
+    for node in nodes(plain):
         _settle(node, plain)
     if _says_nothing(plain):
         plain["$ref"] = _ANY["$ref"]
-    for node in _nodes(plain):
+    for node in nodes(plain):
         if closed and _is_plain_object(node):
             node["additionalProperties"] = False
         _require_constants(node)
         if closed:
             _name_what_is_open(node)
-    if any(node.get("$ref") == _ANY["$ref"] for node in _nodes(plain)):
+    if any(node.get("$ref") == _ANY["$ref"] for node in nodes(plain)):
         definitions = plain.setdefault("$defs", {})
         assert isinstance(definitions, dict)
         if _ANYTHING in definitions:
             raise RequestError(f"The name {_ANYTHING!r} in $defs is taken here; choose another.")
         definitions[_ANYTHING] = json.loads(json.dumps(_ANY_MEANS))
-        for node in _nodes(definitions[_ANYTHING]):
+        for node in nodes(definitions[_ANYTHING]):
             _bound(node)
     return plain
-
-
-def unique_keys(schema: object) -> frozenset[str]:
-    """The properties below which an array's values must differ; `EVERYWHERE` where none is named.
-
-    It may name too many: an array that keeps its values different is valid either way.
-    """
-    found = frozenset(_unique_keys(schema, EVERYWHERE))
-    refs = [str(node.get("$ref", "#/$defs/")) for node in _nodes(schema)]
-    # What is referred to elsewhere than in the definitions has two names.
-    named = all(ref.startswith(("#/$defs/", "#/definitions/")) for ref in refs)
-    return found if named or not found else frozenset([EVERYWHERE])
-
-
-def _unique_keys(schema: object, key: str) -> Iterator[str]:
-    if not isinstance(schema, Mapping):
-        return
-    if schema.get("uniqueItems") is True:
-        yield key
-    for name, inner in schema.items():
-        if name == "properties" and isinstance(inner, Mapping):
-            for one, value in inner.items():
-                yield from _unique_keys(value, str(one))
-        elif name in _MANY and isinstance(inner, Mapping):
-            for value in inner.values():
-                yield from _unique_keys(value, EVERYWHERE)
-        elif name in (*_LISTS, *_ONES):
-            below = EVERYWHERE if name == "additionalProperties" else key
-            for value in inner if isinstance(inner, list) else [inner]:
-                yield from _unique_keys(value, below)
-
-
-def has_free_keys(schema: object) -> bool:
-    """Whether a model may choose keys anywhere, and so might choose one twice."""
-    return any(
-        node.get("additionalProperties", False) is not False or "patternProperties" in node
-        for node in _nodes(schema)
-    )
-
-
-def patterns(schema: object) -> list[str]:
-    """Every pattern in a schema."""
-    found = [node["pattern"] for node in _nodes(schema) if "pattern" in node]
-    for node in _nodes(schema):
-        keys = node.get("patternProperties")
-        found += keys if isinstance(keys, dict) else ()
-    return [str(pattern) for pattern in found]
 
 
 def _settle(node: dict[str, object], root: Mapping[str, object]) -> None:
@@ -283,7 +233,7 @@ def _fixed(schema: Mapping[str, object], name: str) -> set[str]:
 
 def _is_shared(node: Mapping[str, object]) -> bool:
     """Whether parts apply together that may each list a share of an object's properties."""
-    beside = any(key in node for key in ("$ref", *_LISTS[:3]))
+    beside = any(key in node for key in ("$ref", *LISTS[:3]))
     return _several(node.get("allOf")) or ("properties" in node and beside)
 
 
@@ -336,7 +286,7 @@ def _name_what_is_open(node: dict[str, object]) -> None:
     for key in ("properties", "patternProperties"):
         if isinstance(inner := node.get(key), dict):
             inner.update({name: _ANY for name, one in inner.items() if _says_nothing(one)})
-    for key in _LISTS:
+    for key in LISTS:
         if isinstance(several := node.get(key), list):
             node[key] = [_ANY if _says_nothing(one) else one for one in several]
     kind = node.get("type")
@@ -358,27 +308,10 @@ def _is_plain_object(node: Mapping[str, object]) -> bool:
 
     Others are then left out: they would be valid, but nobody asked for them.
     """
-    others = ("additionalProperties", "unevaluatedProperties", "$ref", *_LISTS)
+    others = ("additionalProperties", "unevaluatedProperties", "$ref", *LISTS)
     listed = "properties" in node or "patternProperties" in node
     return listed and not any(key in node for key in others)
 
 
 def _several(parts: object) -> bool:
     return isinstance(parts, list) and len(parts) > 1
-
-
-def _nodes(schema: object) -> Iterable[dict[str, object]]:
-    """Every schema inside a schema; data such as constants and enums are not walked."""
-    if not isinstance(schema, dict):
-        return
-    yield schema
-    inner: list[object] = []
-    for key in _MANY:
-        if isinstance(schema.get(key), dict):
-            inner += schema[key].values()
-    for key in _LISTS:
-        if isinstance(schema.get(key), list):
-            inner += schema[key]
-    inner += [schema[key] for key in _ONES if key in schema]
-    for one in inner:
-        yield from _nodes(one)

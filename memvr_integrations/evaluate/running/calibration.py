@@ -22,6 +22,7 @@ from memvr_integrations.evaluate.running.asking import Asking, Strategy
 from memvr_integrations.evaluate.running.evaluation import (
     answered_by_all,
     compare,
+    first_groups,
     marks_of,
     questions_digest,
 )
@@ -173,7 +174,8 @@ class Calibrating:
 
     def _ranked(self, ways: Sequence[Strategy], share: float) -> list[_Ranked]:
         """Settings by what they gain on a share of the questions, those first that lose nothing."""
-        questions = _first(self._choosing, share)
+        groups = len({question.group for question in self._choosing})
+        questions = first_groups(self._choosing, max(1, round(share * groups)))
         found: list[_Ranked] = []
         bar = tqdm(ways, desc=f"Choosing on {len(questions)}", disable=self._silent)
         for way in bar:
@@ -303,9 +305,3 @@ def _halves(
     half = set(groups[::2])
     kept = [question for question in questions if question.group in set(groups)]
     return [q for q in kept if q.group in half], [q for q in kept if q.group not in half]
-
-
-def _first(questions: Sequence[Question], share: float) -> list[Question]:
-    groups = list(dict.fromkeys(question.group for question in questions))
-    kept = set(groups[: max(1, round(share * len(groups)))])
-    return [question for question in questions if question.group in kept]

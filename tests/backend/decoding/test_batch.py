@@ -112,7 +112,7 @@ def test_logprobs_are_those_of_a_plain_forward(backend, loaded, ask, scenes, opt
     assert [token.logprob for token in answer.tokens] == pytest.approx(expected.tolist(), abs=1e-4)
 
 
-def test_with_memvr_every_token_tells_its_entropy(backend, ask):
+def test_with_memvr_every_token_has_its_entropy(backend, ask):
     [answer] = backend.generate(ask("Describe the picture.", 0, memvr=EAGER, max_tokens=8))
     assert answer.memvr == EAGER
     for token in answer.tokens:
@@ -253,7 +253,7 @@ def test_evidence_and_its_control_come_together(ask, scenes, config, others):
         ask("What?", 0, memvr=memvr, evidence=evidence)
 
 
-def test_numbers_that_are_none_are_told(make_backend, ask):
+def test_numbers_that_are_none_are_reported(make_backend, ask):
     backend = make_backend()
 
     def spoil(module, args, out):

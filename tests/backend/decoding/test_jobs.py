@@ -47,7 +47,9 @@ def give(row, ids, *, limit=99, end=False):
         row.take(token, end=end and number == len(ids) - 1, limit=limit, model="m")
 
 
-def test_every_token_is_told_and_the_last_one_brings_the_completion(make_row, events, tokenizer):
+def test_every_token_is_reported_and_the_last_one_brings_the_completion(
+    make_row, events, tokenizer
+):
     row = make_row()
     give(row, [*tokenizer(" a dog", add_special_tokens=False).input_ids, 2], end=True)
     assert [event.text for event in events] == ["a", " dog", ""]
@@ -64,7 +66,7 @@ def test_the_limit_ends_with_length(make_row, events, tokenizer):
     assert events[-1].completion.finish_reason == "length"
 
 
-def test_a_restart_tells_nothing_twice_and_forces_what_was_told(make_row, events, tokenizer):
+def test_a_restart_reports_nothing_twice_and_forces_what_was_reported(make_row, events, tokenizer):
     row = make_row(temperature=1.0, seed=1)
     first, second = tokenizer(" a dog", add_special_tokens=False).input_ids
     give(row, [first])
@@ -106,7 +108,7 @@ def test_a_job_fails_once(make_row, events):
     assert row.done
 
 
-def test_a_passed_deadline_is_told_and_a_cancelled_job_is_silent(make_row, events):
+def test_a_passed_deadline_is_reported_and_a_cancelled_job_is_silent(make_row, events):
     late = make_row(deadline=time.monotonic() - 1)
     late.job.left.set()
     assert late.done

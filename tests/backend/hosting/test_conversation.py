@@ -67,7 +67,7 @@ def test_tools_that_may_not_be_called_are_not_listed():
     assert "zoom" not in listing
 
 
-def test_a_schema_is_told_last():
+def test_a_schema_is_said_last():
     schema = {"type": "object", "properties": {"größe": {"type": "integer"}}}
     [(role, parts)] = said(Message("user", ["Hi", PICTURE]), response_format=schema)
     assert role == "user"

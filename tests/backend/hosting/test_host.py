@@ -97,7 +97,7 @@ def dropping(loaded):
 
 @pytest.mark.parametrize("template", [dropping, lambda loaded: loaded])
 @pytest.mark.parametrize("with_another", [False, True])
-def test_an_image_that_the_template_drops_is_told(loaded, pictures, with_another, template):
+def test_an_image_that_the_template_drops_is_reported(loaded, pictures, with_another, template):
     first = [pictures[0], "Look."] if with_another else "Look."
     messages = (
         Message("user", first),

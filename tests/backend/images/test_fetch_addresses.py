@@ -1,4 +1,4 @@
-"""From a host's name to an address: the public ones alone, and each looked up once."""
+"""From a host's name to an address: the public ones alone, and each resolved once."""
 
 import socket
 

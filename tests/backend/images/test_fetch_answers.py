@@ -22,6 +22,18 @@ def test_redirects_are_followed(status):
     assert web.requests[1].startswith("GET /b.png ")
 
 
+def test_a_log_says_where_a_download_went_without_what_may_be_secret(caplog):
+    web = Web(redirect("/b.png?key=secret"), reply(b"abc"))
+    with caplog.at_level("DEBUG", logger="memvr_integrations"):
+        web.get("https://img.example.org/a.png?key=secret")
+    assert caplog.messages == [
+        "downloading 'https://img.example.org/a.png'",
+        "'https://img.example.org/a.png' redirects to 'https://img.example.org/b.png'",
+        "downloading 'https://img.example.org/b.png'",
+        "'https://img.example.org/b.png' holds 3 bytes",
+    ]
+
+
 @pytest.mark.parametrize(
     ("location", "match"),
     [

@@ -145,7 +145,7 @@ def test_policies_that_can_only_surprise_are_refused(settings):
         ImagePolicy(**settings)
 
 
-def test_a_url_without_a_host_is_told_so():
+def test_a_url_without_a_host_is_refused():
     Web().refuses("https:///a.png", "not a plain URL")
 
 

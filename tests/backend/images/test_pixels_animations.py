@@ -28,7 +28,7 @@ def frames(kind: str, **options: object) -> bytes:
         ("AVIF", {"quality": 100}),
     ],
 )
-def test_the_first_frame_of_an_animation_is_taken_and_told(kind, options):
+def test_the_first_frame_of_an_animation_is_taken_with_a_warning(kind, options):
     data = frames(kind, **options)
     with pytest.warns(
         MemVRWarning, match=f"image data of {len(data)} bytes.*only the first"

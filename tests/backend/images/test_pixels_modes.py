@@ -143,7 +143,7 @@ def test_unreadable_exif_does_not_cost_the_picture(exif):
         assert pixel_hash(load_image(data)) == pixel_hash(PICTURE)
 
 
-def test_unreadable_exif_is_told():
+def test_unreadable_exif_is_reported():
     with pytest.warns(MemVRWarning, match="taken as upright") as warned:
         load_image(encode(PICTURE, "PNG", exif=b"Exif\0\0garbage"))
     assert warned[0].filename == __file__

@@ -92,7 +92,7 @@ def test_a_downloaded_page_is_refused_by_content(monkeypatch):
     assert "secret" not in message
 
 
-def test_pixel_hash_tells_sizes_and_pixels_apart():
+def test_pixel_hash_differs_by_sizes_and_pixels():
     changed = PICTURE.copy()
     changed.putpixel((3, 3), (1, 2, 3))
     turned = Image.frombytes("RGB", (PICTURE.height, PICTURE.width), PICTURE.tobytes())

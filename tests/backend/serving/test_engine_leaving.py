@@ -70,7 +70,7 @@ async def test_one_row_leaves_and_the_others_finish(make_backend, ask, endless):
     assert backend.batches == 1
 
 
-async def test_breaking_out_of_async_streams_leaves_nothing_behind(make_backend, ask, endless):
+async def test_breaking_out_of_async_streams_leaves_nothing_running(make_backend, ask, endless):
     backend = make_backend()
     with endless(backend) as passes:
         for _ in range(3):

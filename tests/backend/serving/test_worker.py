@@ -198,6 +198,16 @@ def test_out_of_memory_is_retried_in_halves(patient, ask, monkeypatch, error):
     ]
 
 
+def test_a_log_says_how_batches_went_and_never_what_was_asked(patient, ask, monkeypatch, caplog):
+    failing(monkeypatch, lambda rows: MemoryError() if len(rows) > 1 else None)
+    with caplog.at_level("DEBUG", logger="memvr_integrations"):
+        patient.generate([ask("Secret?", 0, max_tokens=1), ask("Secret?", 1, max_tokens=1)])
+    assert "a batch of 2 rows; 0 wait" in caplog.messages
+    assert "a batch of 2 rows ran out of memory; 1 at a time now" in caplog.messages
+    assert "encoded an image as 64 tokens" in caplog.messages
+    assert "Secret" not in caplog.text
+
+
 def test_out_of_memory_for_a_single_request_gives_advice(patient, ask, monkeypatch):
     failing(monkeypatch, lambda rows: torch.OutOfMemoryError("CUDA out of memory"))
     with pytest.raises(

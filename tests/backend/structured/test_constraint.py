@@ -321,7 +321,7 @@ def test_an_endless_schema_is_refused(grammars, monkeypatch):
         grammars.check(grammar(response_format={"$defs": {"N": node}, "$ref": "#/$defs/N"}))
 
 
-def test_a_slow_tokenizer_is_told():
+def test_a_slow_tokenizer_is_reported():
     grammars = Grammars([], vocabulary=10, ends=frozenset([1]))
     with pytest.raises(UnsupportedModelError, match="fast tokenizer"):
         grammars.check(grammar(response_format={}))

@@ -59,7 +59,7 @@ def test_tools_and_a_format_together_leave_calls_or_json():
     assert found["start"].endswith("(calls | json)")
 
 
-def test_what_the_schemas_leave_open_is_told():
+def test_what_the_schemas_leave_open_is_reported():
     sets = {"type": "object", "properties": {"tags": {"type": "array", "uniqueItems": True}}}
     mail = {"type": "string", "pattern": "@"}
     asked = request(tools=[Tool(name="tag", parameters=sets)], response_format=mail)

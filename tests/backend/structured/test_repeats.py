@@ -1,7 +1,7 @@
 import pytest
 
 from memvr_integrations.backend.structured.repeats import Repeats
-from memvr_integrations.backend.structured.schemas import EVERYWHERE
+from memvr_integrations.backend.structured.schema_parts import EVERYWHERE
 
 
 def differ(text, *keys):

@@ -2,13 +2,13 @@ import json
 
 import pytest
 
-from memvr_integrations.backend.structured.schemas import (
+from memvr_integrations.backend.structured.schema_parts import (
     EVERYWHERE,
     has_free_keys,
-    narrowed,
     patterns,
     unique_keys,
 )
+from memvr_integrations.backend.structured.schemas import narrowed
 from memvr_integrations.errors import RequestError
 
 COLOR = {"type": "object", "properties": {"color": {"type": "string"}}, "required": ["color"]}

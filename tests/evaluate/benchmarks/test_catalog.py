@@ -17,7 +17,7 @@ def test_scenes_need_no_folder(tmp_path):
 
 
 @pytest.mark.parametrize("name", FROM_FOLDERS)
-def test_an_empty_folder_tells_what_to_download(name, tmp_path):
+def test_an_empty_folder_says_what_to_download(name, tmp_path):
     with pytest.raises(BenchmarkError, match=r"needs .*https?://"):
         load_benchmark(name, tmp_path)
     with pytest.raises(BenchmarkError, match="is no folder"):

@@ -68,7 +68,7 @@ def test_a_silent_caption_hallucinates_nothing_and_recalls_nothing():
     assert caption_figures({}) == {}
 
 
-def test_images_are_drawn_by_seed(folder):
+def test_images_are_sampled_by_seed(folder):
     sampled = [load_chair(folder, count=1, seed=seed).questions[0].id for seed in range(8)]
     assert sampled == [load_chair(folder, count=1, seed=seed).questions[0].id for seed in range(8)]
     assert set(sampled) == {"1", "2"}

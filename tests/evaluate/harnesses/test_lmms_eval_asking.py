@@ -78,14 +78,14 @@ def test_an_error_says_what_was_asked():
     assert note.endswith("(task, split, document): task, test, 0; task, test, 1")
 
 
-def test_a_bad_setting_is_told_before_the_first_question_is_asked():
+def test_a_bad_setting_is_reported_before_the_first_question_is_asked():
     engine = ScriptedEngine()
     with pytest.raises(RequestError, match="beams"):
         asking(engine).generate([about(0), about(1, num_beams=5)])
     assert engine.requests == []
 
 
-def test_repetitions_of_a_document_are_drawn_with_seeds_of_their_own():
+def test_repetitions_of_a_document_are_sampled_with_seeds_of_their_own():
     engine = ScriptedEngine()
     sampled = {"do_sample": True, "temperature": 0.7}
     asking(engine, seed=5).generate([about(n, **sampled) for n in (0, 0, 1, 0)])
@@ -115,7 +115,7 @@ def test_generation_kwargs(given, expected):
     assert sampling.seed == 1
 
 
-def test_generation_kwargs_that_nothing_here_knows_are_told():
+def test_generation_kwargs_that_nothing_here_knows_are_reported():
     with pytest.warns(MemVRWarning, match="image_aspect_ratio='pad'"):
         assert read_sampling({"image_aspect_ratio": "pad"}, 5, 0).max_tokens == 5
 

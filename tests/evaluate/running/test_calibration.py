@@ -180,7 +180,7 @@ def test_who_names_nothing_gains_nothing(tmp_path, silent):
         assert "undefined" in found.reason
 
 
-def test_where_every_question_fails_that_is_told(tmp_path):
+def test_where_every_question_fails_that_is_said(tmp_path):
     def speak(request):
         if request.memvr is not None:
             raise ConfigError("no")
@@ -190,7 +190,7 @@ def test_where_every_question_fails_that_is_told(tmp_path):
         calibrated(ScriptedEngine(speak), tmp_path)
 
 
-def test_too_few_groups_are_told(tmp_path):
+def test_too_few_groups_are_reported(tmp_path):
     with pytest.raises(BenchmarkError, match="too few groups"):
         Calibrating(ScriptedEngine(), Numbers(), SETTINGS, tmp_path, limit=1)
 
@@ -212,5 +212,5 @@ def test_constraints():
     assert broken(plain, plain | figures(random__official__recall=10.0)) is None
     worse = figures(random__official__accuracy=90.0), figures(random__official__accuracy=89.0)
     assert "random/official/accuracy fell" in broken(*worse)
-    with pytest.raises(BenchmarkError, match="better from worse"):
+    with pytest.raises(BenchmarkError, match="says what is better"):
         goal(figures(words=3.0))

@@ -176,7 +176,7 @@ def test_several_seeds_count_in_their_groups(engine, tmp_path):
 
 def test_the_bundled_model_on_its_scenes(backend, tmp_path):
     ways = strategies(["memvr", "damping"], backend.preset)
-    lines = evaluate(backend, load_scenes(count=4), ways, tmp_path, progress=False)
+    lines = evaluate(backend, load_scenes(count=2), ways, tmp_path, progress=False)
     assert [line.strategy for line in lines] == ["plain", "memvr", "damping"]
     assert all(figure.value >= 0 for line in lines for figure in line.figures.values())
     assert lines[0].retraced == 0

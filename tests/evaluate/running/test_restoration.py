@@ -45,7 +45,7 @@ def test_where_nothing_was_lost_nothing_is_restored():
     assert as_markdown(lines).splitlines()[3].split("|")[5].strip() == "-"
 
 
-def test_intervals_are_drawn_by_group():
+def test_intervals_resample_groups():
     lucky = torch.cat([counts(2, 2, 20), counts(0, 0, 20)])
     found = share_right(lucky)
     assert found.low < 45 < 55 < found.high

@@ -79,7 +79,7 @@ def test_what_failed_is_asked_again_on_demand(tmp_path):
     assert len((tmp_path / ANSWERS).read_text().splitlines()) == 3
 
 
-def test_a_damaged_plan_is_told(tmp_path):
+def test_a_damaged_plan_is_reported(tmp_path):
     for text in ("{", "[]", '{"plan": {}}', '{"benchmark": "scenes"}'):
         (tmp_path / "run.json").write_text(text)
         with pytest.raises(ConfigError, match=r"run\.json is no plan"):
@@ -104,7 +104,7 @@ def test_one_process_asks_at_a_time(tmp_path):
         b"[]",
     ],
 )
-def test_a_damaged_answer_is_told_with_its_line(tmp_path, line):
+def test_a_damaged_answer_is_reported_with_its_line(tmp_path, line):
     Run(tmp_path, PLAN, ways=WAYS).add([answer("a")])
     path = tmp_path / ANSWERS
     path.write_bytes(path.read_bytes() + line + b"\n")
@@ -118,7 +118,7 @@ def test_any_text_is_kept(tmp_path):
     assert list(Run(tmp_path, PLAN, ways=WAYS)) == [odd]
 
 
-def test_what_the_system_refuses_is_told(tmp_path):
+def test_what_the_system_refuses_is_reported(tmp_path):
     (tmp_path / ANSWERS).mkdir()
     with pytest.raises(ConfigError, match=r"answers\.jsonl can't be used|can't be used"):
         Run(tmp_path, PLAN, ways=WAYS)

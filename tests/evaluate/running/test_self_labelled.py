@@ -112,7 +112,7 @@ def test_it_goes_on_and_votes_are_asked_once(folder, tmp_path):
     assert len(seer.asked) == asked + asked - 40
 
 
-def test_an_image_that_can_not_be_read_is_told(folder, tmp_path):
+def test_an_image_that_can_not_be_read_is_reported(folder, tmp_path):
     (folder / "broken.png").write_bytes(b"no png")
     seer = Seer()
 

@@ -59,11 +59,11 @@ def test_a_student_is_for_the_contrastive_one_alone():
         strategies(["vcd"], PRESET, student="s")
 
 
-def test_drawn_answers_need_several_seeds():
+def test_sampled_answers_need_several_seeds():
     assert seeds_for([], 0.0) == [0]
     assert seeds_for([], 0.7) == [0, 1, 2]
     assert seeds_for([5], 0.0) == [5]
-    with pytest.raises(ConfigError, match=r"temperature=0\.7 draws.*at least 3"):
+    with pytest.raises(ConfigError, match=r"temperature=0\.7 samples.*at least 3"):
         seeds_for([1, 2], 0.7)
     with pytest.raises(ConfigError, match="twice"):
         seeds_for([1, 1], 0.0)

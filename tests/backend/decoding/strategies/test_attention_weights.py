@@ -42,7 +42,7 @@ def test_weights_are_the_eager_ones_and_logits_stay():
     assert torch.allclose(seen[2].sum(-1), torch.ones(()), atol=1e-5)
 
 
-def test_what_cannot_be_watched_is_told():
+def test_what_cannot_be_watched_is_reported():
     with (
         watched(nn.Linear(2, 2), "tiny") as watch,
         pytest.raises(UnsupportedModelError, match="The attention of tiny's last layer"),

@@ -73,7 +73,7 @@ def test_what_cannot_be_steered_is_refused(backend, ask):
         attention_update(backend._host, nn.Linear(1, 1))
 
 
-def test_norms_behind_the_attention_belong_to_the_update(backend):
+def test_norms_after_the_attention_belong_to_the_update(backend):
     layer = nn.Module()
     layer.self_attn, layer.post_attention_layernorm = nn.Identity(), nn.Identity()
     assert attention_update(backend._host, layer) is layer.self_attn
