@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import GlmConfig, PretrainedConfig
 
-from memvr_integrations.models.attention import SelfAttention
+from memvr_integrations.models.tower import SelfAttention
 from memvr_integrations.models.vision_language import (
     VisionLanguageConfig,
     VisionLanguageGenerator,
