@@ -34,7 +34,8 @@ class Port:
     """How one published checkpoint is read.
 
     The functions take what transformers leaves untyped: `config` the settings of the published
-    config.json, `processor` the directory and our settings, `generation` that processor.
+    config.json, `processor` the directory and our settings. `ends` are the tokens that end an
+    answer, the first of them a text.
     """
 
     name: str
@@ -42,7 +43,7 @@ class Port:
     keys: KeyMap
     config: Callable[[Settings], Any]
     processor: Callable[[Path, Any], Any]
-    generation: Callable[[Any], GenerationConfig]
+    ends: Sequence[str]
 
 
 QWEN_VL = Port(
@@ -51,7 +52,7 @@ QWEN_VL = Port(
     keys=qwen_vl_checkpoint.KEYS,
     config=qwen_vl_checkpoint.read_config,
     processor=qwen_vl_checkpoint.read_processor,
-    generation=qwen_vl_checkpoint.read_generation,
+    ends=qwen_vl_checkpoint.ENDS,
 )
 GLM_4V = Port(
     name="GLM-4V-9B",
@@ -59,7 +60,7 @@ GLM_4V = Port(
     keys=glm_4v_checkpoint.KEYS,
     config=glm_4v_checkpoint.read_config,
     processor=glm_4v_checkpoint.read_processor,
-    generation=glm_4v_checkpoint.read_generation,
+    ends=glm_4v_checkpoint.ENDS,
 )
 
 
@@ -78,7 +79,7 @@ def convert(
     """Convert the checkpoint in `source` into a new directory `target`, or go on with it.
 
     Every name and shape is checked against the model, every file against the SHA-256 that the hub
-    told, where the download kept it, and every part against the one that was noted.
+    gave, where the download kept it, and every part against the one that was noted.
 
     Raises:
         UnsupportedModelError: The checkpoint is of no family that is ported here.
@@ -119,7 +120,8 @@ def convert(
                 part_bytes
             )
             processor.save_pretrained(target)
-            port.generation(processor).save_pretrained(target)
+            ends = processor.tokenizer.convert_tokens_to_ids(list(port.ends))
+            GenerationConfig(eos_token_id=ends, pad_token_id=ends[0]).save_pretrained(target)
             write_whole(target / "config.json", json.loads(config.to_json_string()))
         (target / LOCK).unlink(missing_ok=True)
     except Timeout:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import GlmConfig, PretrainedConfig
 
-from memvr_integrations.models.attention import SelfAttention
+from memvr_integrations.models.tower import TowerLayer
 from memvr_integrations.models.vision_language import (
     VisionLanguageConfig,
     VisionLanguageGenerator,
@@ -46,8 +46,6 @@ class Glm4VConfig(VisionLanguageConfig):
     """Settings of GLM-4V-9B."""
 
     model_type = "memvr_glm_4v"
-    vision_class = Glm4VVisionConfig
-    text_class = GlmConfig
     sub_configs: ClassVar[dict[str, type[PretrainedConfig]]] = {
         "vision_config": Glm4VVisionConfig,
         "text_config": GlmConfig,
@@ -60,25 +58,6 @@ class Glm4VConfig(VisionLanguageConfig):
         """Sizes of the vision tower."""
         assert isinstance(self.vision_config, Glm4VVisionConfig)
         return self.vision_config
-
-
-class Glm4VBlock(nn.Module):
-    """One layer of EVA2-CLIP as CogVLM has it: norms come behind attention and FFN."""
-
-    def __init__(self, config: Glm4VVisionConfig) -> None:
-        super().__init__()
-        width = config.hidden_size
-        self.attention = SelfAttention(width, config.num_attention_heads)
-        self.norm1 = nn.LayerNorm(width, eps=config.layer_norm_eps)
-        self.fc1 = nn.Linear(width, config.intermediate_size)
-        self.fc2 = nn.Linear(config.intermediate_size, width)
-        self.norm2 = nn.LayerNorm(width, eps=config.layer_norm_eps)
-
-    def forward(self, patches: Tensor) -> Tensor:
-        """Map patches (images, patches, width) to the same shape."""
-        patches = patches + self.norm1(self.attention(patches))
-        out: Tensor = patches + self.norm2(self.fc2(functional.gelu(self.fc1(patches))))
-        return out
 
 
 class Glm4VAdapter(nn.Module):
@@ -116,7 +95,11 @@ class Glm4VVision(nn.Module):
         self.patches = nn.Conv2d(3, width, kernel_size=side, stride=side)
         self.cls = nn.Parameter(torch.zeros(1, width))
         self.positions = nn.Parameter(torch.zeros(patches + 1, width))
-        self.layers = nn.ModuleList([Glm4VBlock(config) for _ in range(config.num_hidden_layers)])
+        sizes = (width, config.intermediate_size, config.num_attention_heads)
+        self.layers = nn.ModuleList(
+            TowerLayer(*sizes, config.layer_norm_eps, norm_first=False)
+            for _ in range(config.num_hidden_layers)
+        )
         self.adapter = Glm4VAdapter(config)
         self.begin = nn.Parameter(torch.zeros(1, 1, dim))
         self.end = nn.Parameter(torch.zeros(1, 1, dim))
@@ -139,7 +122,7 @@ class Glm4VModel(VisionLanguageModel):
 
     config: Glm4VConfig
     own_positions = True
-    _no_split_modules = ["Glm4VBlock", "Glm4VAdapter", "GlmDecoderLayer"]  # noqa: RUF012
+    _no_split_modules = ["TowerLayer", "Glm4VAdapter", "GlmDecoderLayer"]  # noqa: RUF012
 
     def __init__(self, config: Glm4VConfig) -> None:
         super().__init__(config, Glm4VVision(config.tower))

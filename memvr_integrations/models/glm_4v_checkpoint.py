@@ -6,7 +6,6 @@ from pathlib import Path
 
 from tokenizers import AddedToken
 from torch import Tensor
-from transformers import GenerationConfig
 
 from memvr_integrations.errors import ModelLoadError
 from memvr_integrations.models.glm_4v import Glm4VConfig
@@ -18,18 +17,16 @@ from memvr_integrations.models.keymap import (
     divide,
     expect,
     number,
+    part,
+    qkv,
 )
 from memvr_integrations.models.processing import Glm4VProcessor, square_pictures
 from memvr_integrations.models.tiktoken import build_tokenizer
 
-_WORDS = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
-    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
-_END = "<|endoftext|>"
+ENDS = ("<|endoftext|>", "<|user|>", "<|observation|>")
 _PICTURE = "<|begin_of_image|>"
 _ROLES = ("<|system|>", "<|user|>", "<|assistant|>", "<|observation|>")
-_NEEDED = {_END, "[gMASK]", "<sop>", _PICTURE, "<|end_of_image|>", *_ROLES}
+_NEEDED = {*ENDS, "[gMASK]", "<sop>", _PICTURE, "<|end_of_image|>", *_ROLES}
 
 TEMPLATE = """\
 {%- set shown = namespace(count=0) -%}
@@ -101,13 +98,8 @@ KEYS = KeyMap(
             rf"{_LAYER}\.post_attention_layernorm\.weight",
             (f"{_OURS}.post_attention_layernorm.weight",),
         ),
-        *(
-            Rule(
-                rf"{_LAYER}\.self_attention\.query_key_value\.{part}",
-                tuple(f"{_OURS}.self_attn.{name}_proj.{part}" for name in "qkv"),
-                _grouped,
-            )
-            for part in ("weight", "bias")
+        *both(
+            rf"{_LAYER}\.self_attention\.query_key_value", *qkv(f"{_OURS}.self_attn"), cut=_grouped
         ),
         Rule(rf"{_LAYER}\.self_attention\.dense\.weight", (f"{_OURS}.self_attn.o_proj.weight",)),
         Rule(rf"{_LAYER}\.mlp\.dense_h_to_4h\.weight", (f"{_OURS}.mlp.gate_up_proj.weight",)),
@@ -132,6 +124,10 @@ KEYS = KeyMap(
     ]
 )
 
+# Settings of the tower that are called the same here and there.
+_SAME = {"image_size", "patch_size", "hidden_size", "intermediate_size", "num_hidden_layers"}
+_SAME |= {"layer_norm_eps", "scaling_factor"}
+
 
 def read_config(settings: Settings) -> Glm4VConfig:
     """Our settings from those of a published config.json.
@@ -141,9 +137,7 @@ def read_config(settings: Settings) -> Glm4VConfig:
         TypeError: Something is of the wrong kind.
         ValueError: Something is not what was ported.
     """
-    size, visual = settings, settings["vision_config"]
-    if not isinstance(visual, dict):
-        raise TypeError(f"vision_config is {visual!r}, not an object")
+    size, visual = settings, part(settings, "vision_config")
     expect(
         size,
         rmsnorm=True,
@@ -155,14 +149,8 @@ def read_config(settings: Settings) -> Glm4VConfig:
     divide(visual, "hidden_size", "num_heads")
     divide(visual, "image_size", "patch_size")
     vision = {
-        "image_size": visual["image_size"],
-        "patch_size": visual["patch_size"],
-        "hidden_size": visual["hidden_size"],
-        "intermediate_size": visual["intermediate_size"],
-        "num_hidden_layers": visual["num_hidden_layers"],
+        **{name: visual[name] for name in _SAME},
         "num_attention_heads": visual["num_heads"],
-        "layer_norm_eps": visual["layer_norm_eps"],
-        "scaling_factor": visual["scaling_factor"],
         "adapter_size": size["ffn_hidden_size"],
         "output_dim": size["hidden_size"],
     }
@@ -197,9 +185,9 @@ def read_processor(folder: Path, config: Glm4VConfig) -> Glm4VProcessor:
         ModelLoadError: A tokenizer's file is missing, or does not fit the model.
     """
     try:
-        told = json.loads((folder / "tokenizer_config.json").read_text())
+        settings = json.loads((folder / "tokenizer_config.json").read_text())
         known = {
-            int(at): str(token["content"]) for at, token in told["added_tokens_decoder"].items()
+            int(at): str(token["content"]) for at, token in settings["added_tokens_decoder"].items()
         }
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelLoadError(
@@ -215,14 +203,13 @@ def read_processor(folder: Path, config: Glm4VConfig) -> Glm4VProcessor:
         )
     added = [AddedToken(known[at], special=True, normalized=False) for at in sorted(known)]
     tokenizer = build_tokenizer(
-        folder / "tokenizer.model", _WORDS, added, end=_END, normalise=False
+        folder / "tokenizer.model",
+        added,
+        known,
+        digits=r"\p{N}{1,3}",
+        end=ENDS[0],
+        normalise=False,
     )
-    for at, token in known.items():
-        if (found := tokenizer.convert_tokens_to_ids(token)) != at:
-            raise ModelLoadError(
-                f"{folder / 'tokenizer.model'} makes {token} token {found}, but it is to be "
-                f"{at}: the files are of different checkpoints. Download all again."
-            )
     return Glm4VProcessor(
         image_processor=square_pictures(config.tower.image_size),
         tokenizer=tokenizer,
@@ -230,9 +217,3 @@ def read_processor(folder: Path, config: Glm4VConfig) -> Glm4VProcessor:
         image_tokens=config.tower.tokens,
         chat_template=TEMPLATE,
     )
-
-
-def read_generation(processor: Glm4VProcessor) -> GenerationConfig:
-    """The tokens that end an answer."""
-    ends = processor.tokenizer.convert_tokens_to_ids([_END, "<|user|>", "<|observation|>"])
-    return GenerationConfig(eos_token_id=ends, pad_token_id=ends[0])

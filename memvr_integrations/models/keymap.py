@@ -24,6 +24,19 @@ def number(settings: Settings, name: str) -> int:
     return value
 
 
+def part(settings: Settings, name: str) -> Settings:
+    """The object of that name in a config.json.
+
+    Raises:
+        KeyError: It is not there.
+        TypeError: It is something else.
+    """
+    value = settings[name]
+    if not isinstance(value, dict):
+        raise TypeError(f"{name} is {value!r}, not an object")
+    return value
+
+
 def expect(settings: Settings, **values: object) -> None:
     """Refuse settings that are there and say something else: what is ported has these.
 
@@ -94,6 +107,14 @@ class KeyMap:
         raise KeyError(name)
 
 
-def both(pattern: str, target: str, cut: Cut = whole) -> list[Rule]:
-    """The rules of a layer's weight and its bias."""
-    return [Rule(rf"{pattern}\.{part}", (f"{target}.{part}",), cut) for part in ("weight", "bias")]
+def qkv(owner: str) -> list[str]:
+    """Our names for the three layers into which fused queries, keys and values are cut."""
+    return [f"{owner}.{name}_proj" for name in "qkv"]
+
+
+def both(pattern: str, *targets: str, cut: Cut = whole, mark: str = r"\.") -> list[Rule]:
+    """The rules of a layer's weight and its bias, cut into one layer or several."""
+    return [
+        Rule(pattern + mark + part, tuple(f"{target}.{part}" for target in targets), cut)
+        for part in ("weight", "bias")
+    ]

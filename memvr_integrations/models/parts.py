@@ -104,7 +104,7 @@ class Parts:
             ) from error
 
     def _digests(self) -> dict[str, str]:
-        """The SHA-256 of the published files, which must be those that the hub told."""
+        """The SHA-256 of the published files, which must be those that the hub gave."""
         total = sum(shard.path.stat().st_size for shard in self._shards)
         # The settings say how parameters are cut.
         settings = json.dumps(self._settings, sort_keys=True).encode()
@@ -112,11 +112,11 @@ class Parts:
         with self._bar("Checking files", total) as bar:
             for shard in self._shards:
                 found[shard.path.name] = actual = digest(shard.path, bar.update)
-                told = published_digest(shard.path)
-                if told is not None and told != actual:
+                published = published_digest(shard.path)
+                if published is not None and published != actual:
                     raise ModelLoadError(
-                        f"{shard.path} has the SHA-256 {actual}, but the hub told {told} when it "
-                        "was downloaded: it is damaged. Delete it and download it again."
+                        f"{shard.path} has the SHA-256 {actual}, but the hub gave {published} when "
+                        "it was downloaded: it is damaged. Delete it and download it again."
                     )
         return found
 

@@ -1,7 +1,7 @@
 """Qwen-VL-Chat: a ViT, a resampler of 256 queries, and a decoder that equals Qwen2's.
 
 Written after the paper (Bai et al., 2023) and the published checkpoint's layout. The decoder's
-log-n scaling and dynamic NTK begin behind 2,048 tokens, which is where the context ends here.
+log-n scaling and dynamic NTK begin after 2,048 tokens, which is where the context ends here.
 """
 
 from typing import ClassVar
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import PretrainedConfig, Qwen2Config
 
-from memvr_integrations.models.attention import SelfAttention
+from memvr_integrations.models.tower import TowerLayer
 from memvr_integrations.models.vision_language import (
     VisionLanguageConfig,
     VisionLanguageGenerator,
@@ -43,8 +43,6 @@ class QwenVLConfig(VisionLanguageConfig):
     """Settings of Qwen-VL-Chat."""
 
     model_type = "memvr_qwen_vl"
-    vision_class = QwenVLVisionConfig
-    text_class = Qwen2Config
     sub_configs: ClassVar[dict[str, type[PretrainedConfig]]] = {
         "vision_config": QwenVLVisionConfig,
         "text_config": Qwen2Config,
@@ -57,25 +55,6 @@ class QwenVLConfig(VisionLanguageConfig):
         """Sizes of the vision tower."""
         assert isinstance(self.vision_config, QwenVLVisionConfig)
         return self.vision_config
-
-
-class QwenVLBlock(nn.Module):
-    """One layer of the ViT: norms come before attention and FFN."""
-
-    def __init__(self, config: QwenVLVisionConfig) -> None:
-        super().__init__()
-        width = config.hidden_size
-        self.norm1 = nn.LayerNorm(width, eps=_EPSILON)
-        self.attention = SelfAttention(width, config.num_attention_heads)
-        self.norm2 = nn.LayerNorm(width, eps=_EPSILON)
-        self.fc1 = nn.Linear(width, config.intermediate_size)
-        self.fc2 = nn.Linear(config.intermediate_size, width)
-
-    def forward(self, patches: Tensor) -> Tensor:
-        """Map patches (images, patches, width) to the same shape."""
-        patches = patches + self.attention(self.norm1(patches))
-        out: Tensor = patches + self.fc2(functional.gelu(self.fc1(self.norm2(patches))))
-        return out
 
 
 class QwenVLResampler(nn.Module):
@@ -123,7 +102,10 @@ class QwenVLVision(nn.Module):
         self.patches = nn.Conv2d(3, width, kernel_size=side, stride=side, bias=False)
         self.positions = nn.Parameter(torch.zeros(_POSITIONS**2, width))
         self.norm_pre = nn.LayerNorm(width, eps=_EPSILON)
-        self.layers = nn.ModuleList([QwenVLBlock(config) for _ in range(config.num_hidden_layers)])
+        sizes = (width, config.intermediate_size, config.num_attention_heads)
+        self.layers = nn.ModuleList(
+            TowerLayer(*sizes, _EPSILON) for _ in range(config.num_hidden_layers)
+        )
         self.resampler = QwenVLResampler(config)
         self.norm_post = nn.LayerNorm(dim, eps=_EPSILON)
         self.proj = nn.Linear(dim, dim, bias=False)
@@ -153,7 +135,7 @@ class QwenVLModel(VisionLanguageModel):
     """Qwen-VL without a head."""
 
     config: QwenVLConfig
-    _no_split_modules = ["QwenVLBlock", "QwenVLResampler", "Qwen2DecoderLayer"]  # noqa: RUF012
+    _no_split_modules = ["TowerLayer", "QwenVLResampler", "Qwen2DecoderLayer"]  # noqa: RUF012
 
     def __init__(self, config: QwenVLConfig) -> None:
         super().__init__(config, QwenVLVision(config.tower))

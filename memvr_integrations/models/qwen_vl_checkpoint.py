@@ -5,9 +5,7 @@ from pathlib import Path
 
 from tokenizers import AddedToken
 from torch import Tensor
-from transformers import GenerationConfig
 
-from memvr_integrations.errors import ModelLoadError
 from memvr_integrations.models.keymap import (
     KeyMap,
     Rule,
@@ -16,6 +14,8 @@ from memvr_integrations.models.keymap import (
     divide,
     expect,
     number,
+    part,
+    qkv,
     thirds,
     turned,
 )
@@ -25,11 +25,7 @@ from memvr_integrations.models.tiktoken import build_tokenizer
 
 # The decoder's positions are plain ones up to the length it was trained on.
 _TRAINED_LENGTH = 2048
-_WORDS = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"
-    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
-_ENDS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
+ENDS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 _SPANS = ("<ref>", "</ref>", "<box>", "</box>", "<quad>", "</quad>")
 _PICTURE = ("<img>", "</img>", "<imgpad>")
 _EXTRAS = 205
@@ -63,7 +59,7 @@ TEMPLATE = """\
 
 def _by_head(tensor: Tensor, settings: Settings) -> Sequence[Tensor]:
     """The ViT's rows come a head at a time, each with its query, key and value."""
-    heads = number(_visual(settings), "heads")
+    heads = number(part(settings, "visual"), "heads")
     split = tensor.unflatten(0, (heads, 3, -1))
     return [split.transpose(0, 1).flatten(0, 2)]
 
@@ -72,7 +68,6 @@ _LAYER, _OURS = r"transformer\.h\.(\d+)", "model.language_model.layers.{0}"
 _TOWER, _EYES = r"transformer\.visual", "model.vision"
 _BLOCK, _EYE = rf"{_TOWER}\.transformer\.resblocks\.(\d+)", f"{_EYES}.layers.{{0}}"
 _POOL, _SAMPLER = rf"{_TOWER}\.attn_pool", f"{_EYES}.resampler"
-_QKV = ("q_proj", "k_proj", "v_proj")
 
 KEYS = KeyMap(
     [
@@ -82,14 +77,7 @@ KEYS = KeyMap(
         Rule(r".*\.(?:rotary_emb\.inv_freq|masked_bias|attn\.bias)", ()),
         Rule(rf"{_LAYER}\.ln_1\.weight", (f"{_OURS}.input_layernorm.weight",)),
         Rule(rf"{_LAYER}\.ln_2\.weight", (f"{_OURS}.post_attention_layernorm.weight",)),
-        *(
-            Rule(
-                rf"{_LAYER}\.attn\.c_attn\.{part}",
-                tuple(f"{_OURS}.self_attn.{name}.{part}" for name in _QKV),
-                thirds,
-            )
-            for part in ("weight", "bias")
-        ),
+        *both(rf"{_LAYER}\.attn\.c_attn", *qkv(f"{_OURS}.self_attn"), cut=thirds),
         Rule(rf"{_LAYER}\.attn\.c_proj\.weight", (f"{_OURS}.self_attn.o_proj.weight",)),
         Rule(rf"{_LAYER}\.mlp\.w1\.weight", (f"{_OURS}.mlp.up_proj.weight",)),
         Rule(rf"{_LAYER}\.mlp\.w2\.weight", (f"{_OURS}.mlp.gate_proj.weight",)),
@@ -101,7 +89,7 @@ KEYS = KeyMap(
         *both(rf"{_TOWER}\.ln_post", f"{_EYES}.norm_post"),
         *both(rf"{_BLOCK}\.ln_1", f"{_EYE}.norm1"),
         *both(rf"{_BLOCK}\.ln_2", f"{_EYE}.norm2"),
-        *both(rf"{_BLOCK}\.attn\.in_proj", f"{_EYE}.attention.qkv", _by_head),
+        *both(rf"{_BLOCK}\.attn\.in_proj", f"{_EYE}.attention.qkv", cut=_by_head),
         *both(rf"{_BLOCK}\.attn\.out_proj", f"{_EYE}.attention.proj"),
         *both(rf"{_BLOCK}\.mlp\.c_fc", f"{_EYE}.fc1"),
         *both(rf"{_BLOCK}\.mlp\.c_proj", f"{_EYE}.fc2"),
@@ -110,14 +98,7 @@ KEYS = KeyMap(
         Rule(rf"{_POOL}\.kv_proj\.weight", (f"{_SAMPLER}.kv_proj.weight",)),
         *both(rf"{_POOL}\.ln_q", f"{_SAMPLER}.norm_q"),
         *both(rf"{_POOL}\.ln_kv", f"{_SAMPLER}.norm_kv"),
-        *(
-            Rule(
-                rf"{_POOL}\.attn\.in_proj_{part}",
-                tuple(f"{_SAMPLER}.{name}.{part}" for name in _QKV),
-                thirds,
-            )
-            for part in ("weight", "bias")
-        ),
+        *both(rf"{_POOL}\.attn\.in_proj", *qkv(_SAMPLER), cut=thirds, mark="_"),
         *both(rf"{_POOL}\.attn\.out_proj", f"{_SAMPLER}.out_proj"),
     ]
 )
@@ -131,7 +112,7 @@ def read_config(settings: Settings) -> QwenVLConfig:
         TypeError: Something is of the wrong kind.
         ValueError: Something is not what was ported.
     """
-    visual, size = _visual(settings), settings
+    visual, size = part(settings, "visual"), settings
     dim, width = number(visual, "output_dim"), number(visual, "width")
     heads, hidden = number(size, "num_attention_heads"), number(size, "hidden_size")
     divide(size, "hidden_size", "num_attention_heads")
@@ -179,20 +160,19 @@ def read_processor(folder: Path, config: QwenVLConfig) -> QwenVLProcessor:
     Raises:
         ModelLoadError: The tokenizer's file is missing, or does not fit the model.
     """
-    special = [*_ENDS, *(f"<|extra_{number}|>" for number in range(_EXTRAS))]
+    special = [*ENDS, *(f"<|extra_{number}|>" for number in range(_EXTRAS))]
     added = [AddedToken(name, special=True, normalized=False) for name in special]
     # An answer's boxes are for its reader, so these tokens must not be left out of it.
     added += [AddedToken(name, special=False, normalized=False) for name in _SPANS]
     added += [AddedToken(name, special=True, normalized=False) for name in _PICTURE]
     tokenizer = build_tokenizer(
-        folder / "qwen.tiktoken", _WORDS, added, end=_ENDS[0], normalise=True
+        folder / "qwen.tiktoken",
+        added,
+        {config.image_token_id: _PICTURE[2]},
+        digits=r"\p{N}",
+        end=ENDS[0],
+        normalise=True,
     )
-    found = tokenizer.convert_tokens_to_ids(_PICTURE[2])
-    if found != config.image_token_id:
-        raise ModelLoadError(
-            f"{folder / 'qwen.tiktoken'} makes {_PICTURE[2]} token {found}, but the model's is "
-            f"{config.image_token_id}: the files are of different checkpoints. Download all again."
-        )
     return QwenVLProcessor(
         image_processor=square_pictures(config.tower.image_size),
         tokenizer=tokenizer,
@@ -200,19 +180,6 @@ def read_processor(folder: Path, config: QwenVLConfig) -> QwenVLProcessor:
         image_tokens=config.tower.num_queries,
         chat_template=TEMPLATE,
     )
-
-
-def read_generation(processor: QwenVLProcessor) -> GenerationConfig:
-    """The tokens that end an answer."""
-    ends = processor.tokenizer.convert_tokens_to_ids(list(_ENDS))
-    return GenerationConfig(eos_token_id=ends, pad_token_id=ends[0])
-
-
-def _visual(settings: Settings) -> Settings:
-    visual = settings["visual"]
-    if not isinstance(visual, dict):
-        raise TypeError(f"visual is {visual!r}, not an object")
-    return visual
 
 
 def _ratio(visual: Settings) -> float:

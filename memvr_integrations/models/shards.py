@@ -55,7 +55,7 @@ def find_shards(folder: Path) -> list[Shard]:
 
 
 def digest(path: Path, progress: Callable[[int], object]) -> str:
-    """The SHA-256 of a file; `progress` is told the bytes that were read."""
+    """The SHA-256 of a file; `progress` gets the number of bytes read."""
     found = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(_BLOCK):
@@ -65,7 +65,7 @@ def digest(path: Path, progress: Callable[[int], object]) -> str:
 
 
 def published_digest(path: Path) -> str | None:
-    """The SHA-256 that the hub told when it sent a file, or None where it was not kept."""
+    """The SHA-256 that the hub gave when it sent a file, or None where it was not kept."""
     name = path.resolve().name  # in the hub's cache, files are links to blobs with that name
     if _is_digest(name):
         return name

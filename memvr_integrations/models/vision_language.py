@@ -25,8 +25,7 @@ CACHE = next(
 class VisionLanguageConfig(PretrainedConfig):
     """Settings of a tower and a decoder; `image_token_id` stands for one visual token."""
 
-    vision_class: ClassVar[type[PretrainedConfig]]
-    text_class: ClassVar[type[PretrainedConfig]]
+    sub_configs: ClassVar[dict[str, type[PretrainedConfig]]]
 
     vision_config: Mapping[str, object] | PretrainedConfig | None = None
     text_config: Mapping[str, object] | PretrainedConfig | None = None
@@ -35,10 +34,10 @@ class VisionLanguageConfig(PretrainedConfig):
 
     def __post_init__(self, **kwargs: object) -> None:
         """Make the parts' settings from the plain values of a file."""
-        if not isinstance(self.vision_config, PretrainedConfig):
-            self.vision_config = self.vision_class.from_dict(dict(self.vision_config or {}))
-        if not isinstance(self.text_config, PretrainedConfig):
-            self.text_config = self.text_class.from_dict(dict(self.text_config or {}))
+        for name, kind in self.sub_configs.items():
+            part = getattr(self, name)
+            if not isinstance(part, PretrainedConfig):
+                setattr(self, name, kind.from_dict(dict(part or {})))
         super().__post_init__(**kwargs)
 
 

@@ -34,7 +34,7 @@ def test_each_row_of_a_mixed_batch_equals_that_row_alone(variant):
     config = dataclasses.replace(CONFIG, **variant)
     with retracing(tiny_llava(), config) as trace:
         ids, logits = generate(tiny_llava(), batch(ROWS))
-    fired = set()
+    triggered = set()
     for row, inputs in enumerate(ROWS):
         own_ids, own_logits, own_trace = alone(inputs, config)
         assert ids[row].tolist() == own_ids.tolist()
@@ -42,9 +42,9 @@ def test_each_row_of_a_mixed_batch_equals_that_row_alone(variant):
         assert triggers(trace, row) == triggers(own_trace)
         for step, own in zip(trace.steps, own_trace.steps, strict=True):
             assert step.rows[row].entropies == pytest.approx(own.rows[0].entropies, abs=2e-5)
-        fired |= set(triggers(trace, row))
-    assert None in fired
-    assert len(fired) > 1
+        triggered |= set(triggers(trace, row))
+    assert None in triggered
+    assert len(triggered) > 1
 
 
 @pytest.mark.parametrize("scope", ["all", "last"])

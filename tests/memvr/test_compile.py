@@ -102,8 +102,8 @@ def test_decoding_is_one_graph_that_serves_only_its_own_arming(model):
         assert_same_steps(steps, eager[name][1])
 
     check("a", CONFIG, 0)
-    fired = {row.trigger_layer for step in eager["a"][1] for row in step.rows}
-    assert len(fired) > 1
+    triggered = {row.trigger_layer for step in eager["a"][1] for row in step.rows}
+    assert len(triggered) > 1
     assert graphs() == 1
     assert not torch._dynamo.utils.counters["graph_break"]
     check("b", CONFIG, 1)

@@ -54,8 +54,8 @@ def test_llava_case(name, sync_free):
     case, arrays = LLAVA[name], load_arrays("llava_public")
     with retracing(tiny_llava(), settings(case), sync_free=sync_free) as trace:
         ids, logits = generate(tiny_llava(), inputs_of(name, case), case["max_new_tokens"])
-    fired = [as_recorded(step.rows[0].trigger_layer) for step in trace.steps]
-    assert fired == case["trigger_layer"]
+    triggered = [as_recorded(step.rows[0].trigger_layer) for step in trace.steps]
+    assert triggered == case["trigger_layer"]
     assert ids.tolist() == case["generated_ids"]
     torch.testing.assert_close(logits[0], arrays[f"{name}.logits"], rtol=0, atol=1e-4)
     check_entropies(trace, arrays[f"{name}.entropy"])
@@ -139,8 +139,8 @@ def test_entropies_and_decisions_without_norm(family, name):
     events = torch.full((len(entropies),), -1)
     threshold = threshold_tensor([case["entropy_threshold"]])
     for layer in range(case["starting_layer"] + 1, case["ending_layer"]):
-        fired = decide(entropies[:, layer], threshold, waiting)
-        waiting, events = waiting & ~fired, events.masked_fill(fired, layer)
+        triggered = decide(entropies[:, layer], threshold, waiting)
+        waiting, events = waiting & ~triggered, events.masked_fill(triggered, layer)
     assert events.tolist() == case["event_layer"]
 
 

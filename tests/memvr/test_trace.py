@@ -22,7 +22,7 @@ def record(triggers, entropies, *, where=None, prompt=False, images=((1, 2), ())
 FIRST = record([[7], [-1]], [[[0.25, 0.875, 0.5]], [[0.5, 0.25, 0.125]]], prompt=True)
 
 
-def test_rows_tell_as_far_as_they_probed():
+def test_rows_show_as_far_as_they_probed():
     first, second = FIRST.steps()[0].rows
     assert first == RowTrace(entropies={6: 0.25, 7: 0.875}, trigger_layer=7)
     assert second == RowTrace(entropies={7: 0.25, 8: 0.125}, trigger_layer=None)

@@ -289,7 +289,7 @@ def test_what_was_published_is_not_run(folders):
         Backend.load(folders / "qwen_published", device="cpu", progress=False)
 
 
-def test_a_conversion_that_was_stopped_is_told(folders, tmp_path):
+def test_a_conversion_that_was_stopped_says_so(folders, tmp_path):
     (tmp_path / "conversion.json").write_text("{}")
     with pytest.raises(ModelLoadError, match="goes on where it was"):
         Backend.load(tmp_path, device="cpu", progress=False)

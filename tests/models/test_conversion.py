@@ -194,7 +194,7 @@ def test_wrong_tokens_are_refused(copy, tmp_path):
     refused(source, tmp_path / "ours", ModelLoadError, "tokenizer_config.json does not say")
 
 
-def test_files_must_be_what_the_hub_told(copy, tmp_path):
+def test_files_must_be_what_the_hub_published(copy, tmp_path):
     """In the hub's cache, a file is a link to a blob that is called by its SHA-256."""
     source = copy("qwen")
     for path in list(source.glob("*.safetensors")):
@@ -206,7 +206,7 @@ def test_files_must_be_what_the_hub_told(copy, tmp_path):
     data = bytearray((tmp_path / digest).read_bytes())
     data[-5] ^= 1
     (tmp_path / digest).write_bytes(data)
-    refused(source, tmp_path / "new", ModelLoadError, f"SHA-256.*the hub told {digest}")
+    refused(source, tmp_path / "new", ModelLoadError, f"SHA-256.*the hub gave {digest}")
 
 
 def test_files_must_be_what_a_download_noted(copy, tmp_path):
@@ -215,7 +215,7 @@ def test_files_must_be_what_a_download_noted(copy, tmp_path):
     notes.mkdir(parents=True)
     file = "model-00001-of-00002.safetensors"
     (notes / f"{file}.metadata").write_text(f"{'a' * 40}\n{'b' * 64}\n1700000000.0\n")
-    refused(source, tmp_path / "ours", ModelLoadError, f"the hub told {'b' * 64}")
+    refused(source, tmp_path / "ours", ModelLoadError, f"the hub gave {'b' * 64}")
 
 
 def test_a_target_is_not_overwritten(published, copy, tmp_path):
@@ -231,7 +231,7 @@ def test_a_target_is_not_overwritten(published, copy, tmp_path):
         convert(published / "qwen", tmp_path / "ours", progress=False)
 
 
-def test_a_full_disk_is_told_before(published, tmp_path, monkeypatch):
+def test_a_full_disk_is_reported_before(published, tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(parts.shutil, "disk_usage", lambda path: usage._replace(free=1000))
     refused(published / "qwen", tmp_path / "ours", ModelLoadError, "GB more, but its disk has 0.0")
@@ -293,7 +293,7 @@ def test_settings_decide_how_weights_are_cut(copy, tmp_path):
         ),
     ],
 )
-def test_settings_that_cannot_be_are_told(copy, tmp_path, family, changes, text):
+def test_settings_that_cannot_be_are_refused(copy, tmp_path, family, changes, text):
     source = copy(family)
     write_config(source, (QWEN if family == "qwen" else GLM) | changes)
     with pytest.raises(ModelLoadError, match=text) as caught:
@@ -338,7 +338,7 @@ def test_code_in_a_pickle_is_never_run(copy, tmp_path, legacy):
 @pytest.mark.parametrize(
     "content", [b"", b"hello", b"\x80\x02}q\x00K\x01K\x02s.", b"\xd6F\x95\xff"]
 )
-def test_what_is_no_pickle_is_told(copy, tmp_path, content):
+def test_what_is_no_pickle_is_refused(copy, tmp_path, content):
     source = copy("glm")
     for path in source.glob("model*"):
         path.unlink()
@@ -347,13 +347,13 @@ def test_what_is_no_pickle_is_told(copy, tmp_path, content):
 
 
 @pytest.mark.parametrize("names", [{"a": 5}, {"a": "../x"}, {"a": "."}, [1]])
-def test_an_index_that_is_damaged_is_told(copy, tmp_path, names):
+def test_an_index_that_is_damaged_is_refused(copy, tmp_path, names):
     source = copy("qwen")
     (source / "model.safetensors.index.json").write_text(json.dumps({"weight_map": names}))
     refused(source, tmp_path / "ours", ModelLoadError, "index.json is damaged|lacks 1 of 1")
 
 
-def test_a_parameter_in_two_files_is_told(copy, tmp_path):
+def test_a_parameter_in_two_files_is_refused(copy, tmp_path):
     source = copy("qwen")
     first, second = (source / f"model-0000{n}-of-00002.safetensors" for n in (1, 2))
     weights = load_file(second)
@@ -362,7 +362,7 @@ def test_a_parameter_in_two_files_is_told(copy, tmp_path):
     refused(source, tmp_path / "ours", ModelLoadError, f"Two files hold {name}")
 
 
-def test_targets_that_cannot_be_written_are_told(published, tmp_path):
+def test_targets_that_cannot_be_written_are_refused(published, tmp_path):
     (tmp_path / "file").touch()
     for target in (tmp_path / "file", tmp_path / "file" / "under"):
         with pytest.raises(ModelLoadError, match="can't be written"):

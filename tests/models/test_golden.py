@@ -80,8 +80,8 @@ def test_retracing_is_the_original(models, family, name):
     )
     ids, logits, trace = run(models, family, name, config, case["n_forwards"])
     steps = [step.rows[0] for step in trace.steps]
-    fired = [-1 if row.trigger_layer is None else row.trigger_layer for row in steps]
-    assert fired == case["event_layer"]
+    triggered = [-1 if row.trigger_layer is None else row.trigger_layer for row in steps]
+    assert triggered == case["event_layer"]
     assert ids.tolist() == case["generated_ids"]
     torch.testing.assert_close(logits[0], arrays[f"{name}.logits"], rtol=0, atol=1e-4)
     for at, row in enumerate(steps):

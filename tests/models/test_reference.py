@@ -110,11 +110,11 @@ def test_every_position_is_the_original(port):
             close(out[-len(answers[number].prompt) :], answers[number].prompt)
 
 
-@pytest.mark.parametrize("looking", ["off", "always", "sometimes"])
-def test_answers_are_the_original(port, looking):
-    config = dataclasses.replace(NEVER, entropy_threshold=0.0) if looking == "always" else NEVER
+@pytest.mark.parametrize("retraces", ["off", "always", "sometimes"])
+def test_answers_are_the_original(port, retraces):
+    config = dataclasses.replace(NEVER, entropy_threshold=0.0) if retraces == "always" else NEVER
     answers = [port.original.answer(*row, STEPS, config) for row in port.rows]
-    if looking == "sometimes":
+    if retraces == "sometimes":
         highest = sorted(max(step.values()) for one in answers for step in one.entropies if step)
         half = sum(highest[len(highest) // 2 - 1 :][:2]) / 2
         config = dataclasses.replace(NEVER, entropy_threshold=half)
@@ -123,7 +123,7 @@ def test_answers_are_the_original(port, looking):
         assert None in seen
         assert len(seen) > 1
     for numbers, prompt in together(port):
-        if looking == "off":
+        if retraces == "off":
             ids, logits = generate(port.model, prompt, STEPS)
         else:
             with retracing(port.model, config) as trace:
@@ -131,7 +131,7 @@ def test_answers_are_the_original(port, looking):
         for row, number in enumerate(numbers):
             close(logits[row], answers[number].logits)
             assert ids[row].tolist() == answers[number].ids
-            if looking != "off":
+            if retraces != "off":
                 assert triggers(trace, row) == answers[number].triggers
 
 

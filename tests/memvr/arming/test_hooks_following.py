@@ -51,8 +51,8 @@ def test_sync_free_equals_early_exit_bit_for_bit(model):
     (ids, logits, steps), (ids_free, logits_free, steps_free) = results
     assert torch.equal(ids, ids_free)
     assert torch.equal(logits, logits_free)
-    fired = [row.trigger_layer for step in steps for row in step.rows]
-    assert len(set(fired)) > 2
+    triggered = [row.trigger_layer for step in steps for row in step.rows]
+    assert len(set(triggered)) > 2
     for step, free in zip(steps, steps_free, strict=True):
         for row, row_free in zip(step.rows, free.rows, strict=True):
             assert row.entropies == row_free.entropies
@@ -65,7 +65,7 @@ def test_early_exit_stops_probing(model):
     assert list(trace.steps[0].rows[0].entropies) == [6]
 
 
-def test_nan_entropy_never_fires(model):
+def test_nan_entropy_never_triggers(model):
     inputs = prompt([0], 8)
     head = model.lm_head.weight.data
     kept = head.clone()

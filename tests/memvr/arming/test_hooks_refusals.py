@@ -47,7 +47,7 @@ def test_an_earlier_image_does_not_stand_in_for_a_missing_one(model):
 
 
 @pytest.mark.parametrize("value", [0.0, float("nan"), float("inf")])
-def test_useless_features_warn_and_never_fire(model, value):
+def test_useless_features_warn_and_never_trigger(model, value):
     inputs = prompt([0], 8)
     plain = generate(model, inputs, 2)
     memory = VisualMemory.from_rows([[torch.full((16, 64), value)]])
