@@ -71,7 +71,7 @@ def write_card(
 
 
 def _stages(log: Path) -> list[str]:
-    """What every stage came to that a log tells of."""
+    """What every stage in a log came to."""
     if not log.exists():
         return ["There is no log."]
     last = {entry.stage: entry for entry in read_log(log)}
