@@ -26,6 +26,8 @@ from bundled_model.exam.trials import (
 )
 from bundled_model.exam.typed_exam import typed_table
 from bundled_model.exam.withholding import Answers, best_threshold, withheld
+from bundled_model.training.model import kept_with
+from bundled_model.training.training_log import LOG
 from memvr_integrations.bundled import PRESET
 from memvr_integrations.bundled.world.scenes import SPRITES
 from memvr_integrations.bundled.world.words import classes_of
@@ -155,7 +157,14 @@ def write_page(
     abilities = list(ability(processes, evidence, full))
     machine = _machine(evidence, weights, sizes)
     known = len(classes_of(tuple(themes)))
-    card = write_card(weights, classes=known, themes=themes, abilities=abilities, machine=machine)
+    card = write_card(
+        weights,
+        log=kept_with(weights, LOG),
+        classes=known,
+        themes=themes,
+        abilities=abilities,
+        machine=machine,
+    )
     show(f"wrote {card}")
     few = scenes[: sizes.compared]
     clean = evidence.condition("clean", few)
