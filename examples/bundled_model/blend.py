@@ -64,7 +64,7 @@ def main(arguments: list[str] | None = None) -> None:
         parser.error(str(error))
     print(f"wrote {args.out}")
     if (card := args.models[-1] / CARD).exists():
-        print(f"left out {card}, which tells of other weights; exam.evidence writes a new one")
+        print(f"left out {card}, which is about other weights; exam.evidence writes a new one")
 
 
 if __name__ == "__main__":

@@ -14,12 +14,12 @@ from bundled_model.exam.exam_questions import (
     POSITION,
     REFUSED,
     RELATION,
-    Paper,
-    papers,
+    Exercise,
+    exercises,
 )
-from bundled_model.exam.examinee import Prompt, about
+from bundled_model.exam.examinee import Prompt, about, says_yes
 from bundled_model.exam.judging import is_refusal, is_true, overlaps
-from bundled_model.exam.processes import Crew
+from bundled_model.exam.processes import Processes
 from bundled_model.exam.trials import Condition, Evidence
 from memvr_integrations.bundled.world.words import NUMBERS, plural
 from memvr_integrations.bundled.world.words import with_article as a
@@ -57,10 +57,12 @@ ENOUGH = 500
 """Conversations in a row without a goal: more would take most of an examination's time."""
 
 
-def ability(crew: Crew, evidence: Evidence, conditions: Sequence[Condition]) -> Iterator[str]:
+def ability(
+    processes: Processes, evidence: Evidence, conditions: Sequence[Condition]
+) -> Iterator[str]:
     """What the model can do with MemVR off, a column a condition."""
     rows: dict[str, list[str]] = {}
-    for column in crew.map(partial(_column, evidence), conditions):
+    for column in processes.map(partial(_column, evidence), conditions):
         for name, text in column:
             rows.setdefault(name, []).append(text)
     yield f"| | {' | '.join(c.name for c in conditions)} | goal |"
@@ -81,33 +83,33 @@ def _abilities(evidence: Evidence, condition: Condition) -> Iterator[tuple[str, 
     yield _RECALL, str(share(named, there))
     yield _CHAIR, str(share(wrong, mentions))
     yield "captions: CHAIR_s", str(share(wrong > 0))
-    refused, told = torch.zeros(2, len(condition.scenes))
-    for paper in map(_long_enough, papers(condition.scenes, evidence.themes)):
-        said = answers(evidence, condition, paper)
-        truth = [talk.turns[-1].answer for talk in paper.talks]
+    refused, answered = torch.zeros(2, len(condition.scenes))
+    for exercise in map(_long_enough, exercises(condition.scenes, evidence.themes)):
+        said = answers(evidence, condition, exercise)
+        truth = [talk.turns[-1].answer for talk in exercise.talks]
         right = torch.tensor([is_true(*pair) for pair in zip(said, truth, strict=True)])
-        yield paper.name, _share(right, paper.scenes, condition)
-        if paper.name == BOXES:
+        yield exercise.name, _share(right, exercise.scenes, condition)
+        if exercise.name == BOXES:
             shared = [overlaps(*pair) or [0.0] for pair in zip(said, truth, strict=True)]
             mean = torch.tensor([sum(values) / len(values) for values in shared])
-            yield "boxes: mean IoU", _share(mean, paper.scenes, condition)
+            yield "boxes: mean IoU", _share(mean, exercise.scenes, condition)
         for text, right_answer, owner, shown in zip(
-            said, truth, paper.scenes, paper.pictures, strict=True
+            said, truth, exercise.scenes, exercise.pictures, strict=True
         ):
             if shown and not is_refusal(right_answer):
-                told[owner] += 1
+                answered[owner] += 1
                 refused[owner] += is_refusal(text)
-    yield "refused though the picture tells", str(share(refused, told))
+    yield "refused though the picture tells", str(share(refused, answered))
 
 
-def _long_enough(paper: Paper) -> Paper:
-    if paper.name in GOALS:
-        return paper
+def _long_enough(exercise: Exercise) -> Exercise:
+    if exercise.name in GOALS:
+        return exercise
     return replace(
-        paper,
-        talks=paper.talks[:ENOUGH],
-        scenes=paper.scenes[:ENOUGH],
-        pictures=paper.pictures[:ENOUGH],
+        exercise,
+        talks=exercise.talks[:ENOUGH],
+        scenes=exercise.scenes[:ENOUGH],
+        pictures=exercise.pictures[:ENOUGH],
     )
 
 
@@ -150,8 +152,8 @@ def _agreement_rows(evidence: Evidence, condition: Condition) -> Iterator[tuple[
             if asked not in ways and "no " not in asked.lower():
                 ways.append(asked)
         prompts += [about(owner, way) for way in ways]
-    margins, _ = evidence.examinee.leanings(condition.features, prompts)
-    yes = (margins > 0).view(len(owners), _WAYS)
+    done = evidence.examinee.ask(condition.pictures, prompts, tokens=1)
+    yes = torch.tensor([says_yes(one) for one in done]).view(len(owners), _WAYS)
     yield _AGREE, _share(yes[:, 0] == yes[:, 1], owners, condition)
     same = (yes == yes[:, :1]).all(1)
     yield "the same answer, asked five ways", _share(same, owners, condition)
@@ -159,10 +161,10 @@ def _agreement_rows(evidence: Evidence, condition: Condition) -> Iterator[tuple[
 
 def _attribute_rows(evidence: Evidence, condition: Condition) -> Iterator[tuple[str, str]]:
     asked: Sequence[Attribute] = attributes(condition.scenes)
-    said = evidence.examinee.say(
-        condition.features, [about(one.scene, one.question) for one in asked], tokens=12
+    done = evidence.examinee.ask(
+        condition.pictures, [about(one.scene, one.question) for one in asked], tokens=12
     )
-    right = torch.tensor([is_right(*pair) for pair in zip(asked, said, strict=True)])
+    right = torch.tensor([is_right(one, said.text) for one, said in zip(asked, done, strict=True)])
     groups = {
         "colour": [one.kind == "color" for one in asked],
         "counting, 1 to 4": [one.kind == "count" for one in asked],
@@ -177,24 +179,24 @@ def _attribute_rows(evidence: Evidence, condition: Condition) -> Iterator[tuple[
         yield name, _share(right[chosen], owners[chosen].tolist(), condition)
 
 
-def answers(evidence: Evidence, condition: Condition, paper: Paper) -> list[str]:
-    """The model's last answer in every conversation, behind its own earlier ones."""
-    before: list[tuple[tuple[str, str], ...]] = [()] * len(paper.talks)
-    last = [""] * len(paper.talks)
-    for turn in range(max((len(talk.turns) for talk in paper.talks), default=0)):
-        places = [index for index, talk in enumerate(paper.talks) if len(talk.turns) > turn]
+def answers(evidence: Evidence, condition: Condition, exercise: Exercise) -> list[str]:
+    """The model's last answer in every conversation, after its own earlier ones."""
+    before: list[tuple[tuple[str, str], ...]] = [()] * len(exercise.talks)
+    last = [""] * len(exercise.talks)
+    for turn in range(max((len(talk.turns) for talk in exercise.talks), default=0)):
+        places = [index for index, talk in enumerate(exercise.talks) if len(talk.turns) > turn]
         prompts = [
             Prompt(
-                question=paper.talks[place].turns[turn].question,
-                pictures=paper.pictures[place],
+                question=exercise.talks[place].turns[turn].question,
+                pictures=exercise.pictures[place],
                 before=before[place],
             )
             for place in places
         ]
-        said = evidence.examinee.say(condition.features, prompts, tokens=paper.tokens)
-        for place, prompt, text in zip(places, prompts, said, strict=True):
-            before[place] = (*before[place], (prompt.question, text))
-            last[place] = text
+        done = evidence.examinee.ask(condition.pictures, prompts, tokens=exercise.tokens)
+        for place, prompt, answer in zip(places, prompts, done, strict=True):
+            last[place] = answer.text.strip()
+            before[place] = (*before[place], (prompt.question, last[place]))
     return last
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from bundled_model.training.training_log import read_log
 
 CARD = "README.md"
-_LOG = "training.jsonl"
 
 _TEXT = """\
 ---
@@ -38,7 +37,8 @@ training never saw.
 
 ## How it was trained
 
-By `python -m bundled_model.training.train` on drawn scenes alone; `{log}` is its log.
+By `python -m bundled_model.training.train` on drawn scenes alone; its log is
+`training.jsonl`, in `examples/bundled_model/shipped/` for the weights that ship.
 
 {stages}
 
@@ -51,9 +51,18 @@ By `python -m bundled_model.training.train` on drawn scenes alone; `{log}` is it
 
 
 def write_card(
-    weights: Path, *, classes: int, themes: Sequence[str], abilities: Sequence[str], machine: str
+    weights: Path,
+    *,
+    log: Path,
+    classes: int,
+    themes: Sequence[str],
+    abilities: Sequence[str],
+    machine: str,
 ) -> Path:
-    """Write the card of the checkpoint in `weights`; `abilities` are the lines of their table."""
+    """Write the card of the checkpoint in `weights`.
+
+    `abilities` are the lines of their table,
+    `log` is that of the training."""
     path = weights / CARD
     path.write_text(
         _TEXT.format(
@@ -62,8 +71,7 @@ def write_card(
             names=", ".join(themes),
             abilities="\n".join(abilities),
             machine=machine,
-            log=_LOG,
-            stages="\n".join(_stages(weights / _LOG)),
+            stages="\n".join(_stages(log)),
             files="\n".join(_files(weights)),
         )
     )
@@ -71,7 +79,7 @@ def write_card(
 
 
 def _stages(log: Path) -> list[str]:
-    """What every stage came to that a log tells of."""
+    """What every stage in a log came to."""
     if not log.exists():
         return ["There is no log."]
     last = {entry.stage: entry for entry in read_log(log)}

@@ -14,7 +14,7 @@ import numpy as np
 
 from bundled_model.art.icons import HELD_OUT, render_styles
 from bundled_model.exam.examinee import Examinee
-from bundled_model.exam.processes import Crew
+from bundled_model.exam.processes import Processes
 from bundled_model.exam.report import Sizes, write_page
 from bundled_model.exam.trials import Evidence
 from memvr_integrations.bundled import KNOWN_THEMES, WEIGHTS
@@ -54,7 +54,7 @@ def _ships(weights: Path) -> bool:
 
 def _mistakes(args: argparse.Namespace) -> Iterator[str]:
     if not (args.weights / "config.json").is_file():
-        yield f"there is no model in --weights {args.weights}; give a folder of bundled.train's"
+        yield f"there is no model in --weights {args.weights}; give a folder that training wrote"
     if args.themes is None and not _ships(args.weights):
         yield (
             "a model doesn't say what themes it was trained on; name those of --weights "
@@ -83,17 +83,17 @@ def _mistakes(args: argparse.Namespace) -> Iterator[str]:
 
 def options(args: argparse.Namespace) -> str:
     """The options that the figures depend on: what makes the same page again."""
-    told = ["--scenes", args.scenes, "--compared", args.compared, "--dev", args.dev]
+    given = ["--scenes", args.scenes, "--compared", args.compared, "--dev", args.dev]
     if not _ships(args.weights):
-        told += ["--weights", args.weights]
+        given += ["--weights", args.weights]
     if args.themes != KNOWN_THEMES or not _ships(args.weights):
-        told += ["--themes", ",".join(args.themes)]
+        given += ["--themes", ",".join(args.themes)]
     if args.held_out is not None:
         with np.load(args.held_out) as archive:
             styles = {key.partition("|")[0] for key in archive.files}
         if styles != set(HELD_OUT):  # which the command renders itself
-            told += ["--held-out", args.held_out]
-    return shlex.join(map(str, told))
+            given += ["--held-out", args.held_out]
+    return shlex.join(map(str, given))
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -110,9 +110,9 @@ def main(arguments: list[str] | None = None) -> None:
             np.savez_compressed(unseen, **sprites)  # type: ignore[arg-type]
         evidence = Evidence(Examinee(args.weights), args.themes)
         sizes = Sizes(test=args.scenes, compared=args.compared, dev=args.dev)
-        with Crew(args.jobs) as crew:
+        with Processes(args.jobs) as processes:
             write_page(
-                crew,
+                processes,
                 evidence,
                 weights=args.weights,
                 unseen=unseen,

@@ -29,7 +29,7 @@ class Reworded(Interview):
         return held_out_question(kind, self.rng, **slots)
 
     def unknowable(self) -> list[Talk]:
-        """What no picture tells."""
+        """What no picture answers."""
         return [Talk(turns=(unknowable(self.there().name, self.rng, held_out=True),))]
 
 
@@ -53,7 +53,7 @@ class Mistyped(Interview):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Paper:
+class Exercise:
     """Conversations about scenes whose last answer is judged; `tokens` an answer may have.
 
     `scenes` holds the number of the scene of each conversation, `pictures` the numbers of the
@@ -134,14 +134,14 @@ _KINDS: tuple[tuple[str, type[Interview], _Method], ...] = (
 _WORDY = frozenset({Interview.json, Interview.form, Interview.everything})
 
 
-def papers(scenes: Sequence[Scene], themes: Sequence[str], seed: int = 0) -> Iterator[Paper]:
+def exercises(scenes: Sequence[Scene], themes: Sequence[str], seed: int = 0) -> Iterator[Exercise]:
     """One question of every kind about every scene that has something for it."""
     for name, asker, method in _KINDS:
-        yield _paper(name, scenes, themes, seed, asker, method)
+        yield _exercise(name, scenes, themes, seed, asker, method)
     yield from _of_two(scenes, themes, seed)
 
 
-def _of_two(scenes: Sequence[Scene], themes: Sequence[str], seed: int) -> Iterator[Paper]:
+def _of_two(scenes: Sequence[Scene], themes: Sequence[str], seed: int) -> Iterator[Exercise]:
     """Questions about two pictures of one theme, which may share things."""
     rng = random.Random(f"two pictures {seed}")
     order = sorted(range(len(scenes)), key=lambda index: scenes[index].theme)
@@ -153,17 +153,17 @@ def _of_two(scenes: Sequence[Scene], themes: Sequence[str], seed: int) -> Iterat
     )
     for name, shown, talks in asked:
         owners = [one for one, _ in shown]
-        yield Paper(name=name, talks=talks, scenes=owners, pictures=shown, tokens=_LONG)
+        yield Exercise(name=name, talks=talks, scenes=owners, pictures=shown, tokens=_LONG)
 
 
-def _paper(
+def _exercise(
     name: str,
     scenes: Sequence[Scene],
     themes: Sequence[str],
     seed: int,
     asker: type[Interview],
     method: _Method,
-) -> Paper:
+) -> Exercise:
     talks, owners, pictures = list[Talk](), list[int](), list[tuple[int, ...]]()
     rng = random.Random(f"{name} {seed}")
     for index, scene in enumerate(scenes):
@@ -173,4 +173,4 @@ def _paper(
             owners.append(index)
             pictures.append((index,) if talk.pictures else ())
     tokens = _LONG if method in _WORDY else _SHORT
-    return Paper(name=name, talks=talks, scenes=owners, pictures=pictures, tokens=tokens)
+    return Exercise(name=name, talks=talks, scenes=owners, pictures=pictures, tokens=tokens)

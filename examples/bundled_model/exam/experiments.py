@@ -1,11 +1,11 @@
-"""When does looking twice carry sight? `python -m bundled_model.exam.experiments KIND`.
+"""When does retracing carry sight? `python -m bundled_model.exam.experiments KIND`.
 
 `language-first` builds a model as real ones are built: around the image tower of a finished one
 (`--weights`) the decoder learns from text alone, then the projector, then all of it. `blindfold`
 trains a finished model to see by retracing alone. Both then measure what retracing brings, always
 against another image's tokens, another image of the same theme, and damping, and write a table.
 `measure` does only that, to any checkpoint of this architecture. Other options are those of
-`bundled.train`; a stopped run goes on.
+`bundled_model.training.train`; a stopped run goes on.
 """
 
 import argparse
@@ -20,7 +20,7 @@ import torch
 import torch.distributed as dist
 
 from bundled_model.exam.examinee import Examinee
-from bundled_model.exam.retracing_controls import sight
+from bundled_model.exam.retracing_controls import controls_table
 from bundled_model.exam.trials import Evidence
 from bundled_model.training import train
 from bundled_model.training.stages.blindfold import BLINDFOLDED
@@ -96,7 +96,7 @@ def main(arguments: list[str] | None = None) -> None:
         for name, size in (("dev", args.dev), ("test", args.scenes))
     )
     page = _PAGE.format(
-        table="\n".join(sight(evidence, dev, test, layers, settings)),
+        table="\n".join(controls_table(evidence, dev, test, layers, settings)),
         command=shlex.join(sys.argv[1:] if arguments is None else arguments),
         date=datetime.date.today(),
         scenes=args.scenes,
@@ -110,7 +110,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def every_setting() -> list[MemVRConfig]:
-    """The preset, and looking again always, early, late and in one layer."""
+    """The preset, and retracing always, early, late and in one layer."""
     always = [
         MemVRConfig(
             starting_layer=start, ending_layer=end, entropy_threshold=0.0, retracing_ratio=ratio

@@ -77,7 +77,7 @@ def _conclusion(text: str) -> str:
 
 
 def is_refusal(said: str) -> bool:
-    """Whether an answer says that the picture doesn't tell."""
+    """Whether an answer says that the picture doesn't show it."""
     return "cannot tell" in said.lower()
 
 
@@ -166,12 +166,12 @@ def _relation(text: str) -> _Relation | None:
 def _lie_alike(said: _Relation | None, truth: _Relation | None) -> bool:
     if said is None or truth is None:
         return said == truth
-    told = [said]
+    ways = [said]
     if said.one and said.other:
-        told.append(_Relation(said.other, opposite(said.way), said.one))
+        ways.append(_Relation(said.other, opposite(said.way), said.one))
     return any(
         one.way == truth.way and one.one in (None, truth.one) and one.other in (None, truth.other)
-        for one in told
+        for one in ways
     )
 
 

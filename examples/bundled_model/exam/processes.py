@@ -12,7 +12,7 @@ Part = TypeVar("Part")
 Found = TypeVar("Found")
 
 
-class Crew:
+class Processes:
     """Processes that take parts of the work; with one job all is done where it is asked for."""
 
     def __init__(self, jobs: int = 1) -> None:

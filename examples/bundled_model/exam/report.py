@@ -11,10 +11,11 @@ from functools import partial
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 
 from bundled_model.exam.abilities import ENOUGH, ability
 from bundled_model.exam.card import write_card
-from bundled_model.exam.processes import Crew
+from bundled_model.exam.processes import Processes
 from bundled_model.exam.trials import (
     Evidence,
     Sweep,
@@ -25,6 +26,8 @@ from bundled_model.exam.trials import (
 )
 from bundled_model.exam.typed_exam import typed_table
 from bundled_model.exam.withholding import Answers, best_threshold, withheld
+from bundled_model.training.model import kept_with
+from bundled_model.training.training_log import LOG
 from memvr_integrations.bundled import PRESET
 from memvr_integrations.bundled.world.scenes import SPRITES
 from memvr_integrations.bundled.world.words import classes_of
@@ -57,7 +60,7 @@ _ABILITY = """\
 MemVR off, greedy. The goals were set before the training began. An answer is judged by what it
 says: yes or no, numbers, colours, places, boxes, what lies how to what, and in an enumeration how
 many of which things; a thing that is named must be the right one. Every conversation's last answer
-counts, behind the model's own earlier ones. What has no goal is asked {enough} times at most.
+counts, after the model's own earlier ones. What has no goal is asked {enough} times at most.
 "Typos" has a slip of the fingers in every question, "unseen wording" is in words that training
 never has.
 
@@ -83,19 +86,19 @@ Yes/no questions of all kinds, POPE-style, on the test split. The controls run t
 without the right sight: "another image" retraces with another scene's visual tokens, "same theme"
 with those of another scene of the same theme, "damping" multiplies the FFN by (1 - ratio) and adds
 nothing. A gain that a control has too is no sight. The AUC is free of any yes/no threshold, so a
-shift of the yes-share alone does not move it. Where it looked again at 0 %, every line is plain
+shift of the yes-share alone does not move it. Where it triggered at 0 %, every line is plain
 decoding, and all are equal: asked for one word, the layers that are probed were surer than the
 threshold. Sentences are more often unsure; the captions below are such, and
-[Evidence](evidence.md#all-ways-of-decoding-greedy) counts the tokens that looked again.
+[Evidence](evidence.md#all-ways-of-decoding-greedy) counts the tokens that triggered.
 """
 
 _ENTROPY = """\
 ## What a layer's entropy says about errors
 
-The probe alone, nothing retraced: how well the entropy after each layer tells wrong answers from
+The probe alone, nothing retraced: how well the entropy after each layer parts wrong answers from
 right ones on the clean test scenes (50 is chance). The answer to a yes/no question has a top-10
 entropy of about ln 2 / ln 10 = 0.30 when it is undecided, so the paper's threshold of 0.75 rarely
-fires on it late in the decoder.
+triggers on it late in the decoder.
 """
 
 
@@ -106,7 +109,7 @@ MemVR off. Yes/no, counting and colour questions, answered in a sentence; an ans
 the entropy of the model's output was above a threshold at any token that says something. The
 threshold, {threshold}, was chosen on dev scenes of both kinds of art: there it catches the most
 wrong answers beyond the share of right ones that it costs. It is the default of `with_abstention`
-on this model. The AUC (50 is chance) says how well that entropy tells wrong answers from right
+on this model. The AUC (50 is chance) says how well that entropy parts wrong answers from right
 ones, whatever the threshold.
 
 """
@@ -122,7 +125,7 @@ class Sizes:
 
 
 def write_page(
-    crew: Crew,
+    processes: Processes,
     evidence: Evidence,
     *,
     weights: Path,
@@ -131,68 +134,75 @@ def write_page(
     options: str,
     out: Path,
 ) -> None:
-    """Measure everything, write the page and the card beside `weights`; tells what is under way.
+    """Measure everything, write the page and the card beside `weights`; shows what is under way.
 
     `options` are those of the command that makes the same page again.
     """
     started = time.monotonic()
 
-    def tell(what: str) -> None:
+    def show(what: str) -> None:
         print(f"{(time.monotonic() - started) / 60:5.1f} min  {what}", flush=True)
 
-    tell("drawing scenes")
+    show("drawing scenes")
     themes = evidence.themes
     scenes = held_out_scenes(sizes.test, themes=themes, seed=_TEST_SEED, files=[SPRITES])
     foreign = held_out_scenes(sizes.test, themes=themes, seed=_TEST_SEED, files=[unseen])
     tuning = held_out_scenes(sizes.dev, themes=themes, seed=_DEV_SEED, files=[SPRITES])
     tuning_foreign = held_out_scenes(sizes.dev, themes=themes, seed=_DEV_SEED, files=[unseen])
-    tell("what the model can do")
+    show("what the model can do")
     full = [
         evidence.condition("same art, new scenes", scenes),
         evidence.condition("unseen art", foreign),
     ]
-    abilities = list(ability(crew, evidence, full))
-    machine = _machine(evidence, sizes)
+    abilities = list(ability(processes, evidence, full))
+    machine = _machine(evidence, weights, sizes)
     known = len(classes_of(tuple(themes)))
-    card = write_card(weights, classes=known, themes=themes, abilities=abilities, machine=machine)
-    tell(f"wrote {card}")
+    card = write_card(
+        weights,
+        log=kept_with(weights, LOG),
+        classes=known,
+        themes=themes,
+        abilities=abilities,
+        machine=machine,
+    )
+    show(f"wrote {card}")
     few = scenes[: sizes.compared]
     clean = evidence.condition("clean", few)
     new_art = evidence.condition("unseen art", foreign[: sizes.compared])
     degraded = [evidence.condition(kind, few, kind) for kind in _DEGRADED]
-    tell("settings on the dev split")
+    show("settings on the dev split")
     found = sweep(
-        crew,
+        processes,
         evidence,
         [evidence.condition("clean", tuning), evidence.condition("degraded", tuning, "mixed")],
     )
     sections = [_INTRO.format(options=options), machine]
     sections.append(_ABILITY.format(enough=ENOUGH) + _lines(abilities))
-    tell("questions in free words")
+    show("questions in free words")
     sections.append(_TYPED + _lines(typed_table(evidence.examinee)))
     sections.append(_COMPARISON)
     for title, config in _settings(found.strongest):
-        tell(f"{title}: yes/no")
-        table = _lines(comparison(crew, evidence, [clean, *degraded, new_art], config))
+        show(f"{title}: yes/no")
+        table = _lines(comparison(processes, evidence, [clean, *degraded, new_art], config))
         sections.append(f"### {title}\n\n{_described(config)}\n\n{table}")
-        tell(f"{title}: captions")
-        table = _lines(caption_comparison(crew, evidence, [clean, new_art], config))
+        show(f"{title}: captions")
+        table = _lines(caption_comparison(processes, evidence, [clean, new_art], config))
         sections.append(f"Captions with the same setting:\n\n{table}")
-    tell("entropy")
-    layers = evidence.examinee.model.config.get_text_config().num_hidden_layers
+    show("entropy")
+    layers = evidence.examinee.backend.layers
     sections.append(_ENTROPY + "\n" + _lines(entropy_auc(evidence, clean, layers)))
-    tell("withholding")
+    show("withholding")
     answers = partial(Answers, evidence)
     dev = [
         evidence.condition("same art", tuning),
         evidence.condition("unseen art", tuning_foreign),
     ]
-    threshold = best_threshold(crew.map(answers, dev))
-    judged = crew.map(answers, (clean, *degraded, new_art))
+    threshold = best_threshold(processes.map(answers, dev))
+    judged = processes.map(answers, (clean, *degraded, new_art))
     sections.append(_WITHHOLDING.format(threshold=threshold) + _lines(withheld(judged, threshold)))
     sections.append(_sweep_section(found, sizes.dev))
     out.write_text("\n\n".join(section.strip() for section in sections) + "\n")
-    tell(f"wrote {out}")
+    show(f"wrote {out}")
 
 
 def _settings(strongest: MemVRConfig) -> list[tuple[str, MemVRConfig]]:
@@ -220,17 +230,16 @@ def _sweep_section(found: Sweep, dev: int) -> str:
     )
 
 
-def _machine(evidence: Evidence, sizes: Sizes) -> str:
-    digest = hashlib.sha256()
-    state = evidence.examinee.model.state_dict()
-    for name in sorted(state):
-        digest.update(state[name].float().numpy().tobytes())
+def _machine(evidence: Evidence, weights: Path, sizes: Sizes) -> str:
+    file = weights / "model.safetensors"
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    size = sum(tensor.numel() for tensor in load_file(file).values())
     classes = classes_of(tuple(evidence.themes))
     return (
         f"Measured on {datetime.date.today()} with torch {torch.__version__}, "
         f"{os.cpu_count()} CPU cores ({platform.machine()}), float32. "
-        f"{sum(p.numel() for p in evidence.examinee.model.parameters()):,} parameters, SHA-256 of "
-        f"the weights in float32 `{digest.hexdigest()[:16]}`. Scenes a condition: {sizes.test} "
+        f"{size:,} parameters, SHA-256 of `{file.name}` `{digest[:16]}`. "
+        f"Scenes a condition: {sizes.test} "
         f"for abilities, {sizes.compared} of them for MemVR, {sizes.dev} others for settings; "
         f"{len(classes)} classes in {len(evidence.themes)} themes "
         f"({', '.join(evidence.themes)})."

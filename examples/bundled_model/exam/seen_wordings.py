@@ -25,7 +25,7 @@ _WORDS = dict.fromkeys(COLORS, _COLOR) | {
 _PARTS = re.compile(r"\[|\]|\||\{\w+\}|[a-z0-9]+")
 
 
-def is_familiar(question: str) -> bool:
+def is_seen_wording(question: str) -> bool:
     """Whether training may ask so, but for capitals, signs and what is asked about."""
     return _trained().fullmatch(_bare(question)) is not None
 

@@ -1,4 +1,4 @@
-"""Tries the bundled model with MemVR off, on, and under the controls; tells lines of tables.
+"""Tries the bundled model with MemVR off, on, and under the controls; gives lines of tables.
 
 Settings are chosen on a dev split and judged on a test split; every figure of MemVR stands beside
 its controls: another image's visual tokens (any, or one of the same theme), and plain damping of
@@ -7,7 +7,7 @@ the FFN. What the controls can do as well is not sight.
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -15,12 +15,13 @@ import torch
 from torch import Tensor
 
 from bundled_model.art.degrade import KINDS, degrade
-from bundled_model.exam.examinee import Examinee, about
-from bundled_model.exam.processes import Crew
-from memvr_integrations.bundled.world.scenes import Scene
+from bundled_model.exam.examinee import Examinee, Pictures, Prompt, about, says_yes
+from bundled_model.exam.processes import Processes
+from memvr_integrations.bundled.world import Scene, with_article
 from memvr_integrations.errors import RequestError
 from memvr_integrations.evaluate.benchmarks.scene_questions import (
     CAPTION,
+    SHORT,
     Question,
     auc,
     caption_counts,
@@ -34,16 +35,30 @@ _WINDOWS = ((1, 6), (4, 11), (-1, 11))
 _THRESHOLDS = (0.75, 0.3, 0.0)
 _RATIOS = (0.12, 0.6)
 CONTROLS = ("another image", "same theme", "damping")
+OFF, RIGHT = "off", "MemVR"
+
+
+def ways(config: MemVRConfig) -> dict[str, tuple[MemVRConfig | None, str | None]]:
+    """Every way of decoding by its name in tables: what MemVR does, and under which control."""
+    return {OFF: (None, None), RIGHT: (config, None)} | {name: (config, name) for name in CONTROLS}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Condition:
-    """Scenes as they are shown, their visual tokens and the questions about them."""
+    """Scenes, their pictures as they are shown, and the yes/no questions about them."""
 
     name: str
     scenes: Sequence[Scene]
-    features: Tensor
+    pictures: Pictures
     questions: Sequence[Question]
+
+    @property
+    def prompts(self) -> list[Prompt]:
+        """The questions as they are asked."""
+        return [
+            about(one.scene, f"Is there {with_article(one.name)} in the image?{SHORT}")
+            for one in self.questions
+        ]
 
     @property
     def truth(self) -> Tensor:
@@ -55,12 +70,12 @@ class Condition:
         """The scene of each question."""
         return [question.scene for question in self.questions]
 
-    def other_image(self) -> Tensor:
-        """Visual tokens of some other scene, for each scene."""
-        return self.features[[self._another(index) for index in range(len(self.scenes))]]
+    def other_image(self) -> Pictures:
+        """The picture of some other scene, for each scene."""
+        return [self.pictures[self._another(index)] for index in range(len(self.scenes))]
 
-    def same_theme(self) -> Tensor:
-        """Visual tokens of another scene of the same theme, of any where there is none."""
+    def same_theme(self) -> Pictures:
+        """The picture of another scene of the same theme, of any where there is none."""
         themes: dict[str, list[int]] = {}
         for index, scene in enumerate(self.scenes):
             themes.setdefault(scene.theme, []).append(index)
@@ -69,7 +84,7 @@ class Condition:
             for members in themes.values()
             for at, index in enumerate(members)
         }
-        return self.features[[other[index] for index in range(len(self.scenes))]]
+        return [self.pictures[other[index]] for index in range(len(self.scenes))]
 
     def _another(self, index: int) -> int:
         if len(self.scenes) < 2:
@@ -81,14 +96,17 @@ class Condition:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What one way of decoding answered under one condition."""
+    """What one way of decoding answered under one condition.
 
-    margins: Tensor
-    fired: Tensor
+    Shapes: `yes` (questions,) bool, what was answered; `triggered` (questions,) bool.
+    """
+
+    yes: Tensor
+    triggered: Tensor
 
     def right(self, condition: Condition) -> Tensor:
         """Which answers are right, (questions,) bool."""
-        return (self.margins > 0) == condition.truth
+        return self.yes == condition.truth
 
 
 class Evidence:
@@ -108,20 +126,32 @@ class Evidence:
         return Condition(
             name=name,
             scenes=scenes,
-            features=self.examinee.see(pictures),
+            pictures=pictures,
             questions=exam(scenes, themes=self.themes),
         )
 
     def ask(
         self, condition: Condition, config: MemVRConfig | None, control: str | None = None
     ) -> Outcome:
-        """All yes/no questions of a condition."""
+        """All yes/no questions of a condition, each to be answered in a word."""
         config, instead = _controlled(condition, config, control)
-        margins, traces = self.examinee.margins(
-            condition.features, condition.questions, config=config, instead=instead
+        done = self.examinee.ask(
+            condition.pictures, condition.prompts, config=config, instead=instead, tokens=1
         )
-        fired = [trace.trigger_layer is not None for trace in traces] or [False] * len(margins)
-        return Outcome(margins=margins, fired=torch.tensor(fired))
+        return Outcome(
+            yes=torch.tensor([says_yes(one) for one in done]),
+            triggered=torch.tensor([one.retraced > 0 for one in done]),
+        )
+
+    def auc(
+        self, condition: Condition, config: MemVRConfig | None, control: str | None = None
+    ) -> float:
+        """How well yes is parted from no whatever the threshold, in percent."""
+        config, instead = _controlled(condition, config, control)
+        margins = self.examinee.leanings(
+            condition.pictures, condition.prompts, config=config, instead=instead
+        )
+        return 100 * auc(margins, condition.truth)
 
     def captions(
         self, condition: Condition, config: MemVRConfig | None, control: str | None = None
@@ -129,17 +159,17 @@ class Evidence:
         """Counts of `caption_counts` for every scene."""
         config, instead = _controlled(condition, config, control)
         asked = [about(index, CAPTION) for index in range(len(condition.scenes))]
-        said = self.examinee.say(condition.features, asked, config=config, instead=instead)
-        return caption_counts(condition.scenes, said)
+        done = self.examinee.ask(condition.pictures, asked, config=config, instead=instead)
+        return caption_counts(condition.scenes, [one.text for one in done])
 
 
 def _controlled(
     condition: Condition, config: MemVRConfig | None, control: str | None
-) -> tuple[MemVRConfig | None, Tensor | None]:
+) -> tuple[MemVRConfig | None, Pictures | None]:
     if config is None or control is None:
         return config, None
     if control == "damping":
-        return replace(config, control="damping"), None
+        return config.changed({"control": "damping"}), None
     return config, condition.other_image() if control == CONTROLS[0] else condition.same_theme()
 
 
@@ -167,10 +197,10 @@ class Sweep:
         return "No setting's joint gain is beyond chance."
 
 
-def sweep(crew: Crew, evidence: Evidence, dev: Sequence[Condition]) -> Sweep:
+def sweep(processes: Processes, evidence: Evidence, dev: Sequence[Condition]) -> Sweep:
     """Try every setting on the dev split: the same scenes under every condition."""
     lines = [
-        "| window | threshold | ratio | looked again | " + " | ".join(c.name for c in dev) + " |",
+        "| window | threshold | ratio | triggered | " + " | ".join(c.name for c in dev) + " |",
         "|---|---|---|---|" + "---|" * len(dev),
     ]
     settings = [
@@ -183,17 +213,17 @@ def sweep(crew: Crew, evidence: Evidence, dev: Sequence[Condition]) -> Sweep:
         for (start, end), threshold, ratio in itertools.product(_WINDOWS, _THRESHOLDS, _RATIOS)
     ]
     (plain, *outcomes) = zip(
-        *crew.map(partial(_asked, evidence, [None, *settings]), dev), strict=True
+        *processes.map(partial(_asked, evidence, [None, *settings]), dev), strict=True
     )
     tried: list[tuple[float, bool, MemVRConfig]] = []
     for config, found in zip(settings, outcomes, strict=True):
         gains = [_gain(*parts) for parts in zip(dev, plain, found, strict=True)]
-        fired = 100 * torch.cat([outcome.fired for outcome in found]).float().mean()
+        share_triggered = 100 * torch.cat([one.triggered for one in found]).float().mean()
         cells = " | ".join(share(hits, total).signed() for hits, total in gains)
         window = f"{config.starting_layer}-{config.ending_layer}"
         lines.append(
-            f"| {window} | {config.entropy_threshold} | {config.retracing_ratio} | {fired:.0f} % "
-            f"| {cells} |"
+            f"| {window} | {config.entropy_threshold} | {config.retracing_ratio} "
+            f"| {share_triggered:.0f} % | {cells} |"
         )
         # One image, seen in two conditions, is one draw.
         hits, total = (torch.stack(parts).sum(0) for parts in zip(*gains, strict=True))
@@ -221,77 +251,69 @@ def _gain(condition: Condition, off: Outcome, on: Outcome) -> tuple[Tensor, Tens
 
 
 def comparison(
-    crew: Crew, evidence: Evidence, conditions: Sequence[Condition], config: MemVRConfig
+    processes: Processes, evidence: Evidence, conditions: Sequence[Condition], config: MemVRConfig
 ) -> Iterator[str]:
     """MemVR off, on and its controls under every condition: yes/no answers."""
     yield (
-        "| scenes | decoding | looked again | accuracy | difference to off | fixed / broke "
+        "| scenes | decoding | triggered | accuracy | difference to off | fixed / broke "
         "| yes-share | AUC |"
     )
     yield "|---|---|---|---|---|---|---|---|"
-    for rows in crew.map(partial(_compared, evidence, config), conditions):
+    for rows in processes.map(partial(_compared, evidence, config), conditions):
         yield from rows
 
 
 def _compared(evidence: Evidence, config: MemVRConfig, condition: Condition) -> list[str]:
     images, owners, rows = len(condition.scenes), condition.owners, []
     off = evidence.ask(condition, None)
-    outcomes = {"off": off, "MemVR": evidence.ask(condition, config)}
-    outcomes |= {name: evidence.ask(condition, config, name) for name in CONTROLS}
     before = off.right(condition)
-    for name, outcome in outcomes.items():
+    for name, way in ways(config).items():
+        outcome = off if name == OFF else evidence.ask(condition, *way)
         right = outcome.right(condition)
         hits, total = _gain(condition, off, outcome)
         fixed, broke = int((right & ~before).sum()), int((before & ~right).sum())
         cells = [
             condition.name,
             name,
-            f"{100 * outcome.fired.float().mean():.0f} %",
+            f"{100 * outcome.triggered.float().mean():.0f} %",
             str(share(by_image(right, owners, images), total)),
-            "" if name == "off" else share(hits, total).signed(),
-            "" if name == "off" else f"{fixed} / {broke}",
-            f"{100 * (outcome.margins > 0).float().mean():.1f}",
-            f"{100 * auc(outcome.margins, condition.truth):.2f}",
+            "" if name == OFF else share(hits, total).signed(),
+            "" if name == OFF else f"{fixed} / {broke}",
+            f"{100 * outcome.yes.float().mean():.1f}",
+            f"{evidence.auc(condition, *way):.2f}",
         ]
         rows.append("| " + " | ".join(cells) + " |")
     return rows
 
 
 def caption_comparison(
-    crew: Crew, evidence: Evidence, conditions: Sequence[Condition], config: MemVRConfig
+    processes: Processes, evidence: Evidence, conditions: Sequence[Condition], config: MemVRConfig
 ) -> Iterator[str]:
     """MemVR off, on and its controls: captions."""
     yield "| scenes | decoding | CHAIR_i | CHAIR_s | recall |"
     yield "|---|---|---|---|---|"
-    for rows in crew.map(partial(_captioned, evidence, config), conditions):
+    for rows in processes.map(partial(_captioned, evidence, config), conditions):
         yield from rows
 
 
 def _captioned(evidence: Evidence, config: MemVRConfig, condition: Condition) -> list[str]:
     rows = []
-    for name in ("off", "MemVR", *CONTROLS):
-        counts = (
-            evidence.captions(condition, None)
-            if name == "off"
-            else evidence.captions(condition, config, None if name == "MemVR" else name)
-        )
-        mentions, wrong, there, named = counts.T
+    for name, way in ways(config).items():
+        mentions, wrong, there, named = evidence.captions(condition, *way).T
         cells = [share(wrong, mentions), share(wrong > 0), share(named, there)]
         rows.append(f"| {condition.name} | {name} | " + " | ".join(map(str, cells)) + " |")
     return rows
 
 
 def entropy_auc(evidence: Evidence, condition: Condition, layers: int) -> Iterator[str]:
-    """How well each layer's entropy tells wrong answers from right ones."""
-    # A threshold out of reach: every layer is probed and nothing is changed.
-    probe = MemVRConfig(starting_layer=-1, ending_layer=layers, entropy_threshold=2.0)
-    margins, traces = evidence.examinee.margins(
-        condition.features, condition.questions, config=probe
-    )
-    wrong = (margins > 0) != condition.truth
+    """How well each layer's entropy parts wrong answers from right ones."""
     yield '| layer | mean entropy | AUC for "this answer is wrong" |'
     yield "|---|---|---|"
-    for layer in traces[0].entropies:
-        entropy = torch.tensor([trace.entropies[layer] for trace in traces])
+    for layer in range(layers):
+        # A threshold out of reach: the layer is probed and nothing is changed.
+        probe = MemVRConfig(starting_layer=layer - 1, ending_layer=layer + 1, entropy_threshold=2.0)
+        done = evidence.examinee.ask(condition.pictures, condition.prompts, config=probe, tokens=1)
+        entropy = torch.tensor([one.tokens[0].entropy for one in done])
+        wrong = torch.tensor([says_yes(one) for one in done]) != condition.truth
         value = 100 * auc(entropy, wrong) if wrong.any() and not wrong.all() else float("nan")
         yield f"| {layer} | {entropy.mean():.3f} | {value:.1f} |"

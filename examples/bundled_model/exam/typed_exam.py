@@ -14,7 +14,7 @@ import torch
 
 from bundled_model.exam.examinee import Examinee, Prompt
 from bundled_model.exam.judging import is_true
-from bundled_model.exam.seen_wordings import is_familiar
+from bundled_model.exam.seen_wordings import is_seen_wording
 from memvr_integrations.bundled.world.scenes import SPRITES, Scene
 from memvr_integrations.bundled.world.words import THEMES
 from memvr_integrations.evaluate.benchmarks.scene_questions import held_out_scenes
@@ -25,7 +25,7 @@ _SCENES = 30
 _SEEDS = {"dev": 31, "test": 32}
 _TOKENS = 60
 ALL = "all"
-FAMILIAR, OTHER = "in a wording of the training's", "in other words"
+SEEN, OTHER = "in a wording of the training's", "in other words"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,13 +44,13 @@ def typed_questions(name: str) -> list[Typed]:
     lines = (Path(__file__).parent / f"typed_{name}.jsonl").read_text(encoding="utf-8")
     return [
         Typed(
-            scene=told["scene"],
-            kind=told["kind"],
-            question=told["question"],
-            truths=tuple(told["truths"]),
-            before=tuple((asked, said) for asked, said in told.get("before", [])),
+            scene=line["scene"],
+            kind=line["kind"],
+            question=line["question"],
+            truths=tuple(line["truths"]),
+            before=tuple((asked, said) for asked, said in line.get("before", [])),
         )
-        for told in map(json.loads, lines.splitlines())
+        for line in map(json.loads, lines.splitlines())
     ]
 
 
@@ -63,11 +63,11 @@ def typed_scenes(name: str) -> list[Scene]:
 def marked(examinee: Examinee, name: str) -> list[tuple[Typed, str, bool]]:
     """Every question of a set, the model's answer, and whether it says what is true."""
     asked = typed_questions(name)
-    features = examinee.see([scene.pixels for scene in typed_scenes(name)])
+    pictures = [scene.pixels for scene in typed_scenes(name)]
     prompts = [
         Prompt(question=one.question, pictures=(one.scene,), before=one.before) for one in asked
     ]
-    said = examinee.say(features, prompts, tokens=_TOKENS)
+    said = [done.text.strip() for done in examinee.ask(pictures, prompts, tokens=_TOKENS)]
     return [
         (one, text, any(is_true(text, truth) for truth in one.truths))
         for one, text in zip(asked, said, strict=True)
@@ -87,8 +87,8 @@ def typed_table(examinee: Examinee) -> Iterator[str]:
 
 
 def _shares(answers: list[tuple[Typed, str, bool]]) -> dict[str, tuple[Estimate, int]]:
-    familiar = [FAMILIAR if is_familiar(one.question) else OTHER for one, _, _ in answers]
-    kinds = [ALL, FAMILIAR, OTHER, *dict.fromkeys(one.kind for one, _, _ in answers)]
+    wordings = [SEEN if is_seen_wording(one.question) else OTHER for one, _, _ in answers]
+    kinds = [ALL, SEEN, OTHER, *dict.fromkeys(one.kind for one, _, _ in answers)]
     owners = [one.scene for one, _, _ in answers]
     right = torch.tensor([hit for _, _, hit in answers])
     found = {}
@@ -96,7 +96,7 @@ def _shares(answers: list[tuple[Typed, str, bool]]) -> dict[str, tuple[Estimate,
         asked = torch.tensor(
             [
                 kind in (ALL, one.kind, how)
-                for (one, _, _), how in zip(answers, familiar, strict=True)
+                for (one, _, _), how in zip(answers, wordings, strict=True)
             ]
         )
         total = by_image(asked, owners, _SCENES)

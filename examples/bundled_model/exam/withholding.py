@@ -1,4 +1,4 @@
-"""How well an answer's entropy tells when to withhold it, and above which threshold."""
+"""How well an answer's unsureness says when to withhold it, and above which threshold."""
 
 from collections.abc import Iterator, Sequence
 
@@ -11,13 +11,11 @@ from memvr_integrations.bundled.world.words import with_article
 from memvr_integrations.evaluate.benchmarks.scene_questions import attributes, auc, is_right
 from memvr_integrations.evaluate.running.statistics import by_image, share
 
+_TOKENS = 24
+
 
 class Answers:
-    """Greedy answers to yes/no, counting and colour questions, each with its entropy.
-
-    `doubt` is the highest entropy of the model's output over the answer's tokens that hold a
-    letter or a digit, as `with_abstention` computes it.
-    """
+    """Greedy answers to yes/no, counting and colour questions, each with its `unsureness`."""
 
     def __init__(self, evidence: Evidence, condition: Condition) -> None:
         asked = [
@@ -26,7 +24,8 @@ class Answers:
         ]
         others = attributes(condition.scenes)
         asked += [about(other.scene, other.question) for other in others]
-        said, self.doubt = evidence.examinee.say_and_doubt(condition.features, asked)
+        done = evidence.examinee.ask(condition.pictures, asked, tokens=_TOKENS)
+        said = [one.text.strip() for one in done]
         right = [
             answer.lower().startswith("yes" if question.truth else "no")
             for question, answer in zip(condition.questions, said, strict=False)
@@ -35,6 +34,7 @@ class Answers:
             is_right(other, answer)
             for other, answer in zip(others, said[len(condition.questions) :], strict=True)
         ]
+        self.unsureness = torch.tensor([one.unsureness for one in done], dtype=torch.float32)
         self.name, self.right = condition.name, torch.tensor(right)
         self.owners, self.images = [one.pictures[0] for one in asked], len(condition.scenes)
 
@@ -44,10 +44,10 @@ def best_threshold(answers: Sequence[Answers]) -> float:
 
     (Youden's index: the share of wrong answers above the threshold, less that of right ones.)
     """
-    doubt = torch.cat([one.doubt for one in answers])
+    unsureness = torch.cat([one.unsureness for one in answers])
     wrong = ~torch.cat([one.right for one in answers])
     candidates = torch.arange(0.01, 1.0, 0.01)
-    above = doubt[None] > candidates[:, None]
+    above = unsureness[None] > candidates[:, None]
     gain = above[:, wrong].double().mean(1) - above[:, ~wrong].double().mean(1)
     return round(float(candidates[gain.argmax()]), 2)
 
@@ -60,7 +60,7 @@ def withheld(answers: Sequence[Answers], threshold: float) -> Iterator[str]:
     )
     yield "|---|---|---|---|---|---|---|"
     for one in answers:
-        given, wrong = one.doubt <= threshold, ~one.right
+        given, wrong = one.unsureness <= threshold, ~one.right
 
         def part(hits: Tensor, total: Tensor, one: Answers = one) -> str:
             sums = (by_image(values, one.owners, one.images) for values in (hits & total, total))
@@ -73,6 +73,6 @@ def withheld(answers: Sequence[Answers], threshold: float) -> Iterator[str]:
             part(one.right, given),
             part(~given, wrong),
             part(~given, one.right),
-            f"{100 * auc(one.doubt, wrong):.1f}",
+            f"{100 * auc(one.unsureness, wrong):.1f}",
         ]
         yield f"| {one.name} | " + " | ".join(cells) + " |"

@@ -22,6 +22,7 @@ PAD, BOS, EOS, IMAGE = "<pad>", "<s>", "</s>", "<image>"
 IMAGE_TOKENS = GRID * GRID
 VOCABULARY = 1024
 VISION_WIDTH = 256
+_SHIPPED = Path(__file__).parents[1] / "shipped"
 
 # Images first within a message, as LLaVA-1.5 has it; a closed answer ends with </s>. Every picture
 # but the first is numbered in words: a small model can't tell two of them apart by their places.
@@ -44,6 +45,14 @@ CHAT_TEMPLATE = (
     "{% endif %}{% endfor %}"
     "{% if add_generation_prompt %}ASSISTANT:{% endif %}"
 )
+
+
+def kept_with(weights: Path, name: str) -> Path:
+    """A file that training keeps with a model and the package doesn't need.
+
+    It lies in the model's folder; for the weights that ship, in the laboratory.
+    """
+    return (_SHIPPED if weights.resolve() == WEIGHTS.resolve() else weights) / name
 
 
 def open_tokenizer(folder: Path = WEIGHTS) -> PreTrainedTokenizerFast:

@@ -23,7 +23,7 @@ from bundled_model.conversations.interview import Interview
 from bundled_model.conversations.pairs import compare
 from bundled_model.training import dense, slots
 from bundled_model.training.marking import marks
-from bundled_model.training.model import build_model, own_tokenizer
+from bundled_model.training.model import build_model, kept_with, own_tokenizer
 from bundled_model.training.packing import Packer
 from bundled_model.training.stages import vision as vision_stage
 from bundled_model.training.supply import Scenes, TrainingArt, pixels
@@ -74,7 +74,7 @@ class JointStage(Stage):
                 self.config.init, dtype=torch.float32
             )
             self.net.llava.load_state_dict(begun.state_dict())
-            heads = self.config.init / _HEADS
+            heads = kept_with(self.config.init, _HEADS)
             if heads.exists():
                 self.net.load_state_dict(load_file(heads), strict=False)
             return

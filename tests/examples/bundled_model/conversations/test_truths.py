@@ -1,7 +1,13 @@
+"""What is true of a scene, by hand."""
+
+import random
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from bundled_model.conversations import truths
+from bundled_model.conversations.questions import absent, where
+from bundled_settings import FIRST_THEMES
 
 from memvr_integrations.bundled.world.scenes import Scene, Thing
 
@@ -107,3 +113,38 @@ def test_paint_counts_more_than_pixels_and_other_things_have_their_usual_color()
     assert truths.coloring(painted_over(cup, (0, 0, 0)), cup) == "The cup is red."
     assert truths.coloring(painted_over(plain, (0, 0, 0)), plain) is None
     assert truths.coloring(painted_over(cow, (0, 0, 0)), cow) == "The cow has its usual color."
+
+
+@pytest.mark.parametrize(
+    ("center", "words"),
+    [
+        ((0.1, 0.9), "at the bottom left"),
+        ((0.5, 0.1), "at the top"),
+        ((0.9, 0.5), "on the right"),
+        ((0.5, 0.5), "in the center"),
+    ],
+)
+def test_places_in_words(center, words):
+    assert where(center) == words
+
+
+EMPTY = np.zeros(0, np.uint8)
+
+
+CUPS = Thing(name="cup", color="red", centers=((0.1, 0.1), (0.2, 0.5), (0.9, 0.9)))
+
+
+FORK = Thing(name="fork", color=None, centers=((0.7, 0.5),))
+
+
+def scene(*things, theme="kitchen"):
+    return Scene(theme=theme, things=things, pixels=EMPTY, patches=EMPTY)
+
+
+def test_what_is_asked_as_absent_is_absent():
+    rng = random.Random(0)
+    shown = scene(CUPS, FORK)
+    asked = {absent(shown, rng, FIRST_THEMES) for _ in range(300)}
+    assert not asked & shown.names
+    assert {"spoon", "knife"} <= asked  # the partners, which tempt most
+    assert any(name not in ("spoon", "knife") for name in asked)

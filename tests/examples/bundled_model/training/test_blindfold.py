@@ -3,13 +3,12 @@
 import random
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 from bundled_model.conversations.asker import Talk
 from bundled_model.conversations.questions import Turn
 from bundled_model.training.model import build_processor, open_tokenizer
-from bundled_model.training.slots import PADDING, in_slots
+from bundled_model.training.slots import in_slots
 from bundled_model.training.stages.blindfold import (
     BLINDFOLDED,
     LAYER,
@@ -41,32 +40,6 @@ def stage(tmp_path):
     return stage
 
 
-def test_it_starts_from_the_joint_stage_with_one_ffn_louder_and_centered_tokens(stage):
-    joint = torch.load(stage.folder / "joint.pt")["average"]
-    changed = {n for n, v in stage.net.state_dict().items() if not torch.equal(v, joint[n])}
-    bias = "llava.model.multi_modal_projector.linear_2.bias"
-    assert changed == {f"llava.model.language_model.layers.{LAYER}.mlp.down_proj.weight", bias}
-    removed = joint[bias] - stage.net.state_dict()[bias]
-    with torch.inference_mode():
-        _, features = stage.net.see(clear_pixels(stage.scenes.batch(random.Random(0), 16, 1.0)))
-    assert features.mean((0, 1)).norm() < removed.norm() / 2
-
-
-def test_a_step_moves_the_weights_and_leaves_no_hook(stage):
-    before = {name: value.clone() for name, value in stage.net.state_dict().items()}
-    assert stage.one_step()["loss"] > 0
-    moved = {n for n, v in stage.net.state_dict().items() if not torch.equal(v, before[n])}
-    assert any("language_model" in name for name in moved)
-    ffn = stage.work.llava.model.language_model.layers[LAYER].mlp
-    assert not ffn._forward_hooks
-
-
-def test_only_questions_about_the_own_picture_are_asked(stage):
-    scenes = stage.scenes.batch(random.Random(0), 6, 1.0)
-    rows = stage.talks(scenes, random.Random(0))
-    assert {talk.pictures for row in rows for talk in row} == {1}
-
-
 def logits_of_a_talk(stage, features, talks):
     """The logits of the last talk's answer, by the arithmetic of training; of all rows."""
     packed = in_slots(stage.packer, [stage.packer.row_of(talks)] * 2, shortest=16)
@@ -79,6 +52,8 @@ def logits_of_a_talk(stage, features, talks):
 
 
 COW = Talk(turns=(Turn("What do you see?", "A cow."),))
+
+
 OTHERS = [
     Talk(turns=(Turn("Is there a duck?", "No."), Turn("And a tree or a house?", "Yes, a tree."))),
     Talk(turns=(Turn("How many sheep are there on this farm?", "There are two sheep."),)),
@@ -120,15 +95,6 @@ def test_an_answer_retraces_as_loudly_whatever_else_is_in_its_row(stage, scenes)
     assert torch.allclose(alone, among, atol=1e-5)
 
 
-def test_a_question_is_one_pass_and_each_token_of_an_answer_another(stage):
-    packed = in_slots(stage.packer, [stage.packer.row_of([OTHERS[0], COW])], shortest=16)
-    told, answers = passes(packed)[0], packed.labels[0] >= 0
-    assert (told[packed.segments[0] == PADDING] == 0).all()
-    assert ((told < 0) == answers).all()
-    assert len(set(told[answers].tolist())) == answers.sum()
-    assert len(set(told[told > 0].tolist())) == 3
-
-
 def test_a_blindfold_hides_the_picture_and_nothing_else(stage, scenes):
     model, packer = stage.net.llava.eval(), stage.packer
     talk = Talk(turns=(Turn("What do you see?", "A cow."),))
@@ -160,13 +126,3 @@ def test_it_learns_from_what_it_cannot_attend_to(stage):
     torch.nn.functional.cross_entropy(logits, targets).backward()
     gradient = stage.work.llava.model.multi_modal_projector.linear_1.weight.grad
     assert gradient.abs().sum() > 0
-
-
-def test_it_is_measured_seeing_and_blindfolded(stage, monkeypatch):
-    from bundled_model.training import marking
-
-    monkeypatch.setattr(marking, "_SCENES", 4)
-    monkeypatch.setattr(marking, "_BATCH", 4)
-    figures = stage.measure()
-    assert {"random", "blind random", "blind count", "count"} <= set(figures)
-    assert np.isfinite(list(figures.values())).all()

@@ -1,19 +1,22 @@
+"""The stages: training computes what inference computes, and each begins where it should."""
+
 import random
 import re
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from bundled_model.conversations.asker import Talk
 from bundled_model.conversations.questions import Turn
 from bundled_model.conversations.truths import caption
-from bundled_model.training import dense
 from bundled_model.training.model import build_processor, open_tokenizer, save
 from bundled_model.training.packing import Packer
 from bundled_model.training.slots import in_slots
 from bundled_model.training.stages.joint import JointStage
+from bundled_model.training.stages.language import AlignStage, LanguageStage
 from bundled_model.training.stages.vision import VisionStage, clear_pixels
-from bundled_model.training.talker import answer_logits, disagreement
+from bundled_model.training.talker import answer_logits
 from bundled_model.training.trainer import TrainConfig
 
 from memvr_integrations.bundled.world.words import CLASSES, NUMBERS, plural, single
@@ -32,16 +35,6 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_a_step_moves_the_weights(folder):
-    stage = JointStage(TINY, folder)
-    before = {name: value.clone() for name, value in stage.net.state_dict().items()}
-    told = stage.one_step()
-    assert set(told) == {"loss", "answers", "patches", "boxes", "counts", "yes/no", "apart"}
-    moved = {n for n, v in stage.net.state_dict().items() if not torch.equal(v, before[n])}
-    assert any("language_model" in name for name in moved)
-    assert any("vision_tower" in name for name in moved)
-
-
 def test_the_trained_tower_is_taken_over(folder):
     vision = VisionStage(TINY, folder)
     vision.save()
@@ -51,42 +44,12 @@ def test_the_trained_tower_is_taken_over(folder):
         assert torch.equal(stage.net.tower.state_dict()[name], value)
 
 
-def test_a_finished_tower_is_taken_alone(folder, tmp_path):
-    first = JointStage(replace(TINY, seed=1), folder)
-    save(first.net.llava, tmp_path / "finished", first.tokenizer)
-    stage = JointStage(replace(TINY, tower=tmp_path / "finished"), folder)
-    begun = {name: value.clone() for name, value in stage.net.llava.state_dict().items()}
-    stage.resume()
-    for name, value in stage.net.llava.state_dict().items():
-        source = first.net.llava.state_dict() if "vision_tower" in name else begun
-        assert value.equal(source[name])
-
-
 def test_a_checkpoint_of_another_tokenizer_is_refused(folder, monkeypatch):
     JointStage(TINY, folder).save()
     other = JointStage(TINY, folder)
     monkeypatch.setattr(Packer, "vocabulary", ["a", "b"])
     with pytest.raises(ModelLoadError, match="another tokenizer"):
         other.resume()
-
-
-def test_pictures_that_are_glanced_at_are_not_talked_about(folder, monkeypatch):
-    stage = JointStage(replace(TINY, glances=4), folder)
-    looked, talked = [], []
-    losses, answer = dense.DenseHeads.losses, stage.answer
-    monkeypatch.setattr(
-        dense.DenseHeads,
-        "losses",
-        lambda heads, seen, truth: looked.append(len(seen)) or losses(heads, seen, truth),
-    )
-    monkeypatch.setattr(
-        stage,
-        "answer",
-        lambda features, packed, rng: talked.append(len(features)) or answer(features, packed, rng),
-    )
-    stage.one_step()
-    assert looked == [TINY.batch + 4] * 2  # the tower's tokens, and the projector's
-    assert talked == [TINY.batch]
 
 
 def test_heads_that_were_kept_are_taken_up(folder, tmp_path):
@@ -129,26 +92,12 @@ def test_training_computes_what_inference_computes(folder, scenes, pictures):
     assert torch.allclose(packed[:size], whole, atol=1e-4)
 
 
-def test_disagreement_is_the_distance_from_the_mean():
-    same = torch.tensor([1, 1, 2])
-    assert float(disagreement(torch.tensor([3.0, 3.0, 9.0]), same)) == 0
-    assert float(disagreement(torch.tensor([3.0, -3.0, 9.0]), same)) > 1
-    assert float(disagreement(torch.zeros(0), torch.zeros(0))) == 0
-
-
-def test_measuring_marks_every_kind(folder, monkeypatch):
-    from bundled_model.training import marking
-
-    monkeypatch.setattr(marking, "_SCENES", 4)
-    figures = JointStage(TINY, folder).measure()
-    assert {"random", "popular", "adversarial", "count", "box", "pair"} <= set(figures)
-    assert all(0 <= value <= 1 for value in figures.values())
-
-
 _AMOUNT = re.compile(
     r"(?:Yes, there is|No, there is|There is|There are) (an?|no|one|two|three|four) "
     r"(.+?)(?: in the picture)?\."
 )
+
+
 _ONE_OF_TWO = re.compile(r"The (first|second) picture has an? (.+)\.")
 
 
@@ -176,3 +125,27 @@ def test_every_row_is_true_of_its_own_scene_and_of_the_next(folder, scenes, monk
                     checked[2] += 1
     assert checked[1] > 50
     assert checked[2] > 2
+
+
+def test_alignment_moves_the_projector_alone_and_what_follows_starts_there(tmp_path):
+    VisionStage(TINY, tmp_path).save()
+    LanguageStage(TINY, tmp_path).save()
+    spoken = torch.load(tmp_path / "language.pt")["average"]
+    stage = AlignStage(TINY, tmp_path)
+    stage.resume()
+    lm = stage.net.llava.model.language_model.state_dict()
+    assert all(torch.equal(lm[n.removeprefix("decoder.")], v) for n, v in spoken.items())
+    before = {name: value.clone() for name, value in stage.net.state_dict().items()}
+    stage.one_step()
+    after = stage.net.state_dict()
+    moved = {name for name, value in after.items() if not torch.equal(value, before[name])}
+    assert moved
+    # Readers are thrown away later; a projector can only be taught by ones that learn as well.
+    assert {name for name in moved if name.startswith("readers.")}
+    assert all("projector" in name or name.startswith("readers.") for name in moved)
+    stage.save()
+    joint = JointStage(TINY, tmp_path)
+    joint.resume()
+    aligned = torch.load(tmp_path / "align.pt")["average"]
+    assert all(torch.equal(v, aligned[n]) for n, v in joint.net.state_dict().items())
+    assert joint.losses(random.Random(0), np.random.default_rng(0))["loss"].requires_grad

@@ -1,30 +1,34 @@
+"""The pages that the exam writes, and what its command refuses."""
+
 import hashlib
-import re
+import json
 import shutil
-from itertools import islice
 
 import numpy as np
 import pytest
+import torch
 from bundled_model.art.icons import HELD_OUT
-from bundled_model.exam import abilities, evidence, report, trials, typed_exam
-from bundled_model.exam.exam_questions import papers
+from bundled_model.exam import evidence, report
+from bundled_model.exam.card import write_card
 from bundled_model.exam.examinee import Examinee
-from bundled_model.exam.typed_exam import typed_questions
 
+from memvr_integrations.backend import Completion, TokenRecord, Usage
 from memvr_integrations.bundled import WEIGHTS
-from memvr_integrations.bundled.world.scenes import SPRITES
+from memvr_integrations.bundled.world import SPRITES
 
 
-def test_the_command_writes_a_page_with_every_part(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(trials, "_WINDOWS", ((1, 6),))
-    monkeypatch.setattr(trials, "_THRESHOLDS", (0.3,))
-    monkeypatch.setattr(trials, "_RATIOS", (0.6,))
+def test_the_command_writes_a_page_with_every_part(tmp_path, monkeypatch):
+    """Everything but the model's answers, which take the most time."""
+    usage = Usage(prompt_tokens=1, image_tokens=0, completion_tokens=1)
+    token = TokenRecord(id=1, text="Yes", logprob=0.0, entropy=0.5, output_entropy=0.5)
+    yes = Completion(
+        text="Yes", finish_reason="stop", usage=usage, tokens=(token,), model="", memvr=None
+    )
+    monkeypatch.setattr(Examinee, "ask", lambda one, pictures, prompts, **how: [yes] * len(prompts))
+    monkeypatch.setattr(
+        Examinee, "leanings", lambda one, pictures, prompts, **how: torch.rand(len(prompts))
+    )
     monkeypatch.setattr(report, "_DEGRADED", ("blur",))
-    monkeypatch.setattr(typed_exam, "typed_questions", lambda name: typed_questions(name)[:5])
-    monkeypatch.setattr(abilities, "papers", lambda *asked: islice(papers(*asked), 4))
-    say = Examinee.say
-    # Whole sentences are no part of a page, and take the most time.
-    monkeypatch.setattr(Examinee, "say", lambda *told, **how: say(*told, **(how | {"tokens": 4})))
     page, weights = tmp_path / "evidence.md", tmp_path / "weights"
     shutil.copytree(WEIGHTS, weights)
     sizes = "--scenes 3 --compared 2 --dev 2"
@@ -38,13 +42,27 @@ def test_the_command_writes_a_page_with_every_part(tmp_path, monkeypatch, capsys
     assert f"bundled_model.exam.evidence {sizes} {figures}\n" in text
     widths = [line.count("|") for line in text.splitlines() if line.startswith("|")]
     assert min(widths) >= 4
-    assert re.search(r"SHA-256 of\s+the weights", text)
     card = (weights / "README.md").read_text()
     digest = hashlib.sha256((WEIGHTS / "model.safetensors").read_bytes()).hexdigest()
     assert digest in card
-    measured = [line for line in text.splitlines() if line.startswith("| yes/no, random")]
-    assert measured[0] in card
-    assert card.startswith("---\nlicense: apache-2.0\n")
+    assert f"9,760,576 parameters, SHA-256 of `model.safetensors` `{digest[:16]}`" in text
+    assert next(line for line in text.splitlines() if line.startswith("| yes/no, random")) in card
+
+
+def test_a_card_names_every_file_and_the_stages(tmp_path):
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    log = tmp_path / "training.jsonl"
+    lines = [{"stage": "vision", "step": 50, "minutes": 1.0}]
+    lines += [{"stage": "vision", "step": 6000, "minutes": 59.6}]
+    log.write_text("".join(json.dumps(one) + "\n" for one in lines))
+    about = {"classes": 3, "themes": ("sea", "sky"), "abilities": ["| a |", "| 1 |"]}
+    path = write_card(tmp_path, machine="Measured.", log=log, **about)
+    card = path.read_text()
+    assert f"| `model.safetensors` | 7 | `{hashlib.sha256(b'weights').hexdigest()}` |" in card
+    assert "| vision | 6,000 | 60 |" in card
+    assert "3 classes in 2 themes (sea, sky)" in card
+    # It doesn't hold its own checksum, so writing it again changes nothing.
+    assert write_card(tmp_path, machine="Measured.", log=log, **about).read_text() == card
 
 
 @pytest.fixture
@@ -53,7 +71,7 @@ def page(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("given", "shown"),
     [
         ("--out nowhere/page.md", "nowhere/page.md can't be written"),
         ("--out .", "give a file in a folder that is there"),
@@ -64,10 +82,10 @@ def page(tmp_path):
         ("--held-out nowhere.npz", "bundled_model.art.render --held-out nowhere.npz` makes it"),
     ],
 )
-def test_what_cannot_be_measured_is_refused_at_once(given, told, page, capsys):
+def test_what_cannot_be_measured_is_refused_at_once(given, shown, page, capsys):
     with pytest.raises(SystemExit):
         evidence.parse([*page, *given.split()])
-    assert told in capsys.readouterr().err
+    assert shown in capsys.readouterr().err
 
 
 def test_the_themes_of_other_weights_must_be_named(page, tmp_path, capsys):
@@ -80,17 +98,11 @@ def test_the_themes_of_other_weights_must_be_named(page, tmp_path, capsys):
     assert evidence.parse([*page, "--weights", str(other), "--themes", "sea"]).themes == ("sea",)
 
 
-def test_the_page_tells_the_options_that_its_figures_depend_on(page, tmp_path):
+def test_the_page_names_the_options_that_its_figures_depend_on(page, tmp_path):
     sizes = "--scenes 1000 --compared 300 --dev 150"
     assert evidence.options(evidence.parse([*page, "--jobs", "7"])) == sizes
-    told = evidence.options(evidence.parse([*page, "--themes", "fruit stand"]))
-    assert told == f"{sizes} --themes 'fruit stand'"
+    named = evidence.options(evidence.parse([*page, "--themes", "fruit stand"]))
+    assert named == f"{sizes} --themes 'fruit stand'"
     same = tmp_path / "same.npz"
     np.savez(same, **{f"{style}|cow|cow": np.zeros(1) for style in HELD_OUT})
     assert evidence.options(evidence.parse([*page, "--held-out", str(same)])) == sizes
-
-
-def test_art_that_npm_cannot_fetch_may_come_from_a_file(page, tmp_path, monkeypatch):
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(SystemExit, match="give a file of unseen art as --held-out"):
-        evidence.main(page)

@@ -1,0 +1,75 @@
+"""The art of training: what it may see, and what drawing anew must keep."""
+
+import io
+import random
+import tarfile
+
+import numpy as np
+import pytest
+from bundled_model.art import icons as art
+from bundled_model.art import more as art_more
+from bundled_model.art.degrade import KINDS, degrade
+from bundled_model.art.restyle import restyle
+from PIL import Image
+
+from memvr_integrations.bundled.world.scenes import SPRITES, Sprites
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_stronger_is_worse_and_the_same_noise_is_the_same(kind):
+    smooth = np.zeros((128, 128, 3), np.uint8)
+    smooth[32:96, 32:96] = (200, 30, 30)
+
+    def damage(strength):
+        worse = degrade(smooth, kind, strength, np.random.default_rng(1))
+        assert worse.shape == smooth.shape
+        assert worse.dtype == np.uint8
+        return np.abs(worse.astype(int) - smooth).mean()
+
+    assert 0 < damage(0.0) < damage(1.0)
+    assert damage(0.5) == damage(0.5)
+
+
+def test_training_never_sees_the_held_out_styles():
+    assert not (art.SHIPPED.keys() | art.MORE.keys()) & art.HELD_OUT.keys()
+    assert not set((art.SHIPPED | art.MORE).values()) & set(art.HELD_OUT.values())
+
+
+def test_pictures_in_3d_are_found_by_their_code_points(tmp_path):
+    picture = io.BytesIO()
+    Image.new("RGBA", (8, 8), (9, 9, 9, 255)).save(picture, "PNG")
+    with tarfile.open(tmp_path / "a.tgz", "w:gz") as archive:
+        member = tarfile.TarInfo("package/assets/2708-fe0f.webp")
+        member.size = len(picture.getvalue())
+        archive.addfile(member, io.BytesIO(picture.getvalue()))
+    with tarfile.open(tmp_path / "a.tgz") as archive:
+        codes = {"airplane|airplane": "2708", "cow|cow": "1f404"}
+        sprites = art_more.solid(archive, codes)
+    assert set(sprites) == {"solid|airplane|airplane"}
+    assert sprites["solid|airplane|airplane"].shape == (96, 96, 4)
+
+
+def drawn(seed):
+    rng = random.Random(seed)
+    art = Sprites(SPRITES).pick("horse", rng)
+    return np.asarray(art), np.asarray(restyle(art, rng))
+
+
+def test_the_same_seed_draws_the_same():
+    for seed in range(10):
+        assert np.array_equal(drawn(seed)[1], drawn(seed)[1])
+
+
+def test_the_thing_stays_where_it_was():
+    """Bent and outlined, but no other shape: the masks overlap."""
+    for seed in range(25):
+        before, after = (pixels[..., 3] > 90 for pixels in drawn(seed))
+        assert (before & after).sum() / (before | after).sum() > 0.6
+
+
+def test_a_sprite_is_left_as_it_was():
+    art = Sprites(SPRITES).pick("cup", random.Random(1))
+    before = art.tobytes()
+    for seed in range(20):
+        restyle(art, random.Random(seed))
+    assert art.tobytes() == before
