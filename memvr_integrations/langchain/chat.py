@@ -11,7 +11,7 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
 from langchain_core.runnables.base import RunnableBinding
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from memvr_integrations.grounding.abstaining import CANNOT_TELL, Abstaining, Action, known_threshold
 from memvr_integrations.langchain.abstention import Abstention
@@ -233,6 +233,8 @@ class ChatMemVR(ChatSettings):
 
 class BoundMemVR(RunnableBinding[LanguageModelInput, AIMessage]):
     """`ChatMemVR.bind(...)`; LangChain's own binding forgets its options on the way to a method."""
+
+    model_config = ConfigDict(defer_build=True)  # as `ChatMemVR`, which it holds
 
     bound: ChatMemVR
 

@@ -10,7 +10,7 @@ from typing_extensions import TypedDict
 from memvr_integrations.errors import RequestError
 from memvr_integrations.langchain import ChatMemVR
 from memvr_integrations.langchain.tools import openai_tool, to_schema
-from memvr_integrations.wire.tools import to_choice, to_tools
+from memvr_integrations.wire.tools import to_tools
 
 
 class Zoom(BaseModel):
@@ -67,7 +67,6 @@ SCHEMA = {
     "properties": {"x": {"type": "integer"}},
     "required": ["x"],
 }
-TOOLS = to_tools([openai_tool(zoom), openai_tool({**SCHEMA, "title": "look"})])
 
 
 @pytest.mark.parametrize("given", [Zoom, Typed, zoom, plain, SCHEMA, openai_tool(Zoom)])
@@ -112,31 +111,6 @@ def test_a_tool_without_arguments_takes_none():
 def test_tools_of_a_provider_are_refused():
     with pytest.raises(RequestError, match="provider's servers"):
         openai_tool({"type": "web_search_preview"})
-
-
-@pytest.mark.parametrize(
-    ("choice", "ours"),
-    [
-        (None, "auto"),
-        (False, "auto"),
-        ("auto", "auto"),
-        ("none", "none"),
-        (True, "required"),
-        ("any", "required"),
-        ("required", "required"),
-        ("zoom", "zoom"),
-        ({"type": "function", "function": {"name": "zoom"}}, "zoom"),
-        ({"type": "tool", "name": "zoom"}, "zoom"),
-        ({"type": "any"}, "required"),
-    ],
-)
-def test_every_form_of_choice_is_understood(choice, ours):
-    assert to_choice(choice, TOOLS) == ours
-
-
-def test_a_choice_of_no_tool_is_refused():
-    with pytest.raises(RequestError, match=r"tool_choice='zom'.*Did you mean 'zoom'\?"):
-        to_choice("zom", TOOLS)
 
 
 @pytest.mark.parametrize(

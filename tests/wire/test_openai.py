@@ -14,7 +14,6 @@ from memvr_integrations.types.image_policy import ImagePolicy
 from memvr_integrations.wire.answers import answer_of, delta_of
 from memvr_integrations.wire.messages import to_messages
 from memvr_integrations.wire.requests import SAMPLING, to_request
-from memvr_integrations.wire.tools import to_schema
 
 
 @pytest.fixture(scope="module")
@@ -93,18 +92,6 @@ def test_options_become_a_request():
     assert (request.timeout, request.image_policy, request.sampling.n) == (9, policy, 2)
     assert request.strategy.name == "vcd"
     assert "min_p" in SAMPLING
-
-
-def test_forms_of_a_schema():
-    schema = {"type": "object", "properties": {"a": {}}}
-    for form in (
-        schema,
-        {"name": "A", "schema": schema},
-        {"type": "json_schema", "json_schema": {"name": "A", "schema": schema}},
-    ):
-        assert to_schema(form) == schema
-    with pytest.raises(RequestError, match="holds no 'schema'"):
-        to_schema({"type": "json_schema", "json_schema": {}})
 
 
 def test_an_answer_is_written(url):

@@ -1,0 +1,81 @@
+"""What both integrations are given means the same in both."""
+
+import pytest
+from pydantic import ValidationError
+from scripted_engine import ScriptedEngine
+
+from memvr_integrations.errors import ConfigError, RequestError
+from memvr_integrations.langchain import ChatMemVR
+from memvr_integrations.llama_index import MemVRMultiModalLLM
+from memvr_integrations.types.decoding import VCDConfig
+from memvr_integrations.types.image_policy import ImagePolicy
+from memvr_integrations.wire.options import ModelOptions
+
+BOTH = pytest.mark.parametrize("kind", [ChatMemVR, MemVRMultiModalLLM])
+
+
+def ask(model, /, **options):
+    if isinstance(model, ChatMemVR):
+        return model.invoke("Hi", **options)
+    return model.complete("Hi", **options)
+
+
+@BOTH
+def test_every_option_has_one_default(kind):
+    for name, field in ModelOptions.model_fields.items():
+        assert kind.model_fields[name].default == field.default, name
+        assert kind.model_fields[name].annotation == field.annotation, name
+
+
+@BOTH
+def test_options_of_a_call_come_before_those_of_the_object(kind):
+    engine = ScriptedEngine()
+    model = kind(model="a", engine=engine, temperature=0.5, stop="x", decoding="vcd", timeout=9)
+    ask(model)
+    ask(model, temperature=0.0, decoding=None, memvr=None)
+    first, second = engine.requests
+    assert (first.sampling.temperature, first.sampling.stop) == (0.5, ("x",))
+    assert (first.decoding, first.timeout, first.memvr) == (VCDConfig(), 9, True)
+    assert (second.sampling.temperature, second.sampling.stop) == (0.0, ("x",))
+    assert (second.decoding, second.timeout, second.memvr) == (None, 9, None)
+
+
+@BOTH
+def test_which_pictures_may_come_in_is_the_engines_unless_said(kind):
+    engine = ScriptedEngine()
+    engine.image_policy = ImagePolicy(max_bytes=9)
+    assert kind(model="a", engine=engine)._policy() == engine.image_policy
+    assert kind(model="bundled")._policy() == ImagePolicy()
+    own = kind(model="a", engine=engine, image_policy={"max_bytes": 7})
+    ask(own)
+    assert engine.requests[0].image_policy == own._policy() == ImagePolicy(max_bytes=7)
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("wrong", "match"),
+    [
+        ({"model": ""}, "names none"),
+        ({"engine": 3}, "engine=3 is no engine"),
+        ({"image_policy": True}, "image_policy=True must be None"),
+        ({"image_policy": {"max_byte": 1}}, "Did you mean 'max_bytes'"),
+        ({"stop": 3}, "stop=3 must be a text or a list"),
+        ({"logprobs": "yes"}, "logprobs"),
+        ({"dtype": "int4"}, "int4"),
+        ({"allow_image_urls": True}, "no option 'allow_image_urls'"),
+    ],
+)
+def test_wrong_options_are_refused_alike(kind, wrong, match):
+    with pytest.raises(ValidationError, match=match):
+        kind(**wrong)
+
+
+@BOTH
+def test_wrong_options_of_a_call_are_refused_alike(kind):
+    model = kind(model="a", engine=ScriptedEngine())
+    with pytest.raises(ConfigError, match=f"A call of {kind.__name__} has no option 'temprature'"):
+        ask(model, temprature=1)
+    with pytest.raises(RequestError, match="logprobs='yes' must be True or False"):
+        ask(model, logprobs="yes")
+    with pytest.raises(RequestError, match="model='' must be a catalog name"):
+        ask(model, model="")
