@@ -7,6 +7,26 @@ import difflib
 from collections.abc import Iterable
 from typing import Self
 
+__all__ = [
+    "AbstentionError",
+    "ArmingError",
+    "BackendClosedError",
+    "BenchmarkError",
+    "ConfigError",
+    "ContextLengthError",
+    "GenerationError",
+    "ImageError",
+    "MemVRError",
+    "MemVRWarning",
+    "MemoryExhaustedError",
+    "ModelLoadError",
+    "ModelNotFoundError",
+    "QueueFullError",
+    "RequestError",
+    "RequestTimeoutError",
+    "UnsupportedModelError",
+]
+
 
 class MemVRError(Exception):
     """Base of every error that this package raises on purpose."""

@@ -1,5 +1,6 @@
 """What the documentation shows is true: it runs, it is up to date, and the site is whole."""
 
+import importlib
 import importlib.util
 import re
 import shlex
@@ -163,5 +164,9 @@ def test_the_site_builds_and_asks_no_other_host_for_anything(tmp_path):
         requests = _Requests()
         requests.feed(page.read_text())
         assert not [url for url in requests.urls if re.match(r"(https?:)?//", url)], page
+    for page, door in generated_pages.DOORS.items():
+        shown = (tmp_path / "api" / f"{page}.html").read_text()
+        exported = importlib.import_module(door).__all__
+        assert not [name for name in exported if f'.{name}"' not in shown], page
     for sheet in tmp_path.rglob("*.css"):
         assert not re.search(r"""(url\(|@import\s)["']?(https?:)?//""", sheet.read_text()), sheet

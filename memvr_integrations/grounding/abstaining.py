@@ -11,6 +11,7 @@ from memvr_integrations.memvr.config import MemVRConfig
 Action: TypeAlias = Literal["answer", "raise", "retry"]
 
 CANNOT_TELL = "I can't tell from what I see."
+"""What stands where an answer was withheld."""
 
 
 @dataclass(frozen=True, kw_only=True)

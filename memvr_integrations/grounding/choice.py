@@ -8,6 +8,7 @@ from memvr_integrations.types import Request
 from memvr_integrations.types.engine import Engine
 
 YES_NO = ("Yes", "No")
+"""The answers of a yes/no question; P(yes) is the first one's share."""
 
 
 def shares(engine: Engine, request: Request, answers: Sequence[str] = YES_NO) -> list[float]:

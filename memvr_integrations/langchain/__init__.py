@@ -1,7 +1,11 @@
 """LangChain: `ChatMemVR(model="llava-1.5-7b")`, a local vision chat model that looks twice.
 
-`memvr_integrations.langchain.decisions` holds `MemVRDecision`, where langchain-core has decisions.
+`MemVRDecision` needs a langchain-core that has decisions (1.8 or later).
 """
+
+from typing import TYPE_CHECKING
+
+from memvr_integrations._lazy import lazily
 
 try:
     import langchain_core  # noqa: F401
@@ -15,4 +19,9 @@ from memvr_integrations.langchain.abstention import Abstention
 from memvr_integrations.langchain.blocks import image_block
 from memvr_integrations.langchain.chat import ChatMemVR
 
-__all__ = ["Abstention", "AbstentionError", "ChatMemVR", "image_block"]
+if TYPE_CHECKING:
+    from memvr_integrations.langchain.decisions import MemVRDecision
+else:
+    __getattr__ = lazily(__name__, {"MemVRDecision": "decisions"})
+
+__all__ = ["Abstention", "AbstentionError", "ChatMemVR", "MemVRDecision", "image_block"]

@@ -5,7 +5,10 @@ python tests/support/generated_pages.py
 """
 
 import ast
+import functools
+import importlib
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,20 @@ from memvr_integrations.cli import app
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "memvr_integrations"
+
+_PUBLIC = ("memvr", "errors", "types", "backend", "bundled", "bundled.world", "grounding")
+_PUBLIC += ("langchain", "llama_index", "evaluate")
+
+# What is public: these packages, and of them what `__all__` says. A page of the reference each.
+DOORS = {name.replace(".", "-").replace("_", "-"): f"memvr_integrations.{name}" for name in _PUBLIC}
+
+_API_OPTIONS = (
+    "show_root_heading: false",
+    "show_root_toc_entry: false",
+    "heading_level: 2",
+    "show_bases: true",
+    "inherited_members: [as_retriever, as_query_engine, as_chat_engine]",  # of an index
+)
 
 _EXIT_CODES = """\
 ## Exit codes
@@ -57,15 +74,31 @@ def _help(title: str, command: Any) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
+# As imports point, the lowest first.
+_FLOORS = ("memvr", "types", "models", "bundled", "backend", "wire", "grounding", "langchain")
+_FLOORS += ("llama_index", "evaluate", "cli")
+
+
 def module_map() -> str:
-    """A table of all modules, each with the first sentence of its docstring."""
-    rows = ["| Module | What it does |", "|---|---|"]
-    for path in sorted(PACKAGE.rglob("*.py"), key=lambda path: (len(path.parts), path)):
-        document = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
-        first = re.split(r"(?<=\.)\s", " ".join(document.split()))[0].rstrip(".")
-        if path.name != "__init__.py":
-            rows.append(f"| `{path.relative_to(PACKAGE).as_posix()}` | {first} |")
+    """A table of all modules by folder, each with the first sentence of its docstring."""
+    rows = ["| Module | What it holds |", "|---|---|"]
+    rows += [_row(path) for path in sorted(PACKAGE.glob("*.py")) if path.name != "__init__.py"]
+    for floor in _FLOORS:
+        for folder in sorted({path.parent for path in (PACKAGE / floor).rglob("*.py")}):
+            rows.append(
+                f"| **{folder.relative_to(PACKAGE)}/** | {_subject(folder / '__init__.py')} |"
+            )
+            rows += [_row(path) for path in sorted(folder.glob("[!_]*.py"))]
     return "\n".join(rows)
+
+
+def _row(path: Path) -> str:
+    return f"| `{path.stem}` | {_subject(path)} |"
+
+
+def _subject(path: Path) -> str:
+    document = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    return re.split(r"(?<=\.)\s", " ".join(document.split()))[0].rstrip(".")
 
 
 def how_it_works() -> str:
@@ -131,9 +164,30 @@ def models_page() -> str:
     return f"{head}{start}\n{catalog()}\n\n{end}{tail}"
 
 
-PAGES = {"cli.md": cli_page, "how-it-works.md": how_it_works, "models.md": models_page}
+def api_page(door: str) -> str:
+    """What a package exports, in the order of its `__all__`; links for what is another's."""
+    homes = list(DOORS.values())
+    before = {
+        name: home
+        for home in reversed(homes[: homes.index(door)])
+        for name in importlib.import_module(home).__all__
+    }
+    exported = importlib.import_module(door).__all__
+    own = "\n".join(f"        - {name}" for name in exported if name not in before)
+    options = "\n".join(f"      {line}" for line in _API_OPTIONS)
+    page = f"# {door}\n\n::: {door}\n    options:\n{options}\n      members:\n{own}\n"
+    others = [f"- [`{name}`][{before[name]}.{name}]" for name in exported if name in before]
+    return page + ("\n## Also importable from here\n\n" + "\n".join(others) + "\n") * bool(others)
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "cli.md": cli_page,
+    "how-it-works.md": how_it_works,
+    "models.md": models_page,
+} | {f"api/{page}.md": functools.partial(api_page, door) for page, door in DOORS.items()}
 
 if __name__ == "__main__":
+    (ROOT / "docs" / "api").mkdir(exist_ok=True)
     for name, make in PAGES.items():
         (ROOT / "docs" / name).write_text(make(), encoding="utf-8")
         print(f"wrote docs/{name}")
