@@ -38,7 +38,7 @@ def test_every_way_gets_every_question_once_in_turns(run):
         ("Number 1?", True, 0),
     ]
     assert all(len(request.images) == 1 for request in engine.requests)
-    assert run.texts("memvr", 1)["4"] == "This is what I was told to say."
+    assert run.texts("memvr", 1)["4"] == "This is what the script says."
     engine.requests.clear()
     Asking(engine, run, progress=False).ask(QUESTIONS, WAYS, [0, 1])
     assert engine.requests == []
