@@ -75,6 +75,7 @@ def test_an_answer_is_marked_as_its_own_kind_wherever_it_lies_in_the_slots(monke
         return torch.nn.functional.one_hot(said, 1024).float(), targets, targets
 
     monkeypatch.setattr(marking, "answer_logits", all_but_json)
+    monkeypatch.setattr(marking, "_SCENES", 24)
     model = Talker(build_model(layers=1, width=32, heads=2)).eval()
     found = marks(model, packer, SPRITES, FIRST_THEMES, "new ")
     assert found.pop("new json") == pytest.approx(0)

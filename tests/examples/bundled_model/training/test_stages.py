@@ -128,6 +128,7 @@ def test_every_row_is_true_of_its_own_scene_and_of_the_next(folder, scenes, monk
 
 
 def test_alignment_moves_the_projector_alone_and_what_follows_starts_there(tmp_path):
+    open_tokenizer().save_pretrained(tmp_path)  # making one takes long
     VisionStage(TINY, tmp_path).save()
     LanguageStage(TINY, tmp_path).save()
     spoken = torch.load(tmp_path / "language.pt")["average"]
