@@ -16,7 +16,7 @@ from llama_index.core.schema import QueryBundle
 from tqdm import tqdm
 
 from memvr_integrations.bundled import KNOWN_THEMES
-from memvr_integrations.bundled.world.scenes import SPRITES, Scene
+from memvr_integrations.bundled.world import SPRITES, Scene
 from memvr_integrations.evaluate.benchmarks.scene_questions import (
     Attribute,
     attributes,

@@ -8,8 +8,7 @@ from bundled_model.conversations.asker import Talk
 from bundled_model.conversations.questions import Turn, absent, phrase
 from bundled_model.conversations.wordings.paraphrase import typed
 from bundled_model.conversations.wordings.phrasings import phrase_question
-from memvr_integrations.bundled.world.scenes import Scene
-from memvr_integrations.bundled.world.words import plural, surely_absent, with_article
+from memvr_integrations.bundled.world import Scene, plural, surely_absent, with_article
 
 _ORDINALS = (("first", "one"), ("second", "two"))
 

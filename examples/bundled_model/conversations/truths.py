@@ -8,13 +8,15 @@ from dataclasses import replace
 import numpy as np
 
 from bundled_model.conversations.questions import phrase, where
-from memvr_integrations.bundled.world.scenes import SIDE, Box, Scene, Thing
-from memvr_integrations.bundled.world.words import (
+from bundled_model.conversations.vocabulary import USUAL, is_or_are
+from memvr_integrations.bundled.world import (
     COLORS,
     NUMBERS,
     PAINTABLE,
-    USUAL,
-    is_or_are,
+    SIDE,
+    Box,
+    Scene,
+    Thing,
     plural,
     single,
     with_article,

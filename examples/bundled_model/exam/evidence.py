@@ -18,7 +18,7 @@ from bundled_model.exam.processes import Processes
 from bundled_model.exam.report import Sizes, write_page
 from bundled_model.exam.trials import Evidence
 from memvr_integrations.bundled import KNOWN_THEMES, WEIGHTS
-from memvr_integrations.bundled.world.words import THEMES
+from memvr_integrations.bundled.world import THEMES
 from memvr_integrations.errors import MemVRError, did_you_mean
 
 _FEWEST = 2  # scenes: one control shows the model another image

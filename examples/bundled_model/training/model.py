@@ -16,7 +16,7 @@ from transformers import (
 
 from bundled_model.conversations.corpus import corpus
 from memvr_integrations.bundled import WEIGHTS
-from memvr_integrations.bundled.world.scenes import GRID, PATCH, SIDE
+from memvr_integrations.bundled.world import GRID, PATCH, SIDE
 
 PAD, BOS, EOS, IMAGE = "<pad>", "<s>", "</s>", "<image>"
 IMAGE_TOKENS = GRID * GRID

@@ -16,7 +16,7 @@ from bundled_model.training.model import (
     VOCABULARY,
     open_tokenizer,
 )
-from memvr_integrations.bundled.world.words import CLASSES, COLORS, NUMBERS
+from memvr_integrations.bundled.world import CLASSES, COLORS, NUMBERS
 
 _TELLING = 3.0  # weight of the words that an answer is about: few of its tokens, and the hardest
 _PLACING = ("top", "bottom", "left", "right", "center", "above", "below", "first", "second")

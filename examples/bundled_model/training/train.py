@@ -34,8 +34,7 @@ from bundled_model.training.stages.vision import DRAWING, VisionStage
 from bundled_model.training.supply import TrainingArt
 from bundled_model.training.trainer import TrainConfig
 from memvr_integrations.bundled import WEIGHTS
-from memvr_integrations.bundled.world.scenes import SPRITES, draw_scene
-from memvr_integrations.bundled.world.words import THEMES
+from memvr_integrations.bundled.world import SPRITES, THEMES, draw_scene
 
 VISION = TrainConfig(steps=9000, cooldown=1500, batch=96, fresh=0.35, peak_lr=2.5e-3)
 LANGUAGE = TrainConfig(steps=2000, cooldown=400, batch=32, fresh=1.0, peak_lr=2e-3)

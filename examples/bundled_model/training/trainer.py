@@ -26,8 +26,7 @@ from tqdm import tqdm
 
 from bundled_model.training.curve import draw_curves
 from bundled_model.training.optimizer import MuonAdamW
-from memvr_integrations.bundled.world.scenes import SPRITES
-from memvr_integrations.bundled.world.words import THEMES
+from memvr_integrations.bundled.world import SPRITES, THEMES
 
 CURVES = "curves.svg"
 _AVERAGING = 0.999

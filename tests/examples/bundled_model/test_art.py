@@ -12,7 +12,7 @@ from bundled_model.art.degrade import KINDS, degrade
 from bundled_model.art.restyle import restyle
 from PIL import Image
 
-from memvr_integrations.bundled.world.scenes import SPRITES, Sprites
+from memvr_integrations.bundled.world import SPRITES, Sprites
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -22,7 +22,7 @@ from bundled_model.training.packing import Packer
 from bundled_model.training.stages.joint import JointStage
 from bundled_model.training.stages.vision import clear_pixels
 from bundled_model.training.talker import answer_logits
-from memvr_integrations.bundled.world.scenes import Scene
+from memvr_integrations.bundled.world import Scene
 from memvr_integrations.memvr import MemVRConfig, retrace
 
 LAYER = 5

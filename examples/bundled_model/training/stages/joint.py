@@ -29,7 +29,7 @@ from bundled_model.training.stages import vision as vision_stage
 from bundled_model.training.supply import Scenes, TrainingArt, pixels
 from bundled_model.training.talker import Talker, answer_logits, disagreement, read_as_words
 from bundled_model.training.trainer import Stage, TrainConfig
-from memvr_integrations.bundled.world.scenes import Drawing, Scene
+from memvr_integrations.bundled.world import Drawing, Scene
 from memvr_integrations.errors import ModelLoadError
 
 # Mostly the theme's habits: what is usual is part of what is learnt here.

@@ -23,7 +23,7 @@ from bundled_model.training.model import build_model, own_tokenizer
 from bundled_model.training.packing import Packer
 from bundled_model.training.stages.joint import JointStage
 from bundled_model.training.trainer import Stage, TrainConfig
-from memvr_integrations.bundled.world.scenes import Scene
+from memvr_integrations.bundled.world import Scene
 
 _MEASURED = 64
 

@@ -9,12 +9,16 @@ from bundled_model.conversations import truths
 from bundled_model.conversations.interview import Interview
 from bundled_model.conversations.questions import NO_IMAGE
 from bundled_model.conversations.unknowable import NO_SUCH, NONE, REFUSAL
+from bundled_model.conversations.vocabulary import GROUPS
 
-from memvr_integrations.bundled.world.scenes import SPRITES, Scene, Sprites, Thing, draw_scene
-from memvr_integrations.bundled.world.words import (
+from memvr_integrations.bundled.world import (
     CLASSES,
-    GROUPS,
+    SPRITES,
     THEMES,
+    Scene,
+    Sprites,
+    Thing,
+    draw_scene,
     plural,
 )
 from memvr_integrations.evaluate.benchmarks.scene_questions import mentioned

@@ -11,7 +11,7 @@ from bundled_model.conversations.forms import form
 from bundled_model.conversations.pairs import compare, in_both
 from bundled_settings import FIRST_THEMES
 
-from memvr_integrations.bundled.world.words import CLASSES, NUMBERS, THEMES, plural
+from memvr_integrations.bundled.world import CLASSES, NUMBERS, THEMES, plural
 from memvr_integrations.evaluate.benchmarks.scene_questions import mentioned
 from memvr_integrations.types.tools import ANSWER_IN_JSON
 

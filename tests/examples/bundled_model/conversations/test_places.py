@@ -8,8 +8,7 @@ from bundled_model.conversations import truths
 from bundled_model.conversations.interview import Interview
 from bundled_model.conversations.questions import where
 
-from memvr_integrations.bundled.world.scenes import SPRITES
-from memvr_integrations.bundled.world.words import THEMES
+from memvr_integrations.bundled.world import SPRITES, THEMES
 from memvr_integrations.evaluate.benchmarks.scene_questions import held_out_scenes, mentioned
 
 ALL = tuple(THEMES)

@@ -9,7 +9,7 @@ from bundled_model.conversations import truths
 from bundled_model.conversations.questions import absent, where
 from bundled_settings import FIRST_THEMES
 
-from memvr_integrations.bundled.world.scenes import Scene, Thing
+from memvr_integrations.bundled.world import Scene, Thing
 
 
 def single(x, y, name="cow", color=None):

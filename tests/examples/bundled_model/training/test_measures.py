@@ -16,8 +16,15 @@ from bundled_model.training.supply import pixels
 from bundled_model.training.training_log import read_log
 from bundled_settings import FIRST_THEMES
 
-from memvr_integrations.bundled.world.scenes import GRID, SPRITES, Sprites, draw_scene
-from memvr_integrations.bundled.world.words import CLASSES, COLORS, THEMES
+from memvr_integrations.bundled.world import (
+    CLASSES,
+    COLORS,
+    GRID,
+    SPRITES,
+    THEMES,
+    Sprites,
+    draw_scene,
+)
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from bundled_model.training.stages.vision import VisionStage, clear_pixels
 from bundled_model.training.talker import answer_logits
 from bundled_model.training.trainer import TrainConfig
 
-from memvr_integrations.bundled.world.words import CLASSES, NUMBERS, plural, single
+from memvr_integrations.bundled.world import CLASSES, NUMBERS, plural, single
 from memvr_integrations.errors import ModelLoadError
 
 TINY = TrainConfig(

@@ -8,7 +8,7 @@ from bundled_model.training.model import open_tokenizer
 from transformers import AutoProcessor, LlavaForConditionalGeneration
 
 from memvr_integrations.bundled import WEIGHTS
-from memvr_integrations.bundled.world.words import THEMES
+from memvr_integrations.bundled.world import THEMES
 
 SMALL = "--batch 2 --glances 2 --turns 2 --device cpu --precision float32"
 
