@@ -9,4 +9,4 @@ FARM = Path(__file__).parent / "images" / "farm.png"
 with Backend.load("bundled") as backend:
     [done] = backend.generate(Request.ask("Is there a dog in the picture?", FARM))
     print(done.text)
-    print(f"looked again at {done.retraced} of {len(done.tokens)} tokens")
+    print(f"retraced at {done.retraced} of {len(done.tokens)} tokens")

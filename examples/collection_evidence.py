@@ -41,7 +41,7 @@ class Case:
 
 
 def cases(scenes: list[Scene], count: int) -> list[Case]:
-    """Questions about scenes that three of their things tell from all others."""
+    """Questions about scenes that three of their things part from all others."""
     rng, found = random.Random(0), []
     shuffled = rng.sample(asked := attributes(scenes), len(asked))
     for one in shuffled:

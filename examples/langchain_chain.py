@@ -26,6 +26,6 @@ print()
 answer = (about_the_farm | model).invoke("Is there a dog in the picture?")
 record = answer.response_metadata["memvr"]
 print(answer.content)
-print(f"looked again at {record['retraced_tokens']} tokens, at layers {record['layers']}")
+print(f"retraced at {record['retraced_tokens']} tokens, at layers {record['layers']}")
 for token in answer.response_metadata["logprobs"]["content"]:
     print(f"  {token['token']!r:10} entropy {token['output_entropy']:.2f}")

@@ -45,6 +45,6 @@ question = HumanMessage([image_block(FARM), "How many houses are there?"])
 for message in graph.compile().invoke({"messages": [question]})["messages"][1:]:
     record = message.response_metadata["memvr"]
     print(
-        f"{message.text} (looked again at {record['retraced_tokens']} tokens, "
+        f"{message.text} (retraced at {record['retraced_tokens']} tokens, "
         f"unsure: {record['max_output_entropy']:.2f})"
     )

@@ -1,4 +1,4 @@
-"""Stream an answer token by token, then show where the model looked again."""
+"""Stream an answer token by token, then show where the model retraced."""
 
 from pathlib import Path
 

@@ -159,7 +159,7 @@ class Interview(Places, Amounts, Groups):
         return [Talk(turns=(form(self.scene, self.rng, self.themes),))]
 
     def unknowable(self) -> list[Talk]:
-        """What no picture tells."""
+        """What no picture answers."""
         name = self.there().name if self.rng.random() < 0.7 else any_class(self.rng)
         return [Talk(turns=(unknowable(name, self.rng),))]
 

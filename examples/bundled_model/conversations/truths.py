@@ -39,7 +39,7 @@ def noun(thing: Thing) -> str:
 
 
 def verb(thing: Thing) -> str:
-    """The verb behind a thing's noun, "is" or "are"."""
+    """The verb after a thing's noun, "is" or "are"."""
     return is_or_are(thing.name, thing.count)
 
 
@@ -193,7 +193,7 @@ def as_json(scene: Scene) -> str:
 
 
 def only_painted(scene: Scene, color: str) -> bool:
-    """Whether nothing shows a colour but what is painted in it, as far as the pixels tell.
+    """Whether nothing shows a colour but what is painted in it, as far as the pixels show.
 
     Unpainted art has colours that the generator doesn't know: a tomato is red, too.
     """

@@ -1,4 +1,4 @@
-"""The first stage: the image tower learns to tell of every patch what it shows."""
+"""The first stage: the image tower learns to say of every patch what it shows."""
 
 import random
 from pathlib import Path

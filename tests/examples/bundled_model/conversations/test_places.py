@@ -54,7 +54,7 @@ def test_at_the_top_is_true_of_its_corners(drawn):
     assert coarse
 
 
-def test_halves_are_told_by_the_center(drawn):
+def test_halves_follow_from_the_center(drawn):
     for scene, turn in asked(drawn, "is half"):
         x, y = the_one(scene, turn.answer.lower()).centers[0]
         halves = {"upper": y < 0.5, "lower": y > 0.5, "left": x < 0.5, "right": x > 0.5}

@@ -30,8 +30,8 @@ def wordings(pattern):
     found = re.search(r"\[([^\[\]]*)\]", pattern)
     if not found:
         return {say(pattern, random.Random(0), **SLOTS)}
-    before, behind = pattern[: found.start()], pattern[found.end() :]
-    return set().union(*(wordings(before + one + behind) for one in found[1].split("|")))
+    before, after = pattern[: found.start()], pattern[found.end() :]
+    return set().union(*(wordings(before + one + after) for one in found[1].split("|")))
 
 
 def all_of(patterns):

@@ -115,8 +115,8 @@ def test_every_row_is_true_of_its_own_scene_and_of_the_next(folder, scenes, monk
                 amount, which = _AMOUNT.fullmatch(answer), _ONE_OF_TWO.fullmatch(answer)
                 if pictures == 1 and amount and amount[2] in called:
                     count = counts.get(called[amount[2]], 0)
-                    told = ["no", *NUMBERS[1:]][count]
-                    assert count > 0 if amount[1] in ("a", "an") else amount[1] == told
+                    said = ["no", *NUMBERS[1:]][count]
+                    assert count > 0 if amount[1] in ("a", "an") else amount[1] == said
                     checked[1] += 1
                 if which:
                     assert pictures == 2
