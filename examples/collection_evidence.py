@@ -16,7 +16,7 @@ from llama_index.core.schema import QueryBundle
 from tqdm import tqdm
 
 from memvr_integrations.bundled import KNOWN_THEMES
-from memvr_integrations.bundled.world.scenes import SPRITES, Scene
+from memvr_integrations.bundled.world import SPRITES, Scene
 from memvr_integrations.evaluate.benchmarks.scene_questions import (
     Attribute,
     attributes,
@@ -41,7 +41,7 @@ class Case:
 
 
 def cases(scenes: list[Scene], count: int) -> list[Case]:
-    """Questions about scenes that three of their things tell from all others."""
+    """Questions about scenes that three of their things part from all others."""
     rng, found = random.Random(0), []
     shuffled = rng.sample(asked := attributes(scenes), len(asked))
     for one in shuffled:

@@ -10,7 +10,7 @@ from pathlib import Path
 from bundled_model.conversations.questions import phrase
 from PIL import Image
 
-from memvr_integrations.bundled.world.scenes import SPRITES, Scene, Sprites, draw_scene
+from memvr_integrations.bundled.world import SPRITES, Scene, Sprites, draw_scene
 
 # File -> theme and seed; the same seed draws the same scene.
 PICTURES = {

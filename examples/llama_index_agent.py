@@ -1,7 +1,7 @@
 """LlamaIndex: an agent that looks things up in a collection of images.
 
-The bundled model was hardly trained for tools: it is made to begin with one, whose answer, with its
-citation, is the agent's own (`return_direct`). A larger model needs neither.
+The bundled model was hardly trained for tools: it is made to begin with one, whose answer, with
+its citation, is the agent's own (`return_direct`). A larger model needs neither.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Tells pictures that the bundled model was made for from those that it wasn't.
+"""Parts pictures that the bundled model was made for from those that it wasn't.
 
 A rule of thumb: drawn scenes are small and stand before a background that changes from top to
 bottom only. Badly degraded scenes may look like photographs to it; a picture that is neither may

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from memvr_integrations.bundled.world.words import CLASSES, PAINTABLE
+from memvr_integrations.bundled.world import CLASSES, PAINTABLE
 from memvr_integrations.errors import MemVRError
 
 SIZE = 96

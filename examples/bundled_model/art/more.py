@@ -22,7 +22,7 @@ from bundled_model.art.icons import (
     icons_of,
     render_svg,
 )
-from memvr_integrations.bundled.world.words import CLASSES, PAINTABLE
+from memvr_integrations.bundled.world import CLASSES, PAINTABLE
 
 SYMBOLS = {
     "phosphor": "@iconify-json/ph@1.2.2",

@@ -7,7 +7,7 @@ import numpy as np
 
 from bundled_model.art.icons import HELD_OUT, MORE, SHIPPED, render_styles
 from bundled_model.art.more import render_more
-from memvr_integrations.bundled.world.scenes import SPRITES
+from memvr_integrations.bundled.world import SPRITES
 from memvr_integrations.errors import MemVRError
 
 

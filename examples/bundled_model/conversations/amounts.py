@@ -2,7 +2,7 @@
 
 from bundled_model.conversations import truths
 from bundled_model.conversations.asker import Asker, Talk, one_turn
-from memvr_integrations.bundled.world.words import NUMBERS, plural
+from memvr_integrations.bundled.world import NUMBERS, plural
 
 ONE_WORD = (" Answer in one word.", " Answer with one word.", " One word, please.")
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from bundled_model.conversations import truths
 from bundled_model.conversations.questions import Turn, absent
+from bundled_model.conversations.vocabulary import is_or_are
 from bundled_model.conversations.wordings.phrasings import phrase_question
-from memvr_integrations.bundled.world.scenes import Scene, Thing
-from memvr_integrations.bundled.world.words import COLORS, is_or_are
+from memvr_integrations.bundled.world import COLORS, Scene, Thing
 from memvr_integrations.evaluate.benchmarks.scene_questions import SHORT
 
 _SHORTS = (SHORT, SHORT, SHORT, " Yes or no?", " Just yes or no.", " Answer with yes or no.")

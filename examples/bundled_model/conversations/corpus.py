@@ -7,14 +7,17 @@ import numpy as np
 
 from bundled_model.conversations.interview import Interview
 from bundled_model.conversations.pairs import compare
-from memvr_integrations.bundled.world.scenes import Box, Scene, Thing, sample_names
-from memvr_integrations.bundled.world.words import (
+from memvr_integrations.bundled.world import (
     CLASSES,
     COLORS,
     NUMBERS,
     PAINTABLE,
     THEMES,
+    Box,
+    Scene,
+    Thing,
     plural,
+    sample_names,
 )
 
 _SCENES = 800

@@ -3,14 +3,8 @@
 from bundled_model.conversations import truths
 from bundled_model.conversations.asker import Asker, Talk, one_turn, the
 from bundled_model.conversations.unknowable import NO_SUCH, NONE
-from memvr_integrations.bundled.world.words import (
-    GROUPS,
-    STRANGERS,
-    is_or_are,
-    plural,
-    surely_absent,
-    with_article,
-)
+from bundled_model.conversations.vocabulary import GROUPS, STRANGERS, is_or_are
+from memvr_integrations.bundled.world import plural, surely_absent, with_article
 
 _FOOD = "food"
 

@@ -16,12 +16,7 @@ from bundled_model.conversations.questions import Turn
 from bundled_model.conversations.synonyms import renamed
 from bundled_model.conversations.unknowable import any_class, no_picture, small_talk, unknowable
 from bundled_model.conversations.wordings.paraphrase import typed
-from memvr_integrations.bundled.world.scenes import Thing
-from memvr_integrations.bundled.world.words import (
-    COLORS,
-    plural,
-    with_article,
-)
+from memvr_integrations.bundled.world import COLORS, Thing, plural, with_article
 
 _RENAMED = 0.12  # share of questions that call a thing by another name
 
@@ -164,7 +159,7 @@ class Interview(Places, Amounts, Groups):
         return [Talk(turns=(form(self.scene, self.rng, self.themes),))]
 
     def unknowable(self) -> list[Talk]:
-        """What no picture tells."""
+        """What no picture answers."""
         name = self.there().name if self.rng.random() < 0.7 else any_class(self.rng)
         return [Talk(turns=(unknowable(name, self.rng),))]
 

@@ -8,8 +8,7 @@ from bundled_model.conversations.asker import Talk
 from bundled_model.conversations.questions import Turn, absent, phrase
 from bundled_model.conversations.wordings.paraphrase import typed
 from bundled_model.conversations.wordings.phrasings import phrase_question
-from memvr_integrations.bundled.world.scenes import Scene
-from memvr_integrations.bundled.world.words import plural, surely_absent, with_article
+from memvr_integrations.bundled.world import Scene, plural, surely_absent, with_article
 
 _ORDINALS = (("first", "one"), ("second", "two"))
 
@@ -33,20 +32,20 @@ def compare(first: Scene, second: Scene, rng: random.Random, themes: Sequence[st
 
 
 def in_both(first: Scene, second: Scene, rng: random.Random) -> Talk:
-    """What two pictures share, told after what each of the first one's things is in the second.
+    """What two pictures share, said after what each of the first one's things is in the second.
 
-    To find it in one step, before the first word or behind two lists, is more than a small model
+    To find it in one step, before the first word or after two lists, is more than a small model
     learns; and it sees whether a thing is there once the thing is named, not before.
     """
     things = truths.left_to_right(first)
-    told = truths.join([phrase(thing, color=False) for thing in things])
+    listed = truths.join([phrase(thing, color=False) for thing in things])
     looked_for = "; ".join(
         f"{with_article(thing.name)}: {'yes' if thing.name in second.names else 'no'}"
         for thing in things
     )
     shared = [with_article(thing.name) for thing in things if thing.name in second.names]
     found = f"Both have {truths.join(shared)}." if shared else "They share nothing."
-    answer = f"The first has {told}. In the second, {looked_for}. {found}"
+    answer = f"The first has {listed}. In the second, {looked_for}. {found}"
     question = typed(phrase_question("in both", rng), rng)
     return Talk(turns=(Turn(question, answer),), pictures=2)
 
@@ -55,7 +54,7 @@ def _count(scene: Scene, name: str) -> int:
     return sum(thing.count for thing in scene.things if thing.name == name)
 
 
-def _told(name: str, both: Sequence[Scene]) -> bool:
+def _is_clear(name: str, both: Sequence[Scene]) -> bool:
     """Whether each picture has it or surely has not."""
     return all(name in scene.names or surely_absent([name], scene.names) for scene in both)
 
@@ -70,7 +69,7 @@ def _some_name(both: Sequence[Scene], rng: random.Random, themes: Sequence[str])
         name = rng.choice(sorted(scene.names))
         if rng.random() < 0.3:
             name = absent(scene, rng, themes)
-        if _told(name, both):
+        if _is_clear(name, both):
             return name
 
 
@@ -93,7 +92,7 @@ def _which(both: Sequence[Scene], rng: random.Random, themes: Sequence[str]) -> 
 def _more(both: Sequence[Scene], rng: random.Random) -> tuple[str, str]:
     shared, either = both[0].names & both[1].names, both[0].names | both[1].names
     pool = sorted(shared if shared and rng.random() < 0.6 else either)
-    name = rng.choice([name for name in pool if _told(name, both)] or pool)
+    name = rng.choice([name for name in pool if _is_clear(name, both)] or pool)
     counts = [_count(scene, name) for scene in both]
     answer = f"Both have the same number of {plural(name)}."
     if counts[0] != counts[1]:
@@ -111,7 +110,7 @@ def _in_one(
     slots = {"nth": nth, "number": number}
     if kind == "caption of":
         return phrase_question(kind, rng, **slots), truths.caption(scene)
-    # What is only in the other picture is the question that tells them apart.
+    # What is only in the other picture is the question that parts them.
     pool = scene.names
     if rng.random() < 0.5:
         other = both[1 - at].names

@@ -3,7 +3,7 @@
 from bundled_model.conversations import truths
 from bundled_model.conversations.asker import Asker, Talk, boxes, one_turn, the, the_one
 from bundled_model.conversations.questions import where
-from memvr_integrations.bundled.world.words import NUMBERS, plural, with_article
+from memvr_integrations.bundled.world import NUMBERS, plural, with_article
 
 _SAID = {
     "left of": ("left of", "left of", "to the left of", "on the left of"),

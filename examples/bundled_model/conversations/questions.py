@@ -4,11 +4,12 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from memvr_integrations.bundled.world.scenes import Scene, Thing
-from memvr_integrations.bundled.world.words import (
+from memvr_integrations.bundled.world import (
     NUMBERS,
     PARTNER,
     THEMES,
+    Scene,
+    Thing,
     classes_of,
     plural,
     surely_absent,

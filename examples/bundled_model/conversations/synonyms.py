@@ -3,7 +3,7 @@
 import random
 import re
 
-from memvr_integrations.bundled.world.words import CLASSES, plural, single, with_article
+from memvr_integrations.bundled.world import CLASSES, plural, single, with_article
 
 _LINES = """
 airplane: plane jet aeroplane aircraft

@@ -8,13 +8,15 @@ from dataclasses import replace
 import numpy as np
 
 from bundled_model.conversations.questions import phrase, where
-from memvr_integrations.bundled.world.scenes import SIDE, Box, Scene, Thing
-from memvr_integrations.bundled.world.words import (
+from bundled_model.conversations.vocabulary import USUAL, is_or_are
+from memvr_integrations.bundled.world import (
     COLORS,
     NUMBERS,
     PAINTABLE,
-    USUAL,
-    is_or_are,
+    SIDE,
+    Box,
+    Scene,
+    Thing,
     plural,
     single,
     with_article,
@@ -37,7 +39,7 @@ def noun(thing: Thing) -> str:
 
 
 def verb(thing: Thing) -> str:
-    """The verb behind a thing's noun, "is" or "are"."""
+    """The verb after a thing's noun, "is" or "are"."""
     return is_or_are(thing.name, thing.count)
 
 
@@ -191,7 +193,7 @@ def as_json(scene: Scene) -> str:
 
 
 def only_painted(scene: Scene, color: str) -> bool:
-    """Whether nothing shows a colour but what is painted in it, as far as the pixels tell.
+    """Whether nothing shows a colour but what is painted in it, as far as the pixels show.
 
     Unpainted art has colours that the generator doesn't know: a tomato is red, too.
     """

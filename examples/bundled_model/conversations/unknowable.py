@@ -8,7 +8,7 @@ import random
 
 from bundled_model.conversations.questions import NO_IMAGE, Turn
 from bundled_model.conversations.wordings.paraphrase import say
-from memvr_integrations.bundled.world.words import CLASSES
+from memvr_integrations.bundled.world import CLASSES
 
 REFUSAL = "I cannot tell from the image."
 

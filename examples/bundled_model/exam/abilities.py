@@ -21,8 +21,8 @@ from bundled_model.exam.examinee import Prompt, about, says_yes
 from bundled_model.exam.judging import is_refusal, is_true, overlaps
 from bundled_model.exam.processes import Processes
 from bundled_model.exam.trials import Condition, Evidence
-from memvr_integrations.bundled.world.words import NUMBERS, plural
-from memvr_integrations.bundled.world.words import with_article as a
+from memvr_integrations.bundled.world import NUMBERS, plural
+from memvr_integrations.bundled.world import with_article as a
 from memvr_integrations.evaluate.benchmarks.scene_questions import (
     NEGATIVES,
     SHORT,

@@ -18,9 +18,10 @@ from bundled_model.exam.processes import Processes
 from bundled_model.exam.report import Sizes, write_page
 from bundled_model.exam.trials import Evidence
 from memvr_integrations.bundled import KNOWN_THEMES, WEIGHTS
-from memvr_integrations.bundled.world.words import THEMES
+from memvr_integrations.bundled.world import THEMES
 from memvr_integrations.errors import MemVRError, did_you_mean
 
+_DOCS = Path(__file__).parents[3] / "docs"
 _FEWEST = 2  # scenes: one control shows the model another image
 
 
@@ -36,9 +37,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--themes", help=f"{', '.join(THEMES)}; else what ships knows")
     parser.add_argument("--held-out", type=Path, help="sprites of unseen art; else npm is asked")
     parser.add_argument("--jobs", type=int, default=2, help="processes at once")
-    parser.add_argument(
-        "--out", type=Path, default=Path("docs/bundled-evidence.md"), help="the page"
-    )
+    parser.add_argument("--out", type=Path, default=_DOCS / "bundled-evidence.md", help="the page")
     args = parser.parse_args(arguments)
     if args.themes is not None:
         args.themes = tuple(args.themes.split(","))

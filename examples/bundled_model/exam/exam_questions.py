@@ -10,10 +10,10 @@ from bundled_model.conversations.asker import Talk, boxes, one_turn, the, the_on
 from bundled_model.conversations.interview import Interview
 from bundled_model.conversations.pairs import compare, in_both
 from bundled_model.conversations.unknowable import unknowable
+from bundled_model.conversations.vocabulary import HELD_OUT_STRANGERS
 from bundled_model.conversations.wordings.paraphrase import mistyped
 from bundled_model.conversations.wordings.phrasings import held_out_question
-from memvr_integrations.bundled.world.scenes import Scene
-from memvr_integrations.bundled.world.words import HELD_OUT_STRANGERS
+from memvr_integrations.bundled.world import Scene
 
 POSITION, BOXES = "position, nine fields", "boxes: IoU at least 0.5"
 RELATION, REFUSED = "left, right, above, below of another", "what no picture tells: refused"

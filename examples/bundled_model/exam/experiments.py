@@ -25,8 +25,7 @@ from bundled_model.exam.trials import Evidence
 from bundled_model.training import train
 from bundled_model.training.stages.blindfold import BLINDFOLDED
 from memvr_integrations.bundled import PRESET, WEIGHTS
-from memvr_integrations.bundled.world.scenes import SPRITES
-from memvr_integrations.bundled.world.words import THEMES
+from memvr_integrations.bundled.world import SPRITES, THEMES
 from memvr_integrations.evaluate.benchmarks.scene_questions import held_out_scenes
 from memvr_integrations.memvr import MemVRConfig
 

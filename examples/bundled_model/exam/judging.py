@@ -8,7 +8,7 @@ import torch
 
 from bundled_model.conversations.truths import opposite
 from bundled_model.training.dense import overlap
-from memvr_integrations.bundled.world.words import COLORS, NUMBERS, THEMES
+from memvr_integrations.bundled.world import COLORS, NUMBERS, THEMES
 from memvr_integrations.evaluate.benchmarks.scene_questions import mentioned
 
 _WAYS = re.compile(r"\b(left of|right of|above|below)\b")

@@ -29,8 +29,7 @@ from bundled_model.exam.withholding import Answers, best_threshold, withheld
 from bundled_model.training.model import kept_with
 from bundled_model.training.training_log import LOG
 from memvr_integrations.bundled import PRESET
-from memvr_integrations.bundled.world.scenes import SPRITES
-from memvr_integrations.bundled.world.words import classes_of
+from memvr_integrations.bundled.world import SPRITES, classes_of
 from memvr_integrations.evaluate.benchmarks.scene_questions import held_out_scenes
 from memvr_integrations.memvr import MemVRConfig
 

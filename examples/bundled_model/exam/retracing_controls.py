@@ -1,4 +1,4 @@
-"""How much sight looking twice carries: the right image against three controls.
+"""How much sight retracing carries: the right image against three controls.
 
 With attention free, and blindfolded from some layer on. The setting is chosen on dev scenes for
 each; everything in the table was measured on others.

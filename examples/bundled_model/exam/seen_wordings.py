@@ -5,17 +5,9 @@ import re
 
 from bundled_model.conversations.places import FIELD_NAMES, WAY_NAMES
 from bundled_model.conversations.unknowable import ABOUT
+from bundled_model.conversations.vocabulary import GROUPS, STRANGERS
 from bundled_model.conversations.wordings.phrasings import TRAINED
-from memvr_integrations.bundled.world.words import (
-    CLASSES,
-    COLORS,
-    GROUPS,
-    NUMBERS,
-    STRANGERS,
-    THEMES,
-    plural,
-    single,
-)
+from memvr_integrations.bundled.world import CLASSES, COLORS, NUMBERS, THEMES, plural, single
 
 _THING, _COLOR = "#", "%"
 _NAMES = (*CLASSES, *STRANGERS, *GROUPS, *(word for theme in THEMES for word in theme.split()))

@@ -15,8 +15,7 @@ import torch
 from bundled_model.exam.examinee import Examinee, Prompt
 from bundled_model.exam.judging import is_true
 from bundled_model.exam.seen_wordings import is_seen_wording
-from memvr_integrations.bundled.world.scenes import SPRITES, Scene
-from memvr_integrations.bundled.world.words import THEMES
+from memvr_integrations.bundled.world import SPRITES, THEMES, Scene
 from memvr_integrations.evaluate.benchmarks.scene_questions import held_out_scenes
 from memvr_integrations.evaluate.running.statistics import Estimate, by_image, share
 

@@ -13,8 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from memvr_integrations.bundled.world.scenes import GRID, Scene
-from memvr_integrations.bundled.world.words import CLASSES, COLORS
+from memvr_integrations.bundled.world import CLASSES, COLORS, GRID, Scene
 
 BACKGROUND_WEIGHT = 0.3  # most patches are background; at full weight the tower learns only that
 _MANY = 5  # this many and more are one count

@@ -19,8 +19,7 @@ from bundled_model.training import slots
 from bundled_model.training.packing import Packer
 from bundled_model.training.stages.vision import clear_pixels, watched_scenes
 from bundled_model.training.talker import Talker, answer_logits
-from memvr_integrations.bundled.world.scenes import Scene
-from memvr_integrations.bundled.world.words import with_article
+from memvr_integrations.bundled.world import Scene, with_article
 from memvr_integrations.evaluate.benchmarks.scene_questions import SHORT, exam
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from transformers import (
 
 from bundled_model.conversations.corpus import corpus
 from memvr_integrations.bundled import WEIGHTS
-from memvr_integrations.bundled.world.scenes import GRID, PATCH, SIDE
+from memvr_integrations.bundled.world import GRID, PATCH, SIDE
 
 PAD, BOS, EOS, IMAGE = "<pad>", "<s>", "</s>", "<image>"
 IMAGE_TOKENS = GRID * GRID
@@ -25,7 +25,7 @@ VISION_WIDTH = 256
 _SHIPPED = Path(__file__).parents[1] / "shipped"
 
 # Images first within a message, as LLaVA-1.5 has it; a closed answer ends with </s>. Every picture
-# but the first is numbered in words: a small model can't tell two of them apart by their places.
+# but the first is numbered in words: a small model can't keep two of them apart by their places.
 CHAT_TEMPLATE = (
     "{{ bos_token }}"
     "{% set seen = namespace(pictures=0) %}"

@@ -16,15 +16,15 @@ from bundled_model.training.model import (
     VOCABULARY,
     open_tokenizer,
 )
-from memvr_integrations.bundled.world.words import CLASSES, COLORS, NUMBERS
+from memvr_integrations.bundled.world import CLASSES, COLORS, NUMBERS
 
-_TELLING = 3.0  # weight of the words that an answer is about: few of its tokens, and the hardest
+_HEAVY = 3.0  # weight of the words that an answer is about: few of its tokens, and the hardest
 _PLACING = ("top", "bottom", "left", "right", "center", "above", "below", "first", "second")
 
 
 @dataclass
 class Row:
-    """One packed training row; `segments` tells its conversations apart.
+    """One packed training row; `segments` numbers its conversations.
 
     `same` numbers the places that ought to say the same yes or no (0 elsewhere). Where `ids` holds
     the image token, the visual tokens of another picture of the batch are put in.
@@ -57,9 +57,9 @@ class Packer:
         self.class_tokens = torch.tensor([self.encode("\n")[0], *names])
         self.token_weights = torch.ones(VOCABULARY)
         words = (*NUMBERS[1:], *COLORS, *CLASSES, *_PLACING, "Yes", "No")
-        telling = [self.encode(" " + word)[0] for word in words]
-        telling += [self.encode(digit)[0] for digit in "0123456789"]
-        self.token_weights[telling] = _TELLING
+        heavy = [self.encode(" " + word)[0] for word in words]
+        heavy += [self.encode(digit)[0] for digit in "0123456789"]
+        self.token_weights[heavy] = _HEAVY
 
     @property
     def vocabulary(self) -> list[str]:

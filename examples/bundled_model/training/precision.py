@@ -14,7 +14,7 @@ def fastest_precision(device: str) -> str:
     """The name of bfloat16 where a device multiplies in it clearly faster than in float32.
 
     Recent processors have instructions for bfloat16; others compute it in many steps. In a
-    distributed run the first process tells all others what it found.
+    distributed run the first process shares what it found with all others.
     """
     if device != "cpu":
         return "bfloat16"

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from bundled_model.art.degrade import KINDS, degrade
 from bundled_model.art.restyle import restyle
-from memvr_integrations.bundled.world.scenes import Drawing, Scene, Sprites, draw_scene
+from memvr_integrations.bundled.world import Drawing, Scene, Sprites, draw_scene
 
 _DEGRADED = 0.25
 _POOL = 2048

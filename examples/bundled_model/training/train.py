@@ -1,7 +1,7 @@
 """Trains the bundled model from scratch: `python -m bundled_model.training.train`.
 
 Two stages, both on scenes that are drawn as they are needed, so no picture is seen often:
-`vision` teaches the image tower to tell of each patch what it shows; `joint` then trains
+`vision` teaches the image tower to say of each patch what it shows; `joint` then trains
 everything on packed conversations. With --language-first two more lie between them, as real models
 are built: `language` teaches the decoder from text alone, `align` then trains the projector alone.
 With --blindfold-steps a last stage follows, which makes a second model from the first: one that
@@ -34,8 +34,7 @@ from bundled_model.training.stages.vision import DRAWING, VisionStage
 from bundled_model.training.supply import TrainingArt
 from bundled_model.training.trainer import TrainConfig
 from memvr_integrations.bundled import WEIGHTS
-from memvr_integrations.bundled.world.scenes import SPRITES, draw_scene
-from memvr_integrations.bundled.world.words import THEMES
+from memvr_integrations.bundled.world import SPRITES, THEMES, draw_scene
 
 VISION = TrainConfig(steps=9000, cooldown=1500, batch=96, fresh=0.35, peak_lr=2.5e-3)
 LANGUAGE = TrainConfig(steps=2000, cooldown=400, batch=32, fresh=1.0, peak_lr=2e-3)
@@ -209,9 +208,11 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         _train(args)
     except KeyboardInterrupt:
-        told = "Stopped. What was trained is saved; the same command goes on from there."
-        print(told, file=sys.stderr)
-        sys.exit(130)  # as shells tell of SIGINT
+        print(
+            "Stopped. What was trained is saved; the same command goes on from there.",
+            file=sys.stderr,
+        )
+        sys.exit(130)  # as shells report SIGINT
 
 
 def _train(args: argparse.Namespace) -> None:

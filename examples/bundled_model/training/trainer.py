@@ -26,8 +26,7 @@ from tqdm import tqdm
 
 from bundled_model.training.curve import draw_curves
 from bundled_model.training.optimizer import MuonAdamW
-from memvr_integrations.bundled.world.scenes import SPRITES
-from memvr_integrations.bundled.world.words import THEMES
+from memvr_integrations.bundled.world import SPRITES, THEMES
 
 CURVES = "curves.svg"
 _AVERAGING = 0.999
@@ -166,7 +165,7 @@ class Stage(ABC):
         """Train until `steps`.
 
         Raises:
-            KeyboardInterrupt: A signal told some process to stop. All of them ended the same step,
+            KeyboardInterrupt: A signal asked some process to stop. All of them ended the same step,
                 and the checkpoint is written.
         """
         self.resume()
@@ -211,26 +210,26 @@ class Stage(ABC):
     def _noting_signals(self) -> Iterator[None]:
         """Within the `with`, Ctrl-C and SIGTERM break nothing off, however often they come.
 
-        torchrun sends a SIGTERM behind a Ctrl-C.
+        torchrun sends a SIGTERM after a Ctrl-C.
         """
-        self._told_to_stop = False
+        self._asked_to_stop = False
 
         def note(*_: object) -> None:
-            self._told_to_stop = True
+            self._asked_to_stop = True
 
-        before = {told: signal.signal(told, note) for told in (signal.SIGINT, signal.SIGTERM)}
+        before = {kind: signal.signal(kind, note) for kind in (signal.SIGINT, signal.SIGTERM)}
         try:
             yield
         finally:
-            for told, handler in before.items():
-                signal.signal(told, handler)
+            for kind, handler in before.items():
+                signal.signal(kind, handler)
 
     def _stops(self) -> bool:
-        """Whether any process was told to stop: asked in all of them, answered alike."""
-        told = torch.tensor(int(self._told_to_stop))
+        """Whether any process was asked to stop: asked in all of them, answered alike."""
+        stop = torch.tensor(int(self._asked_to_stop))
         if self.world > 1:
-            dist.all_reduce(told, dist.ReduceOp.MAX)
-        return bool(told)
+            dist.all_reduce(stop, dist.ReduceOp.MAX)
+        return bool(stop)
 
     def _bar(self) -> "tqdm[None]":
         return tqdm(
@@ -304,14 +303,14 @@ class Stage(ABC):
             log.write(json.dumps(line) + "\n")
 
     def _forget_later_lines(self) -> None:
-        """A run that was killed has told of steps that no checkpoint holds: they come again."""
+        """A run that was killed has logged steps that no checkpoint holds: they come again."""
         if not self.log.exists():
             return
         lines = self.log.read_text().splitlines(keepends=True)
-        told = [json.loads(line) for line in lines]
+        entries = [json.loads(line) for line in lines]
         kept = [
             line
-            for line, one in zip(lines, told, strict=True)
+            for line, one in zip(lines, entries, strict=True)
             if one["stage"] != self.name or one["step"] <= self.step
         ]
         self.log.write_text("".join(kept))

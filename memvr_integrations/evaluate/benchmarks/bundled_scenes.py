@@ -80,7 +80,7 @@ class Scenes:
         }
 
     def alike(self, group: str) -> str | None:
-        """The next scene of the same theme, from the first again behind the last."""
+        """The next scene of the same theme, from the first again after the last."""
         names = list(self.scenes)
         after = names.index(group) + 1
         theme = self.scenes[group].theme

@@ -4,15 +4,19 @@ import numpy as np
 import pytest
 from bundled_settings import FIRST_THEMES
 
-from memvr_integrations.bundled.world.scenes import (
+from memvr_integrations.bundled.world import (
+    CLASSES,
     GRID,
+    PAINTABLE,
+    PARTNER,
     SIDE,
     SPRITES,
+    THEMES,
     Sprites,
+    classes_of,
     draw_scene,
     sample_names,
 )
-from memvr_integrations.bundled.world.words import CLASSES, PAINTABLE, PARTNER, THEMES, classes_of
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from bundled_model.art.degrade import KINDS, degrade
 from bundled_model.art.restyle import restyle
 from PIL import Image
 
-from memvr_integrations.bundled.world.scenes import SPRITES, Sprites
+from memvr_integrations.bundled.world import SPRITES, Sprites
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -49,9 +49,12 @@ def test_pictures_in_3d_are_found_by_their_code_points(tmp_path):
     assert sprites["solid|airplane|airplane"].shape == (96, 96, 4)
 
 
+ART = Sprites(SPRITES)
+
+
 def drawn(seed):
     rng = random.Random(seed)
-    art = Sprites(SPRITES).pick("horse", rng)
+    art = ART.pick("horse", rng)
     return np.asarray(art), np.asarray(restyle(art, rng))
 
 
@@ -68,7 +71,7 @@ def test_the_thing_stays_where_it_was():
 
 
 def test_a_sprite_is_left_as_it_was():
-    art = Sprites(SPRITES).pick("cup", random.Random(1))
+    art = ART.pick("cup", random.Random(1))
     before = art.tobytes()
     for seed in range(20):
         restyle(art, random.Random(seed))

@@ -22,14 +22,14 @@ from bundled_model.training.packing import Packer
 from bundled_model.training.stages.joint import JointStage
 from bundled_model.training.stages.vision import clear_pixels
 from bundled_model.training.talker import answer_logits
-from memvr_integrations.bundled.world.scenes import Scene
+from memvr_integrations.bundled.world import Scene
 from memvr_integrations.memvr import MemVRConfig, retrace
 
 LAYER = 5
 BLINDFOLDED = MemVRConfig(
     starting_layer=LAYER - 2, ending_layer=LAYER, entropy_threshold=0.0, retracing_ratio=0.4
 )
-"""How a model trained here looks again: always, in the layer that it was trained with."""
+"""How a model trained here retraces: always, in the layer that it was trained with."""
 
 _RATIOS = (0.2, 0.6)
 _BLIND = 0.75
@@ -75,7 +75,7 @@ class BlindfoldStage(JointStage):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """`answer_logits` with blindfolds and retracing.
 
-        Rows that see retrace in half of the cases as well, so that looking twice does no harm.
+        Rows that see retrace in half of the cases as well, so that retracing does no harm.
         """
         blind = [rng.random() < _BLIND for _ in packed.ids]
         ratios = [
@@ -88,7 +88,7 @@ class BlindfoldStage(JointStage):
     def _center(self) -> None:
         """Take what all visual tokens share out of the projector.
 
-        It tells nothing of a picture, is longer than what does, and would make up most of what is
+        It says nothing of a picture, is longer than what does, and would make up most of what is
         retraced, which is a sum over the tokens.
         """
         scenes = self.scenes.batch(random.Random("center"), _CENTERED_ON, 1.0)

@@ -29,7 +29,7 @@ from bundled_model.training.stages import vision as vision_stage
 from bundled_model.training.supply import Scenes, TrainingArt, pixels
 from bundled_model.training.talker import Talker, answer_logits, disagreement, read_as_words
 from bundled_model.training.trainer import Stage, TrainConfig
-from memvr_integrations.bundled.world.scenes import Drawing, Scene
+from memvr_integrations.bundled.world import Drawing, Scene
 from memvr_integrations.errors import ModelLoadError
 
 # Mostly the theme's habits: what is usual is part of what is learnt here.
@@ -127,18 +127,21 @@ class JointStage(Stage):
         read = read_as_words(self.work.llava, self.packer, features)
         reading = dense.patch_loss(read, truth.classes)
         # Normalised, as the decoder's first layer reads them.
-        told = F.rms_norm(features, features.shape[-1:])
-        looks = [self.work.heads.losses(seen, truth), self.work.readers.losses(told, truth)]
+        normed = F.rms_norm(features, features.shape[-1:])
+        dense_losses = [
+            self.work.heads.losses(seen, truth),
+            self.work.readers.losses(normed, truth),
+        ]
         margins = self._margins(logits)
         apart = disagreement(margins[same > 0], same[same > 0])
-        looking = looks[0]["loss"] + looks[1]["loss"]
+        looking = dense_losses[0]["loss"] + dense_losses[1]["loss"]
         total = answers + _READING * reading + _DENSE * looking + _AGREEING * apart
         return {
             "loss": total,
             "answers": answers,
             "patches": dense.patch_accuracy(read, truth.classes),
-            "boxes": looks[1]["boxes"],
-            "counts": looks[1]["counts"],
+            "boxes": dense_losses[1]["boxes"],
+            "counts": dense_losses[1]["counts"],
             "yes/no": self._yes_no(margins, targets),
             "apart": apart,
         }

@@ -23,7 +23,7 @@ from bundled_model.training.model import build_model, own_tokenizer
 from bundled_model.training.packing import Packer
 from bundled_model.training.stages.joint import JointStage
 from bundled_model.training.trainer import Stage, TrainConfig
-from memvr_integrations.bundled.world.scenes import Scene
+from memvr_integrations.bundled.world import Scene
 
 _MEASURED = 64
 
@@ -70,7 +70,7 @@ class LanguageStage(Stage):
         return {"perplexity": float(next_word_loss(self.average, ids).exp())}
 
     def _conversations(self, rng: random.Random, size: int) -> Tensor:
-        """Token ids (size, text) of conversations about one scene each; 0 behind their ends."""
+        """Token ids (size, text) of conversations about one scene each; 0 after their ends."""
         rows = []
         for _ in range(size):
             scene = undrawn(rng, self.config.themes)

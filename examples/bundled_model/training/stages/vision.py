@@ -1,4 +1,4 @@
-"""The first stage: the image tower learns to tell of every patch what it shows."""
+"""The first stage: the image tower learns to say of every patch what it shows."""
 
 import random
 from pathlib import Path
@@ -11,7 +11,7 @@ from bundled_model.training import dense
 from bundled_model.training.model import VISION_WIDTH, build_tower
 from bundled_model.training.supply import Scenes, TrainingArt, pixels
 from bundled_model.training.trainer import Stage, TrainConfig
-from memvr_integrations.bundled.world.scenes import Drawing, Scene, Sprites, draw_scene
+from memvr_integrations.bundled.world import Drawing, Scene, Sprites, draw_scene
 
 # Half of the scenes follow no theme's habits: rare things are learnt as well as common ones.
 DRAWING = Drawing(anything=0.5, crowds=0.08)

@@ -9,12 +9,16 @@ from bundled_model.conversations import truths
 from bundled_model.conversations.interview import Interview
 from bundled_model.conversations.questions import NO_IMAGE
 from bundled_model.conversations.unknowable import NO_SUCH, NONE, REFUSAL
+from bundled_model.conversations.vocabulary import GROUPS
 
-from memvr_integrations.bundled.world.scenes import SPRITES, Scene, Sprites, Thing, draw_scene
-from memvr_integrations.bundled.world.words import (
+from memvr_integrations.bundled.world import (
     CLASSES,
-    GROUPS,
+    SPRITES,
     THEMES,
+    Scene,
+    Sprites,
+    Thing,
+    draw_scene,
     plural,
 )
 from memvr_integrations.evaluate.benchmarks.scene_questions import mentioned
@@ -80,16 +84,16 @@ def test_boxes_are_hundredths(drawn):
         assert numbers[1] < numbers[3]
 
 
-def test_json_tells_the_scene(drawn):
+def test_json_has_the_scene(drawn):
     for scene, talk in asked(drawn, "json"):
-        told = json.loads(talk.turns[0].answer)
-        assert told["scene"] == scene.theme
-        assert {one["name"]: one["count"] for one in told["objects"]} == {
+        written = json.loads(talk.turns[0].answer)
+        assert written["scene"] == scene.theme
+        assert {one["name"]: one["count"] for one in written["objects"]} == {
             thing.name: thing.count for thing in scene.things
         }
 
 
-def test_what_no_picture_tells_is_refused_and_no_picture_is_noticed(drawn):
+def test_what_no_picture_answers_is_refused_and_no_picture_is_noticed(drawn):
     assert {talk.turns[0].answer for _, talk in asked(drawn, "unknowable")} == {REFUSAL}
     blind = [talk for _, talk in asked(drawn, "blind")]
     assert {talk.turns[0].answer for talk in blind} == {NO_IMAGE}
@@ -114,8 +118,8 @@ def test_follow_ups_lean_on_the_first_turn(drawn):
             elif turn.answer.startswith("The "):
                 [subject] = mentioned(turn.answer.split()[1])  # "the cup is orange"
                 thing = next(thing for thing in scene.things if thing.name == subject)
-                told = truths.positions(thing), truths.coloring(scene, thing)
-                assert turn.answer in told
+                possible = truths.positions(thing), truths.coloring(scene, thing)
+                assert turn.answer in possible
             elif turn.answer.startswith("["):
                 boxes = {truths.box_text(box) for thing in scene.things for box in thing.boxes}
                 assert turn.answer in boxes
@@ -161,13 +165,13 @@ def test_counts_are_compared(question, answers):
         assert said == f"{yes}, there {amount[count]}."
 
 
-def test_what_there_is_most_of_is_told_only_where_it_is_clear():
+def test_what_there_is_most_of_is_said_only_where_it_is_clear():
     assert set(turns(scene(1, 3, 2), "most").values()) == {"There are three pigs."}
     assert not turns(scene(1, 1), "most")
     assert not turns(scene(3, 3, 1), "most")
 
 
-def test_a_group_is_told_by_its_members(drawn):
+def test_a_group_is_answered_by_its_members(drawn):
     for scene, turn in first_turns(drawn, "group"):
         question = turn.question.lower()
         group = "food" if "eat" in question else next(name for name in GROUPS if name in question)

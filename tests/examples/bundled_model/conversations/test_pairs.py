@@ -11,7 +11,7 @@ from bundled_model.conversations.forms import form
 from bundled_model.conversations.pairs import compare, in_both
 from bundled_settings import FIRST_THEMES
 
-from memvr_integrations.bundled.world.words import CLASSES, NUMBERS, THEMES, plural
+from memvr_integrations.bundled.world import CLASSES, NUMBERS, THEMES, plural
 from memvr_integrations.evaluate.benchmarks.scene_questions import mentioned
 from memvr_integrations.types.tools import ANSWER_IN_JSON
 
@@ -55,8 +55,8 @@ def test_what_is_in_both_is_all_that_they_share():
         first, second = undrawn(rng, ("farm",)), undrawn(rng, ("farm",))
         answer = in_both(first, second, rng).turns[0].answer
         shared = first.names & second.names
-        told, looked_for, found = answer.removesuffix(".").split(". ")
-        assert mentioned(told) == mentioned(looked_for) == first.names
+        listed, looked_for, found = answer.removesuffix(".").split(". ")
+        assert mentioned(listed) == mentioned(looked_for) == first.names
         assert {
             name for name in first.names if f" {name}: no" in looked_for
         } == first.names - shared

@@ -8,8 +8,7 @@ from bundled_model.conversations import truths
 from bundled_model.conversations.interview import Interview
 from bundled_model.conversations.questions import where
 
-from memvr_integrations.bundled.world.scenes import SPRITES
-from memvr_integrations.bundled.world.words import THEMES
+from memvr_integrations.bundled.world import SPRITES, THEMES
 from memvr_integrations.evaluate.benchmarks.scene_questions import held_out_scenes, mentioned
 
 ALL = tuple(THEMES)
@@ -55,7 +54,7 @@ def test_at_the_top_is_true_of_its_corners(drawn):
     assert coarse
 
 
-def test_halves_are_told_by_the_center(drawn):
+def test_halves_follow_from_the_center(drawn):
     for scene, turn in asked(drawn, "is half"):
         x, y = the_one(scene, turn.answer.lower()).centers[0]
         halves = {"upper": y < 0.5, "lower": y > 0.5, "left": x < 0.5, "right": x > 0.5}

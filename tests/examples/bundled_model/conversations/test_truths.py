@@ -9,7 +9,7 @@ from bundled_model.conversations import truths
 from bundled_model.conversations.questions import absent, where
 from bundled_settings import FIRST_THEMES
 
-from memvr_integrations.bundled.world.scenes import Scene, Thing
+from memvr_integrations.bundled.world import Scene, Thing
 
 
 def single(x, y, name="cow", color=None):
@@ -36,7 +36,7 @@ def test_a_caption_names_everything_left_to_right():
     assert truths.caption(shown) == "A kitchen scene with three red cups and a fork."
 
 
-def test_ways_are_the_larger_distance_and_unclear_ones_are_not_told():
+def test_ways_are_the_larger_distance_and_unclear_ones_are_left_out():
     assert truths.way(single(0.1, 0.5), single(0.8, 0.6)) == "left of"
     assert truths.way(single(0.5, 0.9), single(0.6, 0.2)) == "below"
     assert truths.way(single(0.2, 0.2), single(0.7, 0.7)) is None
@@ -54,7 +54,7 @@ def test_at_the_top_takes_in_its_corners():
     assert truths.lies_in("in the center", "in the center")
 
 
-def test_what_lies_on_a_side_is_told_only_where_it_is_clear():
+def test_what_lies_on_a_side_is_said_only_where_it_is_clear():
     cow, pig = single(0.2, 0.5), single(0.8, 0.5, "pig")
     sheep = Thing(name="sheep", color=None, centers=((0.1, 0.1), (0.9, 0.9)))
     level = single(0.25, 0.9, "horse")
@@ -66,7 +66,7 @@ def test_what_lies_on_a_side_is_told_only_where_it_is_clear():
         assert truths.beyond(both, "right of", cow) is None
 
 
-def test_the_nearest_is_told_only_where_it_is_clear():
+def test_the_nearest_is_said_only_where_it_is_clear():
     cow, pig = single(0.2, 0.5), single(0.4, 0.5, "pig")
     far, near = single(0.9, 0.9, "sheep"), single(0.2, 0.75, "horse")
     assert truths.nearest(_scene(cow, pig, far), cow) is pig
@@ -99,7 +99,7 @@ def painted_over(thing, color):
     return Scene(theme="farm", things=(thing,), pixels=pixels, patches=None)
 
 
-def test_a_usual_color_is_told_where_it_is_seen():
+def test_a_usual_color_is_said_where_it_is_seen():
     banana = single(0.5, 0.5, name="banana")
     yellow, black = (painted_over(banana, c) for c in ((240, 205, 40), (10, 10, 10)))
     assert truths.coloring(yellow, banana) == "The banana is yellow."

@@ -6,6 +6,7 @@ import re
 import pytest
 from bundled_model.conversations.synonyms import SYNONYMS
 from bundled_model.conversations.unknowable import unknowable
+from bundled_model.conversations.vocabulary import GROUPS, HELD_OUT_STRANGERS, STRANGERS
 from bundled_model.conversations.wordings.paraphrase import mistyped, say
 from bundled_model.conversations.wordings.phrasings import (
     HELD_OUT,
@@ -14,13 +15,7 @@ from bundled_model.conversations.wordings.phrasings import (
 )
 from bundled_model.exam.seen_wordings import is_seen_wording
 
-from memvr_integrations.bundled.world.words import (
-    CLASSES,
-    GROUPS,
-    HELD_OUT_STRANGERS,
-    STRANGERS,
-    plural,
-)
+from memvr_integrations.bundled.world import CLASSES, plural
 
 SLOTS = {
     "a": "a dog", "c": "dog", "p": "dogs", "q": "cats", "the": "the dog", "is_": "is",
@@ -35,8 +30,8 @@ def wordings(pattern):
     found = re.search(r"\[([^\[\]]*)\]", pattern)
     if not found:
         return {say(pattern, random.Random(0), **SLOTS)}
-    before, behind = pattern[: found.start()], pattern[found.end() :]
-    return set().union(*(wordings(before + one + behind) for one in found[1].split("|")))
+    before, after = pattern[: found.start()], pattern[found.end() :]
+    return set().union(*(wordings(before + one + after) for one in found[1].split("|")))
 
 
 def all_of(patterns):

@@ -2,6 +2,7 @@
 
 import pytest
 from bundled_model.conversations.truths import caption
+from bundled_model.conversations.vocabulary import HELD_OUT_STRANGERS
 from bundled_model.exam.exam_questions import exercises
 from bundled_model.exam.judging import is_refusal, is_true
 from bundled_model.exam.typed_exam import (
@@ -10,8 +11,7 @@ from bundled_model.exam.typed_exam import (
     typed_scenes,
 )
 
-from memvr_integrations.bundled.world.scenes import SPRITES
-from memvr_integrations.bundled.world.words import HELD_OUT_STRANGERS, THEMES, plural
+from memvr_integrations.bundled.world import SPRITES, THEMES, plural
 from memvr_integrations.evaluate.benchmarks.scene_questions import held_out_scenes, mentioned
 
 ALL = tuple(THEMES)

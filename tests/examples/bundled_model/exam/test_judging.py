@@ -5,8 +5,7 @@ from bundled_model.conversations.interview import MIX, Interview
 from bundled_model.conversations.unknowable import REFUSAL
 from bundled_model.exam.judging import is_refusal, is_true, overlaps
 
-from memvr_integrations.bundled.world.scenes import SPRITES
-from memvr_integrations.bundled.world.words import THEMES
+from memvr_integrations.bundled.world import SPRITES, THEMES
 from memvr_integrations.evaluate.benchmarks.scene_questions import held_out_scenes
 
 

@@ -16,8 +16,15 @@ from bundled_model.training.supply import pixels
 from bundled_model.training.training_log import read_log
 from bundled_settings import FIRST_THEMES
 
-from memvr_integrations.bundled.world.scenes import GRID, SPRITES, Sprites, draw_scene
-from memvr_integrations.bundled.world.words import CLASSES, COLORS, THEMES
+from memvr_integrations.bundled.world import (
+    CLASSES,
+    COLORS,
+    GRID,
+    SPRITES,
+    THEMES,
+    Sprites,
+    draw_scene,
+)
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +33,7 @@ def drawn():
     return [draw_scene(rng, sprites, tuple(THEMES)) for _ in range(12)]
 
 
-def test_every_patch_tells_of_the_thing_that_it_shows(drawn):
+def test_every_patch_knows_the_thing_that_it_shows(drawn):
     truth = targets(drawn)
     for index, scene in enumerate(drawn):
         things = {thing.name: thing for thing in scene.things}
@@ -75,6 +82,7 @@ def test_an_answer_is_marked_as_its_own_kind_wherever_it_lies_in_the_slots(monke
         return torch.nn.functional.one_hot(said, 1024).float(), targets, targets
 
     monkeypatch.setattr(marking, "answer_logits", all_but_json)
+    monkeypatch.setattr(marking, "_SCENES", 24)
     model = Talker(build_model(layers=1, width=32, heads=2)).eval()
     found = marks(model, packer, SPRITES, FIRST_THEMES, "new ")
     assert found.pop("new json") == pytest.approx(0)
@@ -83,7 +91,7 @@ def test_an_answer_is_marked_as_its_own_kind_wherever_it_lies_in_the_slots(monke
     assert set(found.values()) == {1}
 
 
-def test_runs_that_went_on_with_the_weights_are_told_as_one(tmp_path):
+def test_runs_that_went_on_with_the_weights_count_as_one(tmp_path):
     lines = [
         {"stage": "vision", "step": 50, "minutes": 1.5, "loss": 4, "images/s": 30.0},
         {"stage": "joint", "step": 50, "minutes": 1.0, "loss": 3.0},
@@ -95,8 +103,8 @@ def test_runs_that_went_on_with_the_weights_are_told_as_one(tmp_path):
     log = tmp_path / "log.jsonl"
     log.write_text("".join(json.dumps(line) + "\n" for line in lines))
     entries = list(read_log(log))
-    told = [f"{one.stage} {one.step}" for one in entries]
-    assert told == ["vision 50", "joint 50", "joint 80", "joint 160", "joint 170", "joint 220"]
+    read = [f"{one.stage} {one.step}" for one in entries]
+    assert read == ["vision 50", "joint 50", "joint 80", "joint 160", "joint 170", "joint 220"]
     assert [one.minutes for one in entries] == pytest.approx([1.5, 1.0, 2.0, 5.0, 6.0, 6.5])
     assert entries[0].figures == {"loss": 4.0}
     assert entries[2].figures == {"loss": 2.5, "yes/no": 0.5}

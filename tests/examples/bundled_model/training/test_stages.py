@@ -19,7 +19,7 @@ from bundled_model.training.stages.vision import VisionStage, clear_pixels
 from bundled_model.training.talker import answer_logits
 from bundled_model.training.trainer import TrainConfig
 
-from memvr_integrations.bundled.world.words import CLASSES, NUMBERS, plural, single
+from memvr_integrations.bundled.world import CLASSES, NUMBERS, plural, single
 from memvr_integrations.errors import ModelLoadError
 
 TINY = TrainConfig(
@@ -115,8 +115,8 @@ def test_every_row_is_true_of_its_own_scene_and_of_the_next(folder, scenes, monk
                 amount, which = _AMOUNT.fullmatch(answer), _ONE_OF_TWO.fullmatch(answer)
                 if pictures == 1 and amount and amount[2] in called:
                     count = counts.get(called[amount[2]], 0)
-                    told = ["no", *NUMBERS[1:]][count]
-                    assert count > 0 if amount[1] in ("a", "an") else amount[1] == told
+                    said = ["no", *NUMBERS[1:]][count]
+                    assert count > 0 if amount[1] in ("a", "an") else amount[1] == said
                     checked[1] += 1
                 if which:
                     assert pictures == 2
@@ -128,6 +128,7 @@ def test_every_row_is_true_of_its_own_scene_and_of_the_next(folder, scenes, monk
 
 
 def test_alignment_moves_the_projector_alone_and_what_follows_starts_there(tmp_path):
+    open_tokenizer().save_pretrained(tmp_path)  # making one takes long
     VisionStage(TINY, tmp_path).save()
     LanguageStage(TINY, tmp_path).save()
     spoken = torch.load(tmp_path / "language.pt")["average"]
