@@ -8,6 +8,7 @@ from transformers import GenerationConfig
 
 from memvr_integrations.backend.decoding.strategies.rule import Rule, contrast, keep_plausible
 from memvr_integrations.backend.hosting.host import Host
+from memvr_integrations.memvr.arming.calls import cache_in
 from memvr_integrations.memvr.arming.hooks import suspended
 from memvr_integrations.types.decoding import ContrastConfig
 
@@ -29,7 +30,7 @@ class Stream:
     @property
     def _cache(self) -> Any:
         # Any of transformers' caches; they share no typed base that has all of their methods.
-        return self._state["cache"]
+        return cache_in(self._state)
 
     @torch.inference_mode()
     def logits(self, ids: Tensor) -> Tensor:
