@@ -16,6 +16,7 @@ from memvr_integrations.backend.decoding.strategies.logit_rules import (
 )
 from memvr_integrations.backend.hosting.host import Host
 from memvr_integrations.backend.hosting.prompts import Picture
+from memvr_integrations.memvr.arming.calls import cache_in
 from memvr_integrations.memvr.arming.hooks import suspended
 from memvr_integrations.types.decoding import ContrastConfig
 
@@ -37,7 +38,7 @@ class SecondRun:
     @property
     def _cache(self) -> Any:
         # Any of transformers' caches; they share no typed base that has all of their methods.
-        return self._state["cache"]
+        return cache_in(self._state)
 
     @torch.inference_mode()
     def logits(self, ids: Tensor) -> Tensor:
