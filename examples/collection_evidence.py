@@ -17,13 +17,13 @@ from tqdm import tqdm
 
 from memvr_integrations.bundled import KNOWN_THEMES
 from memvr_integrations.bundled.world import SPRITES, Scene
+from memvr_integrations.evaluate import share
 from memvr_integrations.evaluate.benchmarks.scene_questions import (
     Attribute,
     attributes,
     held_out_scenes,
     is_right,
 )
-from memvr_integrations.evaluate.running.statistics import share
 from memvr_integrations.llama_index import ImageCollectionIndex, MemVRMultiModalLLM, citations
 
 

@@ -39,7 +39,8 @@ def described_constants(module):
     found = set()
     source = ast.parse(inspect.getsource(module))
     for node in ast.walk(source):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(module.__name__):
+        inside = isinstance(node, ast.ImportFrom) and node.module != module.__name__
+        if inside and (node.module or "").startswith(module.__name__):
             found |= described_constants(importlib.import_module(node.module))
     for before, after in zip(source.body, source.body[1:], strict=False):
         text = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)

@@ -124,8 +124,6 @@ def blindfold(
             asked = load_benchmark(benchmark, folder)
         with loading(model):
             from memvr_integrations.backend import Backend, QueueConfig
-            from memvr_integrations.backend.hosting.load_config import LoadConfig
-            from memvr_integrations.backend.hosting.loading import load_model
             from memvr_integrations.evaluate.running.blindfold import (
                 TABLE,
                 Blindfold,
@@ -133,12 +131,12 @@ def blindfold(
             )
 
             progress = sys.stderr.isatty()
-            loaded = load_model(model, LoadConfig(device=device, dtype=dtype, progress=progress))
-            backend = Backend(loaded, queueing=QueueConfig(max_batch=batch))
-        with backend:
-            measured = Blindfold(
-                backend, loaded.model, asked, out, limit=limit, batch=batch, progress=progress
+            queueing = QueueConfig(max_batch=batch)
+            backend = Backend.load(
+                model, device=device, dtype=dtype, progress=progress, queueing=queueing
             )
+        with backend:
+            measured = Blindfold(backend, asked, out, limit=limit, batch=batch, progress=progress)
             measured.measure(default_layers(backend.layers) if chosen is None else chosen)
         typer.echo((out / TABLE).read_text(encoding="utf-8"), nl=False)
 

@@ -14,11 +14,13 @@ tensors out, for engines that place the calls themselves. Read it from the botto
 - `arming`: all that knows Hugging Face: hooks on a model, which make those calls.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from memvr_integrations._lazy import lazily
 
 # Imported when asked for: settings can be read where torch isn't loaded yet.
 if TYPE_CHECKING:
+    from memvr_integrations.memvr.arming.anatomy import find_anatomy
     from memvr_integrations.memvr.arming.blindfold import blindfolded, covered
     from memvr_integrations.memvr.arming.hooks import retracing
     from memvr_integrations.memvr.config import MemVRConfig
@@ -55,6 +57,7 @@ __all__ = [
     "covered",
     "dampen",
     "decide",
+    "find_anatomy",
     "layer_entropy",
     "retrace",
     "retracing",
@@ -64,6 +67,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "arming.anatomy": ("find_anatomy",),
     "arming.blindfold": ("blindfolded", "covered"),
     "arming.hooks": ("retracing",),
     "config": ("MemVRConfig",),
@@ -76,15 +80,4 @@ _HOMES = {
     "trace": ("Record", "RowTrace", "Step", "Trace"),
     "uncertainty": ("ExactProbe", "Probe", "decide", "layer_entropy", "threshold_tensor"),
 }
-
-
-def __getattr__(name: str) -> object:
-    for home, names in _HOMES.items():
-        if name in names:
-            found: object = getattr(import_module(f"{__name__}.{home}"), name)
-            return found
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return [*globals(), *__all__]
+__getattr__ = lazily(__name__, {name: home for home, names in _HOMES.items() for name in names})

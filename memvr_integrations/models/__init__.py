@@ -5,6 +5,11 @@ from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 from memvr_integrations.models.glm_4v import Glm4VConfig, Glm4VForConditionalGeneration
 from memvr_integrations.models.processing import Glm4VProcessor, QwenVLProcessor
 from memvr_integrations.models.qwen_vl import QwenVLConfig, QwenVLForConditionalGeneration
+from memvr_integrations.models.vision_language import (
+    VisionLanguageConfig,
+    VisionLanguageGenerator,
+    VisionLanguageModel,
+)
 
 __all__ = [
     "Glm4VConfig",
@@ -13,6 +18,9 @@ __all__ = [
     "QwenVLConfig",
     "QwenVLForConditionalGeneration",
     "QwenVLProcessor",
+    "VisionLanguageConfig",
+    "VisionLanguageGenerator",
+    "VisionLanguageModel",
 ]
 
 for _config, _model, _processor in (

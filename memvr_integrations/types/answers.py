@@ -10,6 +10,7 @@ from memvr_integrations.types.decoding import DecodingConfig
 from memvr_integrations.types.tools import ToolCall, ToolCallDelta
 
 FinishReason: TypeAlias = Literal["stop", "length", "cancelled", "tool_calls"]
+"""Why an answer ended: by itself or a stop text, at `max_tokens`, cancelled, or with calls."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -339,6 +339,7 @@ STRATEGIES: dict[str, type[DecodingConfig]] = {
         YesBiasConfig,
     )
 }
+"""The settings class of each strategy, by the name that `decoding=` takes."""
 
 Decoding: TypeAlias = DecodingConfig | Mapping[str, object] | str
 

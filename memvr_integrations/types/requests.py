@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     )
 
 Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
+"""Who says a message; a tool's is the result of a call."""
 
 _ROLES = ("system", "user", "assistant", "tool")
 _COLDEST = 1e-5  # below it logits / temperature leave the range of a float

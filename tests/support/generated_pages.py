@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "memvr_integrations"
 
 _PUBLIC = ("memvr", "errors", "types", "backend", "bundled", "bundled.world", "grounding")
-_PUBLIC += ("langchain", "llama_index", "evaluate")
+_PUBLIC += ("langchain", "llama_index", "evaluate", "evaluate.benchmarks.scene_questions", "models")
 
 # What is public: these packages, and of them what `__all__` says. A page of the reference each.
 DOORS = {name.replace(".", "-").replace("_", "-"): f"memvr_integrations.{name}" for name in _PUBLIC}

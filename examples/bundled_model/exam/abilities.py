@@ -23,6 +23,7 @@ from bundled_model.exam.processes import Processes
 from bundled_model.exam.trials import Condition, Evidence
 from memvr_integrations.bundled.world import NUMBERS, plural
 from memvr_integrations.bundled.world import with_article as a
+from memvr_integrations.evaluate import by_image, share
 from memvr_integrations.evaluate.benchmarks.scene_questions import (
     NEGATIVES,
     SHORT,
@@ -30,7 +31,6 @@ from memvr_integrations.evaluate.benchmarks.scene_questions import (
     attributes,
     is_right,
 )
-from memvr_integrations.evaluate.running.statistics import by_image, share
 
 _AGREE, _RECALL, _CHAIR = (
     "long and short question: the same answer",

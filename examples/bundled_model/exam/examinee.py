@@ -20,7 +20,6 @@ from memvr_integrations.backend import (
     Request,
     SamplingParams,
 )
-from memvr_integrations.backend.hosting.loading import LoadConfig, load_model
 from memvr_integrations.memvr import MemVRConfig, blindfolded
 
 _BATCH = 64
@@ -67,10 +66,11 @@ class Examinee:
     """
 
     def __init__(self, folder: Path) -> None:
-        loaded = load_model(folder, LoadConfig(device="cpu", dtype="float32", progress=False))
-        self.backend = Backend(loaded, queueing=QueueConfig(max_batch=_BATCH))
-        # A blindfold goes on the module itself; no request asks for one.
-        self._folder, self._model, self._blindfolded = folder, loaded.model, False
+        queueing = QueueConfig(max_batch=_BATCH)
+        self.backend = Backend.load(
+            folder, device="cpu", dtype="float32", progress=False, queueing=queueing
+        )
+        self._folder, self._blindfolded = folder, False
 
     def __reduce__(self) -> tuple[type["Examinee"], tuple[Path]]:
         """To another process it goes as its folder: a model that has run doesn't pickle."""
@@ -84,7 +84,7 @@ class Examinee:
         if layer is None:
             yield
             return
-        with blindfolded(self._model, from_layer=layer):
+        with blindfolded(self.backend.model, from_layer=layer):
             self._blindfolded = True
             try:
                 yield

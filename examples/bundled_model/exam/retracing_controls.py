@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from bundled_model.exam.trials import RIGHT, Condition, Evidence, Outcome, ways
-from memvr_integrations.evaluate.running.statistics import by_image, share
+from memvr_integrations.evaluate import by_image, share
 from memvr_integrations.memvr import MemVRConfig
 
 

@@ -19,6 +19,7 @@ from bundled_model.exam.examinee import Examinee, Pictures, Prompt, about, says_
 from bundled_model.exam.processes import Processes
 from memvr_integrations.bundled.world import Scene, with_article
 from memvr_integrations.errors import RequestError
+from memvr_integrations.evaluate import by_image, share
 from memvr_integrations.evaluate.benchmarks.scene_questions import (
     CAPTION,
     SHORT,
@@ -27,7 +28,6 @@ from memvr_integrations.evaluate.benchmarks.scene_questions import (
     caption_counts,
     exam,
 )
-from memvr_integrations.evaluate.running.statistics import by_image, share
 from memvr_integrations.memvr import MemVRConfig
 
 _STRENGTH = 0.8

@@ -16,8 +16,8 @@ from bundled_model.exam.examinee import Examinee, Prompt
 from bundled_model.exam.judging import is_true
 from bundled_model.exam.seen_wordings import is_seen_wording
 from memvr_integrations.bundled.world import SPRITES, THEMES, Scene
+from memvr_integrations.evaluate import Estimate, by_image, share
 from memvr_integrations.evaluate.benchmarks.scene_questions import held_out_scenes
-from memvr_integrations.evaluate.running.statistics import Estimate, by_image, share
 
 SETS = ("dev", "test")
 _SCENES = 30

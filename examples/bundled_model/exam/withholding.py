@@ -8,8 +8,8 @@ from torch import Tensor
 from bundled_model.exam.examinee import about
 from bundled_model.exam.trials import Condition, Evidence
 from memvr_integrations.bundled.world import with_article
+from memvr_integrations.evaluate import by_image, share
 from memvr_integrations.evaluate.benchmarks.scene_questions import attributes, auc, is_right
-from memvr_integrations.evaluate.running.statistics import by_image, share
 
 _TOKENS = 24
 

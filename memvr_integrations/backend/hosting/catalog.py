@@ -355,6 +355,7 @@ CATALOG: tuple[CatalogRow, ...] = (
         note="One question about one or more images.",
     ),
 )
+"""All models that have a name here."""
 
 
 def find(name: str) -> CatalogRow | None:

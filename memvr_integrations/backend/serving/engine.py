@@ -11,6 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from transformers import PreTrainedModel
+
 from memvr_integrations.backend.decoding.jobs import gather, timed_out
 from memvr_integrations.backend.hosting.host import Host
 from memvr_integrations.backend.hosting.load_config import Device, Dtype, LoadConfig, Quantization
@@ -104,6 +106,14 @@ class Backend:
     def name(self) -> str:
         """The model's name."""
         return self._host.name
+
+    @property
+    def model(self) -> PreTrainedModel:
+        """The model itself, for what goes onto its modules, as `blindfolded` does.
+
+        It belongs to the inference thread: don't run it while requests are computed.
+        """
+        return self._host.model
 
     @property
     def preset(self) -> MemVRConfig:

@@ -7,6 +7,7 @@ draws.
 
 from typing import TYPE_CHECKING
 
+from memvr_integrations._lazy import lazily
 from memvr_integrations.bundled.world.words import (
     CLASSES,
     COLORS,
@@ -36,6 +37,21 @@ if TYPE_CHECKING:
         sample_names,
     )
 
+_DRAWING = (
+    "GRID",
+    "PATCH",
+    "SIDE",
+    "SPRITES",
+    "Box",
+    "Drawing",
+    "Scene",
+    "Sprites",
+    "Thing",
+    "draw_scene",
+    "sample_names",
+)
+__getattr__ = lazily(__name__, dict.fromkeys(_DRAWING, "scenes"))
+
 __all__ = [
     "CLASSES",
     "COLORS",
@@ -60,11 +76,3 @@ __all__ = [
     "surely_absent",
     "with_article",
 ]
-
-
-def __getattr__(name: str) -> object:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from memvr_integrations.bundled.world import scenes
-
-    return getattr(scenes, name)

@@ -26,10 +26,30 @@ from memvr_integrations.bundled.world.words import (
     surely_absent,
 )
 
+__all__ = [
+    "CAPTION",
+    "NEGATIVES",
+    "SHORT",
+    "Attribute",
+    "Question",
+    "attributes",
+    "auc",
+    "caption_counts",
+    "exam",
+    "held_out_scenes",
+    "is_right",
+    "mentioned",
+]
+
 SHORT = " Answer yes or no."
+"""What follows a question that wants one word."""
+
 CAPTION = "Describe the image."
+"""What a caption is asked for with."""
 
 NEGATIVES = ("random", "popular", "adversarial")
+"""How the things that are absent were chosen; POPE's three splits."""
+
 _PRIOR_SCENES = 20_000
 
 _MENTIONS = {name: name for name in CLASSES} | {plural(name): name for name in CLASSES}

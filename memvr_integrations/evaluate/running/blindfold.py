@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from memvr_integrations import __version__
 from memvr_integrations.backend import Backend
@@ -64,7 +64,6 @@ class Blindfold:
     def __init__(
         self,
         backend: Backend,
-        model: nn.Module,
         benchmark: Benchmark,
         folder: Path,
         *,
@@ -72,13 +71,13 @@ class Blindfold:
         batch: int = 8,
         progress: bool = True,
     ) -> None:
-        """Take the judged questions about the first `limit` groups; `model` is the backend's.
+        """Take the judged questions about the first `limit` groups.
 
         Raises:
             BenchmarkError: The benchmark doesn't judge answers one by one.
             ConfigError: There are too few images.
         """
-        self._backend, self._model, self._benchmark = backend, model, benchmark
+        self._backend, self._benchmark = backend, benchmark
         self._folder, self._batch, self._progress = folder, batch, progress
         self._kinds = _kinds(benchmark)
         if not self._kinds:
@@ -108,7 +107,7 @@ class Blindfold:
             UnsupportedModelError: The model can't be blindfolded.
         """
         for layer in layers:
-            with blindfolded(self._model, from_layer=layer):
+            with blindfolded(self._backend.model, from_layer=layer):
                 pass
         sighted = self._hits(None, self._test, [Strategy(name=SIGHTED)])[SIGHTED]
         lines = [Restored(from_layer=None, way=SIGHTED, right=share_right(sighted))]
@@ -183,7 +182,7 @@ class Blindfold:
         )
         hiding: AbstractContextManager[None] = nullcontext()
         if layer is not None:
-            hiding = blindfolded(self._model, from_layer=layer)
+            hiding = blindfolded(self._backend.model, from_layer=layer)
         with run.alone(), hiding:
             asking = Asking(self._backend, run, batch=self._batch, progress=self._progress)
             asking.ask(questions, ways, [0])

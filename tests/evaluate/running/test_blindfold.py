@@ -25,6 +25,7 @@ class ScriptedModel:
     preset = MemVRConfig(starting_layer=0, ending_layer=2, entropy_threshold=0.75)
 
     def __init__(self, model, scenes):
+        self.model = model
         self._layer = find_anatomy(model).layers[0]
         self._truth = {
             (id(one.images[0]), one.text): scenes.kinds[one.id] == "positive"
@@ -61,7 +62,7 @@ def scenes():
 def test_what_retracing_brings_back_is_set_apart_from_its_controls(scenes, tmp_path):
     model = tiny_llava()
     engine = ScriptedModel(model, scenes)
-    lines = Blindfold(engine, model, scenes, tmp_path, progress=False).measure([0])
+    lines = Blindfold(engine, scenes, tmp_path, progress=False).measure([0])
     found = {line.way: line for line in lines}
     assert found[BLIND].right.value == 50
     assert found[RIGHT].right.value == 100
@@ -74,7 +75,7 @@ def test_what_retracing_brings_back_is_set_apart_from_its_controls(scenes, tmp_p
     assert "over 60 images" in table
     assert len((tmp_path / FIGURES).read_text().splitlines()) == len(lines)
     asked = engine.asked
-    again = Blindfold(engine, model, scenes, tmp_path, progress=False).measure([0])
+    again = Blindfold(engine, scenes, tmp_path, progress=False).measure([0])
     assert (again, engine.asked) == (lines, asked)
 
 
@@ -83,7 +84,7 @@ def test_where_it_triggers_is_chosen_on_the_dev_images(where, scenes, tmp_path):
     model = tiny_llava()
     engine = ScriptedModel(model, scenes)
     engine.where = where
-    lines = Blindfold(engine, model, scenes, tmp_path, progress=False).measure([0])
+    lines = Blindfold(engine, scenes, tmp_path, progress=False).measure([0])
     assert {line.way: line for line in lines}[RIGHT].right.value == 100
     assert f"window {where}-" in (tmp_path / TABLE).read_text()
 
@@ -92,13 +93,13 @@ def test_two_layers_leave_one_place_to_retrace(scenes, tmp_path):
     model = tiny_llava()
     engine = ScriptedModel(model, scenes)
     engine.layers, engine.preset = 2, MemVRConfig().for_depth(2)
-    lines = Blindfold(engine, model, scenes, tmp_path, progress=False).measure([0])
+    lines = Blindfold(engine, scenes, tmp_path, progress=False).measure([0])
     assert {line.way: line for line in lines}[RIGHT].right.value == 100
 
 
 def test_no_setting_is_chosen_on_images_that_are_measured_on(scenes, tmp_path):
     model = tiny_llava()
-    Blindfold(ScriptedModel(model, scenes), model, scenes, tmp_path, progress=False).measure([1])
+    Blindfold(ScriptedModel(model, scenes), scenes, tmp_path, progress=False).measure([1])
 
     def groups(part):
         lines = (tmp_path / part / "answers.jsonl").read_text().splitlines()
@@ -111,7 +112,7 @@ def test_no_setting_is_chosen_on_images_that_are_measured_on(scenes, tmp_path):
 def test_the_same_theme_is_the_same_theme(scenes, tmp_path):
     model = tiny_llava()
     engine = ScriptedModel(model, scenes)
-    Blindfold(engine, model, scenes, tmp_path, progress=False).measure([0])
+    Blindfold(engine, scenes, tmp_path, progress=False).measure([0])
     themes = {id(one.images[0]): scenes.scenes[one.group].theme for one in scenes.questions}
     pairs = [(themes[one], themes[other]) for one, other in engine.others]
     assert all(one != other for one, other in engine.others)
@@ -124,7 +125,7 @@ def test_the_bundled_model_is_blind_without_attention(loaded, tmp_path, monkeypa
     scenes = load_scenes(count=8)
     scenes = dataclasses.replace(scenes, questions=scenes.questions[::2])
     with Backend(loaded) as backend:
-        measured = Blindfold(backend, loaded.model, scenes, tmp_path, progress=False)
+        measured = Blindfold(backend, scenes, tmp_path, progress=False)
         lines = measured.measure([0])
     sighted, blind = lines[0], lines[1]
     assert sighted.right.value > blind.right.value + 20
@@ -136,13 +137,13 @@ def test_what_cannot_be_measured_is_refused(scenes, tmp_path):
     model = tiny_llava()
     engine = ScriptedModel(model, scenes)
     with pytest.raises(ConfigError, match="3 images are too few"):
-        Blindfold(engine, model, scenes, tmp_path, limit=3)
+        Blindfold(engine, scenes, tmp_path, limit=3)
     with pytest.raises(ConfigError, match="from_layer=99"):
-        Blindfold(engine, model, scenes, tmp_path).measure([0, 99])
+        Blindfold(engine, scenes, tmp_path).measure([0, 99])
     assert engine.asked == 0
     unjudged = SimpleNamespace(name="free", questions=scenes.questions, right=lambda answers: None)
     with pytest.raises(BenchmarkError, match="free"):
-        Blindfold(engine, model, unjudged, tmp_path)
+        Blindfold(engine, unjudged, tmp_path)
 
 
 def test_by_default_nothing_a_quarter_and_half_of_the_layers_are_seen():
