@@ -40,7 +40,7 @@ _DEGRADED = ("blur", "noise", "occlusion", "contrast")
 _INTRO = """\
 # The bundled model: what was measured
 
-This page is written by one command; nothing on it was typed by hand:
+This page is written by one command, from `examples/`; nothing on it was typed by hand:
 
 ```sh
 python -m bundled_model.exam.evidence {options}
