@@ -19,7 +19,7 @@ from bundled_model.exam.report import Sizes, write_page
 from bundled_model.exam.trials import Evidence
 from memvr_integrations.bundled import KNOWN_THEMES, WEIGHTS
 from memvr_integrations.bundled.world import THEMES
-from memvr_integrations.errors import MemVRError, did_you_mean
+from memvr_integrations.errors import MemVRError
 
 _DOCS = Path(__file__).parents[3] / "docs"
 _FEWEST = 2  # scenes: one control shows the model another image
@@ -61,8 +61,7 @@ def _mistakes(args: argparse.Namespace) -> Iterator[str]:
         )
     for theme in args.themes or ():
         if theme not in THEMES:
-            hint = did_you_mean(theme, THEMES)
-            yield f"no such theme: {theme!r}; there are {', '.join(THEMES)}.{hint}"
+            yield f"no such theme: {theme!r}; there are {', '.join(THEMES)}"
     for name in ("scenes", "compared", "dev"):
         if (size := getattr(args, name)) < _FEWEST:
             yield f"--{name} {size} is too few; give at least {_FEWEST}"

@@ -24,8 +24,13 @@ from memvr_integrations.bundled.world.words import (
 )
 
 SIDE = 128
+"""A scene's width and height in pixels."""
+
 PATCH = 16
+"""A patch's width and height in pixels."""
+
 GRID = SIDE // PATCH
+"""Patches in a row of a scene."""
 
 SPRITES = Path(__file__).parent / "sprites.npz"
 """The art that ships: one file for `Sprites`."""
@@ -35,6 +40,7 @@ _MAX_THINGS = 8
 _INK = 90  # alpha above which a sprite's pixel counts as the thing itself
 
 Box: TypeAlias = tuple[float, float, float, float]
+"""Left, top, right and bottom, as parts of a scene's side."""
 
 _Color = tuple[int, int, int]
 _BACKGROUNDS: dict[str, tuple[_Color, _Color]] = {

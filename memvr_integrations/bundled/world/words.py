@@ -19,13 +19,14 @@ plate cup bottle tractor house car bus truck bicycle umbrella train boat fish bi
 key guitar hat shoe gift balloon ball flower butterfly
 """
 
-# The commonest first: a theme's habits follow this order.
 THEMES: dict[str, tuple[str, ...]] = {
     theme: tuple(names.split())
     for theme, names in (line.split(": ") for line in _THEMES.strip().splitlines())
 }
+"""The classes of each theme, the commonest first: a theme's habits follow this order."""
 
 CLASSES: tuple[str, ...] = tuple(sorted({name for names in THEMES.values() for name in names}))
+"""Everything that is ever drawn."""
 
 # What people put beside each other: the prior that a careless model answers from.
 _PAIRS = (
@@ -35,6 +36,8 @@ _PAIRS = (
     "moon star, elephant tiger, gift balloon"
 )
 PARTNER: dict[str, str] = {"plate": "fork", "butterfly": "flower", "mouse": "cheese"}
+"""What a class usually comes with."""
+
 for _pair in _PAIRS.split(", "):
     _left, _right = _pair.split()
     PARTNER[_left], PARTNER[_right] = _right, _left
@@ -50,9 +53,10 @@ COLORS: dict[str, tuple[int, int, int]] = {
     "black": (45, 45, 50),
     "white": (235, 235, 240),
 }
+"""Colours that things are painted in, as RGB."""
 
-# Only things that come in any colour are painted, so that a colour is never given away by the name.
 PAINTABLE: frozenset[str] = frozenset(_PAINTABLE.split())
+"""Things that come in any colour, so that a name never gives a colour away; no others are painted."""
 
 # What the art of a class shows beside it, more or less: nobody could say that it isn't there.
 _SHOWN_WITH: dict[str, tuple[str, ...]] = {
@@ -65,6 +69,7 @@ _SHOWN_WITH: dict[str, tuple[str, ...]] = {
 }
 
 NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight")
+"""Numbers in words, by their value."""
 
 _IRREGULAR = {
     "fish": "fish",
