@@ -85,7 +85,7 @@ def test_nothing_heavy_is_imported_before_a_model_is(name):
 
 def test_a_lazy_door_knows_its_names_and_no_others():
     from memvr_integrations import backend
-    from memvr_integrations.backend.serving.engine import Backend
+    from memvr_integrations.backend.serving.backend import Backend
 
     assert backend.Backend is Backend
     with pytest.raises(AttributeError, match=r"memvr_integrations\.backend.*'Backed'"):

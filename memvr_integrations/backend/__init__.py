@@ -33,10 +33,10 @@ from memvr_integrations.types import (
 )
 
 if TYPE_CHECKING:
-    from memvr_integrations.backend.serving.engine import Backend
+    from memvr_integrations.backend.serving.backend import Backend
     from memvr_integrations.backend.serving.worker import QueueConfig
 else:
-    __getattr__ = lazily(__name__, {"Backend": "serving.engine", "QueueConfig": "serving.worker"})
+    __getattr__ = lazily(__name__, {"Backend": "serving.backend", "QueueConfig": "serving.worker"})
 
 __all__ = [
     "CATALOG",

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from memvr_integrations import __version__
-from memvr_integrations.cli.asking import EXAMPLE, ask
+from memvr_integrations.cli.ask import EXAMPLE, ask
 from memvr_integrations.cli.console import errors_shown, leaving_at_once
 from memvr_integrations.cli.measuring import blindfold, calibrate, evaluate
 from memvr_integrations.cli.options import Revision

@@ -1,4 +1,4 @@
-"""A forward pass as serving engines run it: the tokens of many sequences in one (tokens, dim)."""
+"""The tokens of many sequences in one (tokens, dim), as serving engines run them, for a `Pass`."""
 
 from collections.abc import Sequence
 

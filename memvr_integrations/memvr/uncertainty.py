@@ -1,4 +1,4 @@
-"""How unsure a layer is: the entropy of what the head would say from there."""
+"""How unsure a layer is: the entropy of what the head would say from there, and what triggers."""
 
 import math
 from typing import Protocol

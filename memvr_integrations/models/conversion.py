@@ -20,7 +20,7 @@ from memvr_integrations.errors import ModelLoadError, UnsupportedModelError
 from memvr_integrations.models import glm_4v_checkpoint, qwen_vl_checkpoint
 from memvr_integrations.models.glm_4v import Glm4VForConditionalGeneration
 from memvr_integrations.models.keymap import KeyMap, Settings
-from memvr_integrations.models.parts import LOCK, Parts, one_line, write_whole
+from memvr_integrations.models.part_writer import LOCK, Parts, one_line, write_whole
 from memvr_integrations.models.qwen_vl import QwenVLForConditionalGeneration
 from memvr_integrations.models.shards import Shard, find_shards
 from memvr_integrations.models.vision_language import VisionLanguageGenerator

@@ -1,1 +1,1 @@
-"""What the integrations share: reports, retries, schemas of classes, preset files."""
+"""What the integrations share: OpenAI's forms, options, requests, answers, retries, reports."""

@@ -14,7 +14,7 @@ def test_no_model_code_is_imported():
     out = subprocess.run([sys.executable, "-c", LOADED], check=True, capture_output=True, text=True)
     backend = (
         "memvr_integrations.backend.hosting.loading",
-        "memvr_integrations.backend.serving.engine",
+        "memvr_integrations.backend.serving.backend",
     )
     heavy = (*backend, "memvr_integrations.models", "transformers", "PIL")
     assert [name for name in out.stdout.split() if name.startswith(heavy)] == []

@@ -26,9 +26,9 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForImageTextToText
 
 from memvr_integrations.errors import ModelLoadError, UnsupportedModelError
-from memvr_integrations.models import conversion, parts
+from memvr_integrations.models import conversion, part_writer
 from memvr_integrations.models.conversion import convert
-from memvr_integrations.models.parts import RECORD
+from memvr_integrations.models.part_writer import RECORD
 
 SMALL = 20_000  # bytes a part: many parts
 
@@ -92,10 +92,10 @@ def test_killed_in_the_middle_it_goes_on(published, tmp_path):
     target = tmp_path / "ours"
     slow = (
         "import sys, time, pathlib\n"
-        "from memvr_integrations.models import conversion, parts\n"
-        "write = parts.Parts._write_part\n"
+        "from memvr_integrations.models import conversion, part_writer\n"
+        "write = part_writer.Parts._write_part\n"
         "def slowly(self, *args):\n    write(self, *args); time.sleep(0.05)\n"
-        "parts.Parts._write_part = slowly\n"
+        "part_writer.Parts._write_part = slowly\n"
         f"conversion.convert(pathlib.Path({str(published / 'glm')!r}), "
         f"pathlib.Path({str(target)!r}), progress=False, part_bytes={SMALL})\n"
     )
@@ -233,7 +233,7 @@ def test_a_target_is_not_overwritten(published, copy, tmp_path):
 
 def test_a_full_disk_is_reported_before(published, tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)
-    monkeypatch.setattr(parts.shutil, "disk_usage", lambda path: usage._replace(free=1000))
+    monkeypatch.setattr(part_writer.shutil, "disk_usage", lambda path: usage._replace(free=1000))
     refused(published / "qwen", tmp_path / "ours", ModelLoadError, "GB more, but its disk has 0.0")
 
 

@@ -12,7 +12,8 @@ KINDS = [
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_error_has_a_status(kind):
-    found = failure_of(kind("why"))
+    needs = (None, 0.5, 0.2) if kind is errors.AbstentionError else ("why",)
+    found = failure_of(kind(*needs))
     assert 400 <= found.status < 600
     assert found.retryable is issubclass(kind, errors.QueueFullError | errors.RequestTimeoutError)
 

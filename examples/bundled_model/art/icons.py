@@ -1,9 +1,9 @@
-"""Renders public icon sets into sprites: `python -m bundled_model.art.render`.
+"""Which icon sets there are, their download, and one icon as a sprite.
 
 The styles of `SHIPPED` may travel with the package (MIT and Apache-2.0); those of `HELD_OUT` are
 for evaluation on art that the model has never seen, and stay out of it. `MORE` holds free styles
-(MIT and Apache-2.0) that only training reads. The command asks npm for the icon packages, so it
-needs npm, a registry and the extra `train`.
+(MIT and Apache-2.0) that only training reads. The packages come from npm, so that and the extra
+`train` are needed.
 """
 
 import io

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from bundled_model.art.icons import HELD_OUT, MORE, SHIPPED, render_styles
-from bundled_model.art.more import render_more
+from bundled_model.art.symbols_and_3d import render_more
 from memvr_integrations.bundled.world import SPRITES
 from memvr_integrations.errors import MemVRError
 

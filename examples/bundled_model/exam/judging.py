@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 
 from bundled_model.conversations.truths import opposite
-from bundled_model.training.dense import overlap
+from bundled_model.training.patch_targets import overlap
 from memvr_integrations.bundled.world import COLORS, NUMBERS, THEMES
 from memvr_integrations.evaluate.benchmarks.scene_questions import mentioned
 

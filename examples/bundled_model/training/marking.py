@@ -15,7 +15,7 @@ from bundled_model.conversations.asker import Talk
 from bundled_model.conversations.interview import Interview
 from bundled_model.conversations.pairs import compare
 from bundled_model.conversations.questions import Turn
-from bundled_model.training import slots
+from bundled_model.training import slot_attention
 from bundled_model.training.packing import Packer
 from bundled_model.training.stages.vision import clear_pixels, watched_scenes
 from bundled_model.training.talker import Talker, answer_logits
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from transformers import LlavaForConditionalGeneration
 
     Answer: TypeAlias = Callable[
-        [LlavaForConditionalGeneration, Packer, Tensor, slots.Slots], tuple[Tensor, Tensor, Tensor]
+        [LlavaForConditionalGeneration, Packer, Tensor, slot_attention.Slots],
+        tuple[Tensor, Tensor, Tensor],
     ]
 
 _SCENES, _BATCH = 128, 16
@@ -94,7 +95,9 @@ def _hits(
 ) -> list[tuple[str, bool]]:
     answer = answer or answer_logits
     _, features = model.see(clear_pixels(scenes).to(next(model.parameters()).device))
-    packed = slots.in_slots(packer, [packer.row_of([talk for _, talk in row]) for row in rows])
+    packed = slot_attention.in_slots(
+        packer, [packer.row_of([talk for _, talk in row]) for row in rows]
+    )
     logits, targets, _ = answer(model.llava, packer, features, packed)
     wrong = (logits.argmax(-1) != targets).tolist()
     # In slots conversations change places; answers of a second turn belong to the same talk.

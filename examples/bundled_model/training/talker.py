@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import LlavaForConditionalGeneration
 
-from bundled_model.training import dense, slots
+from bundled_model.training import patch_targets, slot_attention
 from bundled_model.training.model import VISION_WIDTH
 from bundled_model.training.packing import Packer
 
@@ -16,9 +16,9 @@ class Talker(nn.Module):
     def __init__(self, model: LlavaForConditionalGeneration) -> None:
         super().__init__()
         self.llava: LlavaForConditionalGeneration = model
-        self.heads = dense.DenseHeads(VISION_WIDTH)
+        self.heads = patch_targets.DenseHeads(VISION_WIDTH)
         width = model.config.get_text_config().hidden_size
-        self.readers = dense.DenseHeads(width)
+        self.readers = patch_targets.DenseHeads(width)
 
     @property
     def tower(self) -> nn.Module:
@@ -33,7 +33,10 @@ class Talker(nn.Module):
 
 
 def answer_logits(
-    model: LlavaForConditionalGeneration, packer: Packer, features: Tensor, packed: slots.Slots
+    model: LlavaForConditionalGeneration,
+    packer: Packer,
+    features: Tensor,
+    packed: slot_attention.Slots,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Logits (tokens, vocabulary), targets and numbers of the same (tokens,) of all answer tokens.
 

@@ -11,9 +11,9 @@ from memvr_integrations.backend.decoding.answer import AnswerText
 from memvr_integrations.backend.decoding.sampling import RowSampler
 from memvr_integrations.backend.hosting.host import Host
 from memvr_integrations.backend.hosting.prompts import Picture, Prompt
-from memvr_integrations.backend.structured.calls import CallReader
 from memvr_integrations.backend.structured.constraint import Constraint, Dictation
 from memvr_integrations.backend.structured.grammar import Grammar
+from memvr_integrations.backend.structured.tool_calls import CallReader
 from memvr_integrations.errors import MemVRError, RequestTimeoutError
 from memvr_integrations.memvr import MemVRConfig
 from memvr_integrations.models.boxes import read_boxes, read_plain_boxes

@@ -3,8 +3,8 @@
 import json
 from collections.abc import Sequence
 
-from memvr_integrations.backend.structured.calls import written
 from memvr_integrations.backend.structured.grammar import CALL_BEGIN, CALL_END, CALL_MIDDLE
+from memvr_integrations.backend.structured.tool_calls import written
 from memvr_integrations.types import Image, Message, Request, Text
 from memvr_integrations.types.tools import ANSWER_IN_JSON
 

@@ -16,7 +16,7 @@ from memvr_integrations.backend.hosting.loading import LoadedModel, context_wind
 from memvr_integrations.backend.hosting.prompts import PromptWriter
 from memvr_integrations.backend.hosting.vision import FeatureCache, VisionEncoder
 from memvr_integrations.backend.structured.constraint import Grammars
-from memvr_integrations.bundled.photographs import looks_drawn
+from memvr_integrations.bundled.looks_drawn import looks_drawn
 from memvr_integrations.errors import (
     ConfigError,
     MemVRWarning,

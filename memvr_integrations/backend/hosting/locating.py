@@ -16,7 +16,7 @@ from huggingface_hub.errors import (
 from memvr_integrations.backend.hosting.catalog import similar
 from memvr_integrations.backend.hosting.catalog_row import CatalogRow, has_weights
 from memvr_integrations.errors import MemVRWarning, ModelLoadError, ModelNotFoundError
-from memvr_integrations.models.parts import RECORD
+from memvr_integrations.models.part_writer import RECORD
 
 _LOG = logging.getLogger(__name__)
 _HUB_SECONDS = 5.0

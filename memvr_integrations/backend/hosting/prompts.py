@@ -1,4 +1,4 @@
-"""What a model reads: pictures that were decoded, and conversations as its tokens."""
+"""Writes conversations with a model's chat template, as tokens; and pictures that were decoded."""
 
 import functools
 from collections.abc import Mapping, Sequence

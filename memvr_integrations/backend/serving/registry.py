@@ -23,7 +23,7 @@ from memvr_integrations.backend.hosting.load_config import LoadConfig
 from memvr_integrations.errors import BackendClosedError
 
 if TYPE_CHECKING:
-    from memvr_integrations.backend.serving.engine import Backend
+    from memvr_integrations.backend.serving.backend import Backend
 
 _Key: TypeAlias = tuple[str, LoadConfig]
 _Lease: TypeAlias = "tuple[_Key, Backend | None]"
@@ -168,7 +168,9 @@ def _close(entries: Iterable[_Entry]) -> None:
 
 
 def _load(name: str, config: LoadConfig) -> Backend:
-    from memvr_integrations.backend.serving.engine import Backend  # brings torch: a model is wanted
+    from memvr_integrations.backend.serving.backend import (
+        Backend,  # brings torch: a model is wanted
+    )
 
     return Backend.load(
         Path(name) if Path(name).is_dir() else name,

@@ -1,1 +1,1 @@
-"""JSON schemas and tool calls as grammars, kept token by token."""
+"""JSON schemas and tool calls, kept token by token: `schemas` > `grammar` > `constraint`."""

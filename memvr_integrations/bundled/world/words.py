@@ -56,7 +56,7 @@ COLORS: dict[str, tuple[int, int, int]] = {
 """Colours that things are painted in, as RGB."""
 
 PAINTABLE: frozenset[str] = frozenset(_PAINTABLE.split())
-"""Things that come in any colour, so that a name never gives a colour away; no others are painted."""
+"""Things that come in any colour; only they are painted, so that no name gives a colour away."""
 
 # What the art of a class shows beside it, more or less: nobody could say that it isn't there.
 _SHOWN_WITH: dict[str, tuple[str, ...]] = {

@@ -1,4 +1,4 @@
-"""Asks the bundled model about scenes whose truth is known, and counts what it gets right.
+"""Held-out scenes whose truth is known, questions about them, and marks for the answers.
 
 The yes/no questions follow POPE: as many about what is absent as about what is there, the absent
 ones chosen at random, among what is common (`popular`), or among what usually comes with the

@@ -1,1 +1,1 @@
-"""What MemVR costs."""
+"""What MemVR costs in time and memory, on models of any shape."""

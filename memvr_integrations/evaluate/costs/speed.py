@@ -24,7 +24,7 @@ from transformers.generation.streamers import BaseStreamer
 
 from memvr_integrations.backend.hosting.load_config import LoadConfig
 from memvr_integrations.backend.hosting.loading import LoadedModel, load_model, pick_device
-from memvr_integrations.backend.serving.engine import Backend
+from memvr_integrations.backend.serving.backend import Backend
 from memvr_integrations.bundled import KNOWN_THEMES
 from memvr_integrations.bundled.world.scenes import SPRITES, Sprites, draw_scene
 from memvr_integrations.evaluate.costs.shapes import SHAPES, random_model

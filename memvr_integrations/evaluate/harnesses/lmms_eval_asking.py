@@ -218,7 +218,8 @@ def read_sampling(given: Mapping[str, object], longest: int, seed: int) -> Sampl
     temperature above 0 samples.
 
     Raises:
-        RequestError: Beams are asked for, or a value is outside its limits.
+        RequestError: Beams are asked for, or texts to end at that are none.
+        ConfigError: A value is outside its limits.
     """
     if given.get("num_beams") not in (None, 1):
         raise RequestError(

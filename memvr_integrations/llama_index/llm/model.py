@@ -20,7 +20,6 @@ from memvr_integrations.errors import RequestError
 from memvr_integrations.grounding.choice import YES_NO, ashares, shares
 from memvr_integrations.llama_index.llm.base import AnsweringLLM
 from memvr_integrations.llama_index.llm.blocks import ImageDocument
-from memvr_integrations.llama_index.llm.calling import openai_tool, selections
 from memvr_integrations.llama_index.llm.messages import question, to_messages
 from memvr_integrations.llama_index.llm.objects import ObjectLLM
 from memvr_integrations.llama_index.llm.structured import (
@@ -30,6 +29,7 @@ from memvr_integrations.llama_index.llm.structured import (
     dispatcher,
     read_object,
 )
+from memvr_integrations.llama_index.llm.tools import openai_tool, selections
 from memvr_integrations.types import Usage
 
 
@@ -112,20 +112,52 @@ class MemVRMultiModalLLM(AnsweringLLM, MultiModalLLM):  # type: ignore[misc]  # 
         }
 
     def predict_and_call(
-        self, *args: Any, error_on_no_tool_call: bool = True, **kwargs: Any
+        self,
+        tools: Sequence[BaseTool],
+        user_msg: str | ChatMessage | None = None,
+        chat_history: list[ChatMessage] | None = None,
+        verbose: bool = False,
+        allow_parallel_tool_calls: bool = False,
+        error_on_no_tool_call: bool = True,
+        error_on_tool_error: bool = False,
+        **kwargs: Any,
     ) -> AgentChatResponse:
         """Let the model choose a tool, and run it; where none would be an error, it has to."""
-        kwargs = {"tool_required": error_on_no_tool_call} | kwargs
-        kwargs["error_on_no_tool_call"] = error_on_no_tool_call
-        return super().predict_and_call(*args, **kwargs)
+        kwargs.setdefault("tool_required", error_on_no_tool_call)
+        return super().predict_and_call(
+            tools,
+            user_msg,
+            chat_history,
+            verbose,
+            allow_parallel_tool_calls,
+            error_on_no_tool_call,
+            error_on_tool_error,
+            **kwargs,
+        )
 
     async def apredict_and_call(
-        self, *args: Any, error_on_no_tool_call: bool = True, **kwargs: Any
+        self,
+        tools: Sequence[BaseTool],
+        user_msg: str | ChatMessage | None = None,
+        chat_history: list[ChatMessage] | None = None,
+        verbose: bool = False,
+        allow_parallel_tool_calls: bool = False,
+        error_on_no_tool_call: bool = True,
+        error_on_tool_error: bool = False,
+        **kwargs: Any,
     ) -> AgentChatResponse:
         """`predict_and_call` for asyncio."""
-        kwargs = {"tool_required": error_on_no_tool_call} | kwargs
-        kwargs["error_on_no_tool_call"] = error_on_no_tool_call
-        return await super().apredict_and_call(*args, **kwargs)
+        kwargs.setdefault("tool_required", error_on_no_tool_call)
+        return await super().apredict_and_call(
+            tools,
+            user_msg,
+            chat_history,
+            verbose,
+            allow_parallel_tool_calls,
+            error_on_no_tool_call,
+            error_on_tool_error,
+            **kwargs,
+        )
 
     def get_tool_calls_from_response(
         self, response: ChatResponse, error_on_no_tool_call: bool = True, **kwargs: Any

@@ -1,4 +1,4 @@
-"""What `as_structured_llm` gives: core's, which would drop images and options that it has not."""
+"""What `as_structured_llm` gives: it passes images on, and refuses options that don't exist."""
 
 from collections.abc import Sequence
 from typing import Any

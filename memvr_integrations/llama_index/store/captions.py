@@ -1,4 +1,4 @@
-"""Captions of images, written once for each picture, model and setting."""
+"""Captions of images, asked of a model once for each picture and prompt: `captions.sqlite`."""
 
 import asyncio
 import hashlib

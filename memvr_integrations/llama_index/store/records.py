@@ -1,4 +1,4 @@
-"""What a collection knows of its images, on disk: nothing is lost when it is killed."""
+"""Source, caption and vector of each image of a collection, kept in `images.sqlite`."""
 
 import json
 import os

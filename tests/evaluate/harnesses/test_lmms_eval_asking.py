@@ -125,7 +125,7 @@ def test_generation_kwargs_that_nothing_here_knows_are_reported():
     [{"num_beams": 3}, {"until": 5}, {"max_new_tokens": 0}, {"do_sample": True, "top_p": 0}],
 )
 def test_generation_kwargs_that_cannot_be(given):
-    with pytest.raises(RequestError):
+    with pytest.raises((RequestError, ConfigError)):
         read_sampling(given, 5, 0)
 
 

@@ -7,7 +7,7 @@ import tarfile
 import numpy as np
 import pytest
 from bundled_model.art import icons as art
-from bundled_model.art import more as art_more
+from bundled_model.art import symbols_and_3d as art_more
 from bundled_model.art.degrade import KINDS, degrade
 from bundled_model.art.restyle import restyle
 from PIL import Image

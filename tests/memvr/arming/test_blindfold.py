@@ -9,7 +9,7 @@ from PIL import Image as Pillow
 from memvr_integrations.backend import Image, Message, Request
 from memvr_integrations.backend.hosting.load_config import LoadConfig
 from memvr_integrations.backend.hosting.loading import load_model
-from memvr_integrations.backend.serving.engine import Backend
+from memvr_integrations.backend.serving.backend import Backend
 from memvr_integrations.errors import ArmingError, ConfigError, UnsupportedModelError
 from memvr_integrations.memvr import blindfolded, covered, retracing
 from memvr_integrations.memvr.arming.anatomy import find_anatomy

@@ -16,7 +16,7 @@ from transformers import LlavaForConditionalGeneration
 
 from bundled_model.conversations.asker import Talk
 from bundled_model.conversations.interview import Interview
-from bundled_model.training import slots
+from bundled_model.training import slot_attention
 from bundled_model.training.marking import marks
 from bundled_model.training.packing import Packer
 from bundled_model.training.stages.joint import JointStage
@@ -71,7 +71,7 @@ class BlindfoldStage(JointStage):
         return rows
 
     def answer(
-        self, features: Tensor, packed: slots.Slots, rng: random.Random
+        self, features: Tensor, packed: slot_attention.Slots, rng: random.Random
     ) -> tuple[Tensor, Tensor, Tensor]:
         """`answer_logits` with blindfolds and retracing.
 
@@ -103,7 +103,7 @@ class BlindfoldStage(JointStage):
             model: LlavaForConditionalGeneration,
             packer: Packer,
             features: Tensor,
-            packed: slots.Slots,
+            packed: slot_attention.Slots,
         ) -> tuple[Tensor, Tensor, Tensor]:
             hidden = torch.ones(len(packed.ids), dtype=torch.bool)
             shares = hidden * BLINDFOLDED.retracing_ratio
@@ -118,7 +118,7 @@ def _answered(
     model: LlavaForConditionalGeneration,
     packer: Packer,
     features: Tensor,
-    packed: slots.Slots,
+    packed: slot_attention.Slots,
     blind: Tensor,
     ratios: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -127,7 +127,7 @@ def _answered(
         return answer_logits(model, packer, features, packed)
 
 
-def covered(packed: slots.Slots, blind: Tensor, *, first: int) -> slots.Slots:
+def covered(packed: slot_attention.Slots, blind: Tensor, *, first: int) -> slot_attention.Slots:
     """The same rows, some of them blindfolded: their text doesn't attend to the picture.
 
     Shapes: `blind` (batch,) bool. The picture begins at position `first` of the shared prefix.
@@ -138,7 +138,7 @@ def covered(packed: slots.Slots, blind: Tensor, *, first: int) -> slots.Slots:
     return replace(packed, mask=mask)
 
 
-def passes(packed: slots.Slots) -> Tensor:
+def passes(packed: slot_attention.Slots) -> Tensor:
     """Numbers of the forward passes in which each text position is computed when it is asked.
 
     A question is read in one, each token of an answer in one of its own. Shapes: (batch, text),
@@ -149,7 +149,7 @@ def passes(packed: slots.Slots) -> Tensor:
     begins[:, 0] = True
     numbers = begins.cumsum(1)
     numbers[answers] *= -1
-    return numbers.masked_fill(packed.segments == slots.PADDING, 0)
+    return numbers.masked_fill(packed.segments == slot_attention.PADDING, 0)
 
 
 @contextmanager

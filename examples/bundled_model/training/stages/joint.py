@@ -21,7 +21,7 @@ from transformers import LlavaForConditionalGeneration
 from bundled_model.conversations.asker import Talk
 from bundled_model.conversations.interview import Interview
 from bundled_model.conversations.pairs import compare
-from bundled_model.training import dense, slots
+from bundled_model.training import patch_targets, slot_attention
 from bundled_model.training.marking import marks
 from bundled_model.training.model import build_model, kept_with, own_tokenizer
 from bundled_model.training.packing import Packer
@@ -54,7 +54,7 @@ class JointStage(Stage):
         torch.manual_seed(config.seed)
         model = build_model(layers=config.layers, width=config.width, heads=config.heads)
         model.set_attn_implementation("eager")  # the tower's
-        model.model.language_model.set_attn_implementation(slots.NAME)
+        model.model.language_model.set_attn_implementation(slot_attention.NAME)
         super().__init__(config, folder, Talker(model))
         self.tokenizer = own_tokenizer(folder, first=self.rank == 0, begun=config.init)
         self.packer = Packer(self.tokenizer)
@@ -117,15 +117,15 @@ class JointStage(Stage):
         scenes = sorted(drawn, key=lambda scene: scene.theme)  # for what is asked of two pictures
         glances = self.glanced.batch(rng, self.config.glances // self.world, self.config.fresh)
         images = pixels([*scenes, *glances], noise).to(self.config.device, self._kind)
-        truth = dense.targets([*scenes, *glances]).to(self.config.device)
+        truth = patch_targets.targets([*scenes, *glances]).to(self.config.device)
         rows = [self.packer.row_of(talks) for talks in self.talks(scenes, rng)]
-        packed = slots.in_slots(self.packer, rows, cropped=True)
+        packed = slot_attention.in_slots(self.packer, rows, cropped=True)
         seen, features = self.work.see(images)
         logits, targets, same = self.answer(features[: len(scenes)], packed, rng)
         weight = self.packer.token_weights.to(logits.device)
         answers = F.cross_entropy(logits, targets, weight=weight)
         read = read_as_words(self.work.llava, self.packer, features)
-        reading = dense.patch_loss(read, truth.classes)
+        reading = patch_targets.patch_loss(read, truth.classes)
         # Normalised, as the decoder's first layer reads them.
         normed = F.rms_norm(features, features.shape[-1:])
         dense_losses = [
@@ -139,7 +139,7 @@ class JointStage(Stage):
         return {
             "loss": total,
             "answers": answers,
-            "patches": dense.patch_accuracy(read, truth.classes),
+            "patches": patch_targets.patch_accuracy(read, truth.classes),
             "boxes": dense_losses[1]["boxes"],
             "counts": dense_losses[1]["counts"],
             "yes/no": self._yes_no(margins, targets),
@@ -147,7 +147,7 @@ class JointStage(Stage):
         }
 
     def answer(
-        self, features: Tensor, packed: slots.Slots, rng: random.Random
+        self, features: Tensor, packed: slot_attention.Slots, rng: random.Random
     ) -> tuple[Tensor, Tensor, Tensor]:
         """`answer_logits` of a batch."""
         return answer_logits(self.work.llava, self.packer, features, packed)

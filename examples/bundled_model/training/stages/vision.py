@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bundled_model.training import dense
+from bundled_model.training import patch_targets
 from bundled_model.training.model import VISION_WIDTH, build_tower
 from bundled_model.training.supply import Scenes, TrainingArt, pixels
 from bundled_model.training.trainer import Stage, TrainConfig
@@ -24,7 +24,7 @@ class TowerAndHeads(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.tower = build_tower()
-        self.heads = dense.DenseHeads(VISION_WIDTH)
+        self.heads = patch_targets.DenseHeads(VISION_WIDTH)
 
     def features(self, images: Tensor) -> Tensor:
         """Visual tokens as LLaVA reads them: the last layer's, before the tower's own norm."""
@@ -52,7 +52,7 @@ class VisionStage(Stage):
         """Class, colour, count and box of every patch."""
         scenes = self.scenes.batch(rng, self.config.batch // self.world, self.config.fresh)
         images = pixels(scenes, noise).to(self.config.device, self._kind)
-        truth = dense.targets(scenes).to(self.config.device)
+        truth = patch_targets.targets(scenes).to(self.config.device)
         return self.work.heads.losses(self.work.features(images), truth)
 
     @torch.inference_mode()
@@ -65,9 +65,9 @@ class VisionStage(Stage):
         for label, file in files.items():
             scenes = watched_scenes(file, self.config.themes)
             images = clear_pixels(scenes).to(self.config.device)
-            truth = dense.targets(scenes).to(self.config.device)
+            truth = patch_targets.targets(scenes).to(self.config.device)
             read = self.average.heads(self.average.features(images))
-            for name, value in dense.readings(read, truth).items():
+            for name, value in patch_targets.readings(read, truth).items():
                 figures[f"new {label}{name}"] = float(value)
         return figures
 

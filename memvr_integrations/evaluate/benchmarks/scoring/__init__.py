@@ -1,1 +1,1 @@
-"""What several scorers share: yes and no, nouns, and answers made comparable."""
+"""What several scorers share: yes and no, COCO's nouns, and answers made comparable."""

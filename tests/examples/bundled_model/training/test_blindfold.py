@@ -8,7 +8,7 @@ import torch
 from bundled_model.conversations.asker import Talk
 from bundled_model.conversations.questions import Turn
 from bundled_model.training.model import build_processor, open_tokenizer
-from bundled_model.training.slots import in_slots
+from bundled_model.training.slot_attention import in_slots
 from bundled_model.training.stages.blindfold import (
     BLINDFOLDED,
     LAYER,

@@ -6,11 +6,11 @@ import random
 import numpy as np
 import pytest
 import torch
-from bundled_model.training import marking, slots
-from bundled_model.training.dense import overlap, readings, targets
+from bundled_model.training import marking, slot_attention
 from bundled_model.training.marking import marks
 from bundled_model.training.model import build_model, build_processor, open_tokenizer
 from bundled_model.training.packing import Packer
+from bundled_model.training.patch_targets import overlap, readings, targets
 from bundled_model.training.stages.joint import Talker
 from bundled_model.training.supply import pixels
 from bundled_model.training.training_log import read_log
@@ -76,7 +76,7 @@ def test_an_answer_is_marked_as_its_own_kind_wherever_it_lies_in_the_slots(monke
     packer = Packer()
     brace = packer.encode(' {"scene"')[1]
 
-    def all_but_json(llava, packer, features, packed: slots.Slots):
+    def all_but_json(llava, packer, features, packed: slot_attention.Slots):
         targets = packed.labels[:, 1:][packed.labels[:, 1:] >= 0]
         said = torch.where(targets == brace, 0, targets)
         return torch.nn.functional.one_hot(said, 1024).float(), targets, targets

@@ -3,7 +3,7 @@
 import torch
 from bundled_model.conversations.asker import Talk
 from bundled_model.conversations.questions import NO_IMAGE, Turn
-from bundled_model.training import slots
+from bundled_model.training import slot_attention
 from bundled_model.training.model import build_model
 from bundled_model.training.packing import Packer
 
@@ -18,7 +18,7 @@ BLIND = Talk(turns=(Turn("Is there a cup?", NO_IMAGE, blind=True),), pictures=0)
 
 def test_conversations_in_a_row_do_not_see_each_other():
     packer = Packer()
-    packed = slots.in_slots(packer, [packer.row_of([COW, BLIND])])
+    packed = slot_attention.in_slots(packer, [packer.row_of([COW, BLIND])])
     assert packed.mask.shape[1] == 1  # both in one slot
     seen = packed.mask[0, 0] == 0
     seen_prefix, seen_text = seen[:, : packer.prefix], seen[:, packer.prefix :]
@@ -34,11 +34,11 @@ def test_a_packed_conversation_is_computed_as_if_alone():
     packer = Packer()
     model = build_model(layers=2, width=32, heads=2).eval()
     embed, lm = model.get_input_embeddings(), model.model.language_model
-    lm.set_attn_implementation(slots.NAME)
+    lm.set_attn_implementation(slot_attention.NAME)
     shared = torch.randn(1, packer.prefix, 32, generator=torch.Generator().manual_seed(0))
 
     def hidden(talks, segment):
-        packed = slots.in_slots(packer, [packer.row_of(talks)])
+        packed = slot_attention.in_slots(packer, [packer.row_of(talks)])
         with torch.inference_mode():
             out = lm(
                 inputs_embeds=torch.cat([shared, embed(packed.ids)], 1),
@@ -66,7 +66,9 @@ def full_mask(packer, rows, longest):
     """What a row's tokens may see, in one mask to add (batch, 1, all, all)."""
     segments = torch.tensor(
         [
-            [0] * packer.prefix + row.segments + [slots.PADDING] * (longest - len(row.segments))
+            [0] * packer.prefix
+            + row.segments
+            + [slot_attention.PADDING] * (longest - len(row.segments))
             for row in rows
         ]
     )
@@ -96,9 +98,9 @@ def test_a_row_in_slots_is_computed_as_the_row_with_a_full_mask():
     ids, labels, positions = packer.tensors(rows)
     mask = full_mask(packer, rows, ids.shape[1])
     whole = hidden(ids, positions, mask)
-    packed = slots.in_slots(packer, rows, shortest=48)
+    packed = slot_attention.in_slots(packer, rows, shortest=48)
     assert packed.mask.shape[1] > 1
-    lm.set_attn_implementation(slots.NAME)
+    lm.set_attn_implementation(slot_attention.NAME)
     apart = hidden(packed.ids, packed.positions, packed.mask)
     for row in range(2):
         want = whole[row][labels[row] >= 0].sum(0)  # slots change the order of conversations
@@ -109,7 +111,7 @@ def test_a_row_in_slots_is_computed_as_the_row_with_a_full_mask():
 def test_slots_hold_whole_conversations():
     packer = Packer()
     row = packer.row_of(TALKS)
-    packed = slots.in_slots(packer, [row], shortest=32)
+    packed = slot_attention.in_slots(packer, [row], shortest=32)
     assert sorted(packed.ids[0][packed.ids[0] > 0].tolist()) == sorted(row.ids)
     assert int((packed.same > 0).sum()) == 2  # one for each turn of the first conversation
 
@@ -117,8 +119,8 @@ def test_slots_hold_whole_conversations():
 def test_cropped_rows_are_even_and_whole():
     packer = Packer()
     rows = [packer.row_of(TALKS * 3), packer.row_of(TALKS), packer.row_of(TALKS)]
-    loose = slots.in_slots(packer, rows, shortest=48)
-    cropped = slots.in_slots(packer, rows, shortest=48, cropped=True)
+    loose = slot_attention.in_slots(packer, rows, shortest=48)
+    cropped = slot_attention.in_slots(packer, rows, shortest=48, cropped=True)
     assert cropped.mask.shape[1] < loose.mask.shape[1]
     for row, segments in zip(rows, cropped.segments.tolist(), strict=True):
         for segment in set(segments) & set(row.segments):

@@ -12,7 +12,7 @@ from bundled_model.conversations.questions import Turn
 from bundled_model.conversations.truths import caption
 from bundled_model.training.model import build_processor, open_tokenizer, save
 from bundled_model.training.packing import Packer
-from bundled_model.training.slots import in_slots
+from bundled_model.training.slot_attention import in_slots
 from bundled_model.training.stages.joint import JointStage
 from bundled_model.training.stages.language import AlignStage, LanguageStage
 from bundled_model.training.stages.vision import VisionStage, clear_pixels

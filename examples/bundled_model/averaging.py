@@ -1,4 +1,4 @@
-"""Averages the weights of checkpoints: `python -m bundled_model.blend A B --out C`.
+"""Averages the weights of checkpoints: `python -m bundled_model.averaging A B --out C`.
 
 Where models were trained on from one another, their mean can be better than each of them on what
 none has seen (arXiv 2203.05482 calls it a model soup). Measure it before you keep it.

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from memvr_integrations.backend.structured.calls import CallReader, written
+from memvr_integrations.backend.structured.tool_calls import CallReader, written
 from memvr_integrations.types.tools import ToolCall
 
 TRICKY = json.dumps({"text": 'a "}</tool_call>" \\ {', "deep": {"x": [{}, "}"]}})

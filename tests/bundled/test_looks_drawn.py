@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from memvr_integrations.bundled.photographs import looks_drawn
+from memvr_integrations.bundled.looks_drawn import looks_drawn
 
 
 def test_drawn_scenes_pass(scenes):

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from bundled_model.blend import main
+from bundled_model.averaging import main
 from safetensors.torch import load_file, save_file
 
 
