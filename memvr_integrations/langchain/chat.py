@@ -191,7 +191,9 @@ class ChatMemVR(ChatSettings):
         row = self._row()
         with langchain_errors():
             rule = Abstaining(
-                threshold=known_threshold(self.model, threshold, row.abstention if row else None),
+                threshold=known_threshold(
+                    self._answering(), threshold, row.abstention if row else None
+                ),
                 action=action,
                 answer=answer,
                 stronger=stronger,

@@ -47,7 +47,8 @@ class ChatSettings(ModelOptions, BaseChatModel):
 
     @property
     def _identifying_params(self) -> dict[str, Any]:
-        return self.model_dump(mode="json", include={*PER_CALL, "stream_usage", *_LOADING})
+        params = self.model_dump(mode="json", include={*PER_CALL, "stream_usage", *_LOADING})
+        return params | {"model": self._answering()}
 
     @property
     def lc_attributes(self) -> dict[str, Any]:
@@ -69,7 +70,7 @@ class ChatSettings(ModelOptions, BaseChatModel):
     def _resolve_model_profile(self) -> ModelProfile | None:
         row = self._row()
         profile = ModelProfile(
-            name=row.name if row else self.model,
+            name=row.name if row else self._answering(),
             open_weights=True,
             text_inputs=True,
             image_inputs=True,

@@ -20,7 +20,7 @@ from pydantic import (
 )
 
 from memvr_integrations.backend.hosting.catalog import find
-from memvr_integrations.backend.hosting.catalog_row import CatalogRow
+from memvr_integrations.backend.hosting.catalog_row import CatalogRow, written_context
 from memvr_integrations.backend.hosting.load_config import Dtype, LoadConfig, Quantization
 from memvr_integrations.backend.serving.registry import Leases
 from memvr_integrations.checks import check_options
@@ -210,14 +210,24 @@ class ModelOptions(KnownOptions):
             memvr=self.memvr not in (None, False),
         )
 
+    def _answering(self) -> str:
+        """The name of the model that answers, which a given engine knows best."""
+        return self.engine.name if self.engine is not None else self.model
+
     def _row(self) -> CatalogRow | None:
-        return find(self.model)
+        return find(self._answering())
 
     def _context(self) -> int:
         """How many tokens the model reads, by its settings: no weights are loaded."""
+        if self.engine is not None:
+            return self.engine.context
+        row = self._row()
+        if written := written_context(Path(row.checkpoint if row else self.model)):
+            return written
+        # The settings of other models need transformers, which knows what a file leaves out.
         from memvr_integrations.backend.hosting.loading import context_of
 
-        return self.engine.context if self.engine else context_of(self.model, self.revision)
+        return context_of(self.model, self.revision)
 
 
 def _read_policy(value: object) -> ImagePolicy | None:

@@ -2,8 +2,8 @@
 
 The styles of `SHIPPED` may travel with the package (MIT and Apache-2.0); those of `HELD_OUT` are
 for evaluation on art that the model has never seen, and stay out of it. `MORE` holds free styles
-(MIT and Apache-2.0) that only training reads. The packages come from npm, so that and the extra
-`train` are needed.
+(MIT and Apache-2.0) that only training reads. The packages come from npm, and resvg-py renders
+them.
 """
 
 import io

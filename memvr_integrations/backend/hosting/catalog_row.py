@@ -95,3 +95,13 @@ def has_weights(folder: Path) -> bool:
         if (folder / name).exists():
             return True
     return False
+
+
+def written_context(folder: Path) -> int | None:
+    """How many tokens a checkpoint's settings say that it reads; None where they don't say."""
+    try:
+        settings = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        found = (settings.get("text_config") or settings).get("max_position_embeddings")
+    except (OSError, ValueError, AttributeError):  # whoever loads it says what is wrong
+        return None
+    return found if isinstance(found, int) and found > 0 else None

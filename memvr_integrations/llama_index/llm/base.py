@@ -49,7 +49,7 @@ class AnsweringLLM(KnownOptions, ModelOptions, FunctionCallingLLM):
             num_output=self.max_tokens,
             is_chat_model=True,
             is_function_calling_model=True,
-            model_name=self.model,
+            model_name=self._answering(),
         )
 
     def _known_window(self) -> int:

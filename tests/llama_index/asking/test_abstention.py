@@ -123,11 +123,16 @@ def test_an_answer_that_is_sure_after_all_is_given(tmp_path):
 
 
 def test_the_threshold_of_a_model_that_was_measured_is_known(index):
-    bundled = MemVRMultiModalLLM(model="bundled", engine=SeeingEngine())
+    engine = SeeingEngine()
+    engine.name = "bundled"  # an engine says which model answers, whatever model= holds
+    bundled = MemVRMultiModalLLM(engine=engine)
     asking = index.as_query_engine(llm=bundled)
     assert AbstainWhenUnsure(asking).query("A red field?").metadata["threshold"] == ABSTENTION
     with pytest.raises(ConfigError, match="No threshold was measured for 'scripted'"):
         AbstainWhenUnsure(index.as_query_engine())
+    with pytest.raises(ConfigError, match="No threshold was measured for 'scripted'"):
+        llm = MemVRMultiModalLLM(model="bundled", engine=SeeingEngine())
+        AbstainWhenUnsure(index.as_query_engine(llm=llm))
 
 
 def test_who_cannot_be_asked_again_is_refused(index):
