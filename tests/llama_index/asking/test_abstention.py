@@ -130,9 +130,9 @@ def test_the_threshold_of_a_model_that_was_measured_is_known(index):
     assert AbstainWhenUnsure(asking).query("A red field?").metadata["threshold"] == ABSTENTION
     with pytest.raises(ConfigError, match="No threshold was measured for 'scripted'"):
         AbstainWhenUnsure(index.as_query_engine())
+    scripted = index.as_query_engine(llm=MemVRMultiModalLLM(model="bundled", engine=SeeingEngine()))
     with pytest.raises(ConfigError, match="No threshold was measured for 'scripted'"):
-        llm = MemVRMultiModalLLM(model="bundled", engine=SeeingEngine())
-        AbstainWhenUnsure(index.as_query_engine(llm=llm))
+        AbstainWhenUnsure(scripted)
 
 
 def test_who_cannot_be_asked_again_is_refused(index):
