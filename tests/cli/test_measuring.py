@@ -7,6 +7,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from memvr_integrations.cli import app
+from memvr_integrations.evaluate import Blindfold
 from memvr_integrations.evaluate.benchmarks.catalog import NAMES
 from memvr_integrations.evaluate.running.runs import ANSWERS
 from memvr_integrations.types.decoding import STRATEGIES
@@ -88,7 +89,9 @@ def test_wrong_words_are_refused_before_a_model_is_loaded(words, text, tmp_path)
     assert "Loading" not in done.output
 
 
-def test_blindfold_shows_what_is_restored(tmp_path):
+def test_blindfold_shows_what_is_restored(tmp_path, monkeypatch):
+    # One setting to choose from: the documentation's own command chooses among all of them.
+    monkeypatch.setattr(Blindfold, "_settings", lambda self: {"preset": self._backend.preset})
     words = ["--out", tmp_path / "run", "--limit", 8, "--device", "cpu", "--layers", "3"]
     done = run("blindfold", *words)
     assert done.exit_code == 0, done.output

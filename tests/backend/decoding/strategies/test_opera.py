@@ -135,7 +135,7 @@ def compare(
     [
         (OPERAConfig(beams=3, candidates=4, weight=0), 5),
         # The penalty is another one from the tenth token on.
-        (OPERAConfig(beams=3, candidates=4, weight=5), 11),
+        (OPERAConfig(beams=2, candidates=3, weight=5), 11),
         (OPERAConfig(beams=2, candidates=3, weight=1e5, sigma=80), 11),
     ],
 )
