@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 from memvr_integrations.checks import check_choice, check_kind, check_number, check_text
 from memvr_integrations.errors import ConfigError
@@ -42,15 +42,15 @@ class Abstaining:
         """Whether an answer is too unsure."""
         return unsureness > self.threshold
 
-    def second_try(
-        self, unsureness: float, used: Mapping[str, object] | None
-    ) -> MemVRConfig | None:
+    def second_try(self, record: Mapping[str, Any]) -> MemVRConfig | None:
         """The settings to ask once more with; None where there is no reason, or no way.
 
-        `used` are the settings of the first answer, None where MemVR was off or saw no picture.
+        `record` is what is reported of the first answer under "memvr". Its "config" has the
+        settings, None where MemVR was off or saw no picture.
         """
-        if self.action != "retry" or not self.withholds(unsureness):
+        if self.action != "retry" or not self.withholds(record["unsureness"]):
             return None
+        used = record["config"]
         if self.stronger is not None or not used:
             return self.stronger
         config = MemVRConfig.from_dict(used)

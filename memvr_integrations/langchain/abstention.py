@@ -43,8 +43,8 @@ class Abstention(RunnableSerializable[LanguageModelInput, AIMessage]):
     ) -> AIMessage:
         """The answer, or what stands for it."""
         message = self.model.invoke(input, config, **kwargs)
-        if again := self._stronger(message):
-            message = self.model.invoke(input, config, **kwargs | again)
+        if stronger := self._rule.second_try(message.response_metadata["memvr"]):
+            message = self.model.invoke(input, config, **kwargs | {"memvr": stronger})
         return self._judged(message)
 
     async def ainvoke(
@@ -52,15 +52,9 @@ class Abstention(RunnableSerializable[LanguageModelInput, AIMessage]):
     ) -> AIMessage:
         """The answer, or what stands for it."""
         message = await self.model.ainvoke(input, config, **kwargs)
-        if again := self._stronger(message):
-            message = await self.model.ainvoke(input, config, **kwargs | again)
+        if stronger := self._rule.second_try(message.response_metadata["memvr"]):
+            message = await self.model.ainvoke(input, config, **kwargs | {"memvr": stronger})
         return self._judged(message)
-
-    def _stronger(self, message: AIMessage) -> dict[str, MemVRConfig]:
-        """The options of a second try; none where there is none."""
-        record = message.response_metadata["memvr"]
-        config = self._rule.second_try(record["unsureness"], record["config"])
-        return {"memvr": config} if config else {}
 
     def _judged(self, message: AIMessage) -> AIMessage:
         record = message.response_metadata["memvr"]

@@ -60,7 +60,8 @@ class MemVRDecision(BaseDecisionModel):
             engine = chat._engine({})
             found = {}
             for name, request, answers, question in _asked(chat, state, questions):
-                found[name] = _answer(question, answers, shares(engine, request, answers))
+                shared = shares(engine, request, answers, retries=chat.max_retries)
+                found[name] = _answer(question, answers, shared)
         return ClassifierResponse(model=chat.model, answers=found)
 
     async def _aclassify(self, state: State, questions: dict[str, Question]) -> ClassifierResponse:
@@ -69,7 +70,7 @@ class MemVRDecision(BaseDecisionModel):
             engine = await chat._aengine({})
             found = {}
             for name, request, answers, question in _asked(chat, state, questions):
-                shared = await ashares(engine, request, answers)
+                shared = await ashares(engine, request, answers, retries=chat.max_retries)
                 found[name] = _answer(question, answers, shared)
         return ClassifierResponse(model=chat.model, answers=found)
 

@@ -35,14 +35,19 @@ class Engine(Protocol):
     def astream(self, request: Request) -> AsyncGenerator[Chunk, None]:
         """`stream` for asyncio; closing the generator stops the computing."""
 
-    def score(self, request: Request, answers: Sequence[str]) -> list[float]:
+    def score(
+        self, request: Request, answers: Sequence[str], *, exclusive: bool = True
+    ) -> list[float]:
         """How likely each answer is, as natural logarithms, in the order of `answers`.
 
         What goes on to a longer one of them is that one's alone, so that their shares are the
-        softmax. Two answers that are the same to the model are refused.
+        softmax. Two answers that are the same to the model are refused. With `exclusive=False`
+        each counts as if it were the only one.
         """
 
-    async def ascore(self, request: Request, answers: Sequence[str]) -> list[float]:
+    async def ascore(
+        self, request: Request, answers: Sequence[str], *, exclusive: bool = True
+    ) -> list[float]:
         """`score` for asyncio; cancelling the task stops the computing."""
 
     def count(self, request: Request) -> Usage:

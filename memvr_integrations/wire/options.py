@@ -175,13 +175,14 @@ class ModelOptions(KnownOptions):
         return await retries.aask(await self._aengine(options), request, self.max_retries)
 
     def _chunks(self, request: Request, options: Mapping[str, Any]) -> Generator[Chunk, None, None]:
-        return retries.chunks(self._engine(options), streamable(request), self.max_retries)
+        request = streamable(request)  # a refused one must not load the model first
+        return retries.chunks(self._engine(options), request, self.max_retries)
 
     async def _achunks(
         self, request: Request, options: Mapping[str, Any]
     ) -> AsyncGenerator[Chunk, None]:
-        engine = await self._aengine(options)
-        return retries.achunks(engine, streamable(request), self.max_retries)
+        request = streamable(request)
+        return retries.achunks(await self._aengine(options), request, self.max_retries)
 
     def _engine(self, options: Mapping[str, Any]) -> Engine:
         given = self._given(options)

@@ -1,7 +1,7 @@
 """Asking an engine, and waiting for a place while its queue is full."""
 
 import logging
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from contextlib import aclosing, closing
 from typing import TypedDict
 
@@ -46,6 +46,28 @@ async def aask(engine: Engine, request: Request, retries: int) -> Completion:
         with attempt:
             [done] = await engine.agenerate(request)
     return done
+
+
+def score(engine: Engine, request: Request, answers: Sequence[str], retries: int) -> list[float]:
+    """How likely each answer is; while the queue is full, asked again as `ask` does.
+
+    Raises:
+        MemVRError: As `Engine.score` does.
+    """
+    for attempt in Retrying(**_plan(request, retries)):
+        with attempt:
+            logs = engine.score(request, answers)
+    return logs
+
+
+async def ascore(
+    engine: Engine, request: Request, answers: Sequence[str], retries: int
+) -> list[float]:
+    """`score` for asyncio."""
+    async for attempt in AsyncRetrying(**_plan(request, retries)):
+        with attempt:
+            logs = await engine.ascore(request, answers)
+    return logs
 
 
 def chunks(engine: Engine, request: Request, retries: int) -> Generator[Chunk, None, None]:

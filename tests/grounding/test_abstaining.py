@@ -9,6 +9,10 @@ from memvr_integrations.memvr import MemVRConfig
 USED = MemVRConfig(retracing_ratio=0.2)
 
 
+def record(unsureness, config):
+    return {"unsureness": unsureness, "config": config and config.to_dict()}
+
+
 def test_what_is_above_the_threshold_is_withheld():
     rule = Abstaining(threshold=0.5)
     assert not rule.withholds(0.5)
@@ -24,18 +28,18 @@ def test_what_is_above_the_threshold_is_withheld():
 def test_a_second_try_goes_further():
     rule = Abstaining(threshold=0.5, action="retry")
     harder = replace(USED, entropy_threshold=USED.entropy_threshold / 2, retracing_ratio=0.4)
-    assert rule.second_try(0.6, USED.to_dict()) == harder
+    assert rule.second_try(record(0.6, USED)) == harder
     most = replace(USED, retracing_ratio=0.8)
-    assert rule.second_try(0.6, most.to_dict()).retracing_ratio == 1
-    assert rule.second_try(0.5, USED.to_dict()) is None  # sure enough
-    assert rule.second_try(0.6, None) is None  # nothing was retraced
-    assert Abstaining(threshold=0.5).second_try(0.6, USED.to_dict()) is None
+    assert rule.second_try(record(0.6, most)).retracing_ratio == 1
+    assert rule.second_try(record(0.5, USED)) is None  # sure enough
+    assert rule.second_try(record(0.6, None)) is None  # nothing was retraced
+    assert Abstaining(threshold=0.5).second_try(record(0.6, USED)) is None
 
 
 def test_the_stronger_settings_may_be_chosen():
     rule = Abstaining(threshold=0.5, action="retry", stronger=USED)
-    assert rule.second_try(0.6, MemVRConfig().to_dict()) == USED
-    assert rule.second_try(0.6, None) == USED
+    assert rule.second_try(record(0.6, MemVRConfig())) == USED
+    assert rule.second_try(record(0.6, None)) == USED
 
 
 def test_the_measured_threshold_counts_where_none_is_given():

@@ -1,6 +1,7 @@
 import math
 
 import pytest
+from busy import Busy, at_once  # noqa: F401  # a fixture
 from langchain_core.messages import HumanMessage
 from scripted_engine import ScriptedEngine
 
@@ -48,6 +49,21 @@ def test_probabilities_are_shared_out(scripted, engine):
     engine.scores = {"Yes": -1.0, "No": -2.0}
     found = scripted.invoke({"state": "A farm.", "questions": {"dog": DOG}})
     assert found.nouls["dog"].noul == pytest.approx(1 / (1 + 2.718281828**-1))
+
+
+@pytest.mark.usefixtures("at_once")
+async def test_a_full_queue_is_waited_for(scripted, engine, monkeypatch):
+    plain, busy = engine.score, Busy(2)
+
+    def score(*asked, **options):
+        busy()
+        return plain(*asked, **options)
+
+    monkeypatch.setattr(engine, "score", score)
+    assert scripted.invoke({"state": "A farm.", "questions": {"dog": DOG}}).nouls["dog"].noul == 0.5
+    busy = Busy(2)
+    found = await scripted.ainvoke({"state": "A farm.", "questions": {"dog": DOG}})
+    assert found.nouls["dog"].noul == 0.5
 
 
 @pytest.mark.parametrize("labels", [("Yes", "Yes, there is"), ("Yes, there is", "Yes")])

@@ -29,7 +29,7 @@ class SeeingEngine(ScriptedEngine):
     def __init__(self, script=answer):
         super().__init__(script)
 
-    def score(self, request, answers):
+    def score(self, request, answers, *, exclusive=True):
         self.requests.append(request)
         [image] = request.images
         yes = color_of(image) in text_of(request.messages[-1])

@@ -137,13 +137,17 @@ class ScriptedEngine:
         finally:
             stream.close()
 
-    def score(self, request: Request, answers: Sequence[str]) -> list[float]:
+    def score(
+        self, request: Request, answers: Sequence[str], *, exclusive: bool = True
+    ) -> list[float]:
         self.requests.append(request)
         return [self.scores.get(answer, -1.0) for answer in answers]
 
-    async def ascore(self, request: Request, answers: Sequence[str]) -> list[float]:
+    async def ascore(
+        self, request: Request, answers: Sequence[str], *, exclusive: bool = True
+    ) -> list[float]:
         await asyncio.sleep(0)
-        return self.score(request, answers)
+        return self.score(request, answers, exclusive=exclusive)
 
     def count(self, request: Request) -> Usage:
         words = sum(len(text_of(message).split()) for message in request.messages)

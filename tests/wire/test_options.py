@@ -4,6 +4,7 @@ import pytest
 from pydantic import ValidationError
 from scripted_engine import ScriptedEngine
 
+from memvr_integrations.backend.serving.registry import Leases
 from memvr_integrations.errors import ConfigError, RequestError
 from memvr_integrations.langchain import ChatMemVR
 from memvr_integrations.llama_index import MemVRMultiModalLLM
@@ -79,3 +80,24 @@ def test_wrong_options_of_a_call_are_refused_alike(kind):
         ask(model, logprobs="yes")
     with pytest.raises(RequestError, match="model='' must be a catalog name"):
         ask(model, model="")
+
+
+@BOTH
+async def test_a_stream_that_is_refused_asks_for_no_engine(kind, monkeypatch):
+    def loads(*args):
+        raise AssertionError("it would load the model")
+
+    monkeypatch.setattr(Leases, "get", loads)
+    monkeypatch.setattr(Leases, "aget", loads)
+    model = kind(n=2)
+
+    async def astream():
+        if kind is ChatMemVR:
+            return [chunk async for chunk in model.astream("Hi")]
+        return [chunk async for chunk in await model.astream_complete("Hi")]
+
+    stream = model.stream if kind is ChatMemVR else model.stream_complete
+    with pytest.raises(RequestError, match="n=2 answers can't be streamed"):
+        list(stream("Hi"))
+    with pytest.raises(RequestError, match="n=2 answers can't be streamed"):
+        await astream()

@@ -6,7 +6,7 @@ from scripted_engine import ScriptedEngine
 
 from memvr_integrations import errors
 from memvr_integrations.types import Request
-from memvr_integrations.wire.retries import aask, achunks, ask, chunks
+from memvr_integrations.wire.retries import aask, achunks, ascore, ask, chunks, score
 
 pytestmark = pytest.mark.usefixtures("at_once")
 
@@ -25,6 +25,10 @@ class BusyEngine(ScriptedEngine):
         self.busy()
         return super().generate(requests)
 
+    def score(self, request, answers, *, exclusive=True):
+        self.busy()
+        return super().score(request, answers, exclusive=exclusive)
+
     def stream(self, request):
         if self.late:
             yield from list(super().stream(request))[:1]
@@ -33,7 +37,7 @@ class BusyEngine(ScriptedEngine):
 
 
 async def every_way(engine, request, retries):
-    """What each of the four functions gives, or the error that it ends in."""
+    """What each of the functions gives, as a text, or the error that it ends in."""
 
     async def aiter():
         return "".join([chunk.text async for chunk in achunks(engine, request, retries)])
@@ -41,9 +45,17 @@ async def every_way(engine, request, retries):
     async def once():
         return (await aask(engine, request, retries)).text
 
+    async def likely():
+        return said(await ascore(engine, request, ["Yes"], retries))
+
+    def said(scores):
+        assert scores == [-1.0]
+        return "This is what the script says."
+
+    yield lambda: said(score(engine, request, ["Yes"], retries))
     yield lambda: ask(engine, request, retries).text
     yield lambda: "".join(chunk.text for chunk in chunks(engine, request, retries))
-    for work in (once, aiter):
+    for work in (once, aiter, likely):
         yield work
 
 

@@ -171,10 +171,7 @@ class Backend:
             QueueFullError: Too many requests wait already.
             BackendClosedError: The backend was closed.
         """
-        inboxes = [BlockingInbox(request) for request in _as_list(requests)]
-        room = self._worker.config.max_waiting  # a longer list than the queue goes in pieces
-        pieces = [inboxes[start : start + room] for start in range(0, len(inboxes), room)]
-        return [completion for piece in pieces for completion in self._generate(piece)]
+        return self._generate([BlockingInbox(request) for request in _as_list(requests)])
 
     def stream(self, request: Request) -> Generator[Chunk, None, None]:
         """The answer's chunks as they come; closing the generator stops the computing.
@@ -210,24 +207,30 @@ class Backend:
             async for chunk in chunks:
                 yield chunk
 
-    def score(self, request: Request, answers: Sequence[str]) -> list[float]:
+    def score(
+        self, request: Request, answers: Sequence[str], *, exclusive: bool = True
+    ) -> list[float]:
         """How likely the model is to begin its answer with each text: natural logarithms.
 
         What goes on to a longer one of the `answers` is that one's alone: beside "Yes, there is",
         "Yes" counts where anything else follows it (-inf where nothing does). So their shares are
-        the softmax. Nothing is sampled; MemVR acts as it would in an answer.
+        the softmax. With `exclusive=False` each counts as if it were the only one. Nothing is
+        sampled; MemVR acts as it would in an answer.
 
         Raises:
-            RequestError: There is no answer, one has no tokens, or two have the same ones.
+            RequestError: There is no answer, one has no tokens, or two that exclude each other
+                have the same ones.
             ContextLengthError: An answer does not fit into the model's context.
             MemVRError: As `generate` does.
         """
-        spellings, asked = self._dictations(request, answers)
+        spellings, asked = self._dictations(request, answers, exclusive)
         return spellings.scores(self._generate([BlockingInbox(*one) for one in asked]))
 
-    async def ascore(self, request: Request, answers: Sequence[str]) -> list[float]:
+    async def ascore(
+        self, request: Request, answers: Sequence[str], *, exclusive: bool = True
+    ) -> list[float]:
         """`score` for asyncio; cancelling the task stops the computing."""
-        spellings, asked = self._dictations(request, answers)
+        spellings, asked = self._dictations(request, answers, exclusive)
         return spellings.scores(await self._agenerate([AsyncInbox(*one) for one in asked]))
 
     def count(self, request: Request) -> Usage:
@@ -271,6 +274,11 @@ class Backend:
         self.close()
 
     def _generate(self, inboxes: Sequence[BlockingInbox]) -> list[Completion]:
+        room = self._worker.config.max_waiting  # a longer list than the queue goes in pieces
+        pieces = [inboxes[start : start + room] for start in range(0, len(inboxes), room)]
+        return [completion for piece in pieces for completion in self._generate_piece(piece)]
+
+    def _generate_piece(self, inboxes: Sequence[BlockingInbox]) -> list[Completion]:
         try:
             self._check_open()
             self._worker.check_room(len(inboxes))
@@ -306,11 +314,11 @@ class Backend:
         return gather(completions)
 
     def _dictations(
-        self, request: Request, answers: Sequence[str]
+        self, request: Request, answers: Sequence[str], exclusive: bool
     ) -> tuple[Spellings, list[tuple[Request, tuple[int, ...]]]]:
         """The ways to write the answers, and for each that is computed a request and its tokens."""
         self._check_open()
-        spellings = Spellings(answers, self._host.spellings)
+        spellings = Spellings(answers, self._host.spellings, exclusive=exclusive)
         plain = replace(request, tools=(), tool_choice="auto", response_format=None)
         return spellings, [
             (replace(plain, sampling=SamplingParams(max_tokens=len(ids))), ids)

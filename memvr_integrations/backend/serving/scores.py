@@ -1,4 +1,4 @@
-"""How likely some answers are: every way to write each, without what belongs to longer ones."""
+"""How likely some answers are: every way to write each, and what belongs to longer ones."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -13,11 +13,20 @@ Tokens: TypeAlias = tuple[int, ...]
 class Spellings:
     """The token sequences of some answers; a longer one's beginning is computed with it."""
 
-    def __init__(self, answers: Sequence[str], spell: Callable[[str], Sequence[Tokens]]) -> None:
+    def __init__(
+        self,
+        answers: Sequence[str],
+        spell: Callable[[str], Sequence[Tokens]],
+        *,
+        exclusive: bool = True,
+    ) -> None:
         """`spell` gives all token sequences by which an answer may be written.
 
+        Where they are `exclusive`, what goes on to a longer answer is that one's alone.
+
         Raises:
-            RequestError: There is no answer, one has no tokens, or two have the same ones.
+            RequestError: There is no answer, one has no tokens, or two that exclude each other
+                have the same ones.
         """
         texts = [] if isinstance(answers, str) else list(answers)
         if not texts or not all(isinstance(text, str) and text.strip() for text in texts):
@@ -28,13 +37,13 @@ class Spellings:
             if not ways:
                 raise RequestError(f"The answer {text!r} has no tokens; give another text.")
             for ids in ways:
-                if ids in owners:
+                if exclusive and ids in owners:
                     raise RequestError(
                         f"The answers {owners[ids]!r} and {text!r} are the same tokens to the "
                         "model; give each answer once, and none that differs by a blank alone."
                     )
                 owners[ids] = text
-        self._known = list(owners)
+        self._exclusive, self._known = exclusive, list(owners)
         self.dictated = [ids for ids in self._known if not any(self._longer(ids))]
 
     def scores(self, done: Sequence[Completion]) -> list[float]:
@@ -54,8 +63,8 @@ class Spellings:
             for at, token in enumerate(completion.tokens, start=1):
                 total += token.logprob
                 logs.setdefault(ids[:at], total)
-        alone: dict[Tokens, float] = {}
-        for ids in sorted(self._known, key=len, reverse=True):
+        alone = {ids: logs[ids] for ids in self._known}
+        for ids in sorted(self._known, key=len, reverse=True) if self._exclusive else ():
             taken = sum(math.exp(alone[longer] - logs[ids]) for longer in self._longer(ids))
             # Two runs of one beginning differ by rounding, so a little more than all may be taken.
             alone[ids] = logs[ids] + math.log1p(-taken) if taken < 1 else -math.inf

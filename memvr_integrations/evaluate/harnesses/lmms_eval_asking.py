@@ -147,20 +147,12 @@ class Asking:
         longest = max(len(ids) for spelt in ways for ids in spelt)
         sampling = SamplingParams(max_tokens=max(longest, 1))
         request = self._request(asked, index, asked[index].messages(), sampling)
-        likely = self._begun(request, answers)
+        # Plain likelihoods: what begins a longer choice counts for both of them.
+        likely = self._engine.score(request, answers, exclusive=False)
         [greedy] = self._engine.generate([request])
         said = [token.id for token in greedy.tokens]
         taken = [any(said[: len(ids)] == ids for ids in spelt) for spelt in ways]
-        return [(-likely[one], first) for one, first in zip(answers, taken, strict=True)]
-
-    def _begun(self, request: Request, answers: Sequence[str]) -> dict[str, float]:
-        """How likely each continuation is, whatever goes on from it."""
-        likely: dict[str, float] = {}
-        while left := [one for one in dict.fromkeys(answers) if one not in likely]:
-            # A score leaves out what belongs to a longer answer, so none of these begins another.
-            apart = [one for one in left if not any(o.startswith(one) and o != one for o in left)]
-            likely |= zip(apart, self._engine.score(request, apart), strict=True)
-        return likely
+        return [(-log, first) for log, first in zip(likely, taken, strict=True)]
 
     def _round_by_round(
         self, asked: Sequence[Asked], index: int, sampling: SamplingParams

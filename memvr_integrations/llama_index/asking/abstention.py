@@ -75,7 +75,7 @@ class AbstainWhenUnsure(BaseQueryEngine):
         if again := self._again(found):
             synthesizer, places = again
             second = synthesizer.synthesize(query_bundle, found.nodes(places))
-            found = found.replaced(places, _Answers.of(second))
+            found = found.replaced(places, second)
         return self._judged(found)
 
     async def _aquery(self, query_bundle: QueryBundle) -> RESPONSE_TYPE:
@@ -83,18 +83,17 @@ class AbstainWhenUnsure(BaseQueryEngine):
         if again := self._again(found):
             synthesizer, places = again
             second = await synthesizer.asynthesize(query_bundle, found.nodes(places))
-            found = found.replaced(places, _Answers.of(second))
+            found = found.replaced(places, second)
         return self._judged(found)
 
     def _again(self, found: "_Answers") -> tuple[ImageSynthesizer, list[int]] | None:
-        """Who asks once more, and which answers are unsure; None where nothing is asked again."""
-        records = list(enumerate(found.records))
-        places = [place for place, one in records if self._rule.withholds(one["unsureness"])]
-        if not places or self._synthesizer is None:
+        """Who asks once more, and about which answers; None where nothing is asked again."""
+        tries = [(place, self._rule.second_try(one)) for place, one in enumerate(found.records)]
+        again = [(place, config) for place, config in tries if config]
+        if not again or self._synthesizer is None:
             return None
-        first = found.records[places[0]]  # all were asked under the same settings
-        config = self._rule.second_try(first["unsureness"], first["config"])
-        return (self._synthesizer.under(config), places) if config else None
+        config = again[0][1]  # all were asked under the same settings
+        return self._synthesizer.under(config), [place for place, _ in again]
 
     def _judged(self, found: "_Answers") -> Response:
         answers = list(zip(found.texts, found.records, strict=True))
@@ -152,8 +151,9 @@ class _Answers:
         nodes = self.response.source_nodes
         return nodes if len(self.texts) == 1 else [nodes[place] for place in places]
 
-    def replaced(self, places: Sequence[int], second: "_Answers") -> "_Answers":
-        """The same with other answers in some places."""
+    def replaced(self, places: Sequence[int], response: RESPONSE_TYPE) -> "_Answers":
+        """The same with a response's answers in some places."""
+        second = _Answers.of(response)
         if len(self.texts) == 1:
             return second
         texts, records = list(self.texts), list(self.records)

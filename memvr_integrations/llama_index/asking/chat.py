@@ -1,8 +1,10 @@
 """A conversation about the images of a collection."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Any
 
 from llama_index.core.base.base_retriever import BaseRetriever
 from llama_index.core.base.llms.types import ChatMessage
@@ -39,9 +41,28 @@ def refers_back(message: str) -> bool:
     )
 
 
-# Who answered last: core's chat engines keep nothing of a response's metadata. Several tasks and
-# threads may use one engine at a time.
-_ANSWERING: ContextVar[ImageSynthesizer] = ContextVar("answering")
+class _Noted:
+    """Who answers in one call: core's chat engines keep nothing of a response's metadata."""
+
+    synthesizer: ImageSynthesizer | None = None
+    metadata: dict[str, Any] | None = None
+
+
+# An engine may be used by several tasks and threads at a time.
+_NOTED: ContextVar[_Noted | None] = ContextVar("noted", default=None)
+
+
+@contextmanager
+def _noting() -> Iterator[_Noted]:
+    noted = _Noted()
+    token = _NOTED.set(noted)
+    try:
+        yield noted
+        noted.metadata = noted.synthesizer.metadata if noted.synthesizer else None
+    finally:
+        _NOTED.reset(token)
+        # Tasks that began meanwhile copied the context: they must not keep a model in memory.
+        noted.synthesizer = None
 
 
 class ImageChatEngine(ContextChatEngine):
@@ -108,8 +129,9 @@ class ImageChatEngine(ContextChatEngine):
         prev_chunks: list[NodeWithScore] | None = None,
     ) -> AgentChatResponse:
         """Answer a message; `metadata` is that of a query engine's response."""
-        response: AgentChatResponse = super().chat(message, chat_history, prev_chunks)
-        response.metadata = _ANSWERING.get().metadata
+        with _noting() as noted:
+            response: AgentChatResponse = super().chat(message, chat_history, prev_chunks)
+        response.metadata = noted.metadata
         return response
 
     async def achat(
@@ -119,8 +141,9 @@ class ImageChatEngine(ContextChatEngine):
         prev_chunks: list[NodeWithScore] | None = None,
     ) -> AgentChatResponse:
         """`chat` for asyncio."""
-        response: AgentChatResponse = await super().achat(message, chat_history, prev_chunks)
-        response.metadata = _ANSWERING.get().metadata
+        with _noting() as noted:
+            response: AgentChatResponse = await super().achat(message, chat_history, prev_chunks)
+        response.metadata = noted.metadata
         return response
 
     def stream_chat(
@@ -130,10 +153,11 @@ class ImageChatEngine(ContextChatEngine):
         prev_chunks: list[NodeWithScore] | None = None,
     ) -> StreamingAgentChatResponse:
         """`chat`, piece by piece; `metadata` is whole at its end."""
-        response: StreamingAgentChatResponse = super().stream_chat(
-            message, chat_history, prev_chunks
-        )
-        response.metadata = _ANSWERING.get().metadata  # type: ignore[attr-defined]  # core's has none
+        with _noting() as noted:
+            response: StreamingAgentChatResponse = super().stream_chat(
+                message, chat_history, prev_chunks
+            )
+        response.metadata = noted.metadata  # type: ignore[attr-defined]  # core's has none
         return response
 
     async def astream_chat(
@@ -143,10 +167,11 @@ class ImageChatEngine(ContextChatEngine):
         prev_chunks: list[NodeWithScore] | None = None,
     ) -> StreamingAgentChatResponse:
         """`stream_chat` for asyncio."""
-        response: StreamingAgentChatResponse = await super().astream_chat(
-            message, chat_history, prev_chunks
-        )
-        response.metadata = _ANSWERING.get().metadata  # type: ignore[attr-defined]  # core's has none
+        with _noting() as noted:
+            response: StreamingAgentChatResponse = await super().astream_chat(
+                message, chat_history, prev_chunks
+            )
+        response.metadata = noted.metadata  # type: ignore[attr-defined]  # core's has none
         return response
 
     def _get_response_synthesizer(  # type: ignore[override]  # core's is a refining one
@@ -160,7 +185,8 @@ class ImageChatEngine(ContextChatEngine):
             streaming=streaming,
             callback_manager=self.callback_manager,
         )
-        _ANSWERING.set(made)
+        if noted := _NOTED.get():
+            noted.synthesizer = made
         return made
 
     def reset(self) -> None:

@@ -11,13 +11,14 @@ from llama_index.core.prompts.mixin import PromptDictType
 
 from memvr_integrations.checks import check_kind, check_number, check_options
 from memvr_integrations.errors import RequestError
-from memvr_integrations.grounding.asking_back import RIGHT_PROMPT
+from memvr_integrations.grounding.asking_back import RIGHT_PROMPT, ayes_by_image, rightness
 from memvr_integrations.grounding.citing import unmarked
 from memvr_integrations.llama_index.asking.cited_images import citations
 from memvr_integrations.llama_index.llm import MemVRMultiModalLLM
 from memvr_integrations.llama_index.llm.blocking import wait_for
 from memvr_integrations.llama_index.llm.blocks import ImageDocument, is_image
 from memvr_integrations.llama_index.llm.checks import knows_its_options
+from memvr_integrations.llama_index.llm.messages import question
 
 GROUNDING_TEMPLATE = PromptTemplate(RIGHT_PROMPT)
 _OPTIONS = ("query", "response", "contexts", "images", "reference", "sleep_time_in_seconds")
@@ -129,8 +130,10 @@ class GroundingEvaluator(BaseEvaluator):
                 "and images=, or evaluate_response(query=, response=) with image source nodes."
             )
         asked = self._template.format(query_str=query, response_str=unmarked(response))
-        shares = await asyncio.gather(*(self._llm.aprobability(asked, [image]) for image in images))
-        score = max(shares)
+        request = self._llm._request(question("", images), {})
+        engine, retries = await self._llm._aengine({}), self._llm.max_retries
+        shares = await ayes_by_image(engine, request, asked, retries=retries)
+        score = rightness(shares)
         return EvaluationResult(
             query=query,
             response=response,

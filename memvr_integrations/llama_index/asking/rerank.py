@@ -11,11 +11,12 @@ from llama_index_instrumentation import get_dispatcher
 from pydantic import Field
 
 from memvr_integrations.errors import RequestError
-from memvr_integrations.grounding.asking_back import THING_PROMPT, relevance, visible_things
+from memvr_integrations.grounding.asking_back import THING_PROMPT, ashows_all, visible_things
 from memvr_integrations.llama_index.llm import MemVRMultiModalLLM
 from memvr_integrations.llama_index.llm.blocking import wait_for
 from memvr_integrations.llama_index.llm.blocks import is_image
 from memvr_integrations.llama_index.llm.checks import KnownOptions
+from memvr_integrations.llama_index.llm.messages import question
 
 dispatcher = get_dispatcher(__name__)
 
@@ -72,11 +73,9 @@ class VisualRerank(KnownOptions, BaseNodePostprocessor):
         return found
 
     async def _share(self, node: NodeWithScore, things: Sequence[str]) -> float:
-        questions = (self.prompt.replace("{thing}", thing) for thing in things)
-        shares = await asyncio.gather(
-            *(self.llm.aprobability(question, [node.node]) for question in questions)
-        )
-        return relevance(shares)
+        request = self.llm._request(question("", [node.node]), {})
+        engine, retries = await self.llm._aengine({}), self.llm.max_retries
+        return await ashows_all(engine, request, things, prompt=self.prompt, retries=retries)
 
     def _scored(self, node: NodeWithScore, share: float) -> NodeWithScore:
         inner = node.node

@@ -76,7 +76,7 @@ class MemVRMultiModalLLM(AnsweringLLM, MultiModalLLM):  # type: ignore[misc]  # 
             MemVRError: As `Backend.score` does.
         """
         request = self._request(question(prompt, image_documents), {})
-        return shares(self._engine({}), request, answers)[0]
+        return shares(self._engine({}), request, answers, retries=self.max_retries)[0]
 
     async def aprobability(
         self,
@@ -86,7 +86,8 @@ class MemVRMultiModalLLM(AnsweringLLM, MultiModalLLM):  # type: ignore[misc]  # 
     ) -> float:
         """`probability` for asyncio; concurrent calls share batches."""
         request = self._request(question(prompt, image_documents), {})
-        return (await ashares(await self._aengine({}), request, answers))[0]
+        engine = await self._aengine({})
+        return (await ashares(engine, request, answers, retries=self.max_retries))[0]
 
     # Tools.
 

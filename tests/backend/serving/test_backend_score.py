@@ -6,7 +6,7 @@ import pytest
 import torch
 from bundled_settings import ALWAYS
 
-from memvr_integrations.backend import Backend
+from memvr_integrations.backend import Backend, QueueConfig
 from memvr_integrations.errors import RequestError
 
 
@@ -110,3 +110,20 @@ def test_numbers_count_apart(backend, ask):
 def test_the_same_answer_is_not_shared_with_itself(backend, ask, answers):
     with pytest.raises(RequestError, match=r"'Yes'.* are the same tokens"):
         backend.score(ask("Is there a cow?", 0), answers)
+
+
+async def test_each_may_count_as_if_it_were_the_only_one(backend, ask):
+    request = ask("Is there a cow?", 0)
+    answers = [*NESTED, "No", " No"]
+    begun = [backend.score(request, [one])[0] for one in (*NESTED, "No", "No")]
+    found = backend.score(request, answers, exclusive=False)
+    assert found == pytest.approx(begun, abs=1e-4)
+    assert await backend.ascore(request, answers, exclusive=False) == pytest.approx(found, abs=1e-4)
+
+
+async def test_more_answers_than_the_queue_has_places_have_scores(make_backend, ask):
+    backend = make_backend(queueing=QueueConfig(max_waiting=2))
+    answers = [f"{word} cows" for word in ("One", "Two", "Three", "Four", "Five")]
+    scores = backend.score(ask("How many?"), answers)
+    assert scores == pytest.approx(await backend.ascore(ask("How many?"), answers), abs=1e-4)
+    assert len(scores) == 5

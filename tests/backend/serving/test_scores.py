@@ -70,6 +70,16 @@ def test_all_that_is_taken_leaves_nothing():
     assert scored(["1", "10", "11"], by_letters, certain) == [0, 1, 1]
 
 
+def test_each_may_count_as_if_it_were_the_only_one():
+    answers = ["1", "10", "2", "10"]
+    plain = Spellings(answers, by_letters, exclusive=False)
+    assert plain.dictated == [tuple(map(ord, "10")), tuple(map(ord, "2"))]  # "1" is computed too
+    found = plain.scores([run(half(ids)) for ids in plain.dictated])
+    assert list(map(math.exp, found)) == pytest.approx([0.5, 0.25, 0.5, 0.25])
+    [cat, dog] = Spellings(["cat", "dog"], lambda text: [(0,)], exclusive=False).scores([run([-1])])
+    assert cat == dog == -1
+
+
 def test_unlikely_answers_are_no_underflow():
     long = "x" * 2000
     short, longer = Spellings([long, long + "y"], by_letters).scores([run([-1.0] * 2001)])

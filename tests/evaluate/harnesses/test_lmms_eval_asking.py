@@ -197,3 +197,16 @@ def test_choices_of_a_document_are_scored_together(backend, scenes):
     assert [taken for _, taken in scored] == [True, False, False]
     request = PLAIN.asked(asked(0).messages(), read_sampling({}, 5, 0))
     assert scored[0][0] == pytest.approx(-backend.score(request, [said])[0], abs=1e-4)
+
+
+def test_choices_count_whatever_goes_on_from_them(backend, scenes):
+    """One that begins another and one that stands there twice, in one batch."""
+    message = Message("user", [Image(scenes[0].pixels), "How many cows?"])
+    one = Asked(document=("t", "s", 0), context="", messages=lambda: (message,))
+    choices = ["One", "One cow", "Two", "Two"]
+    before = backend.batches
+    found = [cost for cost, _ in asking(backend).score([one] * 4, choices)]
+    assert backend.batches - before == 2  # the choices, and the greedy answer
+    request = PLAIN.asked([message], read_sampling({}, 5, 0))
+    likely = [backend.score(request, [choice])[0] for choice in choices]
+    assert found == pytest.approx([-log for log in likely], abs=1e-4)

@@ -1,16 +1,27 @@
 """Chat over a collection, on an engine that sees colours."""
 
 import asyncio
+import gc
+import weakref
 
 import pytest
 from fields import SeeingEngine, collection
+from llama_index.core.base.base_retriever import BaseRetriever
 from llama_index.core.callbacks import CallbackManager, CBEventType, LlamaDebugHandler
 from llama_index.core.llms import MockLLM
 from scripted_engine import text_of
 
 from memvr_integrations.errors import ConfigError, RequestError
-from memvr_integrations.llama_index import ImageChatEngine, citations
-from memvr_integrations.llama_index.asking.chat import refers_back
+from memvr_integrations.llama_index import ImageChatEngine, MemVRMultiModalLLM, citations
+from memvr_integrations.llama_index.asking.chat import _NOTED, refers_back
+from memvr_integrations.llama_index.asking.synthesizer import ImageSynthesizer
+
+
+class Nothing(BaseRetriever):
+    """Finds no image."""
+
+    def _retrieve(self, query_bundle):
+        return []
 
 
 @pytest.fixture
@@ -145,6 +156,48 @@ async def test_streams_have_metadata(chat):
     assert [piece async for piece in astream.async_response_gen()]
     assert whole["answers"] == stream.metadata["answers"] == astream.metadata["answers"]
     assert whole["memvr"] == stream.metadata["memvr"] == astream.metadata["memvr"]
+
+
+async def test_a_call_keeps_nothing_of_what_answered():
+    """The model leaves the memory with the last who uses it, and this task goes on."""
+
+    def made():
+        engine = SeeingEngine()
+        llm = MemVRMultiModalLLM(model="scripted", engine=engine)
+        return ImageChatEngine(Nothing(), llm=llm), [weakref.ref(engine), weakref.ref(llm)]
+
+    chat, refs = made()
+    chat.chat("hi")
+    await chat.achat("hi")
+    stream, astream = chat.stream_chat("hi"), await chat.astream_chat("hi")
+    assert list(stream.response_gen)
+    assert [piece async for piece in astream.async_response_gen()]
+    del chat, stream, astream
+    gc.collect()
+    assert [ref() for ref in refs] == [None, None]
+
+
+async def test_a_call_that_fails_keeps_nothing_either(chat, engine):
+    def fails(request):
+        raise RequestError("no")
+
+    engine._script = fails
+    with pytest.raises(RequestError, match="no"):
+        chat.chat("A red field?")
+    assert _NOTED.get() is None
+
+
+async def test_two_engines_in_one_task_share_no_metadata(chat):
+    class Other(ImageChatEngine):
+        def _get_response_synthesizer(self, chat_history, streaming=False):
+            return ImageSynthesizer(llm=self._llm, streaming=streaming)
+
+    other = Other(chat._retriever, llm=chat._llm)  # its synthesizer is its own
+    assert chat.chat("A red field?").metadata["answers"] == ["I see red."]
+    assert other.chat("A blue field?").metadata is None
+    assert (await other.achat("A blue field?")).metadata is None
+    assert other.stream_chat("A blue field?").metadata is None
+    assert (await other.astream_chat("A blue field?")).metadata is None
 
 
 @pytest.mark.parametrize(
