@@ -10,6 +10,7 @@ from langchain_core.messages import BaseMessage
 from pydantic import Field, SecretStr, model_validator
 
 from memvr_integrations import __version__
+from memvr_integrations.checks import check_list
 from memvr_integrations.errors import RequestError
 from memvr_integrations.langchain.answers import PROVIDER
 from memvr_integrations.langchain.messages import to_messages
@@ -100,7 +101,7 @@ class ChatSettings(ModelOptions, BaseChatModel):
             **options,
             "tools": [
                 tool if isinstance(tool, Mapping) else openai_tool(tool)
-                for tool in options.get("tools") or ()
+                for tool in check_list("tools", options.get("tools") or (), "[tool, ...]")
             ],
             "response_format": to_schema(options.get("response_format")),
         }
