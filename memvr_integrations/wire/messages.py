@@ -1,4 +1,7 @@
-"""Conversations: roles, tool calls, and the results that belong to them."""
+"""Conversations: roles, tool calls, and the results that belong to them.
+
+The frameworks have messages of their own, so `to_messages` is for the server, which is to come.
+"""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
