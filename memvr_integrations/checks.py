@@ -2,10 +2,10 @@
 
 import dataclasses
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from types import UnionType
 
-from memvr_integrations.errors import ConfigError, did_you_mean
+from memvr_integrations.errors import ConfigError, RequestError, did_you_mean
 
 _LISTED = 12  # a longer list of options is read by nobody
 
@@ -71,3 +71,14 @@ def check_kind(name: str, value: object, kind: type | UnionType, hint: str) -> N
         plain = isinstance(value, str | int | float | None)
         shown = repr(value) if plain else type(value).__name__
         raise ConfigError(f"{name}={shown} can't be used; give {hint}.")
+
+
+def check_list(name: str, value: object, hint: str) -> Sequence[object]:
+    """The items of a list that a request holds; a text, bytes or a dict are none.
+
+    Raises:
+        RequestError: It is no list; `hint` is what to give.
+    """
+    if isinstance(value, str | bytes | bytearray | memoryview) or not isinstance(value, Sequence):
+        raise RequestError(f"{name}={value!r} is no list; give {hint}.")
+    return value

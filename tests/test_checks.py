@@ -8,10 +8,11 @@ from memvr_integrations.checks import (
     check_fields,
     check_integer,
     check_kind,
+    check_list,
     check_number,
     check_text,
 )
-from memvr_integrations.errors import ConfigError
+from memvr_integrations.errors import ConfigError, RequestError
 
 
 @dataclasses.dataclass
@@ -57,3 +58,10 @@ def test_fields():
     check_fields(Settings, ["alpha"])
     with pytest.raises(ConfigError, match=r"no option 'alhpa'\. Did you mean 'alpha'"):
         check_fields(Settings, ["alhpa"])
+
+
+@pytest.mark.parametrize("value", ["ab", b"b", {"a": 1}, 5, None, iter("ab")])
+def test_lists(value):
+    with pytest.raises(RequestError, match=r"x=.* is no list; give \[\.\.\.\]\."):
+        check_list("x", value, "[...]")
+    assert check_list("x", ("a", "b"), "[...]") == ("a", "b")

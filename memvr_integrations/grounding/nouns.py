@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
+# What endings alone get wrong, of the nouns that photographs show.
 _IRREGULAR = {
     "person": "people",
     "man": "men",
@@ -13,20 +14,52 @@ _IRREGULAR = {
     "goose": "geese",
     "mouse": "mice",
     "ox": "oxen",
-    "sheep": "sheep",
-    "fish": "fish",
-    "deer": "deer",
-    "aircraft": "aircraft",
     "bus": "buses",
+    "quiz": "quizzes",
+    "stomach": "stomachs",
 }
-_OWN_S = ("ss", "us", "is", "gas", "lens", "canvas", "pants", "jeans", "scissors", "trousers")
-_IES = {"cookie", "movie", "zombie", "brownie", "hoodie", "selfie", "smoothie"}
-_OES = {"tomato", "potato", "hero", "mango", "buffalo"}
-_VES = {"knife", "wife", "life", "loaf", "leaf", "shelf", "half", "calf", "wolf", "scarf", "thief"}
+_UNCHANGED = set(
+    """
+    sheep fish deer moose aircraft spacecraft series species news pants jeans shorts tights
+    trousers pajamas pyjamas scissors pliers tongs binoculars goggles sunglasses clothes shears
+    headquarters gymnastics athletics molasses
+    """.split()  # noqa: SIM905
+)
+_NO_MAN = ("human", "caiman", "german", "roman", "ottoman", "talisman", "shaman")
+_NO_MEN = ("ramen", "omen", "specimen", "abdomen", "stamen")
+_IN_S = ("gas", "lens", "canvas", "atlas", "christmas", "pancreas", "rhinoceros", "thermos")
+_IN_IS = ("iris", "trellis", "ibis", "mantis", "pelvis", "metropolis")  # their plural has "es"
+_IN_I_OR_U = set(
+    """
+    ski taxi kiwi broccoli bikini zucchini panini corgi safari sari yeti jacuzzi tsunami rabbi
+    menu emu gnu tutu guru bureau plateau chateau
+    """.split()  # noqa: SIM905
+)
+_IN_IE = set(
+    """
+    cookie movie zombie brownie hoodie selfie smoothie magpie bowtie necktie collie genie prairie
+    calorie veggie birdie budgie pixie rookie hippie beanie onesie
+    """.split()  # noqa: SIM905
+)
+_IN_OE = ("toe", "canoe", "hoe", "oboe", "foe", "doe", "roe", "aloe", "floe", "mistletoe")
+_IN_CHE = ("headache", "toothache", "backache", "mustache", "moustache", "quiche", "avalanche")
+_IN_USE = ("fuse", "muse", "use", "excuse")
+_OES = {"tomato", "potato", "hero", "mango", "buffalo", "volcano", "mosquito", "tornado", "echo"}
+_VES = set(
+    """
+    knife wife life loaf leaf shelf half calf wolf scarf thief hoof elf dwarf bookshelf housewife
+    werewolf penknife pocketknife
+    """.split()  # noqa: SIM905
+)
 _SINGULAR = (
     {many: one for one, many in _IRREGULAR.items()}
+    | {one: one for one in (*_UNCHANGED, *_IN_S)}
+    | {one + "es": one for one in (*_IN_S, *_IN_IS)}
+    | {one + "s": one for one in (*_IN_I_OR_U, *_IN_IE, *_IN_OE, *_IN_CHE, *_IN_USE)}
     | {one.removesuffix("e").removesuffix("f") + "ves": one for one in _VES}
-    | {"gases": "gas", "lenses": "lens", "canvases": "canvas", "bookshelves": "bookshelf"}
+    | {one.removesuffix("is") + "es": one for one in ("crisis", "oasis", "thesis", "parenthesis")}
+    | {"cacti": "cactus", "octopi": "octopus", "fungi": "fungus"}
+    | {"axes": "axe", "pickaxes": "pickaxe"}  # boxes and foxes end otherwise
 )
 
 
@@ -37,13 +70,17 @@ def plural(noun: str) -> str:
 
 
 def _plural(word: str) -> str:
+    if word in _UNCHANGED:
+        return word
     if word in _IRREGULAR:
         return _IRREGULAR[word]
     for ending in ("man", "child"):  # "policeman", "grandchild", but not "human" or "caiman"
-        if word.endswith(ending) and word not in ("human", "caiman", "german", "roman"):
+        if word.endswith(ending) and word not in _NO_MAN:
             return word.removesuffix(ending) + _IRREGULAR[ending]
     if word in _VES:
         return word.removesuffix("e").removesuffix("f") + "ves"
+    if word.endswith("sis"):  # "oasis", "crisis"
+        return word.removesuffix("is") + "es"
     if word.endswith("y") and word[-2:-1] not in "aeiou":
         return word[:-1] + "ies"
     sharp = word.endswith(("s", "x", "z", "ch", "sh"))
@@ -54,16 +91,18 @@ def singular(word: str) -> str:
     """The singular of one lower-case word; as it is where it is none."""
     if word in _SINGULAR:
         return _SINGULAR[word]
-    if word.endswith("men") and len(word) > len("ramen"):
-        return word.removesuffix("men") + "man"
-    if not word.endswith("s") or word.endswith(_OWN_S):
+    for ending, one in [("men", "man"), ("children", "child"), ("people", "person")]:
+        if word.endswith(ending) and word not in _NO_MEN:
+            return word.removesuffix(ending) + one
+    if not word.endswith("s") or word.endswith(("ss", "us", "is")):
         return word
-    if word.endswith("ies") and len(word) > len("pies") and word[:-1] not in _IES:
+    if word.endswith("ies") and len(word) > len("pies"):
         return word.removesuffix("ies") + "y"
-    latin = word.endswith("uses") and not word.endswith("ouses")  # walruses, but houses
-    if latin or word.endswith(("sses", "xes", "ches", "shes")) or word.removesuffix("es") in _OES:
-        return word.removesuffix("es")
-    return word.removesuffix("s")
+    # Walruses, but houses and causes; volcanoes, but horseshoes.
+    after_us = word.endswith("uses") and not word.endswith(("ouses", "auses"))
+    after_o = word.endswith("oes") and not word.endswith("shoes")
+    after_hiss = word.endswith(("sses", "xes", "ches", "shes", "zzes", "tzes"))
+    return word.removesuffix("es" if after_us or after_o or after_hiss else "s")
 
 
 def forms(nouns: Iterable[str]) -> dict[str, str]:

@@ -3,6 +3,7 @@
 `MemVRDecision` needs a langchain-core that has decisions (1.8 or later).
 """
 
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from memvr_integrations._lazy import lazily
@@ -21,7 +22,17 @@ from memvr_integrations.langchain.chat import ChatMemVR
 
 if TYPE_CHECKING:
     from memvr_integrations.langchain.decisions import MemVRDecision
-else:
-    __getattr__ = lazily(__name__, {"MemVRDecision": "decisions"})
 
 __all__ = ["Abstention", "AbstentionError", "ChatMemVR", "MemVRDecision", "image_block"]
+
+# Below core's floor for decisions the rest works, `import *` and `hasattr` too; a type checker
+# reads the whole list.
+if not TYPE_CHECKING:
+    if find_spec("langchain_core.decisions"):
+        __getattr__ = lazily(__name__, {"MemVRDecision": "decisions"})
+    else:
+        __all__.remove("MemVRDecision")
+
+        def __getattr__(name: str) -> object:
+            why = "; it needs langchain-core 1.8 or later" if name == "MemVRDecision" else ""
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}{why}")

@@ -10,10 +10,11 @@ from langchain_core.messages import BaseMessage
 from pydantic import Field, SecretStr, model_validator
 
 from memvr_integrations import __version__
+from memvr_integrations.checks import check_list
 from memvr_integrations.errors import RequestError
 from memvr_integrations.langchain.answers import PROVIDER
 from memvr_integrations.langchain.messages import to_messages
-from memvr_integrations.langchain.tools import openai_tool, to_schema
+from memvr_integrations.langchain.tools import openai_tool, response_schema
 from memvr_integrations.types import Request
 from memvr_integrations.wire.options import PER_CALL, ModelOptions
 
@@ -101,9 +102,9 @@ class ChatSettings(ModelOptions, BaseChatModel):
             **options,
             "tools": [
                 tool if isinstance(tool, Mapping) else openai_tool(tool)
-                for tool in options.get("tools") or ()
+                for tool in check_list("tools", options.get("tools") or (), "[tool, ...]")
             ],
-            "response_format": to_schema(options.get("response_format")),
+            "response_format": response_schema(options.get("response_format")),
         }
         if stop:
             given["stop"] = stop

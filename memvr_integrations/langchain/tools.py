@@ -39,7 +39,7 @@ def openai_tool(tool: object) -> dict[str, object]:
     return {**form, "function": {**function, "parameters": whole}}
 
 
-def to_schema(form: object) -> JsonSchema | None:
+def response_schema(form: object) -> JsonSchema | None:
     """The JSON schema of a `response_format`; None where any text will do.
 
     It is OpenAI's (`{"type": "json_schema", ...}`, `{"type": "json_object"}`), a JSON schema, or

@@ -1,4 +1,7 @@
-"""Answers in OpenAI's forms, as JSON-safe dicts."""
+"""Answers in OpenAI's forms, as JSON-safe dicts.
+
+The frameworks have streams of their own, so `delta_of` is for the server, which is to come.
+"""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,7 @@
-"""What each error of this package is elsewhere: a status of HTTP, a code, whether to try again."""
+"""What each error of this package is elsewhere: a status of HTTP, a code, whether to try again.
+
+LangChain's errors go by the code; `status` and `retryable` are for the server, which is to come.
+"""
 
 from dataclasses import dataclass
 
@@ -20,6 +23,9 @@ _FAILURES: dict[type[errors.MemVRError], Failure] = {
     errors.ImageError: Failure(status=400, code="invalid_image"),
     errors.ConfigError: Failure(status=400, code="invalid_option"),
     errors.UnsupportedModelError: Failure(status=400, code="unsupported_model"),
+    # The request was understood and answered, and withheld as its own threshold has it: no fault of
+    # the server, and asking the same again gives the same.
+    errors.AbstentionError: Failure(status=422, code="abstained"),
     errors.ModelNotFoundError: Failure(status=404, code="model_not_found"),
     errors.RequestTimeoutError: Failure(status=408, code="timeout", retryable=True),
     errors.QueueFullError: Failure(status=429, code="queue_full", retryable=True),

@@ -1,11 +1,15 @@
-"""Conversations: roles, tool calls, and the results that belong to them."""
+"""Conversations: roles, tool calls, and the results that belong to them.
+
+The frameworks have messages of their own, so `to_messages` is for the server, which is to come.
+"""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
 
+from memvr_integrations.checks import check_list
 from memvr_integrations.errors import RequestError
 from memvr_integrations.types import Message, Role, ToolCall
-from memvr_integrations.wire.parts import Content, Part, parts_of
+from memvr_integrations.wire.parts import Part, parts_of
 
 _ROLES: dict[str, Role] = {
     "user": "user",
@@ -19,6 +23,8 @@ _ROLES: dict[str, Role] = {
     "tool": "tool",
     "function": "tool",
 }
+_MESSAGES = "dicts in a list: [{'role': 'user', 'content': ...}]"
+_CALLS = "[{'id': ..., 'function': {'name': ..., 'arguments': '{...}'}}]"
 
 
 def role_of(word: object) -> Role:
@@ -40,10 +46,15 @@ def tool_call(id: object, name: str, arguments: object) -> ToolCall:
     """A call; arguments that are text stay as the model wrote them.
 
     Raises:
-        RequestError: The arguments can't be written as JSON.
+        RequestError: The arguments are no object, or can't be written as JSON.
     """
     if isinstance(arguments, str):
         return ToolCall(id=str(id), name=name, arguments=arguments)
+    if not (arguments is None or isinstance(arguments, Mapping)):
+        raise RequestError(
+            f"The arguments of the call {name!r} are {arguments!r}; give a dict, or the text of a "
+            "JSON object."
+        )
     try:
         return ToolCall(id=str(id), name=name, arguments=json.dumps(arguments or {}))
     except (TypeError, ValueError) as problem:
@@ -54,16 +65,21 @@ def tool_call(id: object, name: str, arguments: object) -> ToolCall:
 
 
 def calls_of(forms: object) -> list[ToolCall]:
-    """Calls in OpenAI's form, as dicts or as objects with such attributes."""
+    """Calls in OpenAI's form, as dicts or as objects with such attributes; None are none.
+
+    Raises:
+        RequestError: They are no list, or one of them names no function.
+    """
+    if forms is None:
+        return []
     calls = []
-    for at, form in enumerate(forms if isinstance(forms, Sequence) else ()):
+    for at, form in enumerate(check_list("tool_calls", forms, _CALLS)):
         function = _member(form, "function")
+        name = _member(function, "name")
+        if not isinstance(name, str) or not name:
+            raise RequestError(f"tool_calls holds {form!r}, which has no name; give {_CALLS}.")
         calls.append(
-            tool_call(
-                _member(form, "id") or f"call_{at}",
-                str(_member(function, "name")),
-                _member(function, "arguments"),
-            )
+            tool_call(_member(form, "id") or f"call_{at}", name, _member(function, "arguments"))
         )
     return calls
 
@@ -99,24 +115,34 @@ class Conversation:
         return tuple(self._messages)
 
 
-def to_messages(forms: Iterable[Mapping[str, object]]) -> tuple[Message, ...]:
-    """Translate a conversation of OpenAI's messages.
+def to_messages(forms: object) -> tuple[Message, ...]:
+    """Translate a conversation of OpenAI's messages: a list of dicts, as strangers send them.
 
     Raises:
         RequestError: A message, a part or a call in it can't be used.
         ImageError: A part that should hold a picture holds none.
     """
+    try:
+        return _conversation(forms)
+    except RecursionError:
+        raise RequestError(
+            "messages holds blocks in blocks, too deep to read; give texts and pictures as blocks "
+            "of the message itself."
+        ) from None
+
+
+def _conversation(forms: object) -> tuple[Message, ...]:
     said = Conversation()
-    for form in forms:
+    for form in check_list("messages", forms, _MESSAGES):
         if not isinstance(form, Mapping):
-            raise RequestError(
-                f"messages holds {form!r}; give dicts: {{'role': 'user', 'content': ...}}."
-            )
-        content: Content = form.get("content") or ()  # type: ignore[assignment]  # parts_of checks
+            raise RequestError(f"messages holds {form!r}; give {_MESSAGES}.")
+        content, name = form.get("content"), form.get("name")
+        if not (name is None or isinstance(name, str)):
+            raise RequestError(f"A message has name={name!r}; give a text, or leave it out.")
         said.add(
             role_of(form.get("role")),
-            parts_of(content),
-            name=form.get("name"),  # type: ignore[arg-type]
+            () if content is None or content == "" else parts_of(content),
+            name=name,
             calls=calls_of(form.get("tool_calls")),
             call_id=form.get("tool_call_id"),
         )

@@ -46,8 +46,6 @@ class KnownOptions(BaseModel):
     def _know_every_option(cls, values: Any) -> Any:
         if not isinstance(values, dict):
             return values
-        # LlamaIndex writes a class's name among its options.
-        values = {name: value for name, value in values.items() if name != "class_name"}
         fields = cls.model_fields
         known = {*fields, *(field.alias for field in fields.values() if field.alias)}
         check_options(cls.__name__, values, known)

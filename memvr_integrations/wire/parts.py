@@ -5,15 +5,15 @@ OpenAI's, Anthropic's, Google's and LangChain's own: whoever writes a message ma
 
 import base64
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import TypeAlias, TypeGuard
 from urllib.parse import unquote_to_bytes
 
+from memvr_integrations.checks import check_list
 from memvr_integrations.errors import ImageError, RequestError
 from memvr_integrations.types import Image, Text
 
 Part: TypeAlias = Text | Image
-Content: TypeAlias = str | Mapping[str, object] | Sequence[str | Mapping[str, object]]
 
 _TEXTS = ("text", "input_text", "output_text", "text-plain", "refusal")
 _IMAGES = ("image", "image_url", "input_image", "media", "file")
@@ -32,6 +32,7 @@ _PASSED_OVER = (
     "server_tool_call",
     "server_tool_call_chunk",
 )
+_CONTENT = "a text, or a list of texts and blocks: [{'type': 'text', 'text': ...}]"
 _BLOCKS = (*_TEXTS, *_IMAGES, *_RESULTS, *_UNREADABLE, "non_standard")
 _BEGINNINGS = ("iVBORw0KGgo", "/9j/", "R0lGOD", "UklGR")  # PNG, JPEG, GIF and WebP in base64
 _DATA = ("base64", "data", "url", "image_url", "file_data", "source", "file")
@@ -49,18 +50,23 @@ def unwrapped(block: Mapping[str, object]) -> Mapping[str, object]:
     return block
 
 
-def parts_of(content: Content) -> Iterator[Part]:
+def parts_of(content: object) -> Iterator[Part]:
     """The texts and pictures of a message's content, in order; a single block is content too.
 
+    It may come from strangers, so its kind is looked at here and nowhere before.
+
     Raises:
-        RequestError: A block can't be used; the message says which.
+        RequestError: It is no content, or a block can't be used; the message says which.
         ImageError: A block that should hold a picture holds none.
     """
-    for block in [content] if isinstance(content, str | Mapping) else content:
+    alone = isinstance(content, str | Mapping)
+    for block in [content] if alone else check_list("content", content, _CONTENT):
         if isinstance(block, str):
             yield Text(block)
-        else:
+        elif isinstance(block, Mapping):
             yield from _part(unwrapped(block))
+        else:
+            raise RequestError(f"A message's content holds {block!r}; give {_CONTENT}.")
 
 
 def _part(block: Mapping[str, object]) -> Iterator[Part]:
@@ -95,7 +101,11 @@ def _text(block: Mapping[str, object]) -> str:
     text = block.get("refusal" if block.get("type") == "refusal" else "text")
     if text is None and block.get("type") == "text-plain":
         return _plain_text(block)
-    return "" if text is None else str(text)
+    if not (text is None or isinstance(text, str)):
+        raise RequestError(
+            f"A block of type {block.get('type')!r} holds {text!r} as its text; give a str."
+        )
+    return text or ""
 
 
 def _plain_text(block: Mapping[str, object]) -> str:

@@ -29,7 +29,7 @@ def to_request(
         ConfigError: `memvr` or `decoding` can't be used.
     """
     sampling = {name: options[name] for name in SAMPLING if name in options}
-    tools = to_tools(options.get("tools") or ())
+    tools = to_tools(options.get("tools"))
     return Request(
         messages=tuple(messages),
         sampling=SamplingParams(**sampling | {"stop": stops(options.get("stop"))}),

@@ -1,10 +1,11 @@
 """OpenAI's forms of tools, their choice and response formats, as plain dicts."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 from pydantic import BaseModel
 
+from memvr_integrations.checks import check_list
 from memvr_integrations.errors import RequestError, did_you_mean
 from memvr_integrations.types.tools import JsonSchema, Tool
 from memvr_integrations.wire.classes import schema_of_class
@@ -12,41 +13,58 @@ from memvr_integrations.wire.classes import schema_of_class
 ToolChoice: TypeAlias = str | bool | Mapping[str, object] | None
 
 
-def to_tools(forms: Iterable[object]) -> tuple[Tool, ...]:
+def to_tools(forms: object) -> tuple[Tool, ...]:
     """Tools in OpenAI's form, with or without its `{"type": "function"}` around them.
 
     Raises:
-        RequestError: One of them is not.
+        RequestError: They are no list, or one of them is not in that form.
     """
-    return tuple(map(_tool, forms))
+    if forms is None:
+        return ()
+    hint = "[{'type': 'function', 'function': {'name': ..., 'parameters': {...}}}]"
+    return tuple(map(_tool, check_list("tools", forms, hint)))
 
 
 def _tool(form: object) -> Tool:
     function = form.get("function", form) if isinstance(form, Mapping) else None
-    if not isinstance(function, Mapping) or "name" not in function:
+    if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
         raise RequestError(
             f"The tool {form!r} is not in OpenAI's form and has no name; give it with "
             "bind_tools([...]) in LangChain, with chat_with_tools([...]) in LlamaIndex."
         )
-    given = {key: function[key] for key in ("description", "parameters") if function.get(key)}
-    return Tool(name=str(function["name"]), **given)
+    name, description = function["name"], function.get("description")
+    if not (description is None or isinstance(description, str)):
+        raise RequestError(
+            f"The description of tool {name!r} is {description!r}; give a text, or leave it out."
+        )
+    parameters = function.get("parameters")
+    if parameters is None or parameters == {}:  # a function without arguments, as OpenAI has it
+        return Tool(name=name, description=description or "")
+    return Tool(name=name, description=description or "", parameters=parameters)
 
 
 def to_choice(choice: ToolChoice, tools: Sequence[Tool]) -> str:
     """What people write for `tool_choice`: a word, a tool's name, or either in a dict.
+
+    A tool may be called "any": then the word means that tool, and only the dict
+    `{"type": "any"}` any tool.
 
     Raises:
         RequestError: It names no tool.
     """
     if choice is None or choice is False:
         return "auto"
-    if choice is True or choice == "any":
+    if choice is True:
         return "required"
+    names = [tool.name for tool in tools]
     if isinstance(choice, Mapping):
         inner = choice.get("function", choice)
         name = inner.get("name") if isinstance(inner, Mapping) else None
+        if name is None and choice.get("type") == "any":
+            return "required"
         return to_choice(str(name or choice.get("type", "")), tools)
-    names = [tool.name for tool in tools]
+    if choice == "any" and "any" not in names:
+        return "required"
     if choice not in ("auto", "none", "required", *names):
         raise RequestError(
             f"tool_choice={choice!r} is none of 'auto', 'none', 'any', 'required' and the given "

@@ -59,6 +59,45 @@ def test_singulars(many, one):
     assert singular(one) == one
 
 
+PHOTOGRAPHED = """
+    airplane atlas axe bench bookshelf bowtie bridge broccoli brush bus cactus canvas cheese
+    christmas cookie couch crisis dragonfly elephant eyelash galaxy garage gas glove grandchild
+    headache hero hoof horseshoe iris kangaroo kiwi lens loaf match menu mosquito mustache news nose
+    oasis octopus olive ottoman peach photo prize quiz rose sandwich scarf series sheep ski sleeve
+    snowman species specimen stomach sunglasses sunrise taxi thermos thief toe tomato tortoise
+    trellis trolley valley vase volcano waltz walrus watch witch wolf zebra
+""".split()  # noqa: SIM905
+
+
+@pytest.mark.parametrize("noun", PHOTOGRAPHED)
+def test_there_and_back(noun):
+    assert singular(plural(noun)) == noun
+    assert singular(noun) == noun
+
+
+@pytest.mark.parametrize(
+    ("many", "one"),
+    [
+        ("headaches", "headache"),
+        ("irises", "iris"),
+        ("atlases", "atlas"),
+        ("crises", "crisis"),
+        ("skis", "ski"),
+        ("causes", "cause"),
+        ("volcanoes", "volcano"),
+        ("volcanos", "volcano"),
+        ("canoes", "canoe"),
+        ("peaches", "peach"),
+        ("salespeople", "salesperson"),
+        ("cacti", "cactus"),
+        ("occupants", "occupant"),
+        ("ottomans", "ottoman"),
+    ],
+)
+def test_endings_that_mislead(many, one):
+    assert singular(many) == one
+
+
 @pytest.mark.parametrize("word", ["sheep", "iris", "gas", "ramen", "scissors", "grass", "red", ""])
 def test_what_is_no_plural_stays(word):
     assert singular(word) == word

@@ -58,6 +58,11 @@ def test_a_typo_in_a_call_is_refused(scripted):
         scripted.invoke("Hi", temprature=1)
 
 
+def test_a_note_of_another_framework_is_no_option():
+    with pytest.raises(ValidationError, match="ChatMemVR has no option 'class_name'"):
+        ChatMemVR(class_name="x")
+
+
 def test_options_reach_the_engine(engine):
     model = ChatMemVR(
         model="scripted",

@@ -9,7 +9,7 @@ from typing_extensions import TypedDict
 
 from memvr_integrations.errors import RequestError
 from memvr_integrations.langchain import ChatMemVR
-from memvr_integrations.langchain.tools import openai_tool, to_schema
+from memvr_integrations.langchain.tools import openai_tool, response_schema
 from memvr_integrations.wire.tools import to_tools
 
 
@@ -57,7 +57,7 @@ def test_a_class_that_contains_itself_stays_whole(given):
     [made] = to_tools([openai_tool(given)])
     kids = made.parameters["$defs"]["Tree"]["properties"]["kids"]
     assert kids["items"] == {"$ref": "#/$defs/Tree"}
-    assert to_schema(Tree)["$defs"]["Tree"]["properties"]["kids"] == kids
+    assert response_schema(Tree)["$defs"]["Tree"]["properties"]["kids"] == kids
 
 
 SCHEMA = {
@@ -91,7 +91,7 @@ def test_keys_of_a_typed_dict_may_be_left_out(make):
         count: int
 
     for form in (Seen, Loose):
-        for schema in (to_schema(form), to_tools([openai_tool(form)])[0].parameters):
+        for schema in (response_schema(form), to_tools([openai_tool(form)])[0].parameters):
             assert schema["required"] == ["name"]
             assert schema["properties"]["name"]["description"] == "The thing"
             assert schema["properties"]["count"]["type"] == "integer"
@@ -123,15 +123,15 @@ def test_tools_of_a_provider_are_refused():
     ],
 )
 def test_every_form_of_schema_is_understood(form, title):
-    schema = to_schema(form)
+    schema = response_schema(form)
     assert schema["properties"]["x"]["type"] == "integer"
     assert schema["title"] == title
 
 
 def test_forms_without_a_schema():
-    assert to_schema(None) is to_schema({"type": "text"}) is None
-    assert to_schema({"type": "json_object"}) == {"type": "object"}
-    assert to_schema({"type": "array"}) == {"type": "array"}
+    assert response_schema(None) is response_schema({"type": "text"}) is None
+    assert response_schema({"type": "json_object"}) == {"type": "object"}
+    assert response_schema({"type": "array"}) == {"type": "array"}
 
 
 @pytest.mark.parametrize(
@@ -144,13 +144,13 @@ def test_forms_without_a_schema():
     ],
 )
 def test_a_schema_with_a_title_stays_what_it_is(schema):
-    assert to_schema(schema) == schema
-    assert to_schema({"type": "json_schema", "name": "x", "schema": schema}) == schema
+    assert response_schema(schema) == schema
+    assert response_schema({"type": "json_schema", "name": "x", "schema": schema}) == schema
 
 
 def test_a_form_without_a_schema_is_refused():
     with pytest.raises(RequestError, match="holds no 'schema'"):
-        to_schema({"type": "json_schema", "json_schema": {"name": "x"}})
+        response_schema({"type": "json_schema", "json_schema": {"name": "x"}})
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_a_form_without_a_schema_is_refused():
     ],
 )
 def test_wrapped_schemas_are_unwrapped(form):
-    assert to_schema(form)["properties"] == {"a": {}}
+    assert response_schema(form)["properties"] == {"a": {}}
     function = openai_tool(form)["function"]
     assert function["name"] == "Joke"
     assert function["parameters"]["properties"] == {"a": {}}

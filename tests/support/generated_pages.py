@@ -164,19 +164,26 @@ def models_page() -> str:
     return f"{head}{start}\n{catalog()}\n\n{end}{tail}"
 
 
+def exported(door: str) -> list[str]:
+    """The `__all__` of a door as it is written: an older langchain-core leaves a name out."""
+    source = Path(importlib.import_module(door).__file__ or "").read_text(encoding="utf-8")
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            return [str(name) for name in ast.literal_eval(node.value)]
+    raise LookupError(f"{door} has no __all__")
+
+
 def api_page(door: str) -> str:
     """What a package exports, in the order of its `__all__`; links for what is another's."""
     homes = list(DOORS.values())
     before = {
-        name: home
-        for home in reversed(homes[: homes.index(door)])
-        for name in importlib.import_module(home).__all__
+        name: home for home in reversed(homes[: homes.index(door)]) for name in exported(home)
     }
-    exported = importlib.import_module(door).__all__
-    own = "\n".join(f"        - {name}" for name in exported if name not in before)
+    names = exported(door)
+    own = "\n".join(f"        - {name}" for name in names if name not in before)
     options = "\n".join(f"      {line}" for line in _API_OPTIONS)
     page = f"# {door}\n\n::: {door}\n    options:\n{options}\n      members:\n{own}\n"
-    others = [f"- [`{name}`][{before[name]}.{name}]" for name in exported if name in before]
+    others = [f"- [`{name}`][{before[name]}.{name}]" for name in names if name in before]
     return page + ("\n## Also importable from here\n\n" + "\n".join(others) + "\n") * bool(others)
 
 

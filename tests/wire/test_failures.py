@@ -26,6 +26,7 @@ def test_every_error_has_a_status(kind):
         (errors.ModelNotFoundError("why"), 404, "model_not_found"),
         (errors.QueueFullError("why"), 429, "queue_full"),
         (errors.GenerationError("why"), 500, "model_failed"),
+        (errors.AbstentionError("yes", 0.5, 0.2), 422, "abstained"),
     ],
 )
 def test_the_nearest_class_counts(error, status, code):

@@ -40,6 +40,13 @@ def test_every_form_of_choice_is_understood(choice, ours):
     assert to_choice(choice, TOOLS) == ours
 
 
+def test_a_tool_may_be_called_any():
+    tools = (Tool(name="any"), *TOOLS)
+    assert to_choice("any", tools) == "any"
+    assert to_choice({"type": "function", "function": {"name": "any"}}, tools) == "any"
+    assert to_choice({"type": "any"}, tools) == to_choice(True, tools) == "required"
+
+
 def test_a_choice_of_no_tool_is_refused():
     with pytest.raises(RequestError, match=r"tool_choice='zom'.*Did you mean 'zoom'\?"):
         to_choice("zom", TOOLS)

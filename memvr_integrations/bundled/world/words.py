@@ -71,6 +71,8 @@ _SHOWN_WITH: dict[str, tuple[str, ...]] = {
 NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight")
 """Numbers in words, by their value."""
 
+# Of this world's words alone, apart from the rules of `grounding`, which lies above this package:
+# the bundled model was trained on these very plurals, and bread is counted in loaves.
 _IRREGULAR = {
     "fish": "fish",
     "mouse": "mice",

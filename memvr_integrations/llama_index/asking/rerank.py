@@ -15,7 +15,7 @@ from memvr_integrations.grounding.asking_back import THING_PROMPT, ashows_all, v
 from memvr_integrations.llama_index.llm import MemVRMultiModalLLM
 from memvr_integrations.llama_index.llm.blocking import wait_for
 from memvr_integrations.llama_index.llm.blocks import is_image
-from memvr_integrations.llama_index.llm.checks import KnownOptions
+from memvr_integrations.llama_index.llm.checks import CheckedComponent
 from memvr_integrations.llama_index.llm.messages import question
 
 dispatcher = get_dispatcher(__name__)
@@ -26,7 +26,7 @@ def named_things(question: str) -> list[str]:
     return visible_things(simple_extract_keywords(question))
 
 
-class VisualRerank(KnownOptions, BaseNodePostprocessor):
+class VisualRerank(CheckedComponent, BaseNodePostprocessor):
     """Keeps the `top_n` images that show most of what a question names, as the model sees it.
 
     For each of the `things(question)`, or of its `custom_embedding_strs`, the model is asked

@@ -22,13 +22,13 @@ from pydantic import Field, StrictInt
 from memvr_integrations.errors import ConfigError, ModelNotFoundError, RequestError
 from memvr_integrations.llama_index.llm.answers import Growing, to_chat, to_completion
 from memvr_integrations.llama_index.llm.blocks import ImageDocument
-from memvr_integrations.llama_index.llm.checks import KnownOptions
+from memvr_integrations.llama_index.llm.checks import CheckedComponent
 from memvr_integrations.llama_index.llm.messages import question, to_messages
 from memvr_integrations.types import Message, Request
 from memvr_integrations.wire.options import ModelOptions
 
 
-class AnsweringLLM(KnownOptions, ModelOptions, FunctionCallingLLM):
+class AnsweringLLM(CheckedComponent, ModelOptions, FunctionCallingLLM):
     """The options; chat and completion, their streams, and both for asyncio."""
 
     context_window: StrictInt | None = Field(default=None, ge=1)

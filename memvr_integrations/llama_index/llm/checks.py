@@ -6,23 +6,32 @@ Core takes what it is given and fails later, or drops it.
 import functools
 import inspect
 from collections.abc import Callable, Iterator
-from typing import ParamSpec, TypeVar, get_args
+from typing import Any, ParamSpec, TypeVar, get_args
 
 from llama_index.core.callbacks import CallbackManager
 from llama_index.core.llms import LLM
 from llama_index.core.llms.structured_llm import StructuredLLM
-from pydantic import field_validator
+from pydantic import field_validator, model_validator
 
 from memvr_integrations.checks import check_kind, check_options
 from memvr_integrations.errors import ConfigError
-from memvr_integrations.wire import options
+from memvr_integrations.wire.options import KnownOptions
 
 Given = ParamSpec("Given")
 Made = TypeVar("Made")
 
 
-class KnownOptions(options.KnownOptions):
+class CheckedComponent(KnownOptions):
     """Of a pydantic component: an option that it has not is refused, and core's are checked."""
+
+    # Pydantic runs the "before" validators of a subclass first, so this one comes in time.
+    @model_validator(mode="before")
+    @classmethod
+    def _without_the_class_name(cls, values: Any) -> Any:
+        """Core's `to_dict` writes a class's name among its options; `from_dict` gives it back."""
+        if not isinstance(values, dict):
+            return values
+        return {name: value for name, value in values.items() if name != "class_name"}
 
     @field_validator("callback_manager", mode="before", check_fields=False)
     @classmethod

@@ -8,10 +8,10 @@ from llama_index.core.llms.structured_llm import StructuredLLM
 
 from memvr_integrations.errors import RequestError
 from memvr_integrations.llama_index.llm.blocks import ImageDocument
-from memvr_integrations.llama_index.llm.checks import KnownOptions
+from memvr_integrations.llama_index.llm.checks import CheckedComponent
 
 
-class ObjectLLM(KnownOptions, StructuredLLM):
+class ObjectLLM(CheckedComponent, StructuredLLM):
     """An LLM whose every answer is an object of one class; images as `complete` takes them."""
 
     def complete(

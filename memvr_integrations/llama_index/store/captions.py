@@ -17,14 +17,14 @@ from memvr_integrations.grounding.captions import CAPTION_PROMPT, caption_from
 from memvr_integrations.llama_index.llm import MemVRMultiModalLLM
 from memvr_integrations.llama_index.llm.blocking import wait_for
 from memvr_integrations.llama_index.llm.blocks import image_block, is_image, source_of_node
-from memvr_integrations.llama_index.llm.checks import KnownOptions
+from memvr_integrations.llama_index.llm.checks import CheckedComponent
 from memvr_integrations.llama_index.store.database import Database
 
 if TYPE_CHECKING:
     import PIL.Image
 
 
-class CaptionImages(KnownOptions, TransformComponent):
+class CaptionImages(CheckedComponent, TransformComponent):
     """Writes a caption into the text of every node with an image that has none.
 
     That is image nodes, image documents and nodes with an `image_resource`. For an

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from llama_index.core.base.embeddings.base import BaseEmbedding
 
-from memvr_integrations.llama_index.llm.checks import KnownOptions
+from memvr_integrations.llama_index.llm.checks import CheckedComponent
 
 if TYPE_CHECKING:
     from wordllama.inference import WordLlamaInference
@@ -27,7 +27,7 @@ def _words() -> "WordLlamaInference":
     return WordLlamaInference(weights["embedding.weight"], tokenizer_from_file(_TOKENIZER))
 
 
-class WordEmbedding(KnownOptions, BaseEmbedding):
+class WordEmbedding(CheckedComponent, BaseEmbedding):
     """The mean of a text's word vectors, of length 1: 256 numbers.
 
     It knows words, not their order. Any other embedding of LlamaIndex can take its place.

@@ -132,6 +132,7 @@ def test_what_users_write_is_taken(scene_file):
     again = MemVRMultiModalLLM.from_json(llm.to_json())
     assert again.to_dict() == llm.to_dict()
     assert again.image_policy == llm.image_policy
+    assert "class_name" in llm.to_dict()  # core's own, and no option of a class
 
 
 CALLS = [
