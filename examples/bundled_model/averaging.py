@@ -19,7 +19,7 @@ from memvr_integrations.errors import ConfigError
 _WEIGHTS = "model.safetensors"
 
 
-def blend(models: Sequence[Path], out: Path) -> None:
+def average(models: Sequence[Path], out: Path) -> None:
     """Write the mean of models of one shape to `out`; all else there is the last one's.
 
     The model card isn't copied: its figures and checksums are those of the last one's weights.
@@ -55,11 +55,11 @@ def main(arguments: list[str] | None = None) -> None:
     args = parser.parse_args(arguments)
     for model in args.models:
         if not (model / _WEIGHTS).is_file():
-            parser.error(f"there is no {model / _WEIGHTS}; give folders that bundled.train wrote")
+            parser.error(f"there is no {model / _WEIGHTS}; give folders that training wrote")
         if model.resolve() == args.out.resolve():
             parser.error(f"--out {args.out} is one of the models; give another folder")
     try:
-        blend(args.models, args.out)
+        average(args.models, args.out)
     except ConfigError as error:
         parser.error(str(error))
     print(f"wrote {args.out}")
