@@ -80,14 +80,14 @@ def test_neutral_settings_are_greedy_bit_for_bit(patient, ask, endless, decoding
 
 @named
 def test_rows_of_a_batch_equal_themselves_alone(patient, ask, endless, decoding):
-    common = {"decoding": decoding, "max_tokens": 8}
+    common = {"decoding": decoding, "max_tokens": 5}
     requests = [
         ask("Describe the picture.", 0, memvr=None, **common),
         ask("Is there a dog in the picture, or a cat, or even a cow?", 1, memvr=EAGER, **common),
         ask("Compare.", 2, 3, memvr=EAGER, **common),
         ask("Hello, who are you?", **common),
         ask("Which?", 5, temperature=1.3, seed=9, memvr=None, **common),
-        ask("How many?", 4, memvr=None, decoding=decoding, max_tokens=3),
+        ask("How many?", 4, memvr=None, decoding=decoding, max_tokens=2),
     ]
     # VCD has nothing to do without a picture, so that such a request keeps other company.
     requests = [one for one in requests if one.images or not decoding.needs_image]
@@ -220,12 +220,12 @@ def test_a_model_without_a_yes_has_no_yes_bias(backend, ask, monkeypatch):
 def test_a_long_disturbance_takes_room_from_the_answer(backend, ask, endless):
     with endless(backend):
         [answer] = backend.generate(
-            ask("dog " * 1980, max_tokens=500, decoding=ICDConfig(disturbance="Be confused."))
+            ask("dog " * 2010, max_tokens=500, decoding=ICDConfig(disturbance="Be confused."))
         )
         assert answer.finish_reason == "length"
         assert answer.usage.total_tokens < 2048
         with pytest.raises(RequestError, match="reads at most"):
-            backend.generate(ask("dog " * 1980, decoding=ICDConfig(disturbance="no " * 99)))
+            backend.generate(ask("dog " * 2010, decoding=ICDConfig(disturbance="no " * 99)))
 
 
 def test_a_batch_that_failed_goes_on_from_the_given_tokens(patient, ask, endless):
