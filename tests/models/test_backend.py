@@ -37,7 +37,21 @@ def folders(tmp_path_factory):
     for family, write in WRITE.items():
         write(made / f"{family}_published")
         convert_checkpoint(str(made / f"{family}_published"), made / family, progress=False)
+        keep_layers(made / family, 12)
     return made
+
+
+def keep_layers(folder, layers):
+    """As deep as the settings below need: the published depth takes three times as long."""
+    model = AutoModelForImageTextToText.from_pretrained(folder)
+    decoder = model.get_decoder()
+    assert len(decoder.layers) > layers
+    decoder.layers = decoder.layers[:layers]
+    text = model.config.text_config
+    text.num_hidden_layers = layers
+    if getattr(text, "layer_types", None):
+        text.layer_types = text.layer_types[:layers]
+    model.save_pretrained(folder)
 
 
 @pytest.fixture(scope="module", params=WRITE)
