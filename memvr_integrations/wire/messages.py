@@ -93,7 +93,7 @@ class Conversation:
 
     def __init__(self) -> None:
         self._names: dict[str, str] = {}  # of tools, by the id of their call
-        self._messages: list[Message] = []
+        self.messages: tuple[Message, ...] = ()
 
     def add(
         self,
@@ -107,12 +107,7 @@ class Conversation:
         """Add a message; `call_id` is the call whose result it is."""
         self._names |= {call.id: call.name for call in calls}
         known = name or self._names.get(str(call_id))
-        self._messages.append(Message(role, list(content), name=known, tool_calls=calls))
-
-    @property
-    def messages(self) -> tuple[Message, ...]:
-        """What was added so far."""
-        return tuple(self._messages)
+        self.messages += (Message(role, list(content), name=known, tool_calls=calls),)
 
 
 def to_messages(forms: object) -> tuple[Message, ...]:

@@ -72,7 +72,7 @@ def parts_of(content: object) -> Iterator[Part]:
 def _part(block: Mapping[str, object]) -> Iterator[Part]:
     kind = block.get("type")
     if kind in _TEXTS or (kind is None and "text" in block):
-        yield Text(_text(block))
+        yield _text(block)
     elif kind in _IMAGES or (kind is None and "image_url" in block):
         yield Image(_source(block, str(kind)))
     elif kind in _RESULTS:
@@ -97,15 +97,11 @@ def _result(block: Mapping[str, object]) -> Iterator[Part]:
             yield Text(json.dumps(one, ensure_ascii=False, default=str))
 
 
-def _text(block: Mapping[str, object]) -> str:
+def _text(block: Mapping[str, object]) -> Text:
     text = block.get("refusal" if block.get("type") == "refusal" else "text")
     if text is None and block.get("type") == "text-plain":
-        return _plain_text(block)
-    if not (text is None or isinstance(text, str)):
-        raise RequestError(
-            f"A block of type {block.get('type')!r} holds {text!r} as its text; give a str."
-        )
-    return text or ""
+        text = _plain_text(block)
+    return Text("" if text is None else text)  # type: ignore[arg-type]  # it refuses what is none
 
 
 def _plain_text(block: Mapping[str, object]) -> str:

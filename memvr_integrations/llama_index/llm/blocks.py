@@ -19,6 +19,7 @@ from llama_index.core.schema import (
     ImageDocument as CoreImageDocument,
 )
 
+from memvr_integrations.checks import check_list
 from memvr_integrations.errors import ImageError, RequestError
 from memvr_integrations.types import Image, Text
 from memvr_integrations.wire.parts import Part
@@ -75,21 +76,18 @@ def pictures_of(documents: Sequence[ImageDocument]) -> list[Image]:
     Raises:
         ImageError: One of them holds no picture.
     """
-    if isinstance(documents, str) or not isinstance(documents, Sequence):
-        raise RequestError(
-            f"image_documents is a {type(documents).__name__}; give a list of images."
-        )
-    return [Image(_source_of(document)) for document in documents]
+    given = check_list("image_documents", documents, "a list of images")
+    return [Image(_source_of(document)) for document in given]
 
 
-def _source_of(document: ImageDocument) -> "Path | str | bytes | PIL.Image.Image":
+def _source_of(document: object) -> "ImageSource":
     if isinstance(document, NodeWithScore):
         document = document.node
     if isinstance(document, ImageBlock):
         return _source_of_block(document)
     if isinstance(document, BaseNode):
         return source_of_node(document)
-    return document  # the backend says what it can't read
+    return document  # type: ignore[return-value]  # the backend says what it can't read
 
 
 def _source_of_block(block: ImageBlock) -> Path | str | bytes:

@@ -1,13 +1,14 @@
 """Answers as objects of a pydantic class: the grammar leaves no other answer."""
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from typing import Any
 
-from llama_index.core.base.llms.types import ChatResponse
+from llama_index.core.base.llms.types import ChatResponse, CompletionResponse
 from llama_index.core.instrumentation.events.llm import (
     LLMStructuredPredictEndEvent,
     LLMStructuredPredictInProgressEvent,
 )
+from llama_index.core.llms.structured_llm import StructuredLLM
 from llama_index.core.program.streaming_utils import process_streaming_content_incremental
 from llama_index.core.prompts import BasePromptTemplate
 from llama_index.core.types import Model
@@ -15,6 +16,8 @@ from llama_index_instrumentation import get_dispatcher
 from pydantic import BaseModel
 
 from memvr_integrations.errors import RequestError
+from memvr_integrations.llama_index.llm.blocks import ImageDocument
+from memvr_integrations.llama_index.llm.checks import CheckedComponent
 
 dispatcher = get_dispatcher(__name__)
 
@@ -80,3 +83,33 @@ class GrowingObject:
             self._last = found
             dispatcher.event(LLMStructuredPredictInProgressEvent(output=found))
             yield found
+
+
+class ObjectLLM(CheckedComponent, StructuredLLM):
+    """What `as_structured_llm` gives: its answers are objects; images as `complete` takes them."""
+
+    def complete(
+        self, prompt: str, formatted: Sequence[ImageDocument] | bool = False, **kwargs: Any
+    ) -> CompletionResponse:
+        """An object, as JSON and in `raw`, about images: the second argument, or by name."""
+        answer: CompletionResponse = super().complete(prompt, **_with_images(formatted, kwargs))
+        return answer
+
+    async def acomplete(
+        self, prompt: str, formatted: Sequence[ImageDocument] | bool = False, **kwargs: Any
+    ) -> CompletionResponse:
+        """`complete` for asyncio."""
+        given = _with_images(formatted, kwargs)
+        answer: CompletionResponse = await super().acomplete(prompt, **given)
+        return answer
+
+
+def _with_images(
+    formatted: Sequence[ImageDocument] | bool, options: dict[str, Any]
+) -> dict[str, Any]:
+    """Core's `formatted` stands where `MemVRMultiModalLLM.complete` takes images."""
+    if isinstance(formatted, bool):
+        return options
+    if "image_documents" in options:
+        raise RequestError("Give the images once: as the second argument or as image_documents.")
+    return {**options, "image_documents": formatted}
