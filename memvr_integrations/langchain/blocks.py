@@ -39,11 +39,7 @@ def _as_block(png: bytes) -> "ImageContentBlock":
 
 
 def inlined(messages: Sequence[BaseMessage], policy: ImagePolicy) -> list[BaseMessage]:
-    """The messages with downloaded and local pictures inside them, so that a cache sees pixels.
-
-    Raises:
-        ImageError: A picture can't be used, or the policy does not let it in.
-    """
+    """The messages with downloaded and local pictures inside them, so that a cache sees pixels."""
     return [
         message.model_copy(
             update={"content": [new for one in message.content for new in _inlined(one, policy)]}
@@ -55,11 +51,7 @@ def inlined(messages: Sequence[BaseMessage], policy: ImagePolicy) -> list[BaseMe
 
 
 def refers(messages: Sequence[BaseMessage]) -> bool:
-    """Whether any picture is elsewhere: on a server, or in a file.
-
-    Raises:
-        MemVRError: As `parts_of` does.
-    """
+    """Whether any picture is elsewhere: on a server, or in a file."""
     return any(_elsewhere(part) for message in messages for part in parts_of(message.content))
 
 

@@ -22,10 +22,6 @@ def to_messages(messages: Sequence[BaseMessage]) -> tuple[Message, ...]:
     """Translate a conversation; every text, picture, call and result of it is kept.
 
     A call that could not be parsed keeps its arguments as the model wrote them.
-
-    Raises:
-        RequestError: A message, a block or a call in it can't be used.
-        ImageError: A block that should hold a picture holds none.
     """
     said = Conversation()
     for message in messages:

@@ -34,11 +34,7 @@ def structured(
     include_raw: bool,
     options: Mapping[str, Any],
 ) -> _Structured:
-    """A chain of a model that is held to `schema`, and the parser of its answers.
-
-    Raises:
-        ConfigError: There is no such method.
-    """
+    """A chain of a model that is held to `schema`, and the parser of its answers."""
     if method not in get_args(Method):
         raise ConfigError(f"method={method!r} must be one of {', '.join(get_args(Method))}.")
     traced = {"kwargs": {"method": method}, "schema": _traceable(schema)}

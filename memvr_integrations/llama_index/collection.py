@@ -248,11 +248,9 @@ class ImageCollectionIndex(SearchableImages):
         self._shelf.close()
 
     def __enter__(self) -> Self:
-        """`with` closes it at its end."""
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Close it."""
         self.close()
 
 

@@ -54,10 +54,6 @@ def parts_of(content: object) -> Iterator[Part]:
     """The texts and pictures of a message's content, in order; a single block is content too.
 
     It may come from strangers, so its kind is looked at here and nowhere before.
-
-    Raises:
-        RequestError: It is no content, or a block can't be used; the message says which.
-        ImageError: A block that should hold a picture holds none.
     """
     alone = isinstance(content, str | Mapping)
     for block in [content] if alone else check_list("content", content, _CONTENT):

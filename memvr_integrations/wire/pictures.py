@@ -10,11 +10,7 @@ if TYPE_CHECKING:
 
 
 def png_of(source: "ImageSource", policy: ImagePolicy | None = None) -> bytes:
-    """A picture of a message as PNG, upright and in RGB.
-
-    Raises:
-        ImageError: The picture can't be used, or the policy does not let it in.
-    """
+    """A picture of a message as PNG, upright and in RGB."""
     from memvr_integrations.backend.images import load_image
 
     buffer = io.BytesIO()
@@ -23,11 +19,7 @@ def png_of(source: "ImageSource", policy: ImagePolicy | None = None) -> bytes:
 
 
 def own_png(source: "ImageSource") -> bytes:
-    """What `image_block` puts into a block: here a text is a path, for the program names it.
-
-    Raises:
-        ImageError: The picture can't be used, or it is the URL of a server.
-    """
+    """What `image_block` puts into a block: here a text is a path, for the program names it."""
     from memvr_integrations.backend.images import path_or_data
 
     return png_of(path_or_data(source))

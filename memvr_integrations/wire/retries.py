@@ -30,9 +30,6 @@ def ask(engine: Engine, request: Request, retries: int) -> Completion:
     """The answer; while the queue is full, asked again at least `retries` times.
 
     That ends after the request's `timeout`, or after five minutes; `retries=0` asks once.
-
-    Raises:
-        MemVRError: As `Engine.generate` does.
     """
     [done] = _tries(Retrying, request, retries)(engine.generate, request)
     return done
@@ -47,11 +44,7 @@ async def aask(engine: Engine, request: Request, retries: int) -> Completion:
 
 
 def score(engine: Engine, request: Request, answers: Sequence[str], retries: int) -> list[float]:
-    """How likely each answer is; while the queue is full, asked again as `ask` does.
-
-    Raises:
-        MemVRError: As `Engine.score` does.
-    """
+    """How likely each answer is; while the queue is full, asked again as `ask` does."""
     return _tries(Retrying, request, retries)(engine.score, request, answers)
 
 
@@ -69,9 +62,6 @@ def chunks(engine: Engine, request: Request, retries: int) -> Generator[Chunk, N
     """The answer's chunks; closing the generator stops the computing.
 
     Only the first chunk is tried again: what was given out can't be taken back.
-
-    Raises:
-        MemVRError: As `Engine.stream` does.
     """
     for attempt in _tries(Retrying, request, retries):
         with attempt:

@@ -50,12 +50,7 @@ def image_block(source: "ImageSource") -> ImageBlock:
 
 
 def parts_of(blocks: Iterable[BaseContentBlock]) -> Iterator[Part]:
-    """The texts and pictures of some blocks, in order.
-
-    Raises:
-        RequestError: A block can't be used; the message says which.
-        ImageError: A block that should hold a picture holds none.
-    """
+    """The texts and pictures of some blocks, in order."""
     for block in blocks:
         if isinstance(block, TextBlock):
             yield Text(block.text)
@@ -71,11 +66,7 @@ def parts_of(blocks: Iterable[BaseContentBlock]) -> Iterator[Part]:
 
 
 def pictures_of(documents: Sequence[ImageDocument]) -> list[Image]:
-    """The pictures of `image_documents=`: blocks, nodes, documents, paths, bytes or Pillow images.
-
-    Raises:
-        ImageError: One of them holds no picture.
-    """
+    """The pictures of `image_documents=`: blocks, nodes, documents, paths, bytes, Pillow's."""
     given = check_list("image_documents", documents, "a list of images")
     return [Image(_source_of(document)) for document in given]
 
@@ -125,11 +116,7 @@ def address_of(node: BaseNode) -> str:
 
 
 def source_of_node(node: BaseNode) -> Path | str | bytes:
-    """Where a node keeps its picture.
-
-    Raises:
-        ImageError: It has none.
-    """
+    """Where a node keeps its picture."""
     if isinstance(node, ImageNode):
         if node.image:
             return node.image

@@ -14,12 +14,7 @@ from memvr_integrations.wire.messages import Conversation, calls_of, role_of, to
 def to_messages(
     messages: Sequence[ChatMessage], documents: Sequence[ImageDocument] = ()
 ) -> tuple[Message, ...]:
-    """Translate a conversation; `documents` are shown before the last user message's text.
-
-    Raises:
-        RequestError: A message, a block or a call in it can't be used.
-        ImageError: A block or document that should hold a picture holds none.
-    """
+    """Translate a conversation; `documents` are shown before the last user message's text."""
     said = Conversation()
     for message in check_list("messages", messages, "[ChatMessage(role='user', content=...)]"):
         if not isinstance(message, ChatMessage):
@@ -39,11 +34,7 @@ def to_messages(
 
 
 def question(prompt: str, documents: Sequence[ImageDocument]) -> tuple[Message, ...]:
-    """A completion's prompt as a conversation: the pictures, then the text.
-
-    Raises:
-        RequestError: The prompt is no text.
-    """
+    """A completion's prompt as a conversation: the pictures, then the text."""
     if not isinstance(prompt, str):
         raise RequestError(f"The prompt is a {type(prompt).__name__}; give a text.")
     return (Message("user", [*pictures_of(documents), Text(prompt)]),)

@@ -23,21 +23,13 @@ dispatcher = get_dispatcher(__name__)
 
 
 def check_class(output_cls: object) -> None:
-    """Refuse what no answer can be an object of.
-
-    Raises:
-        RequestError: It is no class of pydantic.
-    """
+    """Refuse what no answer can be an object of."""
     if not (isinstance(output_cls, type) and issubclass(output_cls, BaseModel)):
         raise RequestError(f"output_cls={output_cls!r} is no class of pydantic; give one.")
 
 
 def check_arguments(prompt: BasePromptTemplate, given: Mapping[str, object]) -> None:
-    """Refuse what could be a picture and would be dropped: core ignores arguments without a place.
-
-    Raises:
-        RequestError: There is one.
-    """
+    """Refuse what could be a picture and has no place: core would drop it without a word."""
     known = {*prompt.template_vars, *prompt.kwargs, *(prompt.template_var_mappings or ())}
     for name, value in given.items():
         plain = isinstance(value, str | int | float | bool | None)
@@ -50,11 +42,7 @@ def check_arguments(prompt: BasePromptTemplate, given: Mapping[str, object]) -> 
 
 
 def read_object(output_cls: type[Model], response: ChatResponse) -> Model:
-    """The object that a response holds.
-
-    Raises:
-        ValidationError: A validator of the class refuses it.
-    """
+    """The object that a response holds."""
     found = output_cls.model_validate_json(response.message.content or "")
     dispatcher.event(LLMStructuredPredictEndEvent(output=found))
     return found

@@ -13,11 +13,7 @@ from memvr_integrations.wire.classes import schema_of_class
 
 
 def openai_tool(tool: BaseTool) -> dict[str, Any]:
-    """A tool in OpenAI's form.
-
-    Raises:
-        RequestError: It is none of LlamaIndex.
-    """
+    """A tool in OpenAI's form."""
     if not isinstance(tool, BaseTool):
         raise RequestError(
             f"tools holds a {type(tool).__name__}, {str(tool)[:200]!r}; give LlamaIndex tools: "

@@ -32,11 +32,7 @@ class ImageRetriever(BaseRetriever):
     def __init__(
         self, shelf: Shelf, *, similarity_top_k: int, filters: MetadataFilters | None
     ) -> None:
-        """`ImageCollectionIndex.as_retriever` makes one.
-
-        Raises:
-            ConfigError: `similarity_top_k` or `filters` can't be used.
-        """
+        """`ImageCollectionIndex.as_retriever` makes one."""
         check_integer("similarity_top_k", similarity_top_k, least=1)
         check_kind("filters", filters, MetadataFilters | None, "MetadataFilters(filters=[...])")
         self._shelf, self._top_k, self._filters = shelf, similarity_top_k, filters
