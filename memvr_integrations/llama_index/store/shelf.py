@@ -105,7 +105,8 @@ class Shelf:
                 changed.append(kept)
             elif kept.metadata != before:
                 relabelled[entry.id] = kept.metadata or {}
-        self._relabel(relabelled)
+        same = self.records.get(list(relabelled))
+        self._keep([replace(record, metadata=relabelled[record.id]) for record in same])
         with tqdm(total=len(changed), disable=not self._show_progress, unit="image") as bar:
             for start in range(0, len(changed), self._batch_size):
                 batch = changed[start : start + self._batch_size]
@@ -135,10 +136,6 @@ class Shelf:
         if ids:
             self.vector_store.delete_nodes(list(ids))
             self.records.remove(ids)
-
-    def _relabel(self, metadata: Mapping[str, Metadata]) -> None:
-        records = self.records.get(list(metadata))
-        self._keep([replace(record, metadata=metadata[record.id]) for record in records])
 
     def _keep(self, records: Sequence[Record]) -> None:
         if not records:
