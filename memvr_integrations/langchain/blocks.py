@@ -8,8 +8,7 @@ from langchain_core.messages import BaseMessage
 
 from memvr_integrations.types import Image, Text
 from memvr_integrations.types.image_policy import ImagePolicy
-from memvr_integrations.wire.parts import Part, parts_of, unwrapped
-from memvr_integrations.wire.pictures import own_png, png_of
+from memvr_integrations.wire.parts import Part, own_png, parts_of, png_of, unwrapped
 
 if TYPE_CHECKING:
     from langchain_core.messages import ImageContentBlock

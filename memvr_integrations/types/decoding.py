@@ -79,11 +79,6 @@ class ContrastConfig(DecodingConfig):
         check_number("beta", self.beta, most=1)
         check_choice("control", self.control, (None, *get_args(ContrastControl)))
 
-    @property
-    def contrasts(self) -> bool:
-        """Whether there is anything to contrast with."""
-        return self.control is None
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class VCDConfig(ContrastConfig):

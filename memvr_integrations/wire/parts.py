@@ -4,14 +4,19 @@ OpenAI's, Anthropic's, Google's and LangChain's own: whoever writes a message ma
 """
 
 import base64
+import io
 import json
 from collections.abc import Iterator, Mapping
-from typing import TypeAlias, TypeGuard
+from typing import TYPE_CHECKING, TypeAlias, TypeGuard
 from urllib.parse import unquote_to_bytes
 
 from memvr_integrations.checks import check_list
 from memvr_integrations.errors import ImageError, RequestError
 from memvr_integrations.types import Image, Text
+from memvr_integrations.types.image_policy import ImagePolicy
+
+if TYPE_CHECKING:
+    from memvr_integrations.backend.images import ImageSource
 
 Part: TypeAlias = Text | Image
 
@@ -158,3 +163,22 @@ def _source(block: Mapping[str, object], kind: str, media: str = "image") -> str
         f"A block of type {kind!r} holds no picture{hint}; give it 'base64' with 'mime_type', a "
         "'url', or make it with image_block(...)."
     )
+
+
+# Pictures that a program puts into a message; numpy and Pillow come in with the first one.
+
+
+def png_of(source: "ImageSource", policy: ImagePolicy | None = None) -> bytes:
+    """A picture of a message as PNG, upright and in RGB."""
+    from memvr_integrations.backend.images import load_image
+
+    buffer = io.BytesIO()
+    load_image(source, policy or ImagePolicy()).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def own_png(source: "ImageSource") -> bytes:
+    """What `image_block` puts into a block: here a text is a path, for the program names it."""
+    from memvr_integrations.backend.images import path_or_data
+
+    return png_of(path_or_data(source))

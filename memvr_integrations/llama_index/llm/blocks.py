@@ -22,8 +22,7 @@ from llama_index.core.schema import (
 from memvr_integrations.checks import check_list
 from memvr_integrations.errors import ImageError, RequestError
 from memvr_integrations.types import Image, Text
-from memvr_integrations.wire.parts import Part
-from memvr_integrations.wire.pictures import own_png
+from memvr_integrations.wire.parts import Part, own_png
 
 if TYPE_CHECKING:
     import PIL.Image
