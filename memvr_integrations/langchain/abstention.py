@@ -48,10 +48,9 @@ class Abstention(RunnableSerializable[LanguageModelInput, AIMessage]):
             raise AbstentionError(message.text, record["unsureness"], self.rule.threshold, message)
         record = record | self.rule.verdict(record["unsureness"], message.text)
         record["withheld_tool_calls"] = list(map(dict, message.tool_calls)) if abstained else []
-        update: dict[str, object] = {
-            "response_metadata": message.response_metadata | {"memvr": record}
-        }
+        update: dict[str, object] = {}
+        metadata = message.response_metadata | {"memvr": record}
         if abstained:
-            metadata = message.response_metadata | {"memvr": record, "finish_reason": "stop"}
-            update = {"content": self.rule.answer, "tool_calls": [], "response_metadata": metadata}
-        return message.model_copy(update=update)
+            update = {"content": self.rule.answer, "tool_calls": []}
+            metadata["finish_reason"] = "stop"
+        return message.model_copy(update=update | {"response_metadata": metadata})
