@@ -59,10 +59,11 @@ def check_choice(name: str, value: object, choices: Iterable[object]) -> None:
         raise ConfigError(f"{name}={value!r} must be one of {choices}.")
 
 
-def check_text(name: str, value: object) -> None:
-    """Refuse anything but a text that is not blank."""
+def check_text(name: str, value: object, hint: str = "") -> None:
+    """Refuse anything but a text that is not blank; `hint` is what to give."""
     if not isinstance(value, str) or not value.strip():
-        raise ConfigError(f"{name}={value!r} must be a text that is not empty.")
+        given = f"; give {hint}" if hint else ""
+        raise ConfigError(f"{name}={value!r} must be a text that is not empty{given}.")
 
 
 def check_kind(name: str, value: object, kind: type | UnionType, hint: str) -> None:
@@ -80,5 +81,5 @@ def check_list(name: str, value: object, hint: str) -> Sequence[object]:
         RequestError: It is no list; `hint` is what to give.
     """
     if isinstance(value, str | bytes | bytearray | memoryview) or not isinstance(value, Sequence):
-        raise RequestError(f"{name}={value!r} is no list; give {hint}.")
+        raise RequestError(f"{name}={repr(value)[:200]} is no list; give {hint}.")
     return value

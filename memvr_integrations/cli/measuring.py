@@ -51,7 +51,7 @@ def evaluate(
             autocompletion=strategies,
             help="With commas, all compared with plain decoding: memvr, its controls damping and "
             "shuffled, vcd, icd, dola, contrastive, flb, opera, rudder; the controls yes-bias and "
-            "vcd-plausibility (icd-, dola-, contrastive-); memvr+vcd is both.",
+            "vcd-plausibility (icd-, dola-, contrastive-, flb-); memvr+vcd is both.",
         ),
     ] = "memvr,damping,shuffled",
     student: Annotated[str | None, typer.Option(help="The smaller model of 'contrastive'.")] = None,

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias, get_args
 
+from memvr_integrations.backend.hosting.catalog import find
 from memvr_integrations.checks import check_choice, check_kind, check_number, check_text
 from memvr_integrations.errors import ConfigError
 from memvr_integrations.memvr.config import MemVRConfig
@@ -32,7 +33,6 @@ class Abstaining:
     stronger: MemVRConfig | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what can't be used."""
         check_number("threshold", self.threshold, most=1)
         check_choice("action", self.action, get_args(Action))
         check_text("answer", self.answer)
@@ -70,12 +70,14 @@ class Abstaining:
         }
 
 
-def known_threshold(model: str, given: float | None, measured: float | None) -> float:
+def known_threshold(model: str, given: float | None) -> float:
     """The threshold that is given, or else the one that was measured on the model.
 
     Raises:
         ConfigError: There is neither.
     """
+    row = find(model)
+    measured = row.abstention if row else None
     chosen = measured if given is None else given
     if chosen is None:
         raise ConfigError(

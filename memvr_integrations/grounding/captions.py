@@ -6,11 +6,7 @@ CAPTION_PROMPT = "Describe the picture."
 
 
 def caption_from(answer: str, *, prompt: str, model: str) -> str:
-    """An answer to `prompt` as a caption, without blanks around it.
-
-    Raises:
-        ConfigError: It is empty.
-    """
+    """An answer to `prompt` as a caption, without blanks around it."""
     caption = answer.strip()
     if not caption:
         raise ConfigError(

@@ -8,8 +8,7 @@ from langchain_core.messages import BaseMessage
 
 from memvr_integrations.types import Image, Text
 from memvr_integrations.types.image_policy import ImagePolicy
-from memvr_integrations.wire.parts import Part, parts_of, unwrapped
-from memvr_integrations.wire.pictures import own_png, png_of
+from memvr_integrations.wire.parts import Part, own_png, parts_of, png_of, unwrapped
 
 if TYPE_CHECKING:
     from langchain_core.messages import ImageContentBlock
@@ -39,11 +38,7 @@ def _as_block(png: bytes) -> "ImageContentBlock":
 
 
 def inlined(messages: Sequence[BaseMessage], policy: ImagePolicy) -> list[BaseMessage]:
-    """The messages with downloaded and local pictures inside them, so that a cache sees pixels.
-
-    Raises:
-        ImageError: A picture can't be used, or the policy does not let it in.
-    """
+    """The messages with downloaded and local pictures inside them, so that a cache sees pixels."""
     return [
         message.model_copy(
             update={"content": [new for one in message.content for new in _inlined(one, policy)]}
@@ -55,11 +50,7 @@ def inlined(messages: Sequence[BaseMessage], policy: ImagePolicy) -> list[BaseMe
 
 
 def refers(messages: Sequence[BaseMessage]) -> bool:
-    """Whether any picture is elsewhere: on a server, or in a file.
-
-    Raises:
-        MemVRError: As `parts_of` does.
-    """
+    """Whether any picture is elsewhere: on a server, or in a file."""
     return any(_elsewhere(part) for message in messages for part in parts_of(message.content))
 
 

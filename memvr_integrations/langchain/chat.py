@@ -185,20 +185,21 @@ class ChatMemVR(ChatSettings):
     ) -> Abstention:
         """A model that says so when it is too unsure, instead of guessing: see `Abstention`.
 
+        How unsure is `Completion.unsureness`, 0 to 1. Above `threshold` the answer becomes
+        `answer`; with `action="raise"` an `AbstentionError`; with `action="retry"` the question is
+        asked once more under `stronger` retracing before that.
+
         Raises:
             ConfigError: The model has no measured threshold, and none was given.
         """
-        row = self._row()
         with langchain_errors():
             rule = Abstaining(
-                threshold=known_threshold(
-                    self._answering(), threshold, row.abstention if row else None
-                ),
+                threshold=known_threshold(self._answering(), threshold),
                 action=action,
                 answer=answer,
                 stronger=stronger,
             )
-        return Abstention(model=self, **vars(rule))
+        return Abstention(model=self, rule=rule)
 
     def bind(self, **kwargs: Any) -> "BoundMemVR":  # type: ignore[override]  # theirs is private
         """The model with options for every call; what is made of it keeps them."""

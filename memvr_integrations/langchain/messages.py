@@ -2,18 +2,10 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from langchain_core.messages import (
-    AIMessage,
-    BaseMessage,
-    ChatMessage,
-    FunctionMessage,
-    HumanMessage,
-    SystemMessage,
-    ToolMessage,
-)
+from langchain_core.messages import AIMessage, BaseMessage, ChatMessage, ToolMessage
 
 from memvr_integrations.errors import RequestError
-from memvr_integrations.types import Message, Role, Text, ToolCall
+from memvr_integrations.types import Message, Text, ToolCall
 from memvr_integrations.wire.messages import Conversation, role_of, tool_call
 from memvr_integrations.wire.parts import parts_of, unwrapped
 
@@ -22,10 +14,6 @@ def to_messages(messages: Sequence[BaseMessage]) -> tuple[Message, ...]:
     """Translate a conversation; every text, picture, call and result of it is kept.
 
     A call that could not be parsed keeps its arguments as the model wrote them.
-
-    Raises:
-        RequestError: A message, a block or a call in it can't be used.
-        ImageError: A block that should hold a picture holds none.
     """
     said = Conversation()
     for message in messages:
@@ -34,7 +22,8 @@ def to_messages(messages: Sequence[BaseMessage]) -> tuple[Message, ...]:
 
 
 def _add(said: Conversation, message: BaseMessage) -> None:
-    role = _role(message)
+    word = message.role if isinstance(message, ChatMessage) else message.type
+    role = role_of(word.removesuffix("MessageChunk"))
     if message.additional_kwargs.get("audio"):  # where OpenAI's models put what they said
         raise RequestError(
             "A message holds audio in additional_kwargs; the model reads text and images. Put its "
@@ -53,19 +42,6 @@ def _add(said: Conversation, message: BaseMessage) -> None:
         said.add("tool", parts_of(result), call_id=result.get("tool_use_id"))
     if others or calls or not results:
         said.add(role, parts_of(others), name=message.name, calls=calls)
-
-
-def _role(message: BaseMessage) -> Role:
-    match message:
-        case HumanMessage():
-            return "user"
-        case AIMessage():
-            return "assistant"
-        case SystemMessage():
-            return "system"
-        case ToolMessage() | FunctionMessage():
-            return "tool"
-    return role_of(message.role if isinstance(message, ChatMessage) else type(message).__name__)
 
 
 def _calls(message: AIMessage) -> Iterator[ToolCall]:

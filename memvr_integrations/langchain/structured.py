@@ -34,14 +34,13 @@ def structured(
     include_raw: bool,
     options: Mapping[str, Any],
 ) -> _Structured:
-    """A chain of a model that is held to `schema`, and the parser of its answers.
-
-    Raises:
-        ConfigError: There is no such method.
-    """
+    """A chain of a model that is held to `schema`, and the parser of its answers."""
     if method not in get_args(Method):
         raise ConfigError(f"method={method!r} must be one of {', '.join(get_args(Method))}.")
     traced = {"kwargs": {"method": method}, "schema": _traceable(schema)}
+    parser: OutputParserLike[Any]
+    is_class = isinstance(schema, type) and is_basemodel_subclass(schema)
+    made: type[Any] | None = schema if is_class else None  # type: ignore[assignment]
     if method == "function_calling":
         name = str(openai_tool(schema)["function"]["name"])  # type: ignore[index]
         llm = model.bind_tools(
@@ -50,11 +49,15 @@ def structured(
             ls_structured_output_format=traced,
             **options,
         )
+        parser = (
+            PydanticToolsParser(tools=[made], first_tool_only=True)
+            if made
+            else JsonOutputKeyToolsParser(key_name=name, first_tool_only=True)
+        )
     else:
-        plain = json_schema_of(schema)
-        form = {"type": "json_schema", "json_schema": {"schema": plain}}
+        form = {"type": "json_schema", "json_schema": {"schema": json_schema_of(schema)}}
         llm = model.bind(response_format=form, ls_structured_output_format=traced, **options)
-    parser = _parser(schema, method)
+        parser = _Json(pydantic_object=made) if made else JsonOutputParser()
     if not include_raw:
         return llm | parser
     parsed = RunnablePassthrough.assign(
@@ -73,17 +76,6 @@ def _traceable(schema: dict[str, Any] | type) -> object:
     except (TypeError, ValueError):
         return json_schema_of(schema)
     return schema
-
-
-def _parser(schema: dict[str, Any] | type, method: Method) -> OutputParserLike[Any]:
-    if isinstance(schema, type) and is_basemodel_subclass(schema):
-        if method == "function_calling":
-            return PydanticToolsParser(tools=[schema], first_tool_only=True)
-        return _Json(pydantic_object=schema)
-    if method != "function_calling":
-        return JsonOutputParser()
-    name = str(openai_tool(schema)["function"]["name"])  # type: ignore[index]
-    return JsonOutputKeyToolsParser(key_name=name, first_tool_only=True)
 
 
 class _Json(PydanticOutputParser[Any]):

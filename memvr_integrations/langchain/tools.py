@@ -19,11 +19,7 @@ _FUNCTION_WORDS = frozenset({"function", "parameters", "input_schema"})
 
 
 def openai_tool(tool: object) -> dict[str, object]:
-    """A function, class, schema or LangChain tool in OpenAI's form.
-
-    Raises:
-        RequestError: It is a tool that only a provider's own servers could run.
-    """
+    """A function, class, schema or LangChain tool in OpenAI's form."""
     form = _converted(convert_to_openai_tool, _named_schema(tool) or tool)
     if form.get("type") != "function":
         raise RequestError(
@@ -52,11 +48,7 @@ def response_schema(form: object) -> JsonSchema | None:
 
 
 def json_schema_of(form: object) -> JsonSchema:
-    """The JSON schema of a class, a TypedDict or a schema, also in one of OpenAI's wrappings.
-
-    Raises:
-        RequestError: It is none of these.
-    """
+    """The JSON schema of a class, a TypedDict or a schema, also in one of OpenAI's wrappings."""
     if named := _named_schema(form):
         inner: JsonSchema = named["parameters"]
         return inner

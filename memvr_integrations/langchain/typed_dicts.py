@@ -27,9 +27,6 @@ def schema_of_typed_dict(form: type) -> JsonSchema:
 
     A key's `Annotated[type, default, "description"]` is read as LangChain has it: `...` stands for
     no default.
-
-    Raises:
-        RequestError: A hint in it has no schema, or the class contains itself.
     """
     try:
         return TypeAdapter(_remade(form, ())).json_schema(schema_generator=WholeSchema)

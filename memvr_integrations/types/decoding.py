@@ -10,7 +10,13 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import ClassVar, Literal, Self, TypeAlias, get_args
 
-from memvr_integrations.checks import check_choice, check_fields, check_integer, check_number
+from memvr_integrations.checks import (
+    check_choice,
+    check_fields,
+    check_integer,
+    check_number,
+    check_text,
+)
 from memvr_integrations.errors import ConfigError, did_you_mean
 
 ContrastControl: TypeAlias = Literal["plausibility"]
@@ -37,11 +43,6 @@ class DecodingConfig:
         check_fields(cls, settings)
         return super().__new__(cls)
 
-    @property
-    def forwards(self) -> int:
-        """How often a model runs for one token, the prompt's pass counted as one."""
-        return 1
-
     @classmethod
     def from_dict(cls, settings: Mapping[str, object]) -> Self:
         """Make a config from the fields of a JSON object, with or without its `name`.
@@ -64,7 +65,7 @@ class ContrastConfig(DecodingConfig):
     """What the contrastive strategies share.
 
     Args:
-        alpha: Strength of the contrast; 0 leaves the model's own logits.
+        alpha: Strength of what is taken away, or of what FLB adds; 0 leaves the model's own logits.
         beta: Only tokens at least this likely, relative to the likeliest, are kept; 0 keeps all.
         control: "plausibility" is for evaluation: keep the cut, leave out the contrast.
     """
@@ -74,15 +75,9 @@ class ContrastConfig(DecodingConfig):
     control: ContrastControl | None = None
 
     def __post_init__(self) -> None:
-        """Check every field against its limits."""
         check_number("alpha", self.alpha, most=100)
         check_number("beta", self.beta, most=1)
         check_choice("control", self.control, (None, *get_args(ContrastControl)))
-
-    @property
-    def contrasts(self) -> bool:
-        """Whether there is anything to contrast with."""
-        return self.control is None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -99,14 +94,8 @@ class VCDConfig(ContrastConfig):
     noise_step: int = 500
 
     def __post_init__(self) -> None:
-        """Check every field against its limits."""
         super().__post_init__()
         check_integer("noise_step", self.noise_step, least=0, most=999)
-
-    @property
-    def forwards(self) -> int:
-        """Two; one under the control."""
-        return 2 if self.contrasts else 1
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -122,14 +111,8 @@ class ICDConfig(ContrastConfig):
     disturbance: str = "You are a confused object detector."
 
     def __post_init__(self) -> None:
-        """Check every field against its limits."""
         super().__post_init__()
-        _check_text("disturbance", self.disturbance, "the sentence that disturbs the instruction")
-
-    @property
-    def forwards(self) -> int:
-        """Two; one under the control."""
-        return 2 if self.contrasts else 1
+        check_text("disturbance", self.disturbance, "the sentence that disturbs the instruction")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -149,14 +132,8 @@ class ContrastiveConfig(ContrastConfig):
     alpha: float = 0.5
 
     def __post_init__(self) -> None:
-        """Check every field against its limits."""
         super().__post_init__()
-        _check_text("student", self.student, "a smaller model with the same tokenizer")
-
-    @property
-    def forwards(self) -> int:
-        """Two, one of them the student's; one under the control."""
-        return 2 if self.contrasts else 1
+        check_text("student", self.student, "a smaller model with the same tokenizer")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -180,7 +157,6 @@ class DoLaConfig(ContrastConfig):
     norm_before_head: bool = False
 
     def __post_init__(self) -> None:
-        """Check every field against its limits."""
         super().__post_init__()
         check_choice("norm_before_head", self.norm_before_head, (True, False))
         if isinstance(self.layers, str):
@@ -194,32 +170,24 @@ class DoLaConfig(ContrastConfig):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class FLBConfig(DecodingConfig):
+class FLBConfig(ContrastConfig):
     """First-logit boosting: what the first token's logits knew is added to all later ones.
 
-    `l_t + gain (1 - exp(-rate t)) l_0`, kept where l_t is plausible. One forward a token; nothing
+    `l_t + alpha (1 - exp(-rate t)) l_0`, kept where l_t is plausible. One forward a token; nothing
     changes in an answer of one token but the cut. Source: arXiv 2604.00455.
 
     Args:
-        gain: The most that is added; 0 leaves the model's own logits.
-        rate: How fast it grows from token to token.
-        beta: Only tokens at least this likely, relative to the likeliest, are kept; 0 keeps all.
-        control: "plausibility" is for evaluation: keep the cut, add nothing.
+        rate: How fast the addition grows from token to token.
     """
 
     name: ClassVar[str] = "flb"
 
-    gain: float = 0.3
+    alpha: float = 0.3
     rate: float = 0.05
-    beta: float = 0.1
-    control: ContrastControl | None = None
 
     def __post_init__(self) -> None:
-        """Check every field against its limits."""
-        check_number("gain", self.gain, most=100)
+        super().__post_init__()
         check_number("rate", self.rate, most=100)
-        check_number("beta", self.beta, most=1)
-        check_choice("control", self.control, (None, *get_args(ContrastControl)))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -253,18 +221,12 @@ class OPERAConfig(DecodingConfig):
     history: int = 512
 
     def __post_init__(self) -> None:
-        """Check every field against its limits."""
         check_integer("beams", self.beams, least=1, most=64)
         check_number("sigma", self.sigma, most=1e4)
         check_integer("threshold", self.threshold, least=1)
         check_integer("candidates", self.candidates, least=1, most=64)
         check_number("weight", self.weight, most=1e6)
         check_integer("history", self.history, least=1)
-
-    @property
-    def forwards(self) -> int:
-        """One, and one for each candidate."""
-        return 1 + self.candidates
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -299,7 +261,6 @@ class RudderConfig(DecodingConfig):
     pooling: Pooling = "mean"
 
     def __post_init__(self) -> None:
-        """Check every field against its limits."""
         check_number("strength", self.strength, most=1e4)
         check_number("sensitivity", self.sensitivity, most=1e3)
         check_number("concentration", self.concentration, most=1e3)
@@ -322,7 +283,6 @@ class YesBiasConfig(DecodingConfig):
     bias: float = 1.0
 
     def __post_init__(self) -> None:
-        """Check every field against its limits."""
         check_number("bias", self.bias, least=-100, most=100)
 
 
@@ -364,8 +324,3 @@ def read_decoding(value: object) -> DecodingConfig | None:
             + did_you_mean(name, STRATEGIES)
         )
     return STRATEGIES[name].from_dict(value if isinstance(value, Mapping) else {})
-
-
-def _check_text(name: str, value: object, what: str) -> None:
-    if not isinstance(value, str) or not value.strip():
-        raise ConfigError(f"{name}={value!r} must be a text: {what}.")

@@ -39,7 +39,6 @@ class Text:
     text: str
 
     def __post_init__(self) -> None:
-        """Refuse what is no text."""
         if not isinstance(self.text, str):
             raise RequestError(
                 f"Text holds {self.text!r}, a {type(self.text).__name__}; give a str."
@@ -116,7 +115,6 @@ class SamplingParams:
     n: int = 1
 
     def __post_init__(self) -> None:
-        """Refuse values outside their limits."""
         if isinstance(self.stop, str):
             object.__setattr__(self, "stop", (self.stop,))
         object.__setattr__(self, "stop", tuple(self.stop))
@@ -169,7 +167,6 @@ class Request:
     evidence: tuple[Image, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse what no model could answer."""
         object.__setattr__(self, "decoding", read_decoding(self.decoding))
         object.__setattr__(self, "tools", tuple(self.tools))
         self._check_tools()

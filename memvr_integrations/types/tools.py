@@ -31,7 +31,6 @@ class Tool:
     parameters: JsonSchema = field(default_factory=_no_arguments)
 
     def __post_init__(self) -> None:
-        """Refuse a tool that no call could name, or whose arguments are no object."""
         if not self.name or not self.name.isprintable() or self.name in _CHOICES:
             raise RequestError(
                 f"A tool's name={self.name!r} must be printable text, and none of "

@@ -4,6 +4,7 @@ The frameworks have streams of their own, so `delta_of` is for the server, which
 """
 
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from memvr_integrations.types import Chunk, Completion, ToolCall, Usage
 from memvr_integrations.wire import report
@@ -11,12 +12,7 @@ from memvr_integrations.wire import report
 
 def usage_of(usage: Usage) -> dict[str, int]:
     """Counts of tokens; `image_tokens` is ours."""
-    return {
-        "prompt_tokens": usage.prompt_tokens,
-        "completion_tokens": usage.completion_tokens,
-        "total_tokens": usage.total_tokens,
-        "image_tokens": usage.image_tokens,
-    }
+    return asdict(usage) | {"total_tokens": usage.total_tokens}
 
 
 def call_forms(calls: Sequence[ToolCall]) -> list[dict[str, object]]:

@@ -28,11 +28,7 @@ _CALLS = "[{'id': ..., 'function': {'name': ..., 'arguments': '{...}'}}]"
 
 
 def role_of(word: object) -> Role:
-    """The role that a word of any provider means.
-
-    Raises:
-        RequestError: It has no place in a prompt.
-    """
+    """The role that a word of any provider means."""
     role = _ROLES.get(word.lower()) if isinstance(word, str) else None
     if role is None:
         raise RequestError(
@@ -43,11 +39,7 @@ def role_of(word: object) -> Role:
 
 
 def tool_call(id: object, name: str, arguments: object) -> ToolCall:
-    """A call; arguments that are text stay as the model wrote them.
-
-    Raises:
-        RequestError: The arguments are no object, or can't be written as JSON.
-    """
+    """A call; arguments that are text stay as the model wrote them."""
     if isinstance(arguments, str):
         return ToolCall(id=str(id), name=name, arguments=arguments)
     if not (arguments is None or isinstance(arguments, Mapping)):
@@ -65,11 +57,7 @@ def tool_call(id: object, name: str, arguments: object) -> ToolCall:
 
 
 def calls_of(forms: object) -> list[ToolCall]:
-    """Calls in OpenAI's form, as dicts or as objects with such attributes; None are none.
-
-    Raises:
-        RequestError: They are no list, or one of them names no function.
-    """
+    """Calls in OpenAI's form, as dicts or as objects with such attributes; None are none."""
     if forms is None:
         return []
     calls = []
@@ -93,7 +81,7 @@ class Conversation:
 
     def __init__(self) -> None:
         self._names: dict[str, str] = {}  # of tools, by the id of their call
-        self._messages: list[Message] = []
+        self.messages: tuple[Message, ...] = ()
 
     def add(
         self,
@@ -107,21 +95,11 @@ class Conversation:
         """Add a message; `call_id` is the call whose result it is."""
         self._names |= {call.id: call.name for call in calls}
         known = name or self._names.get(str(call_id))
-        self._messages.append(Message(role, list(content), name=known, tool_calls=calls))
-
-    @property
-    def messages(self) -> tuple[Message, ...]:
-        """What was added so far."""
-        return tuple(self._messages)
+        self.messages += (Message(role, list(content), name=known, tool_calls=calls),)
 
 
 def to_messages(forms: object) -> tuple[Message, ...]:
-    """Translate a conversation of OpenAI's messages: a list of dicts, as strangers send them.
-
-    Raises:
-        RequestError: A message, a part or a call in it can't be used.
-        ImageError: A part that should hold a picture holds none.
-    """
+    """Translate a conversation of OpenAI's messages: a list of dicts, as strangers send them."""
     try:
         return _conversation(forms)
     except RecursionError:

@@ -1,6 +1,6 @@
 """What `ChatMemVR` and `MemVRMultiModalLLM` are both given, each option declared once."""
 
-from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,6 +14,7 @@ from pydantic import (
     StrictBool,
     StrictFloat,
     StrictInt,
+    ValidationInfo,
     field_serializer,
     field_validator,
     model_validator,
@@ -99,25 +100,10 @@ class ModelOptions(KnownOptions):
             raise ConfigError("model='' names none; give a catalog name, a folder or a hub id.")
         return str(value) if isinstance(value, Path) else value
 
-    @field_validator("stop", mode="before")
+    @field_validator("stop", "memvr", "decoding", "image_policy", mode="before")
     @classmethod
-    def _read_stop(cls, value: object) -> tuple[str, ...]:
-        return stops(value)
-
-    @field_validator("memvr", mode="before")
-    @classmethod
-    def _read_memvr(cls, value: object) -> object:
-        return read_setting(value)
-
-    @field_validator("decoding", mode="before")
-    @classmethod
-    def _read_decoding(cls, value: object) -> DecodingConfig | None:
-        return read_decoding(value)
-
-    @field_validator("image_policy", mode="before")
-    @classmethod
-    def _read_image_policy(cls, value: object) -> ImagePolicy | None:
-        return _read_policy(value)
+    def _read(cls, value: object, info: ValidationInfo) -> object:
+        return _READERS[str(info.field_name)](value)
 
     @field_validator("engine", mode="before")
     @classmethod
@@ -237,3 +223,12 @@ def _read_policy(value: object) -> ImagePolicy | None:
     raise ConfigError(
         f"image_policy={value!r} must be None, ImagePolicy(...) or a dict of its fields."
     )
+
+
+_READERS: dict[str, Callable[[object], object]] = {
+    "stop": stops,
+    "memvr": read_setting,
+    "decoding": read_decoding,
+    "image_policy": _read_policy,
+}
+"""What makes a config of each option as it may be written."""

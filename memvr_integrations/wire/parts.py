@@ -4,14 +4,19 @@ OpenAI's, Anthropic's, Google's and LangChain's own: whoever writes a message ma
 """
 
 import base64
+import io
 import json
 from collections.abc import Iterator, Mapping
-from typing import TypeAlias, TypeGuard
+from typing import TYPE_CHECKING, TypeAlias, TypeGuard
 from urllib.parse import unquote_to_bytes
 
 from memvr_integrations.checks import check_list
 from memvr_integrations.errors import ImageError, RequestError
 from memvr_integrations.types import Image, Text
+from memvr_integrations.types.image_policy import ImagePolicy
+
+if TYPE_CHECKING:
+    from memvr_integrations.backend.images import ImageSource
 
 Part: TypeAlias = Text | Image
 
@@ -54,10 +59,6 @@ def parts_of(content: object) -> Iterator[Part]:
     """The texts and pictures of a message's content, in order; a single block is content too.
 
     It may come from strangers, so its kind is looked at here and nowhere before.
-
-    Raises:
-        RequestError: It is no content, or a block can't be used; the message says which.
-        ImageError: A block that should hold a picture holds none.
     """
     alone = isinstance(content, str | Mapping)
     for block in [content] if alone else check_list("content", content, _CONTENT):
@@ -72,7 +73,7 @@ def parts_of(content: object) -> Iterator[Part]:
 def _part(block: Mapping[str, object]) -> Iterator[Part]:
     kind = block.get("type")
     if kind in _TEXTS or (kind is None and "text" in block):
-        yield Text(_text(block))
+        yield _text(block)
     elif kind in _IMAGES or (kind is None and "image_url" in block):
         yield Image(_source(block, str(kind)))
     elif kind in _RESULTS:
@@ -97,15 +98,11 @@ def _result(block: Mapping[str, object]) -> Iterator[Part]:
             yield Text(json.dumps(one, ensure_ascii=False, default=str))
 
 
-def _text(block: Mapping[str, object]) -> str:
+def _text(block: Mapping[str, object]) -> Text:
     text = block.get("refusal" if block.get("type") == "refusal" else "text")
     if text is None and block.get("type") == "text-plain":
-        return _plain_text(block)
-    if not (text is None or isinstance(text, str)):
-        raise RequestError(
-            f"A block of type {block.get('type')!r} holds {text!r} as its text; give a str."
-        )
-    return text or ""
+        text = _plain_text(block)
+    return Text("" if text is None else text)  # type: ignore[arg-type]  # it refuses what is none
 
 
 def _plain_text(block: Mapping[str, object]) -> str:
@@ -166,3 +163,22 @@ def _source(block: Mapping[str, object], kind: str, media: str = "image") -> str
         f"A block of type {kind!r} holds no picture{hint}; give it 'base64' with 'mime_type', a "
         "'url', or make it with image_block(...)."
     )
+
+
+# Pictures that a program puts into a message; numpy and Pillow come in with the first one.
+
+
+def png_of(source: "ImageSource", policy: ImagePolicy | None = None) -> bytes:
+    """A picture of a message as PNG, upright and in RGB."""
+    from memvr_integrations.backend.images import load_image
+
+    buffer = io.BytesIO()
+    load_image(source, policy or ImagePolicy()).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def own_png(source: "ImageSource") -> bytes:
+    """What `image_block` puts into a block: here a text is a path, for the program names it."""
+    from memvr_integrations.backend.images import path_or_data
+
+    return png_of(path_or_data(source))

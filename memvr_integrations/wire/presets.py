@@ -8,22 +8,14 @@ from memvr_integrations.memvr.config import MemVRConfig
 
 
 def read_setting(value: object) -> MemVRConfig | dict[str, object] | bool | None:
-    """True, False, None, a config, some of its fields, or the path of a preset file.
-
-    Raises:
-        ConfigError: It is something else, or the file is none of `memvr calibrate`.
-    """
+    """True, False, None, a config, some of its fields, or the path of a preset file."""
     if isinstance(value, str | Path):
         return read_preset(Path(value))
     return MemVRConfig.read(value)
 
 
 def read_preset(path: Path) -> MemVRConfig | None:
-    """The settings in a preset file; None where the calibration found "off" to be best.
-
-    Raises:
-        ConfigError: The file can't be read, or holds something else.
-    """
+    """The settings in a preset file; None where the calibration found "off" to be best."""
     try:
         written = json.loads(path.read_text(encoding="utf-8"))
         settings = written["memvr"]

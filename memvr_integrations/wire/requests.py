@@ -23,10 +23,6 @@ def to_request(
     """A request of `SAMPLING` options, `TOOLS` in OpenAI's forms, `memvr`, `decoding`, `timeout`.
 
     Each has the default of `Request` where the options leave it out; others are not read.
-
-    Raises:
-        RequestError: An option can't be used.
-        ConfigError: `memvr` or `decoding` can't be used.
     """
     sampling = {name: options[name] for name in SAMPLING if name in options}
     tools = to_tools(options.get("tools"))
@@ -45,11 +41,7 @@ def to_request(
 
 
 def stops(value: object) -> tuple[str, ...]:
-    """What `stop` may be: None, a text or several.
-
-    Raises:
-        RequestError: It is something else.
-    """
+    """What `stop` may be: None, a text or several."""
     if isinstance(value, str):  # no list of letters
         return (value,)
     if value is None or (isinstance(value, Sequence) and all(isinstance(s, str) for s in value)):
@@ -58,11 +50,7 @@ def stops(value: object) -> tuple[str, ...]:
 
 
 def streamable(request: Request) -> Request:
-    """The same request, which has one answer.
-
-    Raises:
-        RequestError: It has several.
-    """
+    """The same request, which has one answer."""
     if request.sampling.n > 1:
         raise RequestError(
             f"n={request.sampling.n} answers can't be streamed into one; use n=1, or ask without a "

@@ -1,12 +1,13 @@
 """Asking an engine, and waiting for a place while its queue is full."""
 
 import logging
-from collections.abc import AsyncGenerator, Callable, Generator, Sequence
+from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import aclosing, closing
-from typing import TypedDict
+from typing import TypeVar
 
 from tenacity import (
     AsyncRetrying,
+    BaseRetrying,
     RetryCallState,
     Retrying,
     retry_if_exception_type,
@@ -14,13 +15,12 @@ from tenacity import (
     stop_after_delay,
     wait_random_exponential,
 )
-from tenacity.retry import retry_base
-from tenacity.stop import stop_base
-from tenacity.wait import wait_base
 
 from memvr_integrations.errors import QueueFullError
 from memvr_integrations.types import Chunk, Completion, Request
 from memvr_integrations.types.engine import Engine
+
+Tries = TypeVar("Tries", bound=BaseRetrying)
 
 _log = logging.getLogger(__name__)
 _PATIENCE = 300.0  # seconds, for a request without a timeout
@@ -30,41 +30,29 @@ def ask(engine: Engine, request: Request, retries: int) -> Completion:
     """The answer; while the queue is full, asked again at least `retries` times.
 
     That ends after the request's `timeout`, or after five minutes; `retries=0` asks once.
-
-    Raises:
-        MemVRError: As `Engine.generate` does.
     """
-    for attempt in Retrying(**_plan(request, retries)):
-        with attempt:
-            [done] = engine.generate(request)
+    [done] = _tries(Retrying, request, retries)(engine.generate, request)
     return done
 
 
 async def aask(engine: Engine, request: Request, retries: int) -> Completion:
     """`ask` for asyncio."""
-    async for attempt in AsyncRetrying(**_plan(request, retries)):
+    async for attempt in _tries(AsyncRetrying, request, retries):
         with attempt:
             [done] = await engine.agenerate(request)
     return done
 
 
 def score(engine: Engine, request: Request, answers: Sequence[str], retries: int) -> list[float]:
-    """How likely each answer is; while the queue is full, asked again as `ask` does.
-
-    Raises:
-        MemVRError: As `Engine.score` does.
-    """
-    for attempt in Retrying(**_plan(request, retries)):
-        with attempt:
-            logs = engine.score(request, answers)
-    return logs
+    """How likely each answer is; while the queue is full, asked again as `ask` does."""
+    return _tries(Retrying, request, retries)(engine.score, request, answers)
 
 
 async def ascore(
     engine: Engine, request: Request, answers: Sequence[str], retries: int
 ) -> list[float]:
     """`score` for asyncio."""
-    async for attempt in AsyncRetrying(**_plan(request, retries)):
+    async for attempt in _tries(AsyncRetrying, request, retries):
         with attempt:
             logs = await engine.ascore(request, answers)
     return logs
@@ -74,11 +62,8 @@ def chunks(engine: Engine, request: Request, retries: int) -> Generator[Chunk, N
     """The answer's chunks; closing the generator stops the computing.
 
     Only the first chunk is tried again: what was given out can't be taken back.
-
-    Raises:
-        MemVRError: As `Engine.stream` does.
     """
-    for attempt in Retrying(**_plan(request, retries)):
+    for attempt in _tries(Retrying, request, retries):
         with attempt:
             stream = engine.stream(request)
             first = next(stream)
@@ -89,7 +74,7 @@ def chunks(engine: Engine, request: Request, retries: int) -> Generator[Chunk, N
 
 async def achunks(engine: Engine, request: Request, retries: int) -> AsyncGenerator[Chunk, None]:
     """`chunks` for asyncio."""
-    async for attempt in AsyncRetrying(**_plan(request, retries)):
+    async for attempt in _tries(AsyncRetrying, request, retries):
         with attempt:
             stream = engine.astream(request)
             first = await anext(stream)
@@ -99,20 +84,11 @@ async def achunks(engine: Engine, request: Request, retries: int) -> AsyncGenera
             yield chunk
 
 
-class _Plan(TypedDict):
-    stop: stop_base
-    wait: wait_base
-    retry: retry_base
-    before_sleep: Callable[[RetryCallState], None]
-    reraise: bool
-
-
-def _plan(request: Request, retries: int) -> _Plan:
-    stop: stop_base = stop_after_attempt(retries + 1)
-    if retries:
-        stop &= stop_after_delay(request.timeout or _PATIENCE)
-    return _Plan(
-        stop=stop,
+def _tries(kind: type[Tries], request: Request, retries: int) -> Tries:
+    stop = stop_after_attempt(retries + 1)
+    patience = stop_after_delay(request.timeout or _PATIENCE)
+    return kind(
+        stop=stop & patience if retries else stop,
         wait=wait_random_exponential(multiplier=0.1, max=2),
         retry=retry_if_exception_type(QueueFullError),
         before_sleep=_log_wait,

@@ -14,11 +14,7 @@ ToolChoice: TypeAlias = str | bool | Mapping[str, object] | None
 
 
 def to_tools(forms: object) -> tuple[Tool, ...]:
-    """Tools in OpenAI's form, with or without its `{"type": "function"}` around them.
-
-    Raises:
-        RequestError: They are no list, or one of them is not in that form.
-    """
+    """Tools in OpenAI's form, with or without its `{"type": "function"}` around them."""
     if forms is None:
         return ()
     hint = "[{'type': 'function', 'function': {'name': ..., 'parameters': {...}}}]"
@@ -48,9 +44,6 @@ def to_choice(choice: ToolChoice, tools: Sequence[Tool]) -> str:
 
     A tool may be called "any": then the word means that tool, and only the dict
     `{"type": "any"}` any tool.
-
-    Raises:
-        RequestError: It names no tool.
     """
     if choice is None or choice is False:
         return "auto"
@@ -78,9 +71,6 @@ def to_schema(form: object) -> JsonSchema | None:
 
     It is OpenAI's (`{"type": "json_schema", ...}`, `{"type": "json_object"}`), what these wrap, a
     JSON schema, or a pydantic class.
-
-    Raises:
-        RequestError: It is none of these.
     """
     if form is None or (isinstance(form, type) and issubclass(form, BaseModel)):
         return None if form is None else schema_of_class(form)

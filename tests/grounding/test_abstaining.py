@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import pytest
 
+from memvr_integrations.bundled import ABSTENTION
 from memvr_integrations.errors import ConfigError
 from memvr_integrations.grounding.abstaining import Abstaining, known_threshold
 from memvr_integrations.memvr import MemVRConfig
@@ -43,10 +44,10 @@ def test_the_stronger_settings_may_be_chosen():
 
 
 def test_the_measured_threshold_counts_where_none_is_given():
-    assert known_threshold("bundled", None, 0.2) == 0.2
-    assert known_threshold("bundled", 0.0, 0.2) == 0
+    assert known_threshold("bundled", None) == ABSTENTION
+    assert known_threshold("bundled", 0.0) == 0
     with pytest.raises(ConfigError, match="No threshold was measured for 'other'"):
-        known_threshold("other", None, None)
+        known_threshold("other", None)
 
 
 @pytest.mark.parametrize(

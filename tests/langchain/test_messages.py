@@ -141,7 +141,7 @@ def test_any_message_may_be_last():
     ("message", "match"),
     [
         (ChatMessage("Hi", role="critic"), "role='critic'"),
-        (RemoveMessage(id="1"), "RemoveMessage"),
+        (RemoveMessage(id="1"), "role='remove'"),
         (AIMessage("", additional_kwargs={"audio": {"id": "a"}}), "audio in additional_kwargs"),
     ],
 )

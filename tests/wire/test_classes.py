@@ -48,7 +48,7 @@ def grammars():
 def test_what_fits_the_schema_passes_the_class(grammars, model):
     compiled, tokenizer = grammars
     asked = Request(messages=[Message("user", "Hello")], response_format=schema_of_class(model))
-    for seed in range(5):
+    for seed in range(3):
         constraint, rng, ids = compiled.start(grammar_of(asked), 160), random.Random(seed), []
         while not ids or ids[-1] != tokenizer.eos_token_id:
             ids.append(constraint.take(int(rng.choice(np.nonzero(constraint.allowed())[:, 0]))))

@@ -9,7 +9,6 @@ from llama_index.core.base.response.schema import RESPONSE_TYPE, Response
 from llama_index.core.prompts.mixin import PromptMixinType
 from llama_index.core.schema import NodeWithScore, QueryBundle
 
-from memvr_integrations.backend.hosting.catalog import find
 from memvr_integrations.checks import check_kind
 from memvr_integrations.errors import AbstentionError, ConfigError, RequestError
 from memvr_integrations.grounding.abstaining import CANNOT_TELL, Abstaining, Action, known_threshold
@@ -57,9 +56,8 @@ class AbstainWhenUnsure(BaseQueryEngine):
                 "give index.as_query_engine(), or action='answer'."
             )
         model = self._synthesizer.model if self._synthesizer else type(query_engine).__name__
-        row = find(model)
         self._rule = Abstaining(
-            threshold=known_threshold(model, threshold, row.abstention if row else None),
+            threshold=known_threshold(model, threshold),
             action=action,
             answer=answer,
             stronger=stronger,

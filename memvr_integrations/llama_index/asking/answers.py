@@ -124,20 +124,17 @@ class AsyncImageStream(AsyncStreamingResponse):
             RequestError: It was not read to its end, and an event loop runs.
         """
         if not self.response_gen.done:
-            self._read_now()
+            try:
+                asyncio.get_running_loop()
+            except RuntimeError:
+                super().__str__()
+            else:
+                raise RequestError(
+                    "This stream was not read to its end; read async_response_gen(), or await "
+                    "get_response()."
+                )
         self.response_txt = self.response_gen.text
         return self.response_txt or "None"
-
-    def _read_now(self) -> None:
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            super().__str__()
-            return
-        raise RequestError(
-            "This stream was not read to its end; read async_response_gen(), or await "
-            "get_response()."
-        )
 
     async def get_response(self) -> Response:
         """The same as an ordinary response; what was not read yet is read now."""

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from llama_index.core.base.response.schema import RESPONSE_TYPE
 from llama_index.core.chat_engine.types import AgentChatResponse, StreamingAgentChatResponse
-from llama_index.core.schema import NodeWithScore
 
 from memvr_integrations.errors import RequestError
 from memvr_integrations.grounding.citing import cited_numbers
@@ -37,13 +36,14 @@ def citations(
     if isinstance(response, StreamingAgentChatResponse) and not response.is_done:
         raise RequestError("This stream was not read to its end; its citations come after that.")
     cited = cited_numbers(str(response))
-    sources = enumerate(response.source_nodes, start=1)
-    return [_citation(n, source) for n, source in sources if n in cited]
-
-
-def _citation(n: int, found: NodeWithScore) -> Citation:
-    node = found.node
-    source = address_of(node) or node.metadata.get("file_path", "")
-    return Citation(
-        n=n, node_id=node.node_id, source=source, caption=node.get_content(), score=found.score
-    )
+    return [
+        Citation(
+            n=n,
+            node_id=found.node.node_id,
+            source=address_of(found.node) or found.node.metadata.get("file_path", ""),
+            caption=found.node.get_content(),
+            score=found.score,
+        )
+        for n, found in enumerate(response.source_nodes, start=1)
+        if n in cited
+    ]

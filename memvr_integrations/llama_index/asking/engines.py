@@ -2,13 +2,11 @@
 
 from collections.abc import Callable, Sequence
 
-from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.llms import LLM
 from llama_index.core.memory import BaseMemory
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.query_engine import RetrieverQueryEngine
 from llama_index.core.vector_stores import MetadataFilters
-from llama_index.core.vector_stores.types import BasePydanticVectorStore
 
 from memvr_integrations.checks import check_integer, check_kind
 from memvr_integrations.errors import ConfigError
@@ -17,37 +15,22 @@ from memvr_integrations.llama_index.asking.rerank import VisualRerank
 from memvr_integrations.llama_index.asking.synthesizer import ImageSynthesizer, Mode, Overflow
 from memvr_integrations.llama_index.llm import MemVRMultiModalLLM
 from memvr_integrations.llama_index.llm.checks import check_llm, knows_its_options
-from memvr_integrations.llama_index.store.captions import CaptionImages
-from memvr_integrations.llama_index.store.records import Records
 from memvr_integrations.llama_index.store.retriever import ImageRetriever
+from memvr_integrations.llama_index.store.shelf import Shelf
 
 
 class SearchableImages:
     """Images with captions that were embedded; `ImageCollectionIndex` takes them in."""
 
     llm: LLM
-    embed_model: BaseEmbedding
-    vector_store: BasePydanticVectorStore
-    _records: Records
-    _captions: CaptionImages
-
-    def _catch_up(self) -> None:
-        raise NotImplementedError
+    _shelf: Shelf
 
     @knows_its_options
     def as_retriever(
         self, *, similarity_top_k: int = 4, filters: MetadataFilters | None = None
     ) -> ImageRetriever:
         """Finds images by a question, or by another image (`QueryBundle(image_path=...)`)."""
-        return ImageRetriever(
-            vector_store=self.vector_store,
-            embed_model=self.embed_model,
-            records=self._records,
-            captions=self._captions,
-            catch_up=self._catch_up,
-            similarity_top_k=similarity_top_k,
-            filters=filters,
-        )
+        return ImageRetriever(self._shelf, similarity_top_k=similarity_top_k, filters=filters)
 
     @knows_its_options
     def as_query_engine(

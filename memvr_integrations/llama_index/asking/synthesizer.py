@@ -129,11 +129,7 @@ class ImageSynthesizer(BaseSynthesizer):
     def get_response_from_messages(
         self, query_str: str, message_chunks: Sequence[ChatMessage], **response_kwargs: Any
     ) -> RESPONSE_TEXT_TYPE:
-        """An answer from the blocks of some nodes, one message for each.
-
-        Raises:
-            RequestError: They don't fit into the model's context.
-        """
+        """An answer from the blocks of some nodes, one message for each."""
         asked, record = self._asked(query_str, message_chunks)
         if not self._streaming:
             return TextAnswer(self._answer_now(asked, record), record)

@@ -19,10 +19,10 @@ from llama_index.core.schema import (
     ImageDocument as CoreImageDocument,
 )
 
+from memvr_integrations.checks import check_list
 from memvr_integrations.errors import ImageError, RequestError
 from memvr_integrations.types import Image, Text
-from memvr_integrations.wire.parts import Part
-from memvr_integrations.wire.pictures import own_png
+from memvr_integrations.wire.parts import Part, own_png
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -49,12 +49,7 @@ def image_block(source: "ImageSource") -> ImageBlock:
 
 
 def parts_of(blocks: Iterable[BaseContentBlock]) -> Iterator[Part]:
-    """The texts and pictures of some blocks, in order.
-
-    Raises:
-        RequestError: A block can't be used; the message says which.
-        ImageError: A block that should hold a picture holds none.
-    """
+    """The texts and pictures of some blocks, in order."""
     for block in blocks:
         if isinstance(block, TextBlock):
             yield Text(block.text)
@@ -70,26 +65,19 @@ def parts_of(blocks: Iterable[BaseContentBlock]) -> Iterator[Part]:
 
 
 def pictures_of(documents: Sequence[ImageDocument]) -> list[Image]:
-    """The pictures of `image_documents=`: blocks, nodes, documents, paths, bytes or Pillow images.
-
-    Raises:
-        ImageError: One of them holds no picture.
-    """
-    if isinstance(documents, str) or not isinstance(documents, Sequence):
-        raise RequestError(
-            f"image_documents is a {type(documents).__name__}; give a list of images."
-        )
-    return [Image(_source_of(document)) for document in documents]
+    """The pictures of `image_documents=`: blocks, nodes, documents, paths, bytes, Pillow's."""
+    given = check_list("image_documents", documents, "a list of images")
+    return [Image(_source_of(document)) for document in given]
 
 
-def _source_of(document: ImageDocument) -> "Path | str | bytes | PIL.Image.Image":
+def _source_of(document: object) -> "ImageSource":
     if isinstance(document, NodeWithScore):
         document = document.node
     if isinstance(document, ImageBlock):
         return _source_of_block(document)
     if isinstance(document, BaseNode):
         return source_of_node(document)
-    return document  # the backend says what it can't read
+    return document  # type: ignore[return-value]  # the backend says what it can't read
 
 
 def _source_of_block(block: ImageBlock) -> Path | str | bytes:
@@ -127,11 +115,7 @@ def address_of(node: BaseNode) -> str:
 
 
 def source_of_node(node: BaseNode) -> Path | str | bytes:
-    """Where a node keeps its picture.
-
-    Raises:
-        ImageError: It has none.
-    """
+    """Where a node keeps its picture."""
     if isinstance(node, ImageNode):
         if node.image:
             return node.image

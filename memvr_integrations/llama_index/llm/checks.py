@@ -63,11 +63,7 @@ def _keywords(function: Callable[..., object]) -> Iterator[str]:
 
 
 def check_llm(llm: LLM) -> None:
-    """Refuse an LLM that can't answer in words about images.
-
-    Raises:
-        ConfigError: It is none, no chat model, or writes objects.
-    """
+    """Refuse an LLM that can't answer in words about images."""
     check_kind("llm", llm, LLM, "MemVRMultiModalLLM(model=...)")
     if isinstance(llm, StructuredLLM):
         raise ConfigError(

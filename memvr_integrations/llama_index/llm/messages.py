@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from llama_index.core.base.llms.types import ChatMessage, ToolCallBlock
 
+from memvr_integrations.checks import check_list
 from memvr_integrations.errors import RequestError
 from memvr_integrations.llama_index.llm.blocks import ImageDocument, parts_of, pictures_of
 from memvr_integrations.types import Message, Text, ToolCall
@@ -13,15 +14,14 @@ from memvr_integrations.wire.messages import Conversation, calls_of, role_of, to
 def to_messages(
     messages: Sequence[ChatMessage], documents: Sequence[ImageDocument] = ()
 ) -> tuple[Message, ...]:
-    """Translate a conversation; `documents` are shown before the last user message's text.
-
-    Raises:
-        RequestError: A message, a block or a call in it can't be used.
-        ImageError: A block or document that should hold a picture holds none.
-    """
-    _check(messages)
+    """Translate a conversation; `documents` are shown before the last user message's text."""
     said = Conversation()
-    for message in messages:
+    for message in check_list("messages", messages, "[ChatMessage(role='user', content=...)]"):
+        if not isinstance(message, ChatMessage):
+            raise RequestError(
+                f"messages holds a {type(message).__name__}; give ChatMessage(role=..., "
+                "content=...)."
+            )
         more = message.additional_kwargs
         said.add(
             role_of(message.role.value),
@@ -34,28 +34,10 @@ def to_messages(
 
 
 def question(prompt: str, documents: Sequence[ImageDocument]) -> tuple[Message, ...]:
-    """A completion's prompt as a conversation: the pictures, then the text.
-
-    Raises:
-        RequestError: The prompt is no text.
-    """
+    """A completion's prompt as a conversation: the pictures, then the text."""
     if not isinstance(prompt, str):
         raise RequestError(f"The prompt is a {type(prompt).__name__}; give a text.")
     return (Message("user", [*pictures_of(documents), Text(prompt)]),)
-
-
-def _check(messages: Sequence[ChatMessage]) -> None:
-    if isinstance(messages, str | ChatMessage) or not isinstance(messages, Sequence):
-        raise RequestError(
-            f"messages is a {type(messages).__name__}; give a list: "
-            "[ChatMessage(role='user', content=...)]."
-        )
-    for message in messages:
-        if not isinstance(message, ChatMessage):
-            raise RequestError(
-                f"messages holds a {type(message).__name__}; give ChatMessage(role=..., "
-                "content=...)."
-            )
 
 
 def _with_pictures(

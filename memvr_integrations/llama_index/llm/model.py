@@ -21,9 +21,9 @@ from memvr_integrations.grounding.choice import YES_NO, ashares, shares
 from memvr_integrations.llama_index.llm.base import AnsweringLLM
 from memvr_integrations.llama_index.llm.blocks import ImageDocument
 from memvr_integrations.llama_index.llm.messages import question, to_messages
-from memvr_integrations.llama_index.llm.objects import ObjectLLM
 from memvr_integrations.llama_index.llm.structured import (
     GrowingObject,
+    ObjectLLM,
     check_arguments,
     check_class,
     dispatcher,

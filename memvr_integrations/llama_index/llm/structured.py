@@ -1,13 +1,14 @@
 """Answers as objects of a pydantic class: the grammar leaves no other answer."""
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from typing import Any
 
-from llama_index.core.base.llms.types import ChatResponse
+from llama_index.core.base.llms.types import ChatResponse, CompletionResponse
 from llama_index.core.instrumentation.events.llm import (
     LLMStructuredPredictEndEvent,
     LLMStructuredPredictInProgressEvent,
 )
+from llama_index.core.llms.structured_llm import StructuredLLM
 from llama_index.core.program.streaming_utils import process_streaming_content_incremental
 from llama_index.core.prompts import BasePromptTemplate
 from llama_index.core.types import Model
@@ -15,26 +16,20 @@ from llama_index_instrumentation import get_dispatcher
 from pydantic import BaseModel
 
 from memvr_integrations.errors import RequestError
+from memvr_integrations.llama_index.llm.blocks import ImageDocument
+from memvr_integrations.llama_index.llm.checks import CheckedComponent
 
 dispatcher = get_dispatcher(__name__)
 
 
 def check_class(output_cls: object) -> None:
-    """Refuse what no answer can be an object of.
-
-    Raises:
-        RequestError: It is no class of pydantic.
-    """
+    """Refuse what no answer can be an object of."""
     if not (isinstance(output_cls, type) and issubclass(output_cls, BaseModel)):
         raise RequestError(f"output_cls={output_cls!r} is no class of pydantic; give one.")
 
 
 def check_arguments(prompt: BasePromptTemplate, given: Mapping[str, object]) -> None:
-    """Refuse what could be a picture and would be dropped: core ignores arguments without a place.
-
-    Raises:
-        RequestError: There is one.
-    """
+    """Refuse what could be a picture and has no place: core would drop it without a word."""
     known = {*prompt.template_vars, *prompt.kwargs, *(prompt.template_var_mappings or ())}
     for name, value in given.items():
         plain = isinstance(value, str | int | float | bool | None)
@@ -47,11 +42,7 @@ def check_arguments(prompt: BasePromptTemplate, given: Mapping[str, object]) -> 
 
 
 def read_object(output_cls: type[Model], response: ChatResponse) -> Model:
-    """The object that a response holds.
-
-    Raises:
-        ValidationError: A validator of the class refuses it.
-    """
+    """The object that a response holds."""
     found = output_cls.model_validate_json(response.message.content or "")
     dispatcher.event(LLMStructuredPredictEndEvent(output=found))
     return found
@@ -80,3 +71,33 @@ class GrowingObject:
             self._last = found
             dispatcher.event(LLMStructuredPredictInProgressEvent(output=found))
             yield found
+
+
+class ObjectLLM(CheckedComponent, StructuredLLM):
+    """What `as_structured_llm` gives: its answers are objects; images as `complete` takes them."""
+
+    def complete(
+        self, prompt: str, formatted: Sequence[ImageDocument] | bool = False, **kwargs: Any
+    ) -> CompletionResponse:
+        """An object, as JSON and in `raw`, about images: the second argument, or by name."""
+        answer: CompletionResponse = super().complete(prompt, **_with_images(formatted, kwargs))
+        return answer
+
+    async def acomplete(
+        self, prompt: str, formatted: Sequence[ImageDocument] | bool = False, **kwargs: Any
+    ) -> CompletionResponse:
+        """`complete` for asyncio."""
+        given = _with_images(formatted, kwargs)
+        answer: CompletionResponse = await super().acomplete(prompt, **given)
+        return answer
+
+
+def _with_images(
+    formatted: Sequence[ImageDocument] | bool, options: dict[str, Any]
+) -> dict[str, Any]:
+    """Core's `formatted` stands where `MemVRMultiModalLLM.complete` takes images."""
+    if isinstance(formatted, bool):
+        return options
+    if "image_documents" in options:
+        raise RequestError("Give the images once: as the second argument or as image_documents.")
+    return {**options, "image_documents": formatted}

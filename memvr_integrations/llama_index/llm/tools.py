@@ -1,6 +1,5 @@
 """Tools in LlamaIndex's form, and the calls in its responses."""
 
-import json
 from typing import Any
 
 from llama_index.core.base.llms.types import ChatResponse, ToolCallBlock
@@ -13,11 +12,7 @@ from memvr_integrations.wire.classes import schema_of_class
 
 
 def openai_tool(tool: BaseTool) -> dict[str, Any]:
-    """A tool in OpenAI's form.
-
-    Raises:
-        RequestError: It is none of LlamaIndex.
-    """
+    """A tool in OpenAI's form."""
     if not isinstance(tool, BaseTool):
         raise RequestError(
             f"tools holds a {type(tool).__name__}, {str(tool)[:200]!r}; give LlamaIndex tools: "
@@ -46,10 +41,6 @@ def _arguments(written: dict[str, Any] | str) -> dict[str, Any]:
     if not isinstance(written, str):
         return written
     try:
-        whole: dict[str, Any] = json.loads(written)
-    except ValueError:
-        try:
-            whole = parse_partial_json(written) if written else {}
-        except ValueError:  # cut where nothing can be made of it yet
-            whole = {}
-    return whole
+        return parse_partial_json(written) if written else {}
+    except ValueError:  # cut where nothing can be made of it yet
+        return {}

@@ -84,11 +84,7 @@ def place_of(image: str | Path) -> str:
 def in_folder(
     folder: str | Path, *, recursive: bool, metadata: Callable[[Path], Metadata] | None
 ) -> list[Entry]:
-    """The images of a folder, by their suffixes.
-
-    Raises:
-        ConfigError: There is no such folder, or no image in it.
-    """
+    """The images of a folder, by their suffixes."""
     root = Path(folder).resolve()
     if not root.is_dir():
         raise ConfigError(f"{folder} is no folder; give the folder that holds the images.")
@@ -104,11 +100,7 @@ def in_folder(
 
 
 def in_table(table: "pd.DataFrame", column: str) -> Iterator[tuple[Source, Metadata]]:
-    """The images of a DataFrame; its other columns are their metadata.
-
-    Raises:
-        ConfigError: There is no such column.
-    """
+    """The images of a DataFrame; its other columns are their metadata."""
     if column not in table.columns:
         raise ConfigError(
             f"The table has no column {column!r} but {', '.join(map(str, table.columns))}; name "
@@ -123,9 +115,6 @@ def entries(images: "Given | Iterable[Given]", keep: Path) -> tuple[list[Entry],
     """Images of any kind, or one alone; pixels that are nowhere yet are kept as files in a folder.
 
     Returns the images, and why others can't be read, by their number in what was given.
-
-    Raises:
-        ConfigError: Something is said of an image that JSON does not hold.
     """
     found: list[Entry] = []
     failed: dict[str, str] = {}
@@ -165,14 +154,10 @@ def _pair(image: "Given", at: int) -> "tuple[Source, Metadata | None]":
 
 
 def _source(source: "Source", keep: Path) -> str:
-    if isinstance(source, Path):
+    if isinstance(source, Path) or (
+        isinstance(source, str) and source.lstrip()[:5].lower() != "data:"
+    ):
         return place_of(source)
-    if isinstance(source, str) and source.lstrip()[:5].lower() != "data:":
-        return place_of(source)
-    return str(_kept(source, keep))
-
-
-def _kept(source: "str | bytes | PIL.Image.Image", keep: Path) -> Path:
     image = load_image(source)
     path = keep / f"{pixel_hash(image)}.png"
     if not path.exists():
@@ -180,4 +165,4 @@ def _kept(source: "str | bytes | PIL.Image.Image", keep: Path) -> Path:
         half = path.with_suffix(".part")
         image.save(half, "PNG")
         half.rename(path)  # whole, or not there
-    return path.resolve()
+    return str(path.resolve())

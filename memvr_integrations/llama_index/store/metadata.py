@@ -18,11 +18,7 @@ _WRITTEN = (datetime.date, datetime.time, decimal.Decimal, uuid.UUID, Path)
 
 
 def plain_metadata(given: object, place: str) -> Metadata:
-    """What someone says of an image: numbers of numpy become Python's, dates become text.
-
-    Raises:
-        ConfigError: A value is nothing that JSON holds; the message names its key.
-    """
+    """What someone says of an image: numbers of numpy become Python's, dates become text."""
     if not isinstance(given, Mapping):
         raise ConfigError(
             f"The metadata of {place} is a {type(given).__name__}; give a dict, {{}} for none."

@@ -74,12 +74,12 @@ class Record:
         )
 
 
-class Records:
+class Records(Database):
     """The records of a collection, in one SQLite file."""
 
     def __init__(self, path: str | Path) -> None:
         """`path` is a file, or ":memory:"."""
-        self._db = Database(
+        super().__init__(
             path,
             "facts (name TEXT PRIMARY KEY, value TEXT)",
             "images (id TEXT PRIMARY KEY, source TEXT, stamp TEXT, caption TEXT, embedding BLOB, "
@@ -88,8 +88,8 @@ class Records:
 
     def fact(self, name: str, value: str) -> str:
         """What was noted under a name; the value, where nothing was."""
-        self._db.write("INSERT OR IGNORE INTO facts VALUES (?, ?)", [(name, value)])
-        [[noted]] = self._db.read("SELECT value FROM facts WHERE name = ?", (name,))
+        self.write("INSERT OR IGNORE INTO facts VALUES (?, ?)", [(name, value)])
+        [[noted]] = self.read("SELECT value FROM facts WHERE name = ?", (name,))
         return str(noted)
 
     def put(self, records: Iterable[Record]) -> None:
@@ -105,15 +105,15 @@ class Records:
             )
             for record in records
         ]
-        self._db.write("INSERT OR REPLACE INTO images VALUES (?,?,?,?,?,?)", rows)
+        self.write("INSERT OR REPLACE INTO images VALUES (?,?,?,?,?,?)", rows)
 
     def remove(self, ids: Iterable[str]) -> None:
         """Forget some records."""
-        self._db.write("DELETE FROM images WHERE id = ?", [(one,) for one in ids])
+        self.write("DELETE FROM images WHERE id = ?", [(one,) for one in ids])
 
     def stamps(self) -> dict[str, tuple[str, Metadata]]:
         """The stamp and the metadata of every image, by its id."""
-        rows = self._db.read("SELECT id, stamp, metadata FROM images")
+        rows = self.read("SELECT id, stamp, metadata FROM images")
         return {str(one): (str(stamp), json.loads(str(said))) for one, stamp, said in rows}
 
     def get(self, ids: Sequence[str]) -> list[Record]:
@@ -122,31 +122,23 @@ class Records:
         for start in range(0, len(ids), _AT_ONCE):
             some = ids[start : start + _AT_ONCE]
             marks = ",".join("?" * len(some))
-            rows = self._db.read(f"SELECT * FROM images WHERE id IN ({marks})", some)
+            rows = self.read(f"SELECT * FROM images WHERE id IN ({marks})", some)
             found |= {record.id: record for record in map(_record, rows)}
         return [found[one] for one in ids if one in found]
 
     def __iter__(self) -> Iterator[Record]:
         """Every record, in the order of ids."""
-        return map(_record, self._db.read("SELECT * FROM images ORDER BY id"))
+        return map(_record, self.read("SELECT * FROM images ORDER BY id"))
 
     def first(self) -> Record | None:
         """One of them, if there is any."""
-        return next(map(_record, self._db.read("SELECT * FROM images LIMIT 1")), None)
+        return next(map(_record, self.read("SELECT * FROM images LIMIT 1")), None)
 
     def __len__(self) -> int:
         """How many images there are."""
-        [[count]] = self._db.read("SELECT COUNT(*) FROM images")
+        [[count]] = self.read("SELECT COUNT(*) FROM images")
         assert isinstance(count, int)
         return count
-
-    def changed_elsewhere(self) -> bool:
-        """Whether another process changed them since this was asked last."""
-        return self._db.changed_elsewhere()
-
-    def close(self) -> None:
-        """Close the file."""
-        self._db.close()
 
 
 def _record(row: tuple[Any, ...]) -> Record:

@@ -1,14 +1,11 @@
 """Finds images by a question, or by another image."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 from llama_index.core.base.base_retriever import BaseRetriever
-from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.embeddings import MultiModalEmbedding
 from llama_index.core.schema import NodeWithScore, QueryBundle
 from llama_index.core.vector_stores.types import (
-    BasePydanticVectorStore,
     MetadataFilters,
     VectorStoreQuery,
     VectorStoreQueryResult,
@@ -18,11 +15,10 @@ from memvr_integrations.checks import check_integer, check_kind
 from memvr_integrations.errors import RequestError
 from memvr_integrations.llama_index.llm.blocking import wait_for
 from memvr_integrations.llama_index.llm.warning import warn
-from memvr_integrations.llama_index.store.captions import CaptionImages
 from memvr_integrations.llama_index.store.images import is_file
-from memvr_integrations.llama_index.store.intake import embed_picture
 from memvr_integrations.llama_index.store.nodes import CaptionedImage
 from memvr_integrations.llama_index.store.records import Record, Records
+from memvr_integrations.llama_index.store.shelf import Shelf
 
 
 class ImageRetriever(BaseRetriever):
@@ -34,49 +30,33 @@ class ImageRetriever(BaseRetriever):
     """
 
     def __init__(
-        self,
-        *,
-        vector_store: BasePydanticVectorStore,
-        embed_model: BaseEmbedding,
-        records: Records,
-        captions: CaptionImages,
-        catch_up: Callable[[], None],
-        similarity_top_k: int,
-        filters: MetadataFilters | None,
+        self, shelf: Shelf, *, similarity_top_k: int, filters: MetadataFilters | None
     ) -> None:
-        """`ImageCollectionIndex.as_retriever` makes one.
-
-        `catch_up`, a method of it, fetches what other processes wrote, and keeps its files open.
-
-        Raises:
-            ConfigError: `similarity_top_k` or `filters` can't be used.
-        """
+        """`ImageCollectionIndex.as_retriever` makes one."""
         check_integer("similarity_top_k", similarity_top_k, least=1)
         check_kind("filters", filters, MetadataFilters | None, "MetadataFilters(filters=[...])")
-        self._store, self._embed_model, self._records = vector_store, embed_model, records
-        self._captions, self._top_k, self._filters = captions, similarity_top_k, filters
-        self._catch_up = catch_up
+        self._shelf, self._top_k, self._filters = shelf, similarity_top_k, filters
         super().__init__()
 
     def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
-        self._catch_up()
-        hits = _Hits(self._records, self._top_k)
+        self._shelf.catch_up()
+        hits = _Hits(self._shelf.records, self._top_k)
         vector = wait_for(self._vector(query_bundle))
         while not hits.complete:
-            hits.take(self._store.query(self._query(vector, hits.wanted)))
+            hits.take(self._shelf.vector_store.query(self._query(vector, hits.wanted)))
         return self._nodes(hits)
 
     async def _aretrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
-        self._catch_up()
-        hits = _Hits(self._records, self._top_k)
-        vector = await self._vector(query_bundle)
+        self._shelf.catch_up()
+        hits = _Hits(self._shelf.records, self._top_k)
+        vector, store = await self._vector(query_bundle), self._shelf.vector_store
         while not hits.complete:
             query = self._query(vector, hits.wanted)
             # Qdrant has a client of its own for asyncio, which it may not have been given.
-            if getattr(self._store, "_aclient", self) is None:
-                hits.take(self._store.query(query))
+            if getattr(store, "_aclient", self) is None:
+                hits.take(store.query(query))
             else:
-                hits.take(await self._store.aquery(query))
+                hits.take(await store.aquery(query))
         return self._nodes(hits)
 
     def _query(self, vector: list[float], count: int) -> VectorStoreQuery:
@@ -87,19 +67,20 @@ class ImageRetriever(BaseRetriever):
     async def _vector(self, asked: QueryBundle) -> list[float]:
         if asked.embedding is not None:
             return asked.embedding
+        model = self._shelf.embed_model
         texts = [text for text in asked.embedding_strs if text.strip()]
         if asked.image_path:
-            if isinstance(self._embed_model, MultiModalEmbedding):
-                return await embed_picture(self._embed_model, self._captions, asked.image_path)
+            if isinstance(model, MultiModalEmbedding):
+                return await self._shelf.embed_picture(model, asked.image_path)
             picture = asked.image_path
             is_path = is_file(picture) and not picture.startswith("data:")
-            texts.append(await self._captions.caption(Path(picture) if is_path else picture))
+            texts.append(await self._shelf.captions.caption(Path(picture) if is_path else picture))
         if not texts:
             raise RequestError(
                 "There is nothing to look for: the question is empty. Give a question, or an image "
                 "(QueryBundle(query_str='', image_path=...))."
             )
-        return await self._embed_model.aget_agg_embedding_from_queries(texts)
+        return await model.aget_agg_embedding_from_queries(texts)
 
     def _nodes(self, hits: "_Hits") -> list[NodeWithScore]:
         if hits.lost:
@@ -108,7 +89,7 @@ class ImageRetriever(BaseRetriever):
                 f"read, the first: {hits.lost[0]}. Others take their place; refresh() forgets them."
             )
         return [
-            NodeWithScore(node=CaptionedImage.of(record.node, self._captions.llm), score=score)
+            NodeWithScore(node=CaptionedImage.of(record.node, self._shelf.llm), score=score)
             for record, score in hits.found
         ]
 

@@ -137,7 +137,7 @@ def test_what_users_write_is_taken(scene_file):
 
 CALLS = [
     (lambda llm: llm.chat([{"role": "user", "content": "Hi"}]), "messages holds a dict"),
-    (lambda llm: llm.count_tokens("Hi"), "messages is a str"),
+    (lambda llm: llm.count_tokens("Hi"), "messages='Hi' is no list"),
     (lambda llm: llm.complete(None), "prompt is a NoneType"),
     (lambda llm: llm.chat(HELLO, tools=["a"]), "tool 'a' is not in OpenAI's form"),
     (lambda llm: llm.chat(HELLO, response_format=int), "response_format=int is no class of pyd"),

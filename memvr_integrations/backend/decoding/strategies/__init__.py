@@ -38,7 +38,7 @@ def decoding_rule(host: Host, rows: Sequence[Row]) -> AbstractContextManager[Rul
     config = rows[0].job.decoding
     if config is None:
         return nullcontext()
-    if isinstance(config, ContrastConfig) and not config.contrasts:
+    if isinstance(config, ContrastConfig) and config.control:
         beta = config.beta
         return nullcontext(lambda ids, own: keep_plausible(own, own, beta))
     return METHODS[config.name](host, config).rule(rows)
@@ -61,7 +61,7 @@ def second_prompt(host: Host, job: Job) -> Prompt | None:
         ContextLengthError: It is longer than the model that reads it can.
     """
     config = job.decoding
-    if config is None or (isinstance(config, ContrastConfig) and not config.contrasts):
+    if config is None or (isinstance(config, ContrastConfig) and config.control):
         return None
     return METHODS[config.name](host, config).second_prompt(job)
 

@@ -21,7 +21,7 @@ class Contrastive(Method[ContrastiveConfig]):
 
     def check(self) -> None:
         """Load the student, unless a control leaves it out."""
-        if self.config.contrasts:
+        if not self.config.control:
             _ = self._student
 
     def second_prompt(self, job: Job) -> Prompt:

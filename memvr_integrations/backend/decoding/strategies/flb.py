@@ -17,7 +17,7 @@ from memvr_integrations.types.decoding import FLBConfig
 
 
 class FLB(Method[FLBConfig]):
-    """`l_t + gain (1 - exp(-rate t)) l_0`, cut to what is plausible by l_t."""
+    """`l_t + alpha (1 - exp(-rate t)) l_0`, cut to what is plausible by l_t."""
 
     needs_only_logits = True
 
@@ -30,8 +30,8 @@ class FLB(Method[FLBConfig]):
         def boost(ids: Tensor, own: Tensor) -> Tensor:
             nonlocal first, token
             first = own if first is None else first
-            gain = 0.0 if config.control else config.gain
-            boosted = contrast(own, first, 1.0, -gain * (1 - math.exp(-config.rate * token)))
+            grown = config.alpha * (1 - math.exp(-config.rate * token))
+            boosted = contrast(own, first, 1.0, -grown)
             token += 1
             return keep_plausible(boosted, own, config.beta)
 

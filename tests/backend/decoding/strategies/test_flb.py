@@ -8,7 +8,7 @@ from memvr_integrations.types.decoding import FLBConfig
 
 
 def test_it_is_its_formula(backend, loaded, ask, scenes, endless):
-    config = FLBConfig(gain=1.2, rate=0.4, beta=0.01)
+    config = FLBConfig(alpha=1.2, rate=0.4, beta=0.01)
     with endless(backend):
         [answer] = backend.generate(
             ask("Describe it.", 3, max_tokens=9, memvr=None, decoding=config)

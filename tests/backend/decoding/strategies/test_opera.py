@@ -219,7 +219,7 @@ def test_requests_are_searched_one_by_one(make_backend, ask, endless):
     with endless(backend) as passes:
         together = backend.generate(asked)
         assert backend.batches == 2
-        assert passes.forwards == 2 * 4 * config.forwards
+        assert passes.forwards == 2 * 4 * (1 + 2)
         assert set(passes.rows) == {3}
         assert together == [backend.generate(one)[0] for one in asked]
 

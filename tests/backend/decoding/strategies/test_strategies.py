@@ -27,7 +27,7 @@ STRONG = [
     VCDConfig(alpha=3, beta=0.001, noise_step=900),
     ICDConfig(alpha=3, beta=0.001),
     DoLaConfig(alpha=2, beta=0.001, layers=(3, 5, 7)),
-    FLBConfig(gain=2, rate=0.3, beta=0.001),
+    FLBConfig(alpha=2, rate=0.3, beta=0.001),
     RudderConfig(strength=90, layer=6),
     YesBiasConfig(bias=30),
 ]
@@ -35,7 +35,7 @@ NEUTRAL = [
     VCDConfig(alpha=0, beta=0),
     ICDConfig(alpha=0, beta=0),
     DoLaConfig(alpha=0, beta=0),
-    FLBConfig(gain=0, beta=0),
+    FLBConfig(alpha=0, beta=0),
     RudderConfig(strength=0),
     YesBiasConfig(bias=0),
 ]
@@ -159,10 +159,11 @@ def test_several_answers_and_scores(backend, ask, decoding):
 
 
 @pytest.mark.parametrize("decoding", [*STRONG, *CONTROLS], ids=str)
-def test_it_costs_as_many_forwards_as_it_says(backend, ask, endless, decoding):
+def test_it_costs_as_many_forwards_as_its_documentation_says(backend, ask, endless, decoding):
     with endless(backend) as passes:
         backend.generate(ask("What?", 0, max_tokens=5, memvr=EAGER, decoding=decoding))
-    assert passes.forwards == 5 * decoding.forwards
+    twice = decoding.name in ("vcd", "icd") and decoding in STRONG
+    assert passes.forwards == 5 * (2 if twice else 1)
 
 
 @pytest.mark.parametrize("decoding", CONTROLS, ids=lambda config: config.name)
@@ -181,7 +182,7 @@ def test_the_cut_alone_only_matters_to_sampling(backend, ask, endless, decoding)
 
 
 def test_a_strategy_by_name_or_by_its_fields(backend, ask):
-    for asked in ("flb", {"name": "flb", "gain": 0.3}, FLBConfig()):
+    for asked in ("flb", {"name": "flb", "alpha": 0.3}, FLBConfig()):
         [answer] = backend.generate(ask("What?", 0, max_tokens=1, decoding=asked))
         assert answer.decoding == FLBConfig()
 

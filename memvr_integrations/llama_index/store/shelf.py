@@ -1,0 +1,217 @@
+"""The images of a collection: taken in, described, embedded and kept, or said why not."""
+
+import asyncio
+import io
+import shutil
+import weakref
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from tempfile import mkdtemp
+
+from llama_index.core.base.embeddings.base import BaseEmbedding
+from llama_index.core.embeddings import MultiModalEmbedding
+from llama_index.core.llms import LLM
+from llama_index.core.vector_stores import SimpleVectorStore
+from llama_index.core.vector_stores.types import BasePydanticVectorStore, VectorStoreQuery
+from tqdm.auto import tqdm
+
+from memvr_integrations.checks import check_integer, check_kind, check_text
+from memvr_integrations.errors import ConfigError, ImageError
+from memvr_integrations.llama_index.llm import MemVRMultiModalLLM
+from memvr_integrations.llama_index.llm.warning import warn
+from memvr_integrations.llama_index.store.captions import CaptionImages
+from memvr_integrations.llama_index.store.embedding import WordEmbedding
+from memvr_integrations.llama_index.store.images import Entry, is_file
+from memvr_integrations.llama_index.store.metadata import Metadata
+from memvr_integrations.llama_index.store.records import Record, Records
+
+
+class Shelf:
+    """What a collection holds: records, captions and vectors, which go in and out together.
+
+    Its files are closed by `close`, or when nobody holds it any more.
+    """
+
+    def __init__(
+        self,
+        persist_dir: str | Path | None,
+        *,
+        llm: LLM | None,
+        embed_model: BaseEmbedding | None,
+        vector_store: BasePydanticVectorStore | None,
+        caption_prompt: str,
+        batch_size: int,
+        show_progress: bool,
+    ) -> None:
+        """`batch_size` images are described together, and are on disk before the next ones."""
+        check_kind("llm", llm, LLM | None, "MemVRMultiModalLLM(model=...), or None")
+        check_kind("embed_model", embed_model, BaseEmbedding | None, "WordEmbedding(), or None")
+        _check_store(vector_store)
+        check_text("caption_prompt", caption_prompt)
+        check_integer("batch_size", batch_size, least=1)
+        self.folder = _folder_of(persist_dir)
+        self.llm = llm or MemVRMultiModalLLM()
+        self.embed_model = embed_model or WordEmbedding()
+        self.vector_store = vector_store or SimpleVectorStore()
+        self.records = Records(self.folder / "images.sqlite")
+        self.captions = CaptionImages(
+            llm=self.llm, prompt=caption_prompt, cache=self.folder / "captions.sqlite"
+        )
+        passing = None if persist_dir else self.folder
+        self.close = weakref.finalize(self, _shut, self.records, self.captions, passing)
+        self._batch_size, self._show_progress = batch_size, show_progress
+        self.failures: dict[str, str] = {}
+        self._agree("embed_model", self.embed_model.model_name)
+        self._agree("caption_prompt", caption_prompt)
+        self._fill_store()
+
+    def _agree(self, name: str, value: str) -> None:
+        before = self.records.fact(name, value)
+        if before != value:
+            raise ConfigError(
+                f"{self.folder} was made with {name}={before!r}, not {value!r}; open it with "
+                "that one, or make another collection."
+            )
+
+    def _fill_store(self) -> None:
+        """A store that is new, or lost what it had, gets the vectors that are kept on disk."""
+        first = self.records.first()
+        if first is None:
+            return
+        known = VectorStoreQuery(query_embedding=first.embedding, similarity_top_k=1)
+        # Each store has errors of its own for a collection that isn't there yet; what else is
+        # wrong with a store, `add` says.
+        with suppress(Exception):
+            if self.vector_store.query(known).ids:
+                return
+        self.vector_store.add([record.node for record in self.records])
+
+    def catch_up(self) -> None:
+        """Vectors in memory don't know what another process wrote since it was read last."""
+        if self.records.changed_elsewhere() and isinstance(self.vector_store, SimpleVectorStore):
+            self.vector_store.add([record.node for record in self.records])
+
+    async def take_in(self, entries: Sequence[Entry]) -> None:
+        """Describe what is new or changed; what changed and can't be read any more is forgotten."""
+        known = self.records.stamps()
+        changed: list[Entry] = []
+        relabelled: dict[str, Metadata] = {}
+        for entry in {entry.id: entry for entry in entries}.values():
+            stamp, before = known.get(entry.id, (None, {}))
+            kept = replace(entry, metadata=before if entry.metadata is None else entry.metadata)
+            if stamp is None or stamp != entry.stamp:
+                changed.append(kept)
+            elif kept.metadata != before:
+                relabelled[entry.id] = kept.metadata or {}
+        same = self.records.get(list(relabelled))
+        self._keep([replace(record, metadata=relabelled[record.id]) for record in same])
+        with tqdm(total=len(changed), disable=not self._show_progress, unit="image") as bar:
+            for start in range(0, len(changed), self._batch_size):
+                batch = changed[start : start + self._batch_size]
+                await self._take_in_batch(batch)
+                bar.update(len(batch))
+
+    def report(self, entries: Sequence[Entry], failed: Mapping[str, str]) -> list[str]:
+        """Warn of what was left out, `failed` beside what `take_in` found; returns the others' ids.
+
+        Apart from `take_in`, so that the warning points to the caller's line.
+        """
+        unique = {entry.source: entry.id for entry in entries}
+        missing = [source for source in unique if source in self.failures]
+        for number in [one for one in self.failures if one.startswith("image ")]:
+            del self.failures[number]  # of an earlier call, whose images had other numbers
+        self.failures |= failed
+        if left_out := [*failed, *missing]:
+            warn(
+                f"{len(left_out)} of {len(unique) + len(failed)} images could not be read and were "
+                f"left out, the first: {self.failures[left_out[0]].rstrip('.')}. See the "
+                "collection's `failures`."
+            )
+        return [one for source, one in unique.items() if source not in self.failures]
+
+    def forget(self, ids: Sequence[str]) -> None:
+        """Forget images, by id."""
+        if ids:
+            self.vector_store.delete_nodes(list(ids))
+            self.records.remove(ids)
+
+    def _keep(self, records: Sequence[Record]) -> None:
+        if not records:
+            return
+        before = [record.id for record in self.records.get([record.id for record in records])]
+        if before:
+            self.vector_store.delete_nodes(before)
+        self.vector_store.add([record.node for record in records])
+        self.records.put(records)
+
+    async def _take_in_batch(self, batch: Sequence[Entry]) -> None:
+        described = await asyncio.gather(*map(self._describe, batch))
+        records = [one for one in described if one is not None]
+        if records:
+            vectors = await self._embed(records)
+            self._keep([replace(r, embedding=v) for r, v in zip(records, vectors, strict=True)])
+        lost = [entry.id for entry, one in zip(batch, described, strict=True) if one is None]
+        self.forget([record.id for record in self.records.get(lost)])
+
+    async def _describe(self, entry: Entry) -> Record | None:
+        stamp = entry.stamp  # before the file is read: what changes meanwhile is seen next time
+        try:
+            caption = await self.captions.caption(
+                Path(entry.source) if is_file(entry.source) else entry.source
+            )
+        except ImageError as error:
+            self.failures[entry.source] = str(error)
+            return None
+        self.failures.pop(entry.source, None)
+        return Record(
+            id=entry.id,
+            source=entry.source,
+            stamp=stamp,
+            caption=caption,
+            embedding=[],
+            metadata=dict(entry.metadata or {}),
+        )
+
+    async def _embed(self, records: Sequence[Record]) -> list[list[float]]:
+        if not isinstance(self.embed_model, MultiModalEmbedding):
+            return await self.embed_model.aget_text_embedding_batch([r.caption for r in records])
+        return [await self.embed_picture(self.embed_model, r.source) for r in records]
+
+    async def embed_picture(self, model: MultiModalEmbedding, source: str) -> list[float]:
+        """A picture's vector: core's embeddings read files, but what URLs may be read we know."""
+        if is_file(source):
+            return await model.aget_image_embedding(source)
+        picture = io.BytesIO()
+        (await self.captions.picture(source)).save(picture, "PNG")
+        picture.seek(0)
+        return await model.aget_image_embedding(picture)
+
+
+def _check_store(store: BasePydanticVectorStore | None) -> None:
+    check_kind("vector_store", store, BasePydanticVectorStore | None, "QdrantVectorStore(...)")
+    if getattr(store, "_aclient", None) and not getattr(store, "_client", None):
+        raise ConfigError(
+            f"The {type(store).__name__} has a client for asyncio alone; give it one for "
+            "ordinary calls too (client=...)."
+        )
+
+
+def _folder_of(persist_dir: str | Path | None) -> Path:
+    check_kind("persist_dir", persist_dir, str | Path | None, "a folder of its own, or None")
+    folder = Path(persist_dir or mkdtemp(prefix="memvr-"))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise ConfigError(
+            f"persist_dir={str(folder)!r} can't be made: {problem}; give a folder of its own."
+        ) from problem
+    return folder
+
+
+def _shut(records: Records, captions: CaptionImages, passing: Path | None) -> None:
+    captions.close()
+    records.close()
+    if passing is not None:
+        shutil.rmtree(passing, ignore_errors=True)
