@@ -9,8 +9,7 @@ from memvr_integrations.evaluate.benchmarks.amber import load_amber
 from memvr_integrations.evaluate.benchmarks.benchmark import Benchmark
 from memvr_integrations.evaluate.benchmarks.chair import load_chair
 from memvr_integrations.evaluate.benchmarks.hallusion_bench import load_hallusion_bench
-from memvr_integrations.evaluate.benchmarks.llava_bench import load_llava_bench
-from memvr_integrations.evaluate.benchmarks.mm_vet import load_mm_vet
+from memvr_integrations.evaluate.benchmarks.judged import load_llava_bench, load_mm_vet
 from memvr_integrations.evaluate.benchmarks.mme import load_mme
 from memvr_integrations.evaluate.benchmarks.mmvp import load_mmvp
 from memvr_integrations.evaluate.benchmarks.pope import load_pope

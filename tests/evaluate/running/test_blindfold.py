@@ -28,9 +28,9 @@ class ScriptedModel:
         self.model = model
         self._layer = find_anatomy(model).layers[0]
         self._truth = {
-            (id(one.images[0]), one.text): scenes.kinds[one.id] == "positive"
+            (id(one.images[0]), one.text): scenes.truths[one.id]
             for one in scenes.questions
-            if one.id in scenes.kinds
+            if one.id in scenes.truths
         }
         self.asked = 0
         self.others = []
@@ -141,7 +141,7 @@ def test_what_cannot_be_measured_is_refused(scenes, tmp_path):
     with pytest.raises(ConfigError, match="from_layer=99"):
         Blindfold(engine, scenes, tmp_path).measure([0, 99])
     assert engine.asked == 0
-    unjudged = SimpleNamespace(name="free", questions=scenes.questions, right=lambda answers: None)
+    unjudged = SimpleNamespace(name="free", questions=scenes.questions, right=lambda answers: {})
     with pytest.raises(BenchmarkError, match="free"):
         Blindfold(engine, unjudged, tmp_path)
 

@@ -1,8 +1,8 @@
 """Labels that a model gave itself, marked where the truth is known."""
 
+from bundled_model.exam.label_check import check
 from scripted_engine import ScriptedEngine, text_of
 
-from memvr_integrations.evaluate.running.label_check import check
 from memvr_integrations.evaluate.running.self_labelled import CAPTION
 
 
