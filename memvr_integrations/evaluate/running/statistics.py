@@ -174,11 +174,13 @@ def _drawn_figures(
     table = torch.tensor(
         [[marks[group].get(key, 0) for key in keys] for group in groups], dtype=torch.float64
     )
+    # Of few groups many draws are the same.
+    sums, places = _resampled_sums(table, draws).round().long().unique(dim=0, return_inverse=True)
     rows = []
-    for sums in _resampled_sums(table, draws).round().long().tolist():
-        values = figures(dict(zip(keys, sums, strict=True)))
+    for counts in sums.tolist():
+        values = figures(dict(zip(keys, counts, strict=True)))
         rows.append([values.get(name, math.nan) for name in names])
-    return torch.tensor(rows, dtype=torch.float64)
+    return torch.tensor(rows, dtype=torch.float64)[places]
 
 
 def _estimates(values: Mapping[str, float], drawn: Tensor) -> dict[str, Estimate]:

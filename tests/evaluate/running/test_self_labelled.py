@@ -164,7 +164,7 @@ def test_views_differ_from_the_image():
 
 def test_settings_are_found_without_labels(folder, tmp_path):
     """Where retracing makes the plain answer agree with the votes, it is chosen."""
-    settings = list(candidates(12, MemVRConfig(starting_layer=1, ending_layer=6)))
+    settings = list(candidates(12, MemVRConfig(starting_layer=1, ending_layer=6)))[:12]
     best, seer = settings[7], Seer()
 
     def speak(request):
