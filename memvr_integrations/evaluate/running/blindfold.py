@@ -92,10 +92,10 @@ class Blindfold:
                 f"{len(groups)} images are too few to choose a setting on some and measure on the "
                 f"others; take at least {2 * _DEV}."
             )
-        self._dev_groups = groups[::_DEV]
-        self._test_groups = [group for group in groups if group not in set(self._dev_groups)]
-        self._dev = [one for one in kept if one.group in set(self._dev_groups)]
-        self._test = [one for one in kept if one.group in set(self._test_groups)]
+        dev = set(groups[::_DEV])
+        self._test_groups = [group for group in groups if group not in dev]
+        self._dev = [one for one in kept if one.group in dev]
+        self._test = [one for one in kept if one.group not in dev]
         self._chosen: dict[int, MemVRConfig] = {}
 
     def measure(self, layers: Sequence[int]) -> list[Restored]:
@@ -208,7 +208,7 @@ class Blindfold:
         )
         note = _NOTE.format(
             about=f"{about} {machine()}.",
-            dev=len(self._dev_groups),
+            dev=len({one.group for one in self._dev}),
             settings=settings,
             test=len(self._test_groups),
         )

@@ -31,6 +31,7 @@ from memvr_integrations.errors import BenchmarkError, ConfigError, MemVRWarning
 from memvr_integrations.evaluate.benchmarks.benchmark import Question
 from memvr_integrations.evaluate.benchmarks.catalog import SELF
 from memvr_integrations.evaluate.benchmarks.presence import Presence
+from memvr_integrations.evaluate.benchmarks.scene_questions import CAPTION, SHORT
 from memvr_integrations.evaluate.benchmarks.scoring.coco_words import GROUPS, PHRASES
 from memvr_integrations.evaluate.benchmarks.scoring.yes_no import yes_or_no
 from memvr_integrations.evaluate.running.asking import Asking, Strategy
@@ -40,8 +41,6 @@ from memvr_integrations.grounding.nouns import forms, named
 from memvr_integrations.types.engine import Engine
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
-CAPTION = "Describe the image."
-SHORT = " Answer yes or no."
 _ASKED = "Is there {} in the image?"
 _VOTES = ("Is there {} here?", "Can you see {}?")
 _FEWEST = 4

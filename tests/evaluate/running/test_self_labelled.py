@@ -9,10 +9,10 @@ from scripted_engine import ScriptedEngine, text_of
 
 from memvr_integrations.backend.images import load_image
 from memvr_integrations.errors import BenchmarkError, ConfigError, MemVRWarning
+from memvr_integrations.evaluate.benchmarks.scene_questions import CAPTION
 from memvr_integrations.evaluate.running.asking import Strategy
 from memvr_integrations.evaluate.running.calibration import Calibrating, candidates
 from memvr_integrations.evaluate.running.self_labelled import (
-    CAPTION,
     VIEWS,
     Labelling,
     Things,

@@ -3,7 +3,7 @@
 from bundled_model.exam.label_check import check
 from scripted_engine import ScriptedEngine, text_of
 
-from memvr_integrations.evaluate.running.self_labelled import CAPTION
+from memvr_integrations.evaluate.benchmarks.scene_questions import CAPTION
 
 
 def test_labels_and_answers_are_marked_by_the_truth(tmp_path):
