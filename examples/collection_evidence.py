@@ -12,18 +12,14 @@ from dataclasses import dataclass
 
 import PIL.Image
 import torch
+from bundled_model.exam.scene_marks import Attribute, attributes, is_right
 from llama_index.core.schema import QueryBundle
 from tqdm import tqdm
 
 from memvr_integrations.bundled import KNOWN_THEMES
 from memvr_integrations.bundled.world import SPRITES, Scene
 from memvr_integrations.evaluate import share
-from memvr_integrations.evaluate.benchmarks.scene_questions import (
-    Attribute,
-    attributes,
-    held_out_scenes,
-    is_right,
-)
+from memvr_integrations.evaluate.benchmarks.scene_questions import held_out_scenes
 from memvr_integrations.llama_index import ImageCollectionIndex, MemVRMultiModalLLM, citations
 
 

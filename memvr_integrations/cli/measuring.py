@@ -122,21 +122,16 @@ def blindfold(
             from memvr_integrations.evaluate.benchmarks.catalog import load_benchmark
 
             asked = load_benchmark(benchmark, folder)
-        with loading(model):
-            from memvr_integrations.backend import Backend, QueueConfig
+        with _load(model, device, dtype, batch) as backend:
             from memvr_integrations.evaluate.running.blindfold import (
                 TABLE,
                 Blindfold,
                 default_layers,
             )
 
-            progress = sys.stderr.isatty()
-            queueing = QueueConfig(max_batch=batch)
-            backend = Backend.load(
-                model, device=device, dtype=dtype, progress=progress, queueing=queueing
+            measured = Blindfold(
+                backend, asked, out, limit=limit, batch=batch, progress=sys.stderr.isatty()
             )
-        with backend:
-            measured = Blindfold(backend, asked, out, limit=limit, batch=batch, progress=progress)
             measured.measure(default_layers(backend.layers) if chosen is None else chosen)
         typer.echo((out / TABLE).read_text(encoding="utf-8"), nl=False)
 

@@ -142,19 +142,15 @@ class MemVRConfig:
         return dataclasses.asdict(self)
 
 
+_LATER: dict[str, object] = {
+    "starting_layer": 9,
+    "retracing_ratio": 0.28,
+    "activation": "silu",
+    "norm_before_head": False,
+}
 _PRESETS: dict[str, dict[str, object]] = {
     "llava": {},
-    "qwen_vl": {
-        "starting_layer": 9,
-        "retracing_ratio": 0.28,
-        "activation": "silu",
-        "norm_before_head": False,
-    },
-    "glm_4v": {
-        "starting_layer": 9,
-        "retracing_ratio": 0.28,
-        "activation": "silu",
-        "norm_before_head": False,
-    },
+    "qwen_vl": _LATER,
+    "glm_4v": _LATER,
     "paper": {"uncertainty": "vocabulary", "activation": "silu"},
 }

@@ -4,6 +4,7 @@ Visual tokens serve as keys and values at once: what the hidden state matches is
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -71,27 +72,18 @@ def retrieval_weights(
     return match / match.sum(-1, keepdim=True).clamp_min(torch.finfo(torch.float32).tiny)
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
 class LayerFormula:
-    """The formula at one layer: each row's visual tokens and strengths are filled in."""
+    """The formula at one layer: each row's visual tokens and strengths are filled in.
 
-    def __init__(
-        self,
-        visual: Tensor,
-        ratios: Tensor,
-        *,
-        gain: Tensor,
-        activation: Activation | None,
-        control: Control | None,
-    ) -> None:
-        """Fill in.
+    Shapes: `visual` (rows, tokens, dim), `ratios` (rows, decisions), `gain` (rows,).
+    """
 
-        Shapes: `visual` (rows, tokens, dim), `ratios` (rows, decisions), `gain` (rows,).
-        """
-        self._visual = visual
-        self._ratios = ratios
-        self._gain = gain
-        self._activation = activation
-        self._damps = control == "damping"
+    visual: Tensor
+    ratios: Tensor
+    gain: Tensor
+    activation: Activation | None
+    control: Control | None
 
     def __call__(
         self,
@@ -106,10 +98,10 @@ class LayerFormula:
 
         Shapes: as `retrace` has them; `rows` are the indices of the rows given, None for all.
         """
-        visual, ratio, gain = self._visual, self._ratios[:, decision], self._gain
+        visual, ratio, gain = self.visual, self.ratios[:, decision], self.gain
         if rows is not None:
             visual, ratio, gain = visual[rows], ratio[rows], gain[rows]
-        if self._damps:
+        if self.control == "damping":
             return dampen(ffn_out, ratio)
         return retrace(
             hidden,
@@ -117,13 +109,13 @@ class LayerFormula:
             visual,
             ratio,
             gain=gain,
-            activation=self._activation,
+            activation=self.activation,
             positions=positions,
         )
 
     def weights(self, hidden: Tensor) -> Tensor:
         """Show where the evidence comes from, see `retrieval_weights`."""
-        return retrieval_weights(hidden, self._visual, gain=self._gain, activation=self._activation)
+        return retrieval_weights(hidden, self.visual, gain=self.gain, activation=self.activation)
 
 
 def _match(hidden: Tensor, visual: Tensor, gain: Tensor, activation: Activation | None) -> Tensor:

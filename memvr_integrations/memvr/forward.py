@@ -131,8 +131,8 @@ class Pass:
         config, plan, device = self._method.config, self._plan, hidden.device
         triggered = triggered.to(device)
         formula = LayerFormula(
-            plan.memory.features.to(device),
-            self._ratios.to(device),
+            visual=plan.memory.features.to(device),
+            ratios=self._ratios.to(device),
             gain=plan.gains[layer].to(device),
             activation=config.activation,
             control=config.control,

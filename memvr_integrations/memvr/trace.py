@@ -3,6 +3,7 @@
 Steps stay on the model's device until they are read; reading is the only thing that waits for it.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -175,7 +176,7 @@ class Trace:
     @property
     def retraced(self) -> int:
         """How many times a row was retraced."""
-        return sum(self._triggers().values())
+        return self._triggers().total()
 
     def summary(self) -> dict[str, int | float | dict[int, int]]:
         """Count decisions, retraced ones, their share, and the retraced ones by trigger layer.
@@ -184,7 +185,7 @@ class Trace:
         """
         decisions = sum(bool(row.entropies) for step in self.steps for row in step.rows)
         layers = self._triggers()
-        retraced = sum(layers.values())
+        retraced = layers.total()
         return {
             "steps": len(self.steps),
             "decisions": decisions,
@@ -207,10 +208,6 @@ class Trace:
         if self._log is not None:
             self._unread.extend(self._log.drain())
 
-    def _triggers(self) -> dict[int, int]:
-        counts: dict[int, int] = {}
-        for step in self.steps:
-            for row in step.rows:
-                if row.trigger_layer is not None:
-                    counts[row.trigger_layer] = counts.get(row.trigger_layer, 0) + 1
-        return counts
+    def _triggers(self) -> Counter[int]:
+        rows = [row for step in self.steps for row in step.rows]
+        return Counter(row.trigger_layer for row in rows if row.trigger_layer is not None)

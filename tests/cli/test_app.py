@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
+import threading
 from pathlib import Path
 
 import pytest
@@ -18,25 +18,27 @@ from memvr_integrations.types.decoding import VCDConfig
 ROOT = Path(__file__).parents[2]
 LOADING = "Loading bundled ...\n"
 
-# An answer that does not end by itself, so that there is something to interrupt.
+# An answer that does not end by itself, without the seconds that importing torch takes.
 ENDLESS = """
-import time
-from memvr_integrations.backend.hosting import host
-
-init = host.Host.__init__
-
-def endless(self, *args):
-    init(self, *args)
-
-    def hook(module, args, out):
-        time.sleep(0.01)
-        out.logits[..., 2] = -float("inf")
-        return out
-
-    self.model.register_forward_hook(hook)
-
-host.Host.__init__ = endless
+import sys, time, types
 from memvr_integrations.cli import main
+from memvr_integrations.memvr.config import MemVRConfig
+from memvr_integrations.types import Chunk
+
+class Backend:
+    preset = MemVRConfig()
+    load = classmethod(lambda cls, *names, **options: cls())
+    __enter__ = lambda self: self
+    __exit__ = lambda self, *raised: None
+
+    def stream(self, request):
+        while True:
+            time.sleep(0.01)
+            yield Chunk(text="word ")
+
+serving = types.ModuleType("memvr_integrations.backend.serving.backend")
+serving.Backend = Backend
+sys.modules[serving.__name__] = serving
 main()
 """
 
@@ -315,15 +317,21 @@ def test_a_shell_completes_names(words, begun, names):
 # -- signals and pipes
 
 
-def test_ctrl_c_in_the_middle_of_an_answer(scene_file):
-    process = in_shell(ENDLESS, "ask", scene_file, "What?", "--max-tokens", 1900)
-    assert process.stdout.read(1)
-    process.send_signal(signal.SIGINT)
-    started = time.monotonic()
-    _, errors = process.communicate(timeout=60)
-    assert time.monotonic() - started < 10
-    assert process.returncode == 130
-    assert errors.decode().removeprefix(LOADING).split() == ["interrupted"]
+def test_ctrl_c_in_the_middle_of_an_answer(memvr, monkeypatch, make_backend, endless, scene_file):
+    backend, waiting = make_backend(), threading.main_thread().ident
+    monkeypatch.setattr(Backend, "load", lambda name, **options: backend)
+
+    def interrupt(rows):
+        if hook.forwards == 20:
+            signal.pthread_kill(waiting, signal.SIGINT)
+
+    with endless(backend) as hook:
+        hook.before = interrupt
+        result = memvr("ask", scene_file, "What?", "--max-tokens", 1900)
+    assert result.exit_code == 130
+    assert result.stderr.removeprefix(LOADING).split() == ["interrupted"]
+    assert result.stdout
+    assert hook.forwards < 1000  # the computing was stopped, too
 
 
 def test_ctrl_c_while_something_swallows_it():

@@ -1,15 +1,22 @@
 """The commands that measure."""
 
 import json
+from dataclasses import replace
 
 import pytest
+from blindfoldable import BlindfoldableModel
+from memvr_models import tiny_llava
 from PIL import Image
+from scripted_engine import ScriptedEngine, text_of
 from typer.testing import CliRunner
 
+from memvr_integrations.backend import Backend
 from memvr_integrations.cli import app
-from memvr_integrations.evaluate import Blindfold
+from memvr_integrations.evaluate import load_scenes
+from memvr_integrations.evaluate.benchmarks import bundled_scenes
 from memvr_integrations.evaluate.benchmarks.catalog import NAMES
 from memvr_integrations.evaluate.running.runs import ANSWERS
+from memvr_integrations.memvr import MemVRConfig
 from memvr_integrations.types.decoding import STRATEGIES
 
 
@@ -17,12 +24,55 @@ def run(*words):
     return CliRunner().invoke(app, [str(word) for word in words])
 
 
-def test_eval_prints_a_table_and_goes_on(tmp_path):
+@pytest.fixture
+def few_scenes(monkeypatch):
+    """The drawn benchmark, small; the documentation's own commands ask the real one."""
+    scenes = load_scenes(count=8)
+    few = replace(scenes, questions=scenes.questions[::3])
+    monkeypatch.setattr(bundled_scenes, "load_scenes", lambda: few)
+    return few
+
+
+@pytest.fixture
+def load(monkeypatch):
+    """What `Backend.load` gives, and what it was asked for."""
+    calls = []
+
+    def give(engine):
+        def loaded(name, **options):
+            calls.append((name, options))
+            return engine
+
+        monkeypatch.setattr(Backend, "load", loaded)
+        return calls
+
+    return give
+
+
+class Agreeing(ScriptedEngine):
+    """Says yes to everything, and names a dog in every caption."""
+
+    layers, preset = 12, MemVRConfig(starting_layer=1, ending_layer=6)
+
+    def __init__(self):
+        super().__init__(lambda asked: "Yes" if "Answer" in text_of(asked.messages[0]) else "A dog")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        pass
+
+
+def test_eval_prints_a_table_and_goes_on(tmp_path, few_scenes, load):
+    calls = load(Agreeing())
     words = ["eval", "scenes", "--out", tmp_path / "run", "--limit", 2, "--device", "cpu"]
-    done = run(*words, "--strategies", "shuffled")
+    done = run(*words, "--strategies", "shuffled", "--batch", 3)
     assert done.exit_code == 0, done.output
     assert "random/official/accuracy" in done.output
     assert "shuffled - plain" in done.output
+    [(name, options)] = calls
+    assert (name, options["device"], options["queueing"].max_batch) == ("bundled", "cpu", 3)
     answers = (tmp_path / "run" / ANSWERS).read_text()
     again = run(*words, "--strategies", "shuffled")
     assert again.exit_code == 0
@@ -46,16 +96,18 @@ def test_the_help_names_every_strategy():
     assert [name for name in STRATEGIES if name not in shown] == []
 
 
-def test_calibrate_writes_a_preset(tmp_path):
+def test_calibrate_writes_a_preset(tmp_path, few_scenes, load):
+    load(Agreeing())
     words = ["--limit", 4, "--minutes", 0, "--device", "cpu"]
     done = run("calibrate", "scenes", "--out", tmp_path / "run", *words)
     assert done.exit_code == 0, done.output
     shown = json.loads((tmp_path / "run" / "preset.json").read_text())
-    assert shown["model"] == "bundled"
+    assert shown["model"] == "scripted"
     assert shown["tried"] >= 1
 
 
-def test_calibrate_without_labels(tmp_path, scenes):
+def test_calibrate_without_labels(tmp_path, scenes, load):
+    load(Agreeing())
     (tmp_path / "photos").mkdir()
     for index, scene in enumerate(scenes[:4]):
         Image.fromarray(scene.pixels).save(tmp_path / "photos" / f"{index}.png")
@@ -89,14 +141,13 @@ def test_wrong_words_are_refused_before_a_model_is_loaded(words, text, tmp_path)
     assert "Loading" not in done.output
 
 
-def test_blindfold_shows_what_is_restored(tmp_path, monkeypatch):
-    # One setting to choose from: the documentation's own command chooses among all of them.
-    monkeypatch.setattr(Blindfold, "_settings", lambda self: {"preset": self._backend.preset})
-    words = ["--out", tmp_path / "run", "--limit", 8, "--device", "cpu", "--layers", "3"]
+def test_blindfold_shows_what_is_restored(tmp_path, few_scenes, load):
+    load(BlindfoldableModel(tiny_llava(), few_scenes))
+    words = ["--out", tmp_path / "run", "--limit", 8, "--device", "cpu", "--layers", "0"]
     done = run("blindfold", *words)
     assert done.exit_code == 0, done.output
-    assert "| from layer 3 | blindfolded |" in done.output
-    assert "| from layer 3 | same theme |" in done.output
+    assert "| off | sighted | 100.0" in done.output
+    assert "| from layer 0 | blindfolded | 50.0" in done.output
 
 
 @pytest.mark.parametrize(

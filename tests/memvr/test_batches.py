@@ -31,11 +31,11 @@ def alone(inputs, config, **options):
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=str)
 def test_each_row_of_a_mixed_batch_equals_that_row_alone(variant):
-    config = dataclasses.replace(CONFIG, **variant)
+    config, rows = dataclasses.replace(CONFIG, **variant), ROWS[1:4] if variant else ROWS
     with retracing(tiny_llava(), config) as trace:
-        ids, logits = generate(tiny_llava(), batch(ROWS))
+        ids, logits = generate(tiny_llava(), batch(rows))
     triggered = set()
-    for row, inputs in enumerate(ROWS):
+    for row, inputs in enumerate(rows):
         own_ids, own_logits, own_trace = alone(inputs, config)
         assert ids[row].tolist() == own_ids.tolist()
         torch.testing.assert_close(logits[row], own_logits, rtol=0, atol=1e-4)

@@ -7,10 +7,11 @@ import contextlib
 import socket
 import threading
 from collections.abc import Callable, Sequence
+from unittest.mock import patch
 
 import pytest
 
-from memvr_integrations.backend.images.fetch import download
+from memvr_integrations.backend.images import fetch
 from memvr_integrations.errors import ImageError
 from memvr_integrations.types.image_policy import ImagePolicy
 
@@ -57,7 +58,8 @@ class Web:
                 script(stream) if callable(script) else stream.sendall(script)
 
     def get(self, url: str, policy: ImagePolicy = HOSTS) -> bytes:
-        return download(url, policy, resolve=self.resolve, dial=self.dial)
+        with patch.multiple(fetch, resolve_host=self.resolve, dial_address=self.dial):
+            return fetch.download(url, policy)
 
     def refuses(self, url: str, match: str, policy: ImagePolicy = HOSTS) -> str:
         with pytest.raises(ImageError, match=match) as caught:

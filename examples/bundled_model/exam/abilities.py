@@ -20,17 +20,12 @@ from bundled_model.exam.exam_questions import (
 from bundled_model.exam.examinee import Prompt, about, says_yes
 from bundled_model.exam.judging import is_refusal, is_true, overlaps
 from bundled_model.exam.processes import Processes
+from bundled_model.exam.scene_marks import Attribute, attributes, is_right
 from bundled_model.exam.trials import Condition, Evidence
 from memvr_integrations.bundled.world import NUMBERS, plural
 from memvr_integrations.bundled.world import with_article as a
 from memvr_integrations.evaluate import by_image, share
-from memvr_integrations.evaluate.benchmarks.scene_questions import (
-    NEGATIVES,
-    SHORT,
-    Attribute,
-    attributes,
-    is_right,
-)
+from memvr_integrations.evaluate.benchmarks.scene_questions import NEGATIVES, SHORT
 
 _AGREE, _RECALL, _CHAIR = (
     "long and short question: the same answer",

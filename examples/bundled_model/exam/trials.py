@@ -17,17 +17,11 @@ from torch import Tensor
 from bundled_model.art.degrade import KINDS, degrade
 from bundled_model.exam.examinee import Examinee, Pictures, Prompt, about, says_yes
 from bundled_model.exam.processes import Processes
+from bundled_model.exam.scene_marks import auc, caption_counts
 from memvr_integrations.bundled.world import Scene, with_article
 from memvr_integrations.errors import RequestError
 from memvr_integrations.evaluate import by_image, share
-from memvr_integrations.evaluate.benchmarks.scene_questions import (
-    CAPTION,
-    SHORT,
-    Question,
-    auc,
-    caption_counts,
-    exam,
-)
+from memvr_integrations.evaluate.benchmarks.scene_questions import CAPTION, SHORT, Question, exam
 from memvr_integrations.memvr import MemVRConfig
 
 _STRENGTH = 0.8

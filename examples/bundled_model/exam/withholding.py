@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from bundled_model.exam.examinee import about
+from bundled_model.exam.scene_marks import attributes, auc, is_right
 from bundled_model.exam.trials import Condition, Evidence
 from memvr_integrations.bundled.world import with_article
 from memvr_integrations.evaluate import by_image, share
-from memvr_integrations.evaluate.benchmarks.scene_questions import attributes, auc, is_right
 
 _TOKENS = 24
 

@@ -19,7 +19,6 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
-from typing import Protocol
 from urllib.parse import quote, urljoin, urlsplit
 
 from memvr_integrations.errors import ImageError
@@ -34,22 +33,6 @@ _NAT64 = IPv6Network("64:ff9b::/96")
 # urlsplit drops some of these and browsers read a backslash as a slash: two readers of one
 # URL must not see two hosts.
 _AMBIGUOUS = re.compile(r"[\x00-\x20\x7f\\]")
-
-
-class Resolve(Protocol):
-    """Gives all addresses of a host, within `timeout` seconds; OSError if there are none."""
-
-    def __call__(self, host: str, port: int, *, timeout: float) -> Sequence[str]:
-        """Resolve `host`."""
-
-
-class Dial(Protocol):
-    """Connects to an address, with TLS if it gets the name that the certificate must hold."""
-
-    def __call__(
-        self, address: str, port: int, *, server_name: str | None, timeout: float
-    ) -> socket.socket:
-        """Connect within `timeout` seconds; OSError if that fails."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,13 +107,7 @@ def shown_url(url: str) -> str:
     return repr(bare if len(bare) <= 120 else bare[:119] + "…")
 
 
-def download(
-    url: str,
-    policy: ImagePolicy,
-    *,
-    resolve: Resolve = resolve_host,
-    dial: Dial = dial_address,
-) -> bytes:
+def download(url: str, policy: ImagePolicy) -> bytes:
     """Download what `url` holds, as far as `policy` lets it.
 
     ImageError if the URL, its host, an address, a redirect, the size or the time is refused,
@@ -142,7 +119,7 @@ def download(
         target = _checked_target(here, policy)
         logger.debug("downloading %s", target.shown)
         try:
-            with closing(_connect(target, deadline, resolve, dial)) as stream:
+            with closing(_connect(target, deadline)) as stream:
                 answer = _ask(target, stream, deadline, policy)
             if isinstance(answer, bytes):
                 logger.debug("%s holds %d bytes", target.shown, len(answer))
@@ -215,8 +192,8 @@ def _checked_target(url: str, policy: ImagePolicy) -> _Target:
     return _Target(scheme=parts.scheme, host=host, port=port, path=path, shown=shown)
 
 
-def _connect(target: _Target, deadline: float, resolve: Resolve, dial: Dial) -> socket.socket:
-    addresses = resolve(target.host, target.port, timeout=_seconds_left(deadline))
+def _connect(target: _Target, deadline: float) -> socket.socket:
+    addresses = resolve_host(target.host, target.port, timeout=_seconds_left(deadline))
     for address in addresses:
         if not is_public(address):
             raise ImageError(
@@ -229,7 +206,7 @@ def _connect(target: _Target, deadline: float, resolve: Resolve, dial: Dial) -> 
         # A dead first address must leave time for the second.
         share = _seconds_left(deadline) / (len(addresses) - tried)
         try:
-            return dial(address, target.port, server_name=server_name, timeout=share)
+            return dial_address(address, target.port, server_name=server_name, timeout=share)
         except OSError as problem:
             failure = problem
     raise failure

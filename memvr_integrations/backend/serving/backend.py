@@ -3,12 +3,10 @@
 import asyncio
 import os
 import weakref
-from collections.abc import AsyncGenerator, Generator, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
-from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from transformers import PreTrainedModel
@@ -19,12 +17,12 @@ from memvr_integrations.backend.hosting.load_config import Device, Dtype, LoadCo
 from memvr_integrations.backend.hosting.loading import LoadedModel, load_model
 from memvr_integrations.backend.hosting.vision import DEFAULT_CACHE_BYTES, FeatureCache
 from memvr_integrations.backend.serving.inbox import AsyncInbox, BlockingInbox, Inbox
-from memvr_integrations.backend.serving.intake import Intake
+from memvr_integrations.backend.serving.intake import Intake, as_list, check_streams
 from memvr_integrations.backend.serving.scores import Spellings
 from memvr_integrations.backend.serving.worker import QueueConfig, Worker
-from memvr_integrations.errors import BackendClosedError, RequestError
+from memvr_integrations.errors import BackendClosedError
 from memvr_integrations.memvr import MemVRConfig
-from memvr_integrations.types import Chunk, Completion, Request, SamplingParams, Usage
+from memvr_integrations.types import Chunk, Completion, Request, Usage
 from memvr_integrations.types.image_policy import ImagePolicy
 
 
@@ -171,7 +169,7 @@ class Backend:
             QueueFullError: Too many requests wait already.
             BackendClosedError: The backend was closed.
         """
-        return self._generate([BlockingInbox(request) for request in _as_list(requests)])
+        return self._generate([BlockingInbox(request) for request in as_list(requests)])
 
     def stream(self, request: Request) -> Generator[Chunk, None, None]:
         """The answer's chunks as they come; closing the generator stops the computing.
@@ -179,7 +177,7 @@ class Backend:
         Raises:
             MemVRError: As `generate` does, when the first chunk is asked for or later.
         """
-        _check_streams(request)
+        check_streams(request)
         inbox = BlockingInbox(request)
         try:
             self._submit(inbox)
@@ -189,7 +187,7 @@ class Backend:
 
     async def agenerate(self, requests: Request | Sequence[Request]) -> list[Completion]:
         """`generate` for asyncio; cancelling the task stops the computing."""
-        return await self._agenerate([AsyncInbox(request) for request in _as_list(requests)])
+        return await self._agenerate([AsyncInbox(request) for request in as_list(requests)])
 
     async def _agenerate(self, inboxes: Sequence[AsyncInbox]) -> list[Completion]:
         room = asyncio.Semaphore(self._worker.config.max_waiting)
@@ -202,7 +200,7 @@ class Backend:
 
     async def astream(self, request: Request) -> AsyncGenerator[Chunk, None]:
         """`stream` for asyncio; closing the generator or cancelling the task stops computing."""
-        _check_streams(request)
+        check_streams(request)
         async with aclosing(self._chunks(AsyncInbox(request))) as chunks:
             async for chunk in chunks:
                 yield chunk
@@ -264,26 +262,23 @@ class Backend:
         """The backend itself."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         """Close the backend."""
         self.close()
 
     def _generate(self, inboxes: Sequence[BlockingInbox]) -> list[Completion]:
         room = self._worker.config.max_waiting  # a longer list than the queue goes in pieces
-        pieces = [inboxes[start : start + room] for start in range(0, len(inboxes), room)]
-        return [completion for piece in pieces for completion in self._generate_piece(piece)]
-
-    def _generate_piece(self, inboxes: Sequence[BlockingInbox]) -> list[Completion]:
+        done: list[Completion] = []
         try:
-            self._check_open()
-            self._worker.check_room(len(inboxes))
-            self._worker.submit(*(self._intake.job(inbox) for inbox in inboxes))
-            return [gather(dict(_completions(inbox.chunks()))) for inbox in inboxes]
+            for start in range(0, len(inboxes), room):
+                piece = inboxes[start : start + room]
+                self._check_open()
+                self._worker.check_room(len(piece))
+                self._worker.submit(*(self._intake.job(inbox) for inbox in piece))
+                for inbox in piece:
+                    chunks = inbox.chunks()
+                    done.append(gather({c.index: c.completion for c in chunks if c.completion}))
+            return done
         finally:
             for inbox in inboxes:
                 inbox.cancel()
@@ -319,11 +314,7 @@ class Backend:
         """The ways to write the answers, and for each that is computed a request and its tokens."""
         self._check_open()
         spellings = Spellings(answers, self._host.spellings, exclusive=exclusive)
-        plain = replace(request, tools=(), tool_choice="auto", response_format=None)
-        return spellings, [
-            (replace(plain, sampling=SamplingParams(max_tokens=len(ids))), ids)
-            for ids in spellings.dictated
-        ]
+        return spellings, spellings.requests(request)
 
     def _check_open(self) -> None:
         if self.closed:
@@ -363,32 +354,6 @@ class Backend:
         job = self._intake.job(inbox)
         if not inbox.left.is_set():
             self._worker.submit(job)
-
-
-def _check_streams(request: Request) -> None:
-    strategy = request.strategy
-    if strategy is not None and strategy.whole:
-        raise RequestError(
-            f"decoding={strategy.name!r} takes back what it said, so there is nothing to stream "
-            "before the end. Use generate(), or choose another strategy."
-        )
-
-
-def _as_list(requests: Request | Sequence[Request]) -> list[Request]:
-    listed = [requests] if isinstance(requests, Request | str) else list(requests)
-    for one in listed:
-        if not isinstance(one, Request):
-            raise RequestError(
-                f"{one!r} is a {type(one).__name__}; give a Request, as Request.ask(question, "
-                "image) makes it, or a list of them."
-            )
-    return listed
-
-
-def _completions(chunks: Iterable[Chunk]) -> Iterator[tuple[int, Completion]]:
-    for chunk in chunks:
-        if chunk.completion is not None:
-            yield chunk.index, chunk.completion
 
 
 def _shut(worker: Worker, intake: ThreadPoolExecutor) -> bool:

@@ -91,3 +91,25 @@ def _check_text(request: Request) -> None:
             f"The question is empty: {len(request.messages)} message(s) hold no text but {said!r}. "
             "Say what to answer."
         )
+
+
+def as_list(requests: Request | Sequence[Request]) -> list[Request]:
+    """One request or several as a list; RequestError for what is none."""
+    listed = [requests] if isinstance(requests, Request | str) else list(requests)
+    for one in listed:
+        if not isinstance(one, Request):
+            raise RequestError(
+                f"{one!r} is a {type(one).__name__}; give a Request, as Request.ask(question, "
+                "image) makes it, or a list of them."
+            )
+    return listed
+
+
+def check_streams(request: Request) -> None:
+    """RequestError where a strategy has nothing to stream."""
+    strategy = request.strategy
+    if strategy is not None and strategy.whole:
+        raise RequestError(
+            f"decoding={strategy.name!r} takes back what it said, so there is nothing to stream "
+            "before the end. Use generate(), or choose another strategy."
+        )

@@ -56,6 +56,7 @@ class Registry:
         self._entries: dict[_Key, _Entry] = {}
         self._lock = threading.Lock()
         self._dropped: queue.SimpleQueue[_Lease] = queue.SimpleQueue()
+        self._woken: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._reaper: threading.Thread | None = None
 
     def forget(self) -> None:
@@ -72,6 +73,7 @@ class Registry:
         For the garbage collector, which may run in any thread at any line, under any lock.
         """
         self._dropped.put(lease)
+        self._woken.put(None)
 
     def acquire(self, key: _Key, *, memvr: bool | None = True) -> Backend:
         """The backend of a model, loaded if nobody has it yet; give it back with `release`.
@@ -144,11 +146,9 @@ class Registry:
     def _reap(self) -> None:
         while True:
             with contextlib.suppress(queue.Empty):
-                lease = self._dropped.get(timeout=self._until_next())
-                with self._lock:
-                    self._count_less(lease)
-                del lease
+                self._woken.get(timeout=self._until_next())
             with self._lock:
+                self._count_dropped()
                 unused = self._unused(time.monotonic() - self._linger)
             _close(unused)
             del unused
@@ -168,20 +168,11 @@ def _close(entries: Iterable[_Entry]) -> None:
 
 
 def _load(name: str, config: LoadConfig) -> Backend:
-    from memvr_integrations.backend.serving.backend import (
-        Backend,  # brings torch: a model is wanted
-    )
+    # These bring torch: a model is wanted.
+    from memvr_integrations.backend.hosting.loading import load_model
+    from memvr_integrations.backend.serving.backend import Backend
 
-    return Backend.load(
-        Path(name) if Path(name).is_dir() else name,
-        device=config.device,
-        dtype=config.dtype,
-        quantization=config.quantization,
-        attention=config.attention,
-        revision=config.revision,
-        memvr=config.memvr,
-        progress=config.progress,
-    )
+    return Backend(load_model(Path(name) if Path(name).is_dir() else name, config))
 
 
 SHARED = Registry(_load)

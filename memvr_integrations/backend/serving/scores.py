@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TypeAlias
 
 from memvr_integrations.errors import ContextLengthError, RequestError
-from memvr_integrations.types import Completion
+from memvr_integrations.types import Completion, Request, SamplingParams
 
 Tokens: TypeAlias = tuple[int, ...]
 
@@ -45,6 +46,14 @@ class Spellings:
                 owners[ids] = text
         self._exclusive, self._known = exclusive, list(owners)
         self.dictated = [ids for ids in self._known if not any(self._longer(ids))]
+
+    def requests(self, request: Request) -> list[tuple[Request, Tokens]]:
+        """For each of the `dictated` sequences what to ask, and itself."""
+        plain = replace(request, tools=(), tool_choice="auto", response_format=None)
+        return [
+            (replace(plain, sampling=SamplingParams(max_tokens=len(ids))), ids)
+            for ids in self.dictated
+        ]
 
     def scores(self, done: Sequence[Completion]) -> list[float]:
         """The logarithm of each answer's probability, from the `dictated` sequences' answers.

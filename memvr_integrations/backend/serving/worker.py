@@ -13,9 +13,9 @@ from memvr_integrations.backend.decoding.batch import run_batch
 from memvr_integrations.backend.decoding.jobs import Job, Row
 from memvr_integrations.backend.decoding.strategies import second_prompt
 from memvr_integrations.backend.hosting.host import Host
+from memvr_integrations.checks import check_integer, check_number
 from memvr_integrations.errors import (
     BackendClosedError,
-    ConfigError,
     GenerationError,
     MemoryExhaustedError,
     MemVRError,
@@ -39,13 +39,9 @@ class QueueConfig:
 
     def __post_init__(self) -> None:
         """Refuse a queue that nothing could ever leave."""
-        for name in ("max_batch", "max_waiting"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name}={getattr(self, name)!r} must be at least 1.")
-        if not 0 <= self.gather_seconds <= 60:
-            raise ConfigError(
-                f"gather_seconds={self.gather_seconds!r} must be a number from 0 to 60."
-            )
+        check_integer("max_batch", self.max_batch, least=1)
+        check_integer("max_waiting", self.max_waiting, least=1)
+        check_number("gather_seconds", self.gather_seconds, most=60)
 
 
 class Worker:

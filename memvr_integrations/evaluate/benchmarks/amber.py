@@ -15,7 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, TypeAlias
 
-from memvr_integrations.evaluate.benchmarks.benchmark import Question, answered, percentages
+from memvr_integrations.evaluate.benchmarks.benchmark import (
+    Marked,
+    Question,
+    answered,
+    percentages,
+)
 from memvr_integrations.evaluate.benchmarks.published_files import (
     Folder,
     Record,
@@ -72,33 +77,27 @@ class Description:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Amber:
+class Amber(Marked):
     """Both tasks; precision and recall are about "No", as published.
 
     `kinds` holds the published type of each yes/no question, `truths` whether yes is right.
     """
 
-    questions: tuple[Question, ...]
     descriptions: Mapping[str, Description]
     kinds: Mapping[str, str]
     truths: Mapping[str, bool]
     words: Words
     suffix: ClassVar[str] = "json"
 
-    name: str = "amber"
-
-    def marks(self, answers: Mapping[str, str]) -> dict[str, Counter[str]]:
-        """Counts by image."""
-        marks: dict[str, Counter[str]] = {}
-        for question, answer in answered(self.questions, answers):
-            counts = marks.setdefault(question.group, Counter())
-            if question.id in self.descriptions:
-                counts.update(describe(answer, self.descriptions[question.id], self.words))
-                continue
-            for under in ("discriminative", *_TYPES[self.kinds[question.id]]):
-                truth, said = self.truths[question.id], yes_or_no(answer)
-                count_answer(counts, under, truth=truth, said=said)
-        return marks
+    def mark(self, question: Question, answer: str) -> Counter[str]:
+        """Those of a description, or by type of a yes/no question."""
+        if question.id in self.descriptions:
+            return describe(answer, self.descriptions[question.id], self.words)
+        counts = Counter[str]()
+        for under in ("discriminative", *_TYPES[self.kinds[question.id]]):
+            truth, said = self.truths[question.id], yes_or_no(answer)
+            count_answer(counts, under, truth=truth, said=said)
+        return counts
 
     def figures(self, counts: Mapping[str, int]) -> dict[str, float]:
         """CHAIR, Cover, Hal and Cog; then accuracy, precision, recall and F1 by type."""
@@ -117,13 +116,10 @@ class Amber:
             figures |= figures_of(counts, under, positive=False)
         return figures
 
-    def right(self, answers: Mapping[str, str]) -> dict[str, bool]:
-        """By yes/no question."""
-        return {
-            question.id: yes_or_no(answer) == self.truths[question.id]
-            for question, answer in answered(self.questions, answers)
-            if question.id in self.truths
-        }
+    def is_right(self, question: Question, answer: str) -> bool | None:
+        """The yes/no questions."""
+        truth = self.truths.get(question.id)
+        return None if truth is None else yes_or_no(answer) == truth
 
     def answers_file(self, answers: Mapping[str, str], *, model: str) -> str:
         """The JSON list that the published script takes; it knows "Yes" and "No" alone."""
@@ -212,6 +208,7 @@ def load_amber(
         else:
             kinds[name], truths[name] = kind, record.choice("truth", ("yes", "no")) == "yes"
     return Amber(
+        name="amber",
         questions=outer.checked(questions),
         descriptions=descriptions,
         kinds=kinds,

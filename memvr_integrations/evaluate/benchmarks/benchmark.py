@@ -55,8 +55,39 @@ class Benchmark(Protocol):
         precision of a model that never says yes, is left out.
         """
 
-    def right(self, answers: Mapping[str, str]) -> dict[str, bool] | None:
-        """Which answers are right, by question id, for McNemar's test; None where none is."""
+    def right(self, answers: Mapping[str, str]) -> dict[str, bool]:
+        """Whether an answer is right, by question id, without those that are neither."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Marked:
+    """A benchmark that marks each answer by itself, and sums the marks up by group."""
+
+    questions: tuple[Question, ...]
+    name: str
+
+    def mark(self, question: Question, answer: str) -> Mapping[str, int]:
+        """The counts of one answer."""
+        raise NotImplementedError
+
+    def is_right(self, question: Question, answer: str) -> bool | None:
+        """Whether an answer is right; None where it is neither right nor wrong."""
+        return None
+
+    def marks(self, answers: Mapping[str, str]) -> dict[str, Counter[str]]:
+        """Counts by group."""
+        marks: dict[str, Counter[str]] = {}
+        for question, answer in answered(self.questions, answers):
+            marks.setdefault(question.group, Counter()).update(self.mark(question, answer))
+        return marks
+
+    def right(self, answers: Mapping[str, str]) -> dict[str, bool]:
+        """By question, without those whose answers are neither right nor wrong."""
+        return {
+            question.id: verdict
+            for question, answer in answered(self.questions, answers)
+            if (verdict := self.is_right(question, answer)) is not None
+        }
 
 
 @runtime_checkable
@@ -118,6 +149,14 @@ def all_answered(
             f"{len(questions)} are missing; the first is that to {first!r}."
         )
     return given
+
+
+def by_group(questions: Sequence[Question]) -> dict[str, list[str]]:
+    """The ids of each group's questions."""
+    groups: dict[str, list[str]] = {}
+    for question in questions:
+        groups.setdefault(question.group, []).append(question.id)
+    return groups
 
 
 def complete(sets: Mapping[str, Sequence[str]], right: Mapping[str, bool]) -> dict[str, bool]:

@@ -1,7 +1,6 @@
 """The benchmarks by name."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from memvr_integrations.errors import BenchmarkError, ConfigError, did_you_mean
@@ -9,8 +8,7 @@ from memvr_integrations.evaluate.benchmarks.amber import load_amber
 from memvr_integrations.evaluate.benchmarks.benchmark import Benchmark
 from memvr_integrations.evaluate.benchmarks.chair import load_chair
 from memvr_integrations.evaluate.benchmarks.hallusion_bench import load_hallusion_bench
-from memvr_integrations.evaluate.benchmarks.llava_bench import load_llava_bench
-from memvr_integrations.evaluate.benchmarks.mm_vet import load_mm_vet
+from memvr_integrations.evaluate.benchmarks.judged import load_llava_bench, load_mm_vet
 from memvr_integrations.evaluate.benchmarks.mme import load_mme
 from memvr_integrations.evaluate.benchmarks.mmvp import load_mmvp
 from memvr_integrations.evaluate.benchmarks.pope import load_pope
@@ -20,26 +18,16 @@ SCENES = "scenes"
 SELF = "self"  # no benchmark of its own: a model labels pictures for itself
 
 
-@dataclass(frozen=True, kw_only=True)
-class Listed:
-    """A benchmark that is read from a folder, and what it asks."""
-
-    load: Callable[[Path], Benchmark]
-    about: str
-
-
-FROM_FOLDERS: dict[str, Listed] = {
-    "pope": Listed(load=load_pope, about="yes/no: what is there, on COCO"),
-    "chair": Listed(load=load_chair, about="captions: things that are not there, on COCO"),
-    "mme": Listed(load=load_mme, about="yes/no in pairs, fourteen categories"),
-    "amber": Listed(load=load_amber, about="captions and yes/no: things, attributes, relations"),
-    "hallusionbench": Listed(
-        load=load_hallusion_bench, about="yes/no: edited figures against what one knows"
-    ),
-    "mmvp": Listed(load=load_mmvp, about="two options: pairs of images that look alike"),
-    "vizwiz": Listed(load=load_vizwiz, about="short answers: photographs by blind people"),
-    "mm-vet": Listed(load=load_mm_vet, about="free answers, for a judge elsewhere"),
-    "llava-bench": Listed(load=load_llava_bench, about="free answers, for a judge elsewhere"),
+FROM_FOLDERS: dict[str, Callable[[Path], Benchmark]] = {
+    "pope": load_pope,
+    "chair": load_chair,
+    "mme": load_mme,
+    "amber": load_amber,
+    "hallusionbench": load_hallusion_bench,
+    "mmvp": load_mmvp,
+    "vizwiz": load_vizwiz,
+    "mm-vet": load_mm_vet,
+    "llava-bench": load_llava_bench,
 }
 NAMES = (SCENES, *FROM_FOLDERS)
 
@@ -69,4 +57,4 @@ def load_benchmark(name: str, folder: Path | None = None) -> Benchmark:
             f"The benchmark {name!r} is read from a folder; say which. An empty one will do to "
             "learn what to download and where."
         )
-    return FROM_FOLDERS[name].load(folder)
+    return FROM_FOLDERS[name](folder)

@@ -7,13 +7,13 @@ compare.
 """
 
 import random
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from memvr_integrations.errors import BenchmarkError
-from memvr_integrations.evaluate.benchmarks.benchmark import Question, answered, percentages
+from memvr_integrations.evaluate.benchmarks.benchmark import Question
+from memvr_integrations.evaluate.benchmarks.presence import Presence, caption_figures
 from memvr_integrations.evaluate.benchmarks.published_files import Folder, json_object
 from memvr_integrations.evaluate.benchmarks.scoring.coco_words import GROUPS, mentions
 
@@ -26,61 +26,15 @@ _PROMPT = "Please describe this image in detail."
 
 
 @dataclass(frozen=True, kw_only=True)
-class Chair:
+class Chair(Presence):
     """CHAIR_S (captions with a wrong mention), CHAIR_I (mentions that are wrong), recall, length.
 
-    `there` holds the categories that each image shows, by question id. Recall is the share of all
-    of these that the captions name.
+    Recall is the share of all categories that images show that the captions name.
     """
-
-    questions: tuple[Question, ...]
-    there: Mapping[str, frozenset[str]]
-    name: str = "chair"
-
-    def marks(self, answers: Mapping[str, str]) -> dict[str, Counter[str]]:
-        """Counts by image."""
-        return {
-            question.group: caption_marks(
-                list(mentions(caption)), self.there[question.id], words=len(caption.split())
-            )
-            for question, caption in answered(self.questions, answers)
-        }
 
     def figures(self, counts: Mapping[str, int]) -> dict[str, float]:
         """The four figures; the length is in words."""
         return caption_figures(counts)
-
-    def right(self, answers: Mapping[str, str]) -> None:
-        """None: a caption is not right or wrong."""
-
-
-def caption_marks(named: list[str], there: frozenset[str], *, words: int) -> Counter[str]:
-    """The counts of one caption: what it names, as often as it does, against what is there."""
-    wrong = sum(one not in there for one in named)
-    return Counter(
-        {
-            "captions": 1,
-            "with wrong": int(wrong > 0),
-            "mentions": len(named),
-            "wrong mentions": wrong,
-            "there": len(there),
-            "named": len(there & set(named)),
-            "words": words,
-        }
-    )
-
-
-def caption_figures(counts: Mapping[str, int]) -> dict[str, float]:
-    """CHAIR_S, CHAIR_I, recall and the mean length, from sums of `caption_marks`."""
-    captions = counts.get("captions", 0)
-    figures = percentages(
-        {
-            "CHAIR_S": (counts.get("with wrong", 0), captions),
-            "CHAIR_I": (counts.get("wrong mentions", 0), counts.get("mentions", 0)),
-            "recall": (counts.get("named", 0), counts.get("there", 0)),
-        }
-    )
-    return figures | ({"length, words": counts.get("words", 0) / captions} if captions else {})
 
 
 def load_chair(
@@ -108,7 +62,9 @@ def load_chair(
         for number, image in chosen.items()
     ]
     there = {str(number): frozenset(names) for number, names in marked.items()}
-    return Chair(questions=files.checked(questions), there=there)
+    return Chair(
+        name="chair", questions=files.checked(questions), truths={}, splits={}, there=there
+    )
 
 
 def _instances(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from memvr_integrations.evaluate.benchmarks.benchmark import (
+    Marked,
     Question,
     answered,
     complete,
@@ -24,7 +25,7 @@ _CATEGORIES = ("VD", "VS")
 
 
 @dataclass(frozen=True, kw_only=True)
-class HallusionBench:
+class HallusionBench(Marked):
     """Accuracy over questions (aAcc), whole figures (fAcc) and whole questions (qAcc).
 
     Answers are read by their words "yes" and "no" rather than by a judge. As in the published
@@ -32,43 +33,30 @@ class HallusionBench:
     `figure_sets` and `question_sets` hold the ids of what must be right together.
     """
 
-    questions: tuple[Question, ...]
     entries: Mapping[str, Record]
-    figure_sets: Mapping[str, tuple[str, ...]]
-    question_sets: Mapping[str, tuple[str, ...]]
+    figure_sets: Mapping[str, list[str]]
+    question_sets: Mapping[str, list[str]]
     suffix: ClassVar[str] = "json"
 
-    name: str = "hallusionbench"
+    def is_right(self, question: Question, answer: str) -> bool:
+        """Each question by itself."""
+        said, entry = yes_or_no(answer), self.entries[question.id]
+        return _no_figure(entry) if said is None else said == (entry.text("gt_answer") == "1")
 
-    def right(self, answers: Mapping[str, str]) -> dict[str, bool]:
-        """By question."""
-        right = {}
-        for question, answer in answered(self.questions, answers):
-            said, entry = yes_or_no(answer), self.entries[question.id]
-            truth = entry.text("gt_answer") == "1"
-            right[question.id] = _no_figure(entry) if said is None else said == truth
-        return right
+    def mark(self, question: Question, answer: str) -> Counter[str]:
+        """All but what fAcc and qAcc put together."""
+        said = yes_or_no(answer)
+        counts = _judged("aAcc", question.group, self.is_right(question, answer))
+        counts.update({"yes": said is True, "unsure": said is None})
+        return counts
 
     def marks(self, answers: Mapping[str, str]) -> dict[str, Counter[str]]:
         """Counts by set of figures, which holds all that fAcc and qAcc put together."""
-        right = self.right(answers)
-        marks: dict[str, Counter[str]] = {}
-        groups = {question.id: question.group for question in self.questions}
-
-        def count(name: str, one: str, good: bool) -> None:
-            counts = marks.setdefault(groups[one], Counter())
-            for under in (name, f"{_category(groups[one])}/{name}"):
-                counts[f"{under} of"] += 1
-                counts[under] += good
-
-        for one, good in right.items():
-            count("aAcc", one, good)
-            said = yes_or_no(answers[one])
-            marks[groups[one]]["yes"] += said is True
-            marks[groups[one]]["unsure"] += said is None
+        marks, right = super().marks(answers), self.right(answers)
         for name, sets in (("fAcc", self.figure_sets), ("qAcc", self.question_sets)):
             for which, good in complete(sets, right).items():
-                count(name, sets[which][0], good)
+                group = which.rpartition("/")[0]
+                marks[group].update(_judged(name, group, good))
         return marks
 
     def figures(self, counts: Mapping[str, int]) -> dict[str, float]:
@@ -122,10 +110,11 @@ def load_hallusion_bench(folder: Path) -> HallusionBench:
         images = (_picture(folder, entry.text("filename")),) if seen else ()
         questions.append(Question(id=name, text=entry.text("question"), images=images, group=group))
     return HallusionBench(
+        name="hallusionbench",
         questions=files.checked(questions),
         entries=entries,
-        figure_sets={name: tuple(ids) for name, ids in figure_sets.items()},
-        question_sets={name: tuple(ids) for name, ids in question_sets.items()},
+        figure_sets=figure_sets,
+        question_sets=question_sets,
     )
 
 
@@ -139,5 +128,9 @@ def _no_figure(entry: Record) -> bool:
     return entry.text("category") == "VS" and entry.text("figure_id") == "0"
 
 
-def _category(group: str) -> str:
-    return group.partition("/")[0]
+def _judged(name: str, group: str, good: bool) -> Counter[str]:
+    category = group.partition("/")[0]
+    counts = Counter[str]()
+    for under in (name, f"{category}/{name}"):
+        counts.update({f"{under} of": 1, under: good})
+    return counts

@@ -3,13 +3,13 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 from memvr_integrations.errors import BenchmarkError
 from memvr_integrations.evaluate.benchmarks.benchmark import (
+    Marked,
     Question,
-    answered,
+    by_group,
     complete,
     percentages,
 )
@@ -42,36 +42,32 @@ _PICTURES = (".jpg", ".png", ".jpeg")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Mme:
+class Mme(Marked):
     """A category's score is acc + acc+, at most 200; acc+ asks for both answers of an image.
 
     `perception`, `cognition` and `total` are sums of scores, at most 2000, 800 and 2800; they are
     left out as long as a category has no answer.
     """
 
-    questions: tuple[Question, ...]
     truths: Mapping[str, bool]
-    name: str = "mme"
 
-    def right(self, answers: Mapping[str, str]) -> dict[str, bool]:
-        """By question."""
+    def is_right(self, question: Question, answer: str) -> bool:
+        """Each of the two questions by itself."""
+        return read_answer(answer) == self.truths[question.id]
+
+    def mark(self, question: Question, answer: str) -> dict[str, int]:
+        """By category."""
+        category = _category(question.group)
         return {
-            question.id: read_answer(answer) == self.truths[question.id]
-            for question, answer in answered(self.questions, answers)
+            f"{category}/asked": 1,
+            f"{category}/right": self.is_right(question, answer),
+            "yes": read_answer(answer) is True,
         }
 
     def marks(self, answers: Mapping[str, str]) -> dict[str, Counter[str]]:
         """Counts by image, of images with an answer."""
-        right = self.right(answers)
-        marks: dict[str, Counter[str]] = {}
-        for question in self.questions:
-            if question.id in right:
-                counts = marks.setdefault(question.group, Counter())
-                category = _category(question.group)
-                counts[f"{category}/asked"] += 1
-                counts[f"{category}/right"] += right[question.id]
-                counts["yes"] += read_answer(answers[question.id]) is True
-        for image, both in complete(self._images, right).items():
+        marks = super().marks(answers)
+        for image, both in complete(by_group(self.questions), self.right(answers)).items():
             marks[image][f"{_category(image)}/images"] += 1
             marks[image][f"{_category(image)}/both"] += both
         return marks
@@ -99,13 +95,6 @@ class Mme:
                 figures[name] = sum(figures[f"{one}/score"] for one in categories)
         asked = sum(count(f"{one}/asked") for one in (*PERCEPTION, *COGNITION))
         return figures | percentages({"yes ratio": (count("yes"), asked)})
-
-    @cached_property
-    def _images(self) -> dict[str, list[str]]:
-        images: dict[str, list[str]] = {}
-        for question in self.questions:
-            images.setdefault(question.group, []).append(question.id)
-        return images
 
 
 def read_answer(answer: str) -> bool | None:
@@ -140,7 +129,7 @@ def load_mme(folder: Path) -> Mme:
                 name, group = f"{category}/{image.name}/{number}", f"{category}/{image.name}"
                 questions.append(Question(id=name, text=question, images=(image,), group=group))
                 truths[name] = truth
-    return Mme(questions=files.checked(questions), truths=truths)
+    return Mme(name="mme", questions=files.checked(questions), truths=truths)
 
 
 def _image_of(text: Path, category: Path) -> Path:

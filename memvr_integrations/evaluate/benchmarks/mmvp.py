@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import ClassVar
 
 from memvr_integrations.evaluate.benchmarks.benchmark import (
+    Marked,
     Question,
     all_answered,
-    answered,
+    by_group,
     complete,
     percentages,
 )
@@ -26,40 +27,29 @@ _LETTER = re.compile(r"\s*\(?([ab])(?:[).:,]|\s*$)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Mmvp:
+class Mmvp(Marked):
     """A pair counts when both of its images are answered rightly.
 
     The published script asks a judge; here an answer is read by `chosen`.
     """
 
-    questions: tuple[Question, ...]
     rows: Mapping[str, Record]
     suffix: ClassVar[str] = "jsonl"
 
-    name: str = "mmvp"
+    def is_right(self, question: Question, answer: str) -> bool:
+        """Each image of a pair by itself."""
+        row = self.rows[question.id]
+        return chosen(answer, row.text("Options")) == _truth(row)
 
-    def right(self, answers: Mapping[str, str]) -> dict[str, bool]:
-        """By question."""
-        return {
-            question.id: chosen(answer, row.text("Options")) == _truth(row)
-            for question, answer in answered(self.questions, answers)
-            for row in [self.rows[question.id]]
-        }
+    def mark(self, question: Question, answer: str) -> dict[str, int]:
+        """Those of one image."""
+        unsure = chosen(answer, self.rows[question.id].text("Options")) is None
+        return {"asked": 1, "right": self.is_right(question, answer), "unsure": unsure}
 
     def marks(self, answers: Mapping[str, str]) -> dict[str, Counter[str]]:
         """Counts by pair."""
-        right = self.right(answers)
-        marks: dict[str, Counter[str]] = {}
-        pairs: dict[str, list[str]] = {}
-        for question in self.questions:
-            pairs.setdefault(question.group, []).append(question.id)
-            if question.id in right:
-                counts = marks.setdefault(question.group, Counter())
-                options = self.rows[question.id].text("Options")
-                counts["asked"] += 1
-                counts["right"] += right[question.id]
-                counts["unsure"] += chosen(answers[question.id], options) is None
-        for pair, both in complete(pairs, right).items():
+        marks = super().marks(answers)
+        for pair, both in complete(by_group(self.questions), self.right(answers)).items():
             marks[pair]["pairs"] += 1
             marks[pair]["both"] += both
         return marks
@@ -132,7 +122,7 @@ def load_mmvp(folder: Path) -> Mmvp:
                 group=f"pair {(int(name) + 1) // 2}",
             )
         )
-    return Mmvp(questions=files.checked(questions), rows=rows)
+    return Mmvp(name="mmvp", questions=files.checked(questions), rows=rows)
 
 
 def _truth(row: Record) -> str:

@@ -1,4 +1,4 @@
-"""Held-out scenes whose truth is known, questions about them, and marks for the answers.
+"""Held-out scenes whose truth is known, and questions about them.
 
 The yes/no questions follow POPE: as many about what is absent as about what is there, the absent
 ones chosen at random, among what is common (`popular`), or among what usually comes with the
@@ -13,31 +13,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-from torch import Tensor
-
 from memvr_integrations.bundled.world.scenes import Scene, Sprites, draw_scene, sample_names
 from memvr_integrations.bundled.world.words import (
     CLASSES,
-    COLORS,
-    NUMBERS,
     classes_of,
     plural,
     surely_absent,
 )
+from memvr_integrations.evaluate.benchmarks.presence import SPLITS
 
 __all__ = [
     "CAPTION",
     "NEGATIVES",
     "SHORT",
-    "Attribute",
     "Question",
-    "attributes",
-    "auc",
-    "caption_counts",
     "exam",
     "held_out_scenes",
-    "is_right",
     "mentioned",
 ]
 
@@ -47,7 +38,7 @@ SHORT = " Answer yes or no."
 CAPTION = "Describe the image."
 """What a caption is asked for with."""
 
-NEGATIVES = ("random", "popular", "adversarial")
+NEGATIVES = SPLITS
 """How the things that are absent were chosen; POPE's three splits."""
 
 _PRIOR_SCENES = 20_000
@@ -123,74 +114,7 @@ def _habits(themes: tuple[str, ...]) -> tuple[Counter[str], Counter[tuple[str, s
     return common, together
 
 
-def auc(scores: Tensor, truth: Tensor) -> float:
-    """The chance that a true question scores above a false one, ties counted half."""
-    order = scores.argsort()
-    ranks = torch.empty(len(scores), dtype=torch.float64)
-    ranks[order] = torch.arange(1, len(scores) + 1, dtype=torch.float64)
-    _, inverse, counts = scores.unique(return_inverse=True, return_counts=True)
-    ranks = (
-        torch.zeros(len(counts), dtype=torch.float64).scatter_add_(0, inverse, ranks)[inverse]
-        / counts[inverse]
-    )
-    true = int(truth.sum())
-    false = len(truth) - true
-    return float((ranks[truth].sum() - true * (true + 1) / 2) / (true * false))
-
-
 def mentioned(text: str) -> set[str]:
     """The classes that a sentence names; "an orange cup" names no orange."""
     words = re.findall(r"[a-z]+", _ORANGE_COLOR.sub("", text.lower()))
     return {_MENTIONS[word] for word in words if word in _MENTIONS}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Attribute:
-    """A question with one right word, asked of one scene; `kind` is "count" or "color"."""
-
-    scene: int
-    question: str
-    right: str
-    kind: str
-
-
-def attributes(scenes: Sequence[Scene]) -> list[Attribute]:
-    """One counting question about every thing, and the colour of every painted one."""
-    asked = []
-    for index, scene in enumerate(scenes):
-        for thing in scene.things:
-            question = f"How many {plural(thing.name)} are there?"
-            if thing.count <= 4:
-                right = NUMBERS[thing.count]
-                asked.append(Attribute(scene=index, question=question, right=right, kind="count"))
-            if thing.color:
-                noun = thing.name if thing.count == 1 else plural(thing.name)
-                verb = "is" if thing.count == 1 else "are"
-                asked.append(
-                    Attribute(
-                        scene=index,
-                        question=f"What color {verb} the {noun}?",
-                        right=thing.color,
-                        kind="color",
-                    )
-                )
-    return asked
-
-
-def is_right(asked: Attribute, answer: str) -> bool:
-    """Whether an answer holds the right number or colour word, and no other."""
-    words = set(re.findall(r"[a-z]+", answer.lower().replace("more than four", "five")))
-    choices = set(NUMBERS) if asked.kind == "count" else set(COLORS)
-    # "an orange" is a fruit only in other themes; a colour answer names one colour.
-    return words & choices == {asked.right}
-
-
-def caption_counts(scenes: Sequence[Scene], captions: Sequence[str]) -> Tensor:
-    """Per caption: mentions, wrong mentions, things there, things named; (captions, 4)."""
-    rows = []
-    for scene, caption in zip(scenes, captions, strict=True):
-        named = mentioned(caption)
-        rows.append(
-            [len(named), len(named - scene.names), len(scene.names), len(named & scene.names)]
-        )
-    return torch.tensor(rows, dtype=torch.float64)

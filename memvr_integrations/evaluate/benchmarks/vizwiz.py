@@ -1,16 +1,15 @@
 """VizWiz: what blind people asked about their own photographs (vizwiz.org, arXiv 1802.08218)."""
 
 import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 from memvr_integrations.evaluate.benchmarks.benchmark import (
+    Marked,
     Question,
     all_answered,
-    answered,
     percentages,
 )
 from memvr_integrations.evaluate.benchmarks.published_files import Folder, json_list, unique
@@ -31,30 +30,23 @@ _PARTS = 3 * 2520  # an answer's accuracy is a whole number of these parts for 1
 
 
 @dataclass(frozen=True, kw_only=True)
-class VizWiz:
+class VizWiz(Marked):
     """VQA accuracy where people's answers are known, and the file for the challenge's server.
 
     `people` holds ten people's answers by question; none for the test split.
     """
 
-    questions: tuple[Question, ...]
     people: Mapping[str, Sequence[str]]
     suffix: ClassVar[str] = "json"
 
-    name: str = "vizwiz"
-
-    def marks(self, answers: Mapping[str, str]) -> dict[str, Counter[str]]:
-        """Counts by image, each of which has one question."""
-        marks: dict[str, Counter[str]] = {}
-        for question, answer in answered(self.questions, answers):
-            counts = marks.setdefault(question.group, Counter())
-            said = normalized(answer)
-            counts["answers"] += 1
-            counts["unanswerable"] += said == "unanswerable"
-            if people := self.people.get(question.id):
-                counts["judged parts"] += _PARTS
-                counts["right parts"] += round(_PARTS * agreement(said, people))
-        return marks
+    def mark(self, question: Question, answer: str) -> dict[str, int]:
+        """Those of an image, each of which has one question; an answer may be right in part."""
+        said = normalized(answer)
+        counts = {"answers": 1, "unanswerable": int(said == "unanswerable")}
+        if people := self.people.get(question.id):
+            counts["judged parts"] = _PARTS
+            counts["right parts"] = round(_PARTS * agreement(said, people))
+        return counts
 
     def figures(self, counts: Mapping[str, int]) -> dict[str, float]:
         """The accuracy, and how often the question is called unanswerable."""
@@ -64,9 +56,6 @@ class VizWiz:
                 "unanswerable": (counts.get("unanswerable", 0), counts.get("answers", 0)),
             }
         )
-
-    def right(self, answers: Mapping[str, str]) -> None:
-        """None: an answer may be right in part."""
 
     def answers_file(self, answers: Mapping[str, str], *, model: str) -> str:
         """The JSON list of images and answers that the challenge's server on EvalAI takes."""
@@ -113,4 +102,4 @@ def load_vizwiz(folder: Path) -> VizWiz:
             if not answers:
                 raise record.wrong("'answers' is empty")
             people[image] = answers
-    return VizWiz(questions=files.checked(questions), people=people)
+    return VizWiz(name="vizwiz", questions=files.checked(questions), people=people)

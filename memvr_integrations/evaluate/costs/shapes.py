@@ -167,20 +167,17 @@ def _processor(config: PretrainedConfig, tokenizer: PreTrainedTokenizerFast) -> 
         return _qwen2_5_vl_processor(config, tokenizer)
     config.image_token_id = tokenizer.convert_tokens_to_ids(IMAGE)
     template = _TURNS.replace("PLACE", IMAGE)
-    if isinstance(config, QwenVLConfig):
-        return QwenVLProcessor(
-            image_processor=square_pictures(config.tower.image_size),
-            tokenizer=tokenizer,
-            image_token=IMAGE,
-            image_tokens=config.tower.num_queries,
-            chat_template=template,
+    if isinstance(config, QwenVLConfig | Glm4VConfig):
+        made, places = (
+            (QwenVLProcessor, config.tower.num_queries)
+            if isinstance(config, QwenVLConfig)
+            else (Glm4VProcessor, config.tower.tokens)
         )
-    if isinstance(config, Glm4VConfig):
-        return Glm4VProcessor(
+        return made(
             image_processor=square_pictures(config.tower.image_size),
             tokenizer=tokenizer,
             image_token=IMAGE,
-            image_tokens=config.tower.tokens,
+            image_tokens=places,
             chat_template=template,
         )
     side = config.vision_config.image_size

@@ -95,9 +95,8 @@ class Asking:
             for start in range(0, len(asked), size):
                 batch = range(start, min(start + size, len(asked)))
                 with _noting(asked[start : start + size]):
-                    messages = {index: asked[index].messages() for index in batch}
                     done += self._answered(
-                        [self._request(asked, i, messages[i], samplings[i]) for i in batch]
+                        [self._request(asked, i, asked[i].messages(), samplings[i]) for i in batch]
                     )
                 bar.update(len(batch))
         return done

@@ -14,7 +14,7 @@ from memvr_integrations.errors import BackendClosedError, MemVRError
 from memvr_integrations.evaluate.benchmarks.benchmark import Question
 from memvr_integrations.evaluate.running.runs import Answer, Run
 from memvr_integrations.memvr import MemVRConfig
-from memvr_integrations.types import Completion, Image, Message, Request, SamplingParams
+from memvr_integrations.types import Image, Message, Request, SamplingParams
 from memvr_integrations.types.decoding import DecodingConfig
 from memvr_integrations.types.engine import Engine
 
@@ -109,54 +109,47 @@ class Asking:
             return
         if torch.cuda.is_available():
             torch.cuda.reset_peak_memory_stats()
-        try:
-            answers = self._answered(left, strategy, seed)
-        except BackendClosedError:
-            raise
-        except MemVRError:
-            # One bad question fails a list; alone, each gives its own error.
-            answers = [answer for one in left for answer in self._alone(one, strategy, seed)]
+        answers = self._answered(left, strategy, seed)
         if torch.cuda.is_available():
             peak = torch.cuda.max_memory_allocated()
             self.peak_bytes[strategy.name] = max(peak, self.peak_bytes.get(strategy.name, 0))
         self._run.add(answers)
 
-    def _alone(self, question: Question, strategy: Strategy, seed: int) -> list[Answer]:
+    def _answered(self, batch: Sequence[Question], strategy: Strategy, seed: int) -> list[Answer]:
+        others = self._others if strategy.others is None else strategy.others
+        requests = [strategy.request(one, seed, others.get(one.group, ())) for one in batch]
+        started = time.perf_counter()
         try:
-            return self._answered([question], strategy, seed)
+            done = self._engine.generate(requests)
         except BackendClosedError:
             raise
         except MemVRError as error:
+            if len(batch) > 1:
+                # One bad question fails a list; alone, each gives its own error.
+                return [one for alone in batch for one in self._answered([alone], strategy, seed)]
             failure = " ".join(str(error).split())
             return [
                 Answer(
-                    strategy=strategy.name, seed=seed, question=question.id, text="", error=failure
+                    strategy=strategy.name,
+                    seed=seed,
+                    question=batch[0].id,
+                    text="",
+                    error=failure,
                 )
             ]
-
-    def _answered(self, batch: Sequence[Question], strategy: Strategy, seed: int) -> list[Answer]:
-        others = self._others if strategy.others is None else strategy.others
-        started = time.perf_counter()
-        done = self._engine.generate(
-            [strategy.request(one, seed, others.get(one.group, ())) for one in batch]
-        )
         seconds = (time.perf_counter() - started) / len(batch)
-        pairs = zip(batch, done, strict=True)
-        return [_answer(one, completion, strategy, seed, seconds) for one, completion in pairs]
-
-
-def _answer(
-    question: Question, done: Completion, strategy: Strategy, seed: int, seconds: float
-) -> Answer:
-    return Answer(
-        strategy=strategy.name,
-        seed=seed,
-        question=question.id,
-        text=done.text,
-        tokens=done.usage.completion_tokens,
-        retraced=done.retraced,
-        seconds=seconds,
-    )
+        return [
+            Answer(
+                strategy=strategy.name,
+                seed=seed,
+                question=question.id,
+                text=one.text,
+                tokens=one.usage.completion_tokens,
+                retraced=one.retraced,
+                seconds=seconds,
+            )
+            for question, one in zip(batch, done, strict=True)
+        ]
 
 
 def _other_images(questions: Sequence[Question]) -> dict[str, tuple[Picture, ...]]:

@@ -7,13 +7,11 @@ everything that is reported was measured on the others.
 """
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
-
-import torch
-from torch import Tensor
 
 from memvr_integrations import __version__
 from memvr_integrations.backend import Backend
@@ -33,9 +31,10 @@ from memvr_integrations.evaluate.running.restoration import (
     as_markdown,
     balanced,
     compared,
-    share_right,
+    mark,
 )
 from memvr_integrations.evaluate.running.runs import ANSWERS, Run
+from memvr_integrations.evaluate.running.statistics import intervals, total
 from memvr_integrations.memvr import MemVRConfig, blindfolded
 
 NAME = "blindfold"
@@ -93,10 +92,10 @@ class Blindfold:
                 f"{len(groups)} images are too few to choose a setting on some and measure on the "
                 f"others; take at least {2 * _DEV}."
             )
-        self._dev_groups = groups[::_DEV]
-        self._test_groups = [group for group in groups if group not in set(self._dev_groups)]
-        self._dev = [one for one in kept if one.group in set(self._dev_groups)]
-        self._test = [one for one in kept if one.group in set(self._test_groups)]
+        dev = set(groups[::_DEV])
+        self._test_groups = [group for group in groups if group not in dev]
+        self._dev = [one for one in kept if one.group in dev]
+        self._test = [one for one in kept if one.group not in dev]
         self._chosen: dict[int, MemVRConfig] = {}
 
     def measure(self, layers: Sequence[int]) -> list[Restored]:
@@ -109,12 +108,15 @@ class Blindfold:
         for layer in layers:
             with blindfolded(self._backend.model, from_layer=layer):
                 pass
-        sighted = self._hits(None, self._test, [Strategy(name=SIGHTED)])[SIGHTED]
-        lines = [Restored(from_layer=None, way=SIGHTED, right=share_right(sighted))]
+        sighted = self._marks(None, self._test, [Strategy(name=SIGHTED)])
+        right = intervals(lambda counts: {SIGHTED: balanced(counts, SIGHTED)}, sighted)[SIGHTED]
+        lines = [Restored(from_layer=None, way=SIGHTED, right=right)]
         for layer in layers:
             self._chosen[layer] = self._choose(layer)
             ways = self._ways(self._chosen[layer])
-            lines += compared(layer, sighted, self._hits(layer, self._test, ways))
+            marks = self._marks(layer, self._test, ways)
+            joined = {group: counts + sighted[group] for group, counts in marks.items()}
+            lines += compared(layer, [way.name for way in ways], joined)
         self._write(lines)
         return lines
 
@@ -122,8 +124,8 @@ class Blindfold:
         """The setting with most right answers on the dev images; the first where they are even."""
         named = {f"dev {name}": config for name, config in self._settings().items()}
         ways = [Strategy(name=name, memvr=config) for name, config in named.items()]
-        hits = self._hits(layer, self._dev, ways)
-        return named[max(named, key=lambda name: float(balanced(hits[name].sum(0))))]
+        counts = total(self._marks(layer, self._dev, ways))
+        return named[max(named, key=lambda name: balanced(counts, name))]
 
     def _settings(self) -> dict[str, MemVRConfig]:
         """The preset, and triggering always: where it would, or after some of the layers."""
@@ -160,13 +162,10 @@ class Blindfold:
                 ways.insert(3, Strategy(name=ALIKE, memvr=shuffled, others=others))
         return ways
 
-    def _hits(
+    def _marks(
         self, layer: int | None, questions: Sequence[Question], ways: Sequence[Strategy]
-    ) -> dict[str, Tensor]:
-        """By way and group, right answers and questions of each kind; (groups, kinds * 2).
-
-        A question counts where all ways have answered it.
-        """
+    ) -> dict[str, Counter[str]]:
+        """Counts by group; a question counts where all ways have answered it."""
         part = "dev" if questions is self._dev else "test"
         run = Run(
             self._folder / (SIGHTED if layer is None else f"{part}-from-{layer}"),
@@ -186,21 +185,19 @@ class Blindfold:
         with run.alone(), hiding:
             asking = Asking(self._backend, run, batch=self._batch, progress=self._progress)
             asking.ask(questions, ways, [0])
-        judged = {way.name: self._benchmark.right(run.texts(way.name, 0)) or {} for way in ways}
+        judged = {way.name: self._benchmark.right(run.texts(way.name, 0)) for way in ways}
         common = set.intersection(*(set(right) for right in judged.values()))
         if not common:
             raise BenchmarkError(
                 f"No question was answered in all ways; {run.folder / ANSWERS} says why."
             )
-        groups = self._dev_groups if part == "dev" else self._test_groups
-        rows = {group: index for index, group in enumerate(groups)}
-        sums = {way.name: torch.zeros(len(groups), len(KINDS), 2) for way in ways}
+        marks: dict[str, Counter[str]] = {question.group: Counter() for question in questions}
         for question in questions:
             if question.id in common:
-                place = rows[question.group], self._kinds[question.id]
                 for name, right in judged.items():
-                    sums[name][place] += torch.tensor([right[question.id], 1.0])
-        return {name: found.flatten(1).double() for name, found in sums.items()}
+                    kind = self._kinds[question.id]
+                    marks[question.group].update(mark(name, kind, right[question.id]))
+        return marks
 
     def _write(self, lines: Sequence[Restored]) -> None:
         about = f"{self._benchmark.name}, {len(self._test)} questions, {self._backend.name}."
@@ -211,7 +208,7 @@ class Blindfold:
         )
         note = _NOTE.format(
             about=f"{about} {machine()}.",
-            dev=len(self._dev_groups),
+            dev=len({one.group for one in self._dev}),
             settings=settings,
             test=len(self._test_groups),
         )
@@ -225,13 +222,10 @@ def default_layers(depth: int) -> list[int]:
     return sorted({0, depth // 4, depth // 2})
 
 
-def _kinds(benchmark: Benchmark) -> dict[str, int]:
-    """For every judged question whether "yes" is right, "no" is, or neither."""
-    judged = {
-        said: benchmark.right({question.id: said for question in benchmark.questions}) or {}
+def _kinds(benchmark: Benchmark) -> dict[str, str]:
+    """For every judged question which of `KINDS` is right."""
+    yes, no = (
+        benchmark.right({question.id: said for question in benchmark.questions})
         for said in KINDS[:2]
-    }
-    return {
-        name: 0 if right else 1 if judged["No"][name] else 2
-        for name, right in judged["Yes"].items()
-    }
+    )
+    return {name: KINDS[0 if yes[name] else 1 if no[name] else 2] for name in yes}

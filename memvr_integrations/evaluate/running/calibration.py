@@ -10,6 +10,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 from pathlib import Path
 from typing import TypeAlias
 
@@ -30,7 +31,6 @@ from memvr_integrations.evaluate.running.runs import ANSWERS, Run
 from memvr_integrations.evaluate.running.statistics import Estimate, total
 from memvr_integrations.evaluate.running.ways import PLAIN
 from memvr_integrations.memvr import MemVRConfig
-from memvr_integrations.memvr.config import Control
 from memvr_integrations.types.engine import Engine
 
 Figures: TypeAlias = Mapping[str, float]
@@ -40,7 +40,7 @@ RATIOS = (0.06, 0.12, 0.2, 0.3)
 _SHARES = (0.25, 0.5, 1.0)  # of the questions that choose, in each rung
 _KEPT = 3  # one of so many goes on to the next rung
 LEAST_RECALL, LEAST_LENGTH = 0.99, 0.95
-_CONTROLS: tuple[Control, ...] = ("shuffled", "damping")
+_CONTROLS = ("shuffled", "damping")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,15 +92,6 @@ def candidates(layers: int, base: MemVRConfig) -> Iterator[MemVRConfig]:
                     entropy_threshold=threshold,
                     retracing_ratio=ratio,
                 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Ranked:
-    """Settings, what they gain, and whether they keep every constraint."""
-
-    keeps: bool
-    worth: float
-    way: Strategy
 
 
 class Calibrating:
@@ -158,34 +149,34 @@ class Calibrating:
         left = list(self._ways)
         for share in _SHARES:
             ranked = self._ranked(left, share)
-            left = [one.way for one in ranked[: max(1, len(ranked) // _KEPT)]]
+            left = [way for _, _, way in ranked[: max(1, len(ranked) // _KEPT)]]
             if time.monotonic() > self._end:
                 break
         # Few questions rank settings; only here it counts whether they gained and lost nothing.
-        best = ranked[0]
-        if not best.keeps or best.worth <= 0:
-            return Calibration(
-                config=None,
-                reason="no settings gained without a loss of recall, length or accuracy",
-                tried=len(self._tried),
-                held_out=None,
-            )
-        return self._confirmed(best.way)
+        keeps, worth, way = ranked[0]
+        if not keeps or worth <= 0:
+            return self._off("no settings gained without a loss of recall, length or accuracy")
+        return self._confirmed(way)
 
-    def _ranked(self, ways: Sequence[Strategy], share: float) -> list[_Ranked]:
-        """Settings by what they gain on a share of the questions, those first that lose nothing."""
+    def _off(self, reason: str, held_out: Mapping[str, Estimate] | None = None) -> Calibration:
+        return Calibration(config=None, reason=reason, tried=len(self._tried), held_out=held_out)
+
+    def _ranked(self, ways: Sequence[Strategy], share: float) -> list[tuple[bool, float, Strategy]]:
+        """Whether settings keep every constraint, and what they gain; the best first."""
         groups = len({question.group for question in self._choosing})
         questions = first_groups(self._choosing, max(1, round(share * groups)))
-        found: list[_Ranked] = []
+        found: list[tuple[bool, float, Strategy]] = []
         bar = tqdm(ways, desc=f"Choosing on {len(questions)}", disable=self._silent)
         for way in bar:
             if found and time.monotonic() > self._end:
                 break
             self._tried.add(way.name)
             before, after = self._figures(way, questions)
-            keeps = broken(before, after) is None
-            found.append(_Ranked(keeps=keeps, worth=gain(before, after), way=way))
-        return sorted(found, key=lambda one: (one.keeps, one.worth), reverse=True)
+            name, sign = goal(before)
+            # Who names nothing has no CHAIR: that is no gain.
+            worth = sign * (after.get(name, before[name]) - before[name])
+            found.append((broken(before, after) is None, worth, way))
+        return sorted(found, key=itemgetter(0, 1), reverse=True)
 
     def _confirmed(self, way: Strategy) -> Calibration:
         before, after = self._figures(way, self._confirming)
@@ -193,15 +184,16 @@ class Calibrating:
         changes = self._changes(way)
         change = changes.get(name)
         if change is None:
-            reason = f"the best settings leave {name} undefined on questions that chose nothing"
-            return Calibration(config=None, reason=reason, tried=len(self._tried), held_out=changes)
+            undefined = f"the best settings leave {name} undefined on questions that chose nothing"
+            return self._off(undefined, changes)
         reason = f"{name} {change.signed()} on questions that chose nothing"
         if failed is not None or not (change.low > 0 if sign > 0 else change.high < 0):
-            reason = failed or f"{reason}: it may be chance"
-            return Calibration(config=None, reason=reason, tried=len(self._tried), held_out=changes)
+            return self._off(failed or f"{reason}: it may be chance", changes)
+        assert way.memvr is not None
         controls: dict[str, Estimate] = {}
         for control in _CONTROLS:
-            found = self._changes(_controlled(way, control))
+            config = way.memvr.changed({"control": control})
+            found = self._changes(Strategy(name=f"{way.name}, {control}", memvr=config))
             if name in found:  # who names nothing gains nothing
                 controls[control] = found[name]
         return Calibration(
@@ -252,13 +244,6 @@ def goal(figures: Figures) -> tuple[str, int]:
     )
 
 
-def gain(plain: Figures, other: Figures) -> float:
-    """By how much the goal got better."""
-    name, sign = goal(plain)
-    # Who names nothing has no CHAIR: that is no gain.
-    return sign * (other.get(name, plain[name]) - plain[name])
-
-
 def broken(plain: Figures, other: Figures) -> str | None:
     """Which constraint does not hold, in words; None where all do."""
     for name in plain.keys() & other.keys():
@@ -272,11 +257,6 @@ def broken(plain: Figures, other: Figures) -> str | None:
         if name.endswith("official/accuracy") and after < before:
             return f"{name} fell from {before:.1f} to {after:.1f}"
     return None
-
-
-def _controlled(way: Strategy, control: Control) -> Strategy:
-    assert way.memvr is not None
-    return Strategy(name=f"{way.name}, {control}", memvr=way.memvr.changed({"control": control}))
 
 
 def _beside(controls: Mapping[str, Estimate], value: float, sign: int) -> str:

@@ -168,7 +168,7 @@ def _right(
     verdicts: dict[str, list[bool]] = {}
     for seed, kept in common.items():
         texts = {one: text for one, text in run.texts(name, seed).items() if one in kept}
-        for question, value in (benchmark.right(texts) or {}).items():
+        for question, value in benchmark.right(texts).items():
             verdicts.setdefault(question, []).append(value)
     return {question: 2 * sum(seeds) > len(seeds) for question, seeds in verdicts.items()}
 

@@ -165,7 +165,10 @@ def as_html(lines: Sequence[Line], title: str, about: str) -> str:
     """A page of its own: tables, and a bar with its interval for every figure."""
     every = figure_names(lines)
     names = [name for name in every if headline(name)]
-    more = [name for name in every if not headline(name)]
+    others = [name for name in every if not headline(name)]
+    folded = (
+        f"<details><summary>{len(others)} more figures</summary>{_charts(others, lines)}</details>"
+    )
     warned = "".join(f"<li>{html.escape(warning)}</li>" for warning in WARNINGS)
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8">'
@@ -173,7 +176,7 @@ def as_html(lines: Sequence[Line], title: str, about: str) -> str:
         f"<title>{html.escape(title)}"
         f"</title><style>{_STYLE}</style></head><body><h1>{html.escape(title)}</h1>"
         f'<p class="note">{html.escape(about)}</p>{_table(lines, names)}'
-        f"{''.join(_chart(name, lines) for name in names)}{_folded(lines, more)}"
+        f"{_charts(names, lines)}{folded if others else ''}"
         f"<h2>What this does not say</h2><ul>{warned}</ul></body></html>\n"
     )
 
@@ -184,12 +187,8 @@ def _table(lines: Sequence[Line], names: Sequence[str]) -> str:
     return f'<div class="wide"><table>{"".join(cells)}</table></div>'
 
 
-def _folded(lines: Sequence[Line], names: Sequence[str]) -> str:
-    """The figures that few need, folded away."""
-    if not names:
-        return ""
-    charts = "".join(_chart(name, lines) for name in names)
-    return f"<details><summary>{len(names)} more figures</summary>{charts}</details>"
+def _charts(names: Sequence[str], lines: Sequence[Line]) -> str:
+    return "".join(_chart(name, lines) for name in names)
 
 
 def _row(tag: str, cells: Sequence[str]) -> str:

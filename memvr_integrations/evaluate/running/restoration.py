@@ -1,19 +1,12 @@
-"""What blindfolded answers say: what was lost, what each way of decoding restores of it.
+"""What blindfolded answers say: what was lost, what each way of decoding restores of it."""
 
-Answers come as counts by group: for each of `KINDS`, right ones and questions.
-"""
-
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
-from torch import Tensor
-
-from memvr_integrations.evaluate.running.statistics import (
-    DRAWS,
-    Estimate,
-    middle,
-    resampled_sums,
-)
+from memvr_integrations.evaluate.benchmarks.benchmark import percentages
+from memvr_integrations.evaluate.running.statistics import Estimate, Marks, intervals
 
 KINDS = ("Yes", "No", "anything else")
 """What may be the right answer."""
@@ -58,58 +51,51 @@ def as_markdown(lines: Sequence[Restored]) -> str:
     return "\n".join(rows)
 
 
-def compared(layer: int, sighted: Tensor, hits: Mapping[str, Tensor]) -> list[Restored]:
-    """One line a way; all counts (groups, kinds * 2), of the same groups."""
-    blind = hits[BLIND]
-    lost = _difference(sighted, blind)
-    lines = [Restored(from_layer=layer, way=BLIND, right=share_right(blind))]
-    for way, found in hits.items():
-        if way == BLIND:
-            continue
-        lines.append(
-            Restored(
-                from_layer=layer,
-                way=way,
-                right=share_right(found),
-                gain=_difference(found, blind),
-                restored=_restored(sighted, blind, found) if lost.low > 0 else None,
-                over_other=_difference(found, hits[OTHER]) if way == RIGHT else None,
-            )
-        )
-    return lines
+def mark(way: str, kind: str, right: bool) -> dict[str, int]:
+    """The counts of one answer, `kind` being its question's."""
+    return {f"{way}/{kind}": 1, f"{way}/{kind}/right": right}
 
 
-def share_right(hits: Tensor) -> Estimate:
-    """Right answers in percent of the questions; `hits` (groups, kinds * 2)."""
-    return _estimate(balanced(hits.sum(0)), balanced(resampled_sums(hits, DRAWS)))
-
-
-def _difference(one: Tensor, other: Tensor) -> Estimate:
-    """Paired: both sides are of the same resampled groups."""
-    resampled = balanced(resampled_sums(one, DRAWS)) - balanced(resampled_sums(other, DRAWS))
-    return _estimate(balanced(one.sum(0)) - balanced(other.sum(0)), resampled)
-
-
-def _restored(sighted: Tensor, blind: Tensor, found: Tensor) -> Estimate:
-    def share(sums: Sequence[Tensor]) -> Tensor:
-        seen, lost, now = (balanced(part) for part in sums)
-        return 100 * (now - lost) / (seen - lost)
-
-    parts = (sighted, blind, found)
-    resampled = share([resampled_sums(part, DRAWS) for part in parts])
-    return _estimate(share([part.sum(0) for part in parts]), resampled)
-
-
-def balanced(sums: Tensor) -> Tensor:
-    """The mean of the kinds' shares of right answers, in percent; (..., kinds * 2) to (...).
+def balanced(counts: Mapping[str, int], way: str) -> float:
+    """The mean of the kinds' shares of right answers, in percent; NaN where nothing was asked.
 
     Who always says the same gets no more than chance.
     """
-    right, asked = sums.unflatten(-1, (len(KINDS), 2)).unbind(-1)
-    shares: Tensor = 100 * (right / asked).nanmean(-1)
-    return shares
+    shares = percentages(
+        {
+            kind: (counts.get(f"{way}/{kind}/right", 0), counts.get(f"{way}/{kind}", 0))
+            for kind in KINDS
+        }
+    )
+    return sum(shares.values()) / len(shares) if shares else math.nan
 
 
-def _estimate(value: Tensor, resampled: Tensor) -> Estimate:
-    low, high = middle(resampled)
-    return Estimate(float(value), float(low), float(high))
+def compared(layer: int, ways: Sequence[str], marks: Marks) -> list[Restored]:
+    """One line a way; `marks` are sums of `mark` by group, of the sighted answers too."""
+    found = intervals(partial(_figures, ways), marks)
+    beyond_chance = found[f"{SIGHTED}/gain"].low > 0
+    return [
+        Restored(
+            from_layer=layer,
+            way=way,
+            right=found[f"{way}/right"],
+            gain=found.get(f"{way}/gain"),
+            restored=found.get(f"{way}/restored") if beyond_chance else None,
+            over_other=found[OTHER] if way == RIGHT else None,
+        )
+        for way in ways
+    ]
+
+
+def _figures(ways: Sequence[str], counts: Mapping[str, int]) -> dict[str, float]:
+    right = {way: balanced(counts, way) for way in (SIGHTED, *ways)}
+    blind = right[BLIND]
+    lost = right[SIGHTED] - blind
+    figures = {OTHER: right[RIGHT] - right[OTHER]}
+    for way, value in right.items():
+        figures[f"{way}/right"] = value
+        if way != BLIND:
+            figures[f"{way}/gain"] = value - blind
+            if lost:
+                figures[f"{way}/restored"] = 100 * (value - blind) / lost
+    return figures

@@ -4,8 +4,9 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import get_type_hints
 
 from filelock import FileLock, Timeout
 
@@ -37,16 +38,7 @@ class Answer:
         return self.strategy, self.seed, self.question
 
 
-_KINDS: dict[str, tuple[type, ...]] = {
-    "strategy": (str,),
-    "seed": (int,),
-    "question": (str,),
-    "text": (str,),
-    "tokens": (int,),
-    "retraced": (int,),
-    "seconds": (int, float),
-    "error": (str, type(None)),
-}
+_KINDS = get_type_hints(Answer)
 
 
 class Run:
@@ -196,13 +188,12 @@ class Run:
                 ) from None
 
 
-def _answer(fields_read: dict[str, object]) -> Answer:
-    answer = Answer(**fields_read)  # type: ignore[arg-type]
-    for field in fields(Answer):
-        value = fields_read.get(field.name)
-        known = _KINDS[field.name]
-        if field.name in fields_read and (not isinstance(value, known) or isinstance(value, bool)):
-            raise TypeError(f"{field.name} is {value!r}")
+def _answer(read: dict[str, object]) -> Answer:
+    answer = Answer(**read)  # type: ignore[arg-type]
+    for name, kind in _KINDS.items():
+        value = getattr(answer, name)
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise TypeError(f"{name} is {value!r}")
     return answer
 
 

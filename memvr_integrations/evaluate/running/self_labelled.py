@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 import PIL.Image
 import PIL.ImageEnhance
@@ -28,17 +28,12 @@ from tqdm import tqdm
 from memvr_integrations.backend.images import load_image
 from memvr_integrations.bundled.world.words import with_article
 from memvr_integrations.errors import BenchmarkError, ConfigError, MemVRWarning
-from memvr_integrations.evaluate.benchmarks.benchmark import Question, answered
+from memvr_integrations.evaluate.benchmarks.benchmark import Question
 from memvr_integrations.evaluate.benchmarks.catalog import SELF
-from memvr_integrations.evaluate.benchmarks.chair import caption_figures, caption_marks
+from memvr_integrations.evaluate.benchmarks.presence import Presence
+from memvr_integrations.evaluate.benchmarks.scene_questions import CAPTION, SHORT
 from memvr_integrations.evaluate.benchmarks.scoring.coco_words import GROUPS, PHRASES
-from memvr_integrations.evaluate.benchmarks.scoring.yes_no import (
-    OFFICIAL,
-    PARSERS,
-    count_all_parsers,
-    figures_of_all_parsers,
-    yes_or_no,
-)
+from memvr_integrations.evaluate.benchmarks.scoring.yes_no import yes_or_no
 from memvr_integrations.evaluate.running.asking import Asking, Strategy
 from memvr_integrations.evaluate.running.runs import ANSWERS, Run
 from memvr_integrations.evaluate.running.ways import PLAIN
@@ -46,11 +41,8 @@ from memvr_integrations.grounding.nouns import forms, named
 from memvr_integrations.types.engine import Engine
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
-CAPTION = "Describe the image."
-SHORT = " Answer yes or no."
 _ASKED = "Is there {} in the image?"
 _VOTES = ("Is there {} here?", "Can you see {}?")
-_UNDER = "yes-no"
 _FEWEST = 4
 
 View = Callable[[PIL.Image.Image], PIL.Image.Image]
@@ -98,51 +90,21 @@ class Things:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SelfLabelled:
+class SelfLabelled(Presence):
     """POPE's questions and CHAIR's captions, with a model's own labels.
 
     `labels` says for each image what its votes agreed on. A caption's mentions of other things
     count neither as right nor as wrong.
     """
 
-    questions: tuple[Question, ...]
     labels: Mapping[str, Mapping[str, bool]]
     things: Things
-    name: str = SELF
+    all_splits: ClassVar[tuple[str, ...]] = ("yes-no",)
 
-    def marks(self, answers: Mapping[str, str]) -> dict[str, Counter[str]]:
-        """Counts by image."""
-        marks: dict[str, Counter[str]] = {}
-        for question, answer in answered(self.questions, answers):
-            counts = marks.setdefault(question.group, Counter())
-            truth = self._truth(question)
-            if truth is not None:
-                count_all_parsers(counts, _UNDER, answer, truth=truth)
-                continue
-            labels = self.labels[question.group]
-            mentions = [one for one in named(answer, self.things.phrases) if one in labels]
-            there = frozenset(one for one, is_there in labels.items() if is_there)
-            counts.update(caption_marks(mentions, there, words=len(answer.split())))
-        return marks
-
-    def figures(self, counts: Mapping[str, int]) -> dict[str, float]:
-        """POPE's figures by parser, and CHAIR's."""
-        captions = caption_figures(counts)
-        return figures_of_all_parsers(counts, _UNDER) | {
-            f"captions/{name}": value for name, value in captions.items()
-        }
-
-    def right(self, answers: Mapping[str, str]) -> dict[str, bool]:
-        """The yes/no questions, by POPE's official parser."""
-        return {
-            question.id: PARSERS[OFFICIAL](answer, truth) == truth
-            for question, answer in answered(self.questions, answers)
-            if (truth := self._truth(question)) is not None
-        }
-
-    def _truth(self, question: Question) -> bool | None:
-        thing = question.id.removeprefix(f"{question.group}/")
-        return self.labels[question.group].get(thing)
+    def mentioned(self, question: Question, caption: str) -> Iterator[str]:
+        """The things that have a label."""
+        labels = self.labels[question.group]
+        return (one for one in named(caption, self.things.phrases) if one in labels)
 
 
 class Labelling:
@@ -186,18 +148,34 @@ class Labelling:
             captions = self._captions()
             shown = tqdm(captions, desc="Labelling", disable=self._silent)
             labels = {image.name: self._labels(image, captions) for image in shown}
-        questions = [
-            question
-            for image in captions
-            if labels[image.name]
-            for question in _questions(image, labels[image.name])
-        ]
-        if not questions:
+        labels = {image: found for image, found in labels.items() if found}
+        if not labels:
             raise BenchmarkError(
                 f"The model's answers about changed copies of the {len(self._images)} images agree "
                 "on nothing; take labelled images, or another model."
             )
-        return SelfLabelled(questions=tuple(questions), labels=labels, things=self._things)
+        truths = {
+            f"{image}/{thing}": label
+            for image, found in labels.items()
+            for thing, label in found.items()
+        }
+        return SelfLabelled(
+            name=SELF,
+            questions=tuple(
+                question
+                for image in captions
+                if image.name in labels
+                for question in _questions(image, labels[image.name])
+            ),
+            truths=truths,
+            splits=dict.fromkeys(truths, SelfLabelled.all_splits),
+            there={
+                f"{image}/caption": frozenset(thing for thing, label in found.items() if label)
+                for image, found in labels.items()
+            },
+            labels=labels,
+            things=self._things,
+        )
 
     def _captions(self) -> dict[Path, list[str]]:
         """The things that the model names in each image."""

@@ -50,8 +50,8 @@ def share(hits: Tensor, total: Tensor | None = None) -> Estimate:
     """
     hits = hits.double()
     total = torch.ones_like(hits) if total is None else total.double()
-    drawn, whole = resampled_sums(torch.stack([hits, total], 1)).unbind(1)
-    low, high = middle(100 * drawn / whole)
+    drawn, whole = _resampled_sums(torch.stack([hits, total], 1)).unbind(1)
+    low, high = _middle(100 * drawn / whole)
     return Estimate(float(100 * hits.sum() / total.sum()), float(low), float(high))
 
 
@@ -61,7 +61,7 @@ def by_image(values: Tensor, owners: Sequence[int], images: int) -> Tensor:
     return sums.index_add_(0, torch.tensor(list(owners), dtype=torch.long), values.double())
 
 
-def resampled_sums(values: Tensor, draws: int = _SHARE_DRAWS) -> Tensor:
+def _resampled_sums(values: Tensor, draws: int = _SHARE_DRAWS) -> Tensor:
     """Sums over images that are drawn anew, with replacement; always the same draws.
 
     Shapes: `values` (images, columns); the result (draws, columns).
@@ -77,7 +77,7 @@ def resampled_sums(values: Tensor, draws: int = _SHARE_DRAWS) -> Tensor:
     return torch.cat(parts)
 
 
-def middle(values: Tensor) -> tuple[Tensor, Tensor]:
+def _middle(values: Tensor) -> tuple[Tensor, Tensor]:
     """The ends of the middle 95 % of each column, without NaNs; (draws, ...) -> (...) twice."""
     low, high = values.nanquantile(torch.tensor([0.025, 0.975], dtype=torch.float64), dim=0)
     return low, high
@@ -174,15 +174,17 @@ def _drawn_figures(
     table = torch.tensor(
         [[marks[group].get(key, 0) for key in keys] for group in groups], dtype=torch.float64
     )
+    # Of few groups many draws are the same.
+    sums, places = _resampled_sums(table, draws).round().long().unique(dim=0, return_inverse=True)
     rows = []
-    for sums in resampled_sums(table, draws).round().long().tolist():
-        values = figures(dict(zip(keys, sums, strict=True)))
+    for counts in sums.tolist():
+        values = figures(dict(zip(keys, counts, strict=True)))
         rows.append([values.get(name, math.nan) for name in names])
-    return torch.tensor(rows, dtype=torch.float64)
+    return torch.tensor(rows, dtype=torch.float64)[places]
 
 
 def _estimates(values: Mapping[str, float], drawn: Tensor) -> dict[str, Estimate]:
-    lows, highs = middle(drawn)
+    lows, highs = _middle(drawn)
     return {
         name: Estimate(value, low, high)
         for (name, value), low, high in zip(

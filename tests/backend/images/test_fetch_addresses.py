@@ -6,7 +6,7 @@ import pytest
 from web import HOSTS, PUBLIC, Web, redirect, reply
 
 from memvr_integrations.backend.images import fetch
-from memvr_integrations.backend.images.fetch import download, is_public
+from memvr_integrations.backend.images.fetch import is_public
 from memvr_integrations.errors import ImageError
 
 
@@ -72,7 +72,7 @@ def test_a_failing_resolver_is_an_image_error(monkeypatch, problem):
 
     monkeypatch.setattr(socket, "getaddrinfo", fail)
     with pytest.raises(ImageError, match="could not be downloaded"):
-        download("https://img.example.org/", HOSTS, dial=Web().dial)
+        fetch.download("https://img.example.org/", HOSTS)
 
 
 def test_a_host_without_addresses_is_an_image_error():

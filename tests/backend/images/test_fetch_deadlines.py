@@ -9,7 +9,6 @@ import pytest
 from web import HOSTS, PUBLIC, Web, redirect, reply
 
 from memvr_integrations.backend.images import fetch
-from memvr_integrations.backend.images.fetch import download
 from memvr_integrations.errors import ImageError
 from memvr_integrations.types.image_policy import ImagePolicy
 
@@ -25,8 +24,8 @@ def test_a_dead_address_leaves_time_for_the_next(monkeypatch):
         raise TimeoutError
 
     web = Web(names={"img.example.org": ["8.8.8.8", PUBLIC]})
-    with pytest.raises(ImageError, match="timeout=5 s"):
-        download("https://img.example.org/", HOSTS, resolve=web.resolve, dial=dial)
+    web.dial = dial
+    web.refuses("https://img.example.org/", "timeout=5 s", HOSTS)
     assert shares == [2.5, 5.0]
 
 
@@ -62,5 +61,5 @@ def test_a_silent_name_server_gets_the_deadline(monkeypatch):
     release = threading.Event()
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [release.wait(60)][1:])
     with pytest.raises(ImageError, match=r"timeout=0\.3 s"):
-        download("https://img.example.org/", HURRY, dial=Web().dial)
+        fetch.download("https://img.example.org/", HURRY)
     release.set()

@@ -122,6 +122,8 @@ SCHEMAS = [
     {"type": "array", "uniqueItems": True, "minItems": 6, "items": {"enum": [*"abcdef"]}},
     {"type": "string", "pattern": "^<([a-z]+)>.*</[a-z]+>$"},
     {"type": "string", "pattern": '^"[^"]+"$'},
+    {"type": "string", "pattern": r"^(/[^/\s]+)+\.txt$"},
+    {"type": "string", "pattern": r"^\+?[0-9]{1,3}[ -]\(?[0-9]{3}\)?[ -][0-9]{3}-[0-9]{4}$"},
     {
         "type": "object",
         "properties": {
@@ -133,13 +135,8 @@ SCHEMAS = [
                 "maxItems": 3,
             },
             "mail": {"type": "string", "pattern": r"^[^@\s]+@[^@\s]+\.[a-z]{2,}$"},
-            "file": {"type": "string", "pattern": r"^(/[^/\s]+)+\.txt$"},
-            "call": {
-                "type": "string",
-                "pattern": r"^\+?[0-9]{1,3}[ -]\(?[0-9]{3}\)?[ -][0-9]{3}-[0-9]{4}$",
-            },
         },
-        "required": ["tags", "mail", "file", "call"],
+        "required": ["tags", "mail"],
     },
     {
         "type": "object",

@@ -15,7 +15,7 @@ def scenes():
 
 
 def truths(scenes, *, captions):
-    answers = {name: "Yes" if kind == "positive" else "No" for name, kind in scenes.kinds.items()}
+    answers = {name: "Yes" if truth else "No" for name, truth in scenes.truths.items()}
     if captions:
         answers |= {f"{group}/caption": caption(scene) for group, scene in scenes.scenes.items()}
     return answers
@@ -34,13 +34,13 @@ def test_the_truth_is_perfect_by_every_parser(scenes):
 
 def test_wrong_answers_count_where_they_belong(scenes):
     answers = truths(scenes, captions=False)
-    wrong = next(name for name, kind in scenes.kinds.items() if kind == "popular")
+    wrong = next(name for name, splits in scenes.splits.items() if splits == ("popular",))
     answers[wrong] = "Yes"
     figures = scenes.figures(total(scenes.marks(answers)))
     assert figures["popular/official/precision"] < 100
     assert figures["random/official/precision"] == 100
     assert scenes.right(answers)[wrong] is False
-    missed = next(name for name, kind in scenes.kinds.items() if kind == "positive")
+    missed = next(name for name, truth in scenes.truths.items() if truth)
     figures = scenes.figures(total(scenes.marks(answers | {missed: "No"})))
     assert all(figures[f"{split}/official/recall"] < 100 for split in ("random", "adversarial"))
 

@@ -3,7 +3,8 @@ import json
 import pytest
 
 from memvr_integrations.errors import BenchmarkError
-from memvr_integrations.evaluate.benchmarks.chair import caption_figures, caption_marks, load_chair
+from memvr_integrations.evaluate.benchmarks.chair import load_chair
+from memvr_integrations.evaluate.benchmarks.presence import caption_figures, caption_marks
 from memvr_integrations.evaluate.running.statistics import total
 
 INSTANCES = {
@@ -59,7 +60,7 @@ def test_by_hand(folder):
     assert figures == pytest.approx(
         {"CHAIR_S": 50, "CHAIR_I": 100 / 6, "recall": 75, "length, words": 7.5}
     )
-    assert chair.right(answers) is None
+    assert chair.right(answers) == {}
 
 
 def test_a_silent_caption_hallucinates_nothing_and_recalls_nothing():

@@ -3,7 +3,8 @@ import json
 import pytest
 
 from memvr_integrations.errors import BenchmarkError
-from memvr_integrations.evaluate.benchmarks.pope import SPLITS, load_pope
+from memvr_integrations.evaluate.benchmarks.pope import load_pope
+from memvr_integrations.evaluate.benchmarks.presence import SPLITS
 from memvr_integrations.evaluate.running.statistics import total
 
 ASKED = [("a.jpg", "dog", "yes"), ("a.jpg", "cat", "no"), ("b.jpg", "cup", "yes")]

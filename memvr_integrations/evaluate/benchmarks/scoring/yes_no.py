@@ -76,21 +76,23 @@ def figures_of(
     `positive` is the answer that precision and recall are about. lmms-eval leaves unsure answers
     out of its recall; for the others they are missed (`unsure_is_missed`).
     """
-
-    def count(truth: bool, said: bool | None) -> int:
-        return counts.get(f"{under}/{_NAMES[truth]} said {_NAMES[said]}", 0)
-
-    hits, false_alarms = count(positive, positive), count(not positive, positive)
-    misses = count(positive, not positive) + unsure_is_missed * count(positive, None)
-    total = sum(count(truth, said) for truth in (True, False) for said in _NAMES)
+    # Read once: intervals ask for this thousands of times.
+    yes, no = (
+        {said: counts.get(f"{under}/{truth} said {name}", 0) for said, name in _NAMES.items()}
+        for truth in ("yes", "no")
+    )
+    right, other = (yes, no) if positive else (no, yes)
+    hits, false_alarms = right[positive], other[positive]
+    misses = right[not positive] + unsure_is_missed * right[None]
+    total = sum(yes.values()) + sum(no.values())
     shares = percentages(
         {
-            "accuracy": (count(True, True) + count(False, False), total),
+            "accuracy": (yes[True] + no[False], total),
             "precision": (hits, hits + false_alarms),
             "recall": (hits, hits + misses),
             "F1": (2 * hits, 2 * hits + false_alarms + misses),
-            "yes ratio": (count(True, True) + count(False, True), total),
-            "unsure": (count(True, None) + count(False, None), total),
+            "yes ratio": (yes[True] + no[True], total),
+            "unsure": (yes[None] + no[None], total),
         }
     )
     return {f"{under}/{name}": value for name, value in shares.items()}

@@ -131,20 +131,18 @@ def compare(
 
 
 @pytest.mark.parametrize(
-    ("config", "tokens"),
+    "config",
     [
-        (OPERAConfig(beams=3, candidates=3, weight=0), 4),
-        # The penalty is another one from the tenth token on; here from the fourth.
-        (OPERAConfig(beams=2, candidates=3, weight=5), 5),
-        (OPERAConfig(beams=2, candidates=3, weight=1e5, sigma=80), 6),
+        OPERAConfig(beams=3, candidates=4, weight=0),
+        OPERAConfig(beams=2, candidates=3, weight=5),
+        OPERAConfig(beams=2, candidates=3, weight=1e5, sigma=80),
     ],
 )
-def test_it_is_its_formula(
-    backend, eager, image_token, ask, scenes, endless, monkeypatch, config, tokens
-):
+def test_it_is_its_formula(backend, eager, image_token, ask, scenes, endless, monkeypatch, config):
+    """The penalty is another one from some token on: the tenth, here the third."""
     assert opera._EARLY == 10
     monkeypatch.setattr(opera, "_EARLY", 3)
-    compare(backend, eager, image_token, ask, scenes, endless, config, tokens, early=3)
+    compare(backend, eager, image_token, ask, scenes, endless, config, tokens=5, early=3)
 
 
 @pytest.mark.parametrize("beams", [1, 2])

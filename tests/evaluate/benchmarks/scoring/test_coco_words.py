@@ -10,11 +10,11 @@ def test_there_are_eighty_categories_and_no_word_is_in_two():
     assert len(words) == len(set(words))
 
 
-@pytest.mark.parametrize("category", GROUPS)
-def test_every_word_and_its_plural_name_their_category_alone(category):
-    for word in GROUPS[category]:
-        assert list(mentions(f"Here: {word}.")) == [category], word
-        assert list(mentions(plural(word))) == [category], word
+def test_every_word_and_its_plural_name_their_category_alone():
+    for category, words in GROUPS.items():
+        for word in words:
+            assert list(mentions(f"Here: {word}.")) == [category], word
+            assert list(mentions(plural(word))) == [category], word
 
 
 @pytest.mark.parametrize(

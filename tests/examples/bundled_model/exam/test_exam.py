@@ -13,6 +13,7 @@ from bundled_model.exam.examinee import Examinee, Prompt, about
 from bundled_model.exam.judging import is_true
 from bundled_model.exam.processes import Processes
 from bundled_model.exam.retracing_controls import controls_table
+from bundled_model.exam.scene_marks import attributes
 from bundled_model.exam.trials import CONTROLS, Evidence, Sweep, comparison
 from bundled_model.exam.typed_exam import SETS, marked, typed_questions, typed_table
 from bundled_model.exam.withholding import Answers, best_threshold, withheld
@@ -22,12 +23,7 @@ from memvr_integrations.backend import Completion, Usage
 from memvr_integrations.bundled import WEIGHTS
 from memvr_integrations.bundled.world import SPRITES, THEMES
 from memvr_integrations.errors import RequestError
-from memvr_integrations.evaluate.benchmarks.scene_questions import (
-    CAPTION,
-    SHORT,
-    attributes,
-    held_out_scenes,
-)
+from memvr_integrations.evaluate.benchmarks.scene_questions import CAPTION, SHORT, held_out_scenes
 from memvr_integrations.memvr import MemVRConfig
 
 ALL = tuple(THEMES)

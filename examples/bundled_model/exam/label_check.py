@@ -1,4 +1,4 @@
-"""How right a model's own labels are: `python -m memvr_integrations.evaluate.running.label_check`.
+"""How right a model's own labels are: `python -m bundled_model.exam.label_check`.
 
 On drawn scenes the truth is known, so the labels that `memvr calibrate self` would make of them can
 be marked, beside the plain answers to the same questions.
@@ -14,21 +14,22 @@ import PIL.Image
 import torch
 
 from memvr_integrations.backend import Backend
-from memvr_integrations.bundled.world.scenes import Scene
-from memvr_integrations.bundled.world.words import CLASSES
-from memvr_integrations.evaluate.benchmarks.bundled_scenes import load_scenes
-from memvr_integrations.evaluate.running.asking import Asking, Strategy
-from memvr_integrations.evaluate.running.runs import Run
-from memvr_integrations.evaluate.running.self_labelled import (
+from memvr_integrations.bundled.world import CLASSES, Scene
+from memvr_integrations.evaluate import (
+    Asking,
+    Estimate,
     Labelling,
-    SelfLabelled,
+    Run,
+    Strategy,
     Things,
+    by_image,
     images_in,
+    load_scenes,
+    share,
 )
-from memvr_integrations.evaluate.running.statistics import Estimate, by_image, share
-from memvr_integrations.evaluate.running.ways import PLAIN
-from memvr_integrations.types.engine import Engine
+from memvr_integrations.types import Engine
 
+_PLAIN = "plain"
 SEED = 41  # scenes of its own
 
 
@@ -61,9 +62,11 @@ def check(engine: Engine, folder: Path, *, count: int, progress: bool = True) ->
         progress=progress,
     ).benchmark()
     run = Run(folder / "plain", {"plain answers by": engine.name}, ways={})
-    Asking(engine, run, progress=progress).ask(asked.questions, [Strategy(name=PLAIN)], [0])
-    agreed = asked.right(run.texts(PLAIN, 0))
-    marks = list(_marks(asked, {f"{name}.png": scene for name, scene in scenes.items()}, agreed))
+    Asking(engine, run, progress=progress).ask(asked.questions, [Strategy(name=_PLAIN)], [0])
+    agreed = asked.right(run.texts(_PLAIN, 0))
+    marks = list(
+        _marks(asked.labels, {f"{name}.png": scene for name, scene in scenes.items()}, agreed)
+    )
     owners = [image for image, _, _ in marks]
     return Checked(
         labels=len(marks),
@@ -73,11 +76,13 @@ def check(engine: Engine, folder: Path, *, count: int, progress: bool = True) ->
 
 
 def _marks(
-    asked: SelfLabelled, scenes: Mapping[str, Scene], agreed: Mapping[str, bool]
+    labels: Mapping[str, Mapping[str, bool]],
+    scenes: Mapping[str, Scene],
+    agreed: Mapping[str, bool],
 ) -> Iterable[tuple[int, bool, bool]]:
     """By label: the scene's number, whether the label is right, whether the plain answer is."""
     for number, (image, scene) in enumerate(scenes.items()):
-        for thing, label in asked.labels.get(image, {}).items():
+        for thing, label in labels.get(image, {}).items():
             right = label == (thing in scene.names)
             yield number, right, right == agreed[f"{image}/{thing}"]
 
