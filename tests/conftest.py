@@ -8,7 +8,9 @@ import random
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
@@ -21,6 +23,9 @@ from memvr_integrations.backend.hosting.loading import LoadedModel, load_model
 from memvr_integrations.bundled import WEIGHTS
 from memvr_integrations.bundled.world.scenes import SPRITES, Scene, Sprites, draw_scene
 from memvr_integrations.memvr.arming.calls import cache_in, positions_in
+
+if TYPE_CHECKING:
+    from memvr_integrations.evaluate import Benchmark
 
 IMAGE_TOKENS = 64
 END = 2
@@ -74,6 +79,18 @@ def scene_file(scenes: list[Scene], tmp_path_factory: pytest.TempPathFactory) ->
     file = tmp_path_factory.mktemp("scenes") / "scene.png"
     Pillow.fromarray(scenes[0].pixels).save(file)
     return file
+
+
+@pytest.fixture
+def few_scenes(monkeypatch: pytest.MonkeyPatch) -> "Benchmark":
+    """The drawn benchmark with a third of its questions."""
+    from memvr_integrations.evaluate import load_scenes
+    from memvr_integrations.evaluate.benchmarks import bundled_scenes
+
+    scenes = load_scenes(count=8)
+    few = replace(scenes, questions=scenes.questions[::3])
+    monkeypatch.setattr(bundled_scenes, "load_scenes", lambda: few)
+    return few
 
 
 @pytest.fixture

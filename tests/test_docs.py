@@ -69,7 +69,7 @@ def test_python_block_runs(example: CodeExample, eval_example: EvalExample):
 
 
 @pytest.mark.parametrize("command", list(commands()))
-def test_shell_command_works(command, tmp_path):
+def test_shell_command_works(command, tmp_path, request):
     piped, _, rest = command.rpartition(" | ")
     words = shlex.split(rest)
     while "=" in words[0]:  # an environment variable before the command
@@ -80,6 +80,8 @@ def test_shell_command_works(command, tmp_path):
             # Imported late: most of these tests need no model.
             from memvr_integrations.cli import app
 
+            if arguments[0] in ("eval", "calibrate", "blindfold"):
+                request.getfixturevalue("few_scenes")
             # What is written goes elsewhere: other processes run these tests as well.
             arguments = [
                 str(tmp_path / one) if one.startswith("runs/") else one for one in arguments

@@ -1,7 +1,6 @@
 """The commands that measure."""
 
 import json
-from dataclasses import replace
 
 import pytest
 from blindfoldable import BlindfoldableModel
@@ -12,8 +11,6 @@ from typer.testing import CliRunner
 
 from memvr_integrations.backend import Backend
 from memvr_integrations.cli import app
-from memvr_integrations.evaluate import load_scenes
-from memvr_integrations.evaluate.benchmarks import bundled_scenes
 from memvr_integrations.evaluate.benchmarks.catalog import NAMES
 from memvr_integrations.evaluate.running.runs import ANSWERS
 from memvr_integrations.memvr import MemVRConfig
@@ -22,15 +19,6 @@ from memvr_integrations.types.decoding import STRATEGIES
 
 def run(*words):
     return CliRunner().invoke(app, [str(word) for word in words])
-
-
-@pytest.fixture
-def few_scenes(monkeypatch):
-    """The drawn benchmark, small; the documentation's own commands ask the real one."""
-    scenes = load_scenes(count=8)
-    few = replace(scenes, questions=scenes.questions[::3])
-    monkeypatch.setattr(bundled_scenes, "load_scenes", lambda: few)
-    return few
 
 
 @pytest.fixture

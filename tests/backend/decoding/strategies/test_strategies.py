@@ -46,6 +46,10 @@ CONTROLS = [
     FLBConfig(control="plausibility"),
 ]
 named = pytest.mark.parametrize("decoding", STRONG, ids=lambda config: config.name)
+# One of each kind: a second run, layers, the first logits, a hook.
+kinds = pytest.mark.parametrize(
+    "decoding", [STRONG[at] for at in (0, 2, 3, 4)], ids=lambda config: config.name
+)
 
 
 @pytest.fixture
@@ -117,7 +121,7 @@ def test_it_acts_and_composes_with_memvr(backend, ask, endless, decoding):
     assert triggered.memvr == EAGER
 
 
-@named
+@kinds
 def test_streams_stop_strings_and_seeds_work_as_ever(backend, ask, endless, decoding):
     request = ask("Describe it.", 1, temperature=1.0, seed=3, max_tokens=9, decoding=decoding)
     with endless(backend):
@@ -131,7 +135,7 @@ def test_streams_stop_strings_and_seeds_work_as_ever(backend, ask, endless, deco
     assert cut.text == whole.text[: whole.text.index(word)]
 
 
-@named
+@kinds
 def test_answers_under_a_schema_stay_valid(backend, ask, decoding):
     schema = {
         "type": "object",
@@ -149,7 +153,7 @@ def test_answers_under_a_schema_stay_valid(backend, ask, decoding):
         assert all(math.isfinite(token.logprob) for token in answer.tokens)
 
 
-@named
+@kinds
 def test_several_answers_and_scores(backend, ask, decoding):
     request = ask("Is there a dog?", 2, n=3, temperature=1.0, seed=4, max_tokens=4)
     [answer] = backend.generate(dataclasses.replace(request, decoding=decoding))
