@@ -13,10 +13,10 @@ from waiting import eventually, idle
 
 from memvr_integrations.backend import Backend, Image, Message, Request, SamplingParams
 from memvr_integrations.backend.decoding import batch
-from memvr_integrations.errors import RequestError
+from memvr_integrations.errors import RequestError, UnsupportedModelError
 from memvr_integrations.langchain import ChatMemVR, image_block
 from memvr_integrations.llama_index import MemVRMultiModalLLM
-from memvr_integrations.memvr import MemVRConfig, retracing
+from memvr_integrations.memvr import MemVRConfig, blindfolded, retracing
 
 ALWAYS = MemVRConfig(
     starting_layer=0, ending_layer=LAYERS - 1, entropy_threshold=0.0, retracing_ratio=0.5
@@ -288,3 +288,25 @@ def test_both_integrations_run_it(backend, name, family, tmp_path):
     same = llm.complete("What is it?", image_documents=[ImageDocument(image_path=str(file))])
     assert same.text == answer.content
     assert same.additional_kwargs["memvr"].items() >= record.items()
+
+
+def test_under_a_blindfold_the_picture_makes_no_difference(backend, name):
+    red, noise = Pillow.new("RGB", (64, 64), "red"), SQUARE.resize((64, 64))
+
+    def scores():
+        asked = [ask("Is it?", one, memvr=None) for one in (red, noise)]
+        found = [backend.score(request, ["Yes, it is", "No"]) for request in asked]
+        eventually(lambda: idle(backend))
+        return found
+
+    seen = scores()
+    if name == "qwen3_5":
+        refused = pytest.raises(UnsupportedModelError, match="linear_attention")
+        with refused, blindfolded(backend.model, from_layer=0):
+            pass
+        return
+    with blindfolded(backend.model, from_layer=0):
+        blind = scores()
+    assert seen[0] != seen[1]
+    assert blind[0] == pytest.approx(blind[1], abs=1e-5)
+    assert blind[0] != pytest.approx(seen[0], abs=1e-5)

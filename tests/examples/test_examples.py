@@ -18,7 +18,7 @@ PROGRAMS = sorted(path.name for path in EXAMPLES.glob("*.py") if path.name != "d
 SAYS = {
     "ask.py": ["Yes, there is a dog."],
     "collection_evidence.py": [
-        "6 scenes, 1 questions",
+        "4 scenes, 1 questions",
         "| plain decoding, shown the right scene |",
     ],
     "langchain_abstention.py": ["Is there a tree in the picture? Yes", "knife in the picture? No"],

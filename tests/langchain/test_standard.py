@@ -81,7 +81,7 @@ class TestProtocol(_Images):
 class TestBundled(_Images):
     @property
     def chat_model_params(self):
-        return {"model": "bundled", "device": "cpu", "max_tokens": 100}
+        return {"model": "bundled", "device": "cpu", "max_tokens": 60}
 
     @pytest.mark.xfail(reason=NEVER_TRAINED)
     def test_tool_calling(self, model):

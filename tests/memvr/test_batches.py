@@ -69,15 +69,15 @@ def test_settings_of_each_row():
         dataclasses.replace(CONFIG, starting_layer=9, ending_layer=20, retracing_ratio=0.1),
         dataclasses.replace(CONFIG, entropy_threshold=0.0, retracing_ratio=0.5),
     ]
+    own = [alone(*one) for one in zip(ROWS, settings, strict=True)]
     results = []
     for sync_free in (False, True):
         with retracing(tiny_llava(), settings, sync_free=sync_free) as trace:
             results.append(generate(tiny_llava(), batch(ROWS)))
-        for row, (inputs, config) in enumerate(zip(ROWS, settings, strict=True)):
-            own_ids, own_logits, own_trace = alone(inputs, config)
+        for row, (own_ids, own_logits, own_trace) in enumerate(own):
             assert results[-1][0][row].tolist() == own_ids.tolist()
             torch.testing.assert_close(results[-1][1][row], own_logits, rtol=0, atol=1e-4)
-            if config is not None:
+            if settings[row] is not None:
                 assert triggers(trace, row) == triggers(own_trace)
     assert torch.equal(results[0][1], results[1][1])
     assert trace.steps[0].rows[2].entropies == {}

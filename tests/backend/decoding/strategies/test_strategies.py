@@ -75,7 +75,7 @@ def test_neutral_settings_are_greedy_bit_for_bit(patient, ask, endless, decoding
     asked = [("Describe the picture.", 0), ("Is there a dog, or perhaps a cow?", 1, 2)]
     with endless(patient):
         plain, neutral = (
-            patient.generate([ask(*one, max_tokens=9, memvr=memvr, decoding=d) for one in asked])
+            patient.generate([ask(*one, max_tokens=5, memvr=memvr, decoding=d) for one in asked])
             for d in (None, decoding)
         )
     assert [answer.tokens for answer in neutral] == [answer.tokens for answer in plain]
