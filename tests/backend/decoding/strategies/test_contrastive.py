@@ -15,13 +15,13 @@ from memvr_integrations.errors import ConfigError
 from memvr_integrations.memvr import MemVRConfig
 from memvr_integrations.types.decoding import ContrastiveConfig
 
-EAGER = MemVRConfig(starting_layer=2, ending_layer=9, entropy_threshold=0.3, retracing_ratio=0.25)
+EAGER = MemVRConfig(starting_layer=1, ending_layer=5, entropy_threshold=0.3, retracing_ratio=0.25)
 
 
 @pytest.fixture(scope="session")
-def student(tmp_path_factory):
+def student(halve, tmp_path_factory):
     """The bundled model, less sure of itself."""
-    loaded = load_model("bundled", LoadConfig(device="cpu", progress=False))
+    loaded = halve()
     random = torch.Generator().manual_seed(3)
     with torch.no_grad():
         for weight in loaded.model.model.language_model.parameters():

@@ -19,7 +19,7 @@ def softplus(x):
 @pytest.mark.parametrize("pooling", ["mean", "weighted"])
 def test_it_is_its_formula(backend, loaded, ask, scenes, endless, pooling):
     config = RudderConfig(
-        strength=25, sensitivity=4, concentration=0.5, gate_min=0.1, gate_max=0.8, layer=6,
+        strength=25, sensitivity=4, concentration=0.5, gate_min=0.1, gate_max=0.8, layer=3,
         pooling=pooling,
     )  # fmt: skip
     with endless(backend):
@@ -28,7 +28,7 @@ def test_it_is_its_formula(backend, loaded, ask, scenes, endless, pooling):
             for decoding in (None, config)
         )
     reader = reference.read(loaded, scenes, "Describe it.", 3)
-    layer = loaded.model.model.language_model.layers[6]
+    layer = loaded.model.model.language_model.layers[3]
     length = reader.inputs["input_ids"].shape[1]
 
     def steer(module, args, out):
@@ -67,8 +67,8 @@ def test_the_published_layer_at_other_depths(backend, monkeypatch):
 
 
 def test_what_cannot_be_steered_is_refused(backend, ask):
-    with pytest.raises(ConfigError, match="layer=12 is beyond bundled's 12 layers"):
-        backend.generate(ask("What?", 0, decoding=RudderConfig(layer=12)))
+    with pytest.raises(ConfigError, match="layer=6 is beyond bundled's 6 layers"):
+        backend.generate(ask("What?", 0, decoding=RudderConfig(layer=6)))
     with pytest.raises(UnsupportedModelError, match="has no self-attention"):
         attention_update(backend._host, nn.Linear(1, 1))
 

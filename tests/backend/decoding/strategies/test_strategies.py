@@ -20,15 +20,15 @@ from memvr_integrations.types.decoding import (
     YesBiasConfig,
 )
 
-EAGER = MemVRConfig(starting_layer=2, ending_layer=9, entropy_threshold=0.3, retracing_ratio=0.25)
+EAGER = MemVRConfig(starting_layer=1, ending_layer=5, entropy_threshold=0.3, retracing_ratio=0.25)
 
 # Strong enough to change the answers of a small model that is mostly sure.
 STRONG = [
     VCDConfig(alpha=3, beta=0.001, noise_step=900),
     ICDConfig(alpha=3, beta=0.001),
-    DoLaConfig(alpha=2, beta=0.001, layers=(3, 5, 7)),
+    DoLaConfig(alpha=2, beta=0.001, layers=(1, 2, 4)),
     FLBConfig(alpha=2, rate=0.3, beta=0.001),
-    RudderConfig(strength=90, layer=6),
+    RudderConfig(strength=90, layer=3),
     YesBiasConfig(bias=30),
 ]
 NEUTRAL = [
