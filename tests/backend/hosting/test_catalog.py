@@ -11,6 +11,8 @@ from huggingface_hub import try_to_load_from_cache
 from memvr_integrations.backend import CATALOG
 from memvr_integrations.backend.hosting import catalog_row
 from memvr_integrations.backend.hosting.catalog import find, similar
+from memvr_integrations.backend.hosting.load_config import LoadConfig
+from memvr_integrations.backend.hosting.loading import load_model
 from memvr_integrations.memvr.plan import window
 from memvr_integrations.models import (
     Glm4VConfig,
@@ -63,8 +65,8 @@ def test_find_takes_upper_case_and_nothing_else():
     assert find("llava") is None
 
 
-def test_the_bundled_row_is_true(loaded):
-    row = find("bundled")
+def test_the_bundled_row_is_true():
+    row, loaded = find("bundled"), load_model("bundled", LoadConfig(device="cpu", progress=False))
     assert row.downloaded
     assert not row.photographs
     assert row.layers == loaded.model.config.text_config.num_hidden_layers

@@ -145,7 +145,7 @@ async def test_an_impossible_window_fails_alone(patient, ask):
         patient, [ask("One?", 0, max_tokens=2), ask("Two?", 1, memvr=beyond, max_tokens=2)]
     )
     assert isinstance(results[1], ConfigError)
-    assert "12 layers" in str(results[1])
+    assert "6 layers" in str(results[1])
     assert results[0].tokens
 
 

@@ -1,4 +1,4 @@
-"""Half of the bundled model: what strategies have to keep does not need a good one."""
+"""Half of the bundled model: what a backend has to keep does not need a good one."""
 
 import pytest
 
