@@ -197,7 +197,7 @@ def test_json_carries_every_warning(memvr, monkeypatch, make_backend, scene_file
 
     monkeypatch.setattr(Backend, "load", warned)
     monkeypatch.setattr(Backend, "stream", streamed)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(record=True):
         warnings.simplefilter("always")
         result = memvr("ask", scene_file, "What?", "--json", "--max-tokens", 1)
     hints = ["of loading", "of another library", "of asking"]

@@ -159,32 +159,6 @@ def zoom(part: str) -> str:
     return part
 
 
-class Sight(BaseModel):
-    """What is seen."""
-
-    thing: str
-
-
-@pytest.mark.parametrize(
-    "make",
-    [
-        lambda model: model.bind_tools([zoom]),
-        lambda model: model.bind_tools([zoom, Sight], tool_choice="none"),
-        lambda model: model.bind_tools([zoom, Sight], tool_choice="zoom"),
-        lambda model: model.bind_tools([zoom], response_format=Sight),
-        lambda model: model.bind(response_format={"type": "json_object"}).bind(max_tokens=3),
-        lambda model: model.bind(tools=[zoom]).with_config(tags=["a"]),
-        lambda model: model.with_structured_output(Sight).first,
-        lambda model: model.with_structured_output(Sight, method="function_calling").first,
-    ],
-)
-def test_what_is_bound_is_counted(model, seen, make):
-    bound = make(model)
-    used = bound.invoke([seen], max_tokens=40).usage_metadata["input_tokens"]
-    assert bound.get_num_tokens_from_messages([seen]) == used
-    assert bound.get_num_tokens_from_messages([]) == 0
-
-
 def test_trimming_by_a_bound_model_leaves_room_for_its_tools(model):
     bound = model.bind_tools([zoom])
     history = [HumanMessage(f"Is there a cow in picture {i}?") for i in range(60)]
