@@ -70,20 +70,20 @@ def _inlined(
     for block in message.content:
         with picture_named(number, role, seen + 1):
             parts = list(parts_of(block))
-        far = any(map(_elsewhere, parts))
+        if not any(map(_elsewhere, parts)):
+            seen += sum(isinstance(part, Image) for part in parts)
+            yield block
+            continue
         found: list[str | dict[str, object]] = []
         for part in parts:
             if isinstance(part, Text):
                 found.append({"type": "text", "text": part.text})
                 continue
             seen += 1
-            if far:
-                with picture_named(number, role, seen):
-                    found.append(dict(_as_block(png_of(part.source, policy))))
+            with picture_named(number, role, seen):
+                found.append(dict(_as_block(png_of(part.source, policy))))
         inner = {} if isinstance(block, str) else unwrapped(block)
-        if not far:
-            yield block
-        elif inner.get("type") == "tool_result":  # which has to name its call
+        if inner.get("type") == "tool_result":  # which has to name its call
             yield {"type": "tool_result", "tool_use_id": inner.get("tool_use_id"), "content": found}
         else:
             yield from found

@@ -155,8 +155,8 @@ def decode(opened: Image.Image, name: str) -> Image.Image:
 def _clear_value(image: Image.Image) -> int | tuple[int, ...] | None:
     """The grey or colour that a PNG shows as clear, where its samples are not of eight bits.
 
-    Pillow gives it as the file has it, and the pixels in eight bits; how deep they lay it knows
-    until they are decoded. A 16-bit grey keeps its depth, and so does this.
+    Pillow gives it as the file has it and pixels in eight bits, and knows how deep they were only
+    before it decodes them. Of a 16-bit colour the upper eight bits count; a 16-bit grey keeps all.
     """
     clear, tiles = image.info.get("transparency"), getattr(image, "tile", None)
     raw = str(tiles[0][3]) if image.format == "PNG" and tiles else ""
