@@ -4,7 +4,8 @@
 """
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Self
 
 __all__ = [
@@ -46,6 +47,16 @@ class ContextLengthError(RequestError):
 
 class ImageError(MemVRError, ValueError):
     """An image cannot be used; the message says which one and why."""
+
+
+@contextmanager
+def picture_named(message: int, role: str, picture: int) -> Iterator[None]:
+    """Let an ImageError begin with the place of its picture in a conversation, from 1 on."""
+    try:
+        yield
+    except ImageError as error:
+        error.args = (f"message {message} ({role}), picture {picture}: {error}",)
+        raise
 
 
 class UnsupportedModelError(MemVRError, TypeError):

@@ -1,17 +1,21 @@
 """`memvr ask`: a question about pictures, answered while it is computed."""
 
 import json
+import os
+import re
 import sys
 import time
+import warnings
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
+from urllib.parse import unquote, urlsplit
 
 import typer
 
 from memvr_integrations.cli.console import errors_shown, loading
 from memvr_integrations.cli.options import Device, Dtype, Model, Revision, decodings
-from memvr_integrations.errors import ImageError
+from memvr_integrations.errors import ImageError, MemVRWarning
 
 if TYPE_CHECKING:
     from memvr_integrations.backend import Backend
@@ -83,7 +87,7 @@ def ask(
         sampling = SamplingParams(max_tokens=max_tokens, temperature=temperature, seed=seed)
         from memvr_integrations.backend.images import load_image
 
-        images = [load_image(file) for file in files]
+        images = [load_image(Path(file)) for file in files]
         with loading(model):
             from memvr_integrations.backend import Backend
 
@@ -97,6 +101,7 @@ def ask(
                 progress=sys.stderr.isatty(),
             )
         with backend:
+            _check_number(model, len(images))
             config = None if no_memvr else backend.preset.changed(changes)
             request = Request.ask(
                 question, *images, sampling=sampling, memvr=config, decoding=strategy
@@ -111,12 +116,13 @@ def _strategy(text: str | None) -> "DecodingConfig | None":
     if text is None or not text.lstrip().startswith("{"):
         return read_decoding(text)
     try:
-        return read_decoding(json.loads(text))
-    except json.JSONDecodeError as error:
-        raise typer.BadParameter(f"--decoding is no JSON ({error}): {text}") from None
+        settings = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise typer.BadParameter(f"--decoding is no JSON ({error}): {text[:200]}") from None
+    return read_decoding(settings)
 
 
-def _split(arguments: list[str], example: bool) -> tuple[list[Path], str]:
+def _split(arguments: list[str], example: bool) -> tuple[list[str], str]:
     if example:
         if len(arguments) > 1:
             raise typer.BadParameter("--example brings the picture; give a question alone.")
@@ -135,22 +141,53 @@ def _split(arguments: list[str], example: bool) -> tuple[list[Path], str]:
                 raise typer.BadParameter(f"stdin is not {error.encoding} text.") from None
     if not question:
         raise typer.BadParameter("the question is empty.")
-    if _is_file(question):
+    if os.path.isfile(question):
         raise typer.BadParameter(f"{question!r} is a file; the question comes last. {EXAMPLE}")
-    return [Path(image) for image in images], question
+    return images, question
 
 
-def _is_file(text: str) -> bool:
-    try:
-        return Path(text).is_file()
-    except OSError:  # a long question is no possible file name
-        return False
-
-
-def _check_files(files: list[Path]) -> None:
+def _check_files(files: list[str]) -> None:
     for file in files:
-        if not file.exists():
-            raise ImageError(f"file {str(file)!r} is not there; check the path.")
+        if os.path.exists(file):
+            continue
+        if re.match(r"(https?|file|data):|[a-z][a-z0-9+.-]*://", file, re.IGNORECASE):
+            raise _no_file(file)
+        raise ImageError(f"file {file!r} is not there; check the path.")
+
+
+def _no_file(url: str) -> ImageError:
+    from memvr_integrations.backend.images.fetch import shown_url
+
+    try:
+        parts = urlsplit(url)
+        host = parts.netloc.rpartition("@")[2].lower()
+    except ValueError as problem:  # brackets that don't close
+        return ImageError(f"{shown_url(url)} is not a URL: {problem}")
+    way = "save the picture as a file and give its path"
+    if parts.scheme == "file":
+        way = f"give the path alone: {unquote(parts.path)}"
+    elif parts.scheme in ("http", "https"):
+        http = ", allow_http=True" if parts.scheme == "http" else ""
+        way += (
+            ", or put the URL into a message in Python, with its host allowed: "
+            f"image_policy=ImagePolicy(allowed_hosts=[{host!r}]{http})"
+        )
+    return ImageError(f"{shown_url(url)} is a URL, and `memvr ask` reads files: {way}.")
+
+
+def _check_number(model: str, pictures: int) -> None:
+    from memvr_integrations.backend.hosting.catalog import find
+
+    row = find(model)
+    most = row.pictures if row is not None else None
+    if most is not None and pictures > most:
+        warnings.warn(
+            f"{pictures} pictures were given, and {model} reads {most} at once at most: don't "
+            "trust the answer. Ask about fewer at once, or take a model of several images, such "
+            "as 'qwen2.5-vl-3b'.",
+            MemVRWarning,
+            stacklevel=2,
+        )
 
 
 def _answer(backend: "Backend", request: "Request", hints: list[str] | None) -> None:

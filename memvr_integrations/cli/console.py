@@ -16,14 +16,14 @@ _INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 @contextmanager
 def errors_shown() -> Iterator[list[str]]:
-    """Show failures and warnings of ours in one line each; gives the warnings, as they come."""
+    """Show failures and warnings of ours in one line each; gives all warnings, as they come."""
     hints: list[str] = []
     with warnings.catch_warnings():
         others = warnings.showwarning
 
         def show(message: Warning | str, category: type[Warning], *where: object) -> None:
+            hints.append(str(message))
             if issubclass(category, MemVRWarning):
-                hints.append(str(message))
                 typer.echo(f"hint: {message}", err=True)
             else:
                 others(message, category, *where)  # type: ignore[arg-type]

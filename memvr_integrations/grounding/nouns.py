@@ -1,7 +1,13 @@
-"""Singulars and plurals of English nouns, and the words of a closed list in a text."""
+"""Singulars and plurals of English nouns, and which names of a closed list a text holds."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+
+_WORD = r"[^\W\d_]+(?:['\u2019][^\W\d_]+)*"
+# Hyphens join ("hot-dog"), and so do the underscores of labels; a line's end is an end.
+_RUN = re.compile(rf"{_WORD}(?:(?:[^\S\r\n]+|[-_\u2010\u2011]){_WORD})*")
+_ITS_WORDS = re.compile(_WORD)
+_POSSESSIVE = re.compile(r"['\u2019]s\b")
 
 # What endings alone get wrong, of the nouns that photographs show.
 _IRREGULAR = {
@@ -111,22 +117,31 @@ def forms(nouns: Iterable[str]) -> dict[str, str]:
     return {plural(noun): noun for noun in nouns} | {noun: noun for noun in nouns}
 
 
+def runs(text: str) -> Iterator[list[str]]:
+    """The words of a text in lower case, in the runs between its marks, numbers and line ends.
+
+    "A bottle of wine, hot-dogs" has two runs, of four and two words; "the cat's" ends in "cat".
+    """
+    for run in _RUN.findall(_POSSESSIVE.sub("", text.lower())):
+        yield _ITS_WORDS.findall(run)
+
+
 def named(text: str, phrases: Mapping[str, str | None]) -> Iterator[str]:
     """What a text names, in order, each as often as it is named.
 
     `phrases` are lower-case words, or several with spaces between, and what they mean; None for
     those that mean nothing though their last word does. Of several readings the longest is taken:
-    "hot dog" is no dog.
+    "hot dog" is no dog. None reaches over a mark: "It is hot. Dogs wait." names a dog.
     """
     longest = max((phrase.count(" ") + 1 for phrase in phrases), default=1)
-    words = re.findall(r"[a-z]+", re.sub(r"['\u2019]s\b", "", text.lower()))
-    at = 0
-    while at < len(words):
-        for length in range(longest, 0, -1):
-            phrase = " ".join(words[at : at + length])
-            if phrase in phrases:
-                break
-        meaning = phrases.get(phrase)
-        if meaning:
-            yield meaning
-        at += length
+    for words in runs(text):
+        at = 0
+        while at < len(words):
+            for length in range(longest, 0, -1):
+                phrase = " ".join(words[at : at + length])
+                if phrase in phrases:
+                    break
+            meaning = phrases.get(phrase)
+            if meaning:
+                yield meaning
+            at += length

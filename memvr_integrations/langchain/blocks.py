@@ -1,11 +1,14 @@
 """LangChain's content blocks: making one from a picture, and bringing pictures into messages."""
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from langchain_core.messages import BaseMessage
 
+from memvr_integrations.errors import MemVRError, picture_named
+from memvr_integrations.langchain.messages import role_of_message
 from memvr_integrations.types import Image, Text
 from memvr_integrations.types.image_policy import ImagePolicy
 from memvr_integrations.wire.parts import Part, own_png, parts_of, png_of, unwrapped
@@ -40,18 +43,18 @@ def _as_block(png: bytes) -> "ImageContentBlock":
 def inlined(messages: Sequence[BaseMessage], policy: ImagePolicy) -> list[BaseMessage]:
     """The messages with downloaded and local pictures inside them, so that a cache sees pixels."""
     return [
-        message.model_copy(
-            update={"content": [new for one in message.content for new in _inlined(one, policy)]}
-        )
+        message.model_copy(update={"content": list(_inlined(message, number, policy))})
         if refers([message])
         else message
-        for message in messages
+        for number, message in enumerate(messages, start=1)
     ]
 
 
 def refers(messages: Sequence[BaseMessage]) -> bool:
     """Whether any picture is elsewhere: on a server, or in a file."""
-    return any(_elsewhere(part) for message in messages for part in parts_of(message.content))
+    with suppress(MemVRError):  # of a block that can't be read: the translation says which one
+        return any(_elsewhere(part) for message in messages for part in parts_of(message.content))
+    return False
 
 
 def _elsewhere(part: Part) -> bool:
@@ -60,17 +63,27 @@ def _elsewhere(part: Part) -> bool:
     return begins.startswith(("http:", "https:", "file:"))
 
 
-def _inlined(block: str | dict[str, object], policy: ImagePolicy) -> list[str | dict[str, object]]:
-    parts = list(parts_of(block))
-    if isinstance(block, str) or not any(map(_elsewhere, parts)):
-        return [block]
-    found: list[str | dict[str, object]] = [
-        {"type": "text", "text": part.text}
-        if isinstance(part, Text)
-        else dict(_as_block(png_of(part.source, policy)))
-        for part in parts
-    ]
-    inner = unwrapped(block)
-    if inner.get("type") == "tool_result":  # which has to name its call
-        return [{"type": "tool_result", "tool_use_id": inner.get("tool_use_id"), "content": found}]
-    return found
+def _inlined(
+    message: BaseMessage, number: int, policy: ImagePolicy
+) -> Iterator[str | dict[str, object]]:
+    seen, role = 0, role_of_message(message)
+    for block in message.content:
+        with picture_named(number, role, seen + 1):
+            parts = list(parts_of(block))
+        if not any(map(_elsewhere, parts)):
+            seen += sum(isinstance(part, Image) for part in parts)
+            yield block
+            continue
+        found: list[str | dict[str, object]] = []
+        for part in parts:
+            if isinstance(part, Text):
+                found.append({"type": "text", "text": part.text})
+                continue
+            seen += 1
+            with picture_named(number, role, seen):
+                found.append(dict(_as_block(png_of(part.source, policy))))
+        inner = {} if isinstance(block, str) else unwrapped(block)
+        if inner.get("type") == "tool_result":  # which has to name its call
+            yield {"type": "tool_result", "tool_use_id": inner.get("tool_use_id"), "content": found}
+        else:
+            yield from found

@@ -215,11 +215,21 @@ class ChatMemVR(ChatSettings):
         self, messages: list[BaseMessage], tools: Sequence[Any] | None = None
     ) -> int:
         """Exact tokens of a prompt: images, tools and the chat template's own included."""
+        return self._count(messages, tools, {})
+
+    def _count(
+        self,
+        messages: list[BaseMessage],
+        tools: Sequence[Any] | None,
+        options: Mapping[str, Any],
+    ) -> int:
         if not messages:
             return 0
-        forms = {"tools": [openai_tool(tool) for tool in tools]} if tools else {}
         with langchain_errors():
-            return self._engine({}).count(self._request(messages, None, forms)).prompt_tokens
+            if tools:
+                options = {**options, "tools": [openai_tool(tool) for tool in tools]}
+            request = self._request(messages, None, options)
+            return self._engine(options).count(request).prompt_tokens
 
     def _result(self, done: Completion, options: Mapping[str, Any]) -> ChatResult:
         logprobs = self._option(options, "logprobs")
@@ -261,6 +271,12 @@ class BoundMemVR(RunnableBinding[LanguageModelInput, AIMessage]):
     ) -> Runnable[LanguageModelInput, dict[str, Any] | BaseModel]:
         """As `ChatMemVR.with_structured_output`."""
         return self.bound.with_structured_output(schema, **{**self.kwargs, **kwargs})
+
+    def get_num_tokens_from_messages(
+        self, messages: list[BaseMessage], tools: Sequence[Any] | None = None
+    ) -> int:
+        """As `ChatMemVR.get_num_tokens_from_messages`, the bound tools and schema included."""
+        return self.bound._count(messages, tools, self.kwargs)
 
     def with_abstention(
         self,

@@ -1,11 +1,12 @@
 """LangChain's messages as the backend's."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 
 from langchain_core.messages import AIMessage, BaseMessage, ChatMessage, ToolMessage
 
 from memvr_integrations.errors import RequestError
-from memvr_integrations.types import Message, Text, ToolCall
+from memvr_integrations.types import Message, Role, Text, ToolCall
 from memvr_integrations.wire.messages import Conversation, role_of, tool_call
 from memvr_integrations.wire.parts import parts_of, unwrapped
 
@@ -22,17 +23,15 @@ def to_messages(messages: Sequence[BaseMessage]) -> tuple[Message, ...]:
 
 
 def _add(said: Conversation, message: BaseMessage) -> None:
-    word = message.role if isinstance(message, ChatMessage) else message.type
-    role = role_of(word.removesuffix("MessageChunk"))
+    role = role_of_message(message)
     if message.additional_kwargs.get("audio"):  # where OpenAI's models put what they said
         raise RequestError(
             "A message holds audio in additional_kwargs; the model reads text and images. Put its "
             "transcript into the content, and leave the audio out."
         )
     if role == "tool":
-        parts = list(parts_of(message.content))
-        if isinstance(message, ToolMessage) and message.status == "error":
-            parts.insert(0, Text("error:"))
+        failed = isinstance(message, ToolMessage) and message.status == "error"
+        parts = chain([Text("error:")] if failed else [], parts_of(message.content))
         call_id = getattr(message, "tool_call_id", None)
         said.add("tool", parts, name=message.name, call_id=call_id)
         return
@@ -42,6 +41,12 @@ def _add(said: Conversation, message: BaseMessage) -> None:
         said.add("tool", parts_of(result), call_id=result.get("tool_use_id"))
     if others or calls or not results:
         said.add(role, parts_of(others), name=message.name, calls=calls)
+
+
+def role_of_message(message: BaseMessage) -> Role:
+    """Who says a message; RequestError for a role that no prompt has."""
+    word = message.role if isinstance(message, ChatMessage) else message.type
+    return role_of(word.removesuffix("MessageChunk"))
 
 
 def _calls(message: AIMessage) -> Iterator[ToolCall]:

@@ -4,11 +4,11 @@ The frameworks have messages of their own, so `to_messages` is for the server, w
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from memvr_integrations.checks import check_list
-from memvr_integrations.errors import RequestError
-from memvr_integrations.types import Message, Role, ToolCall
+from memvr_integrations.errors import RequestError, picture_named
+from memvr_integrations.types import Image, Message, Role, ToolCall
 from memvr_integrations.wire.parts import Part, parts_of
 
 _ROLES: dict[str, Role] = {
@@ -95,7 +95,19 @@ class Conversation:
         """Add a message; `call_id` is the call whose result it is."""
         self._names |= {call.id: call.name for call in calls}
         known = name or self._names.get(str(call_id))
-        self.messages += (Message(role, list(content), name=known, tool_calls=calls),)
+        parts = list(self._placed(content, role))
+        self.messages += (Message(role, parts, name=known, tool_calls=calls),)
+
+    def _placed(self, content: Iterable[Part], role: Role) -> Iterator[Part]:
+        """The parts of the next message; the error of a picture says which one it is."""
+        parts, seen = iter(content), 0
+        while True:
+            with picture_named(len(self.messages) + 1, role, seen + 1):
+                part = next(parts, None)
+            if part is None:
+                return
+            seen += isinstance(part, Image)
+            yield part
 
 
 def to_messages(forms: object) -> tuple[Message, ...]:

@@ -40,6 +40,8 @@ _PASSED_OVER = (
 _CONTENT = "a text, or a list of texts and blocks: [{'type': 'text', 'text': ...}]"
 _BLOCKS = (*_TEXTS, *_IMAGES, *_RESULTS, *_UNREADABLE, "non_standard")
 _BEGINNINGS = ("iVBORw0KGgo", "/9j/", "R0lGOD", "UklGR")  # PNG, JPEG, GIF and WebP in base64
+_UNKNOWN = ("application/octet-stream", "binary/octet-stream")
+_SAID = ("data:image/", *(f"data:{media}" for media in _UNKNOWN))
 _DATA = ("base64", "data", "url", "image_url", "file_data", "source", "file")
 
 
@@ -133,9 +135,12 @@ def _plain_text(block: Mapping[str, object]) -> str:
 
 def _source(block: Mapping[str, object], kind: str, media: str = "image") -> str | bytes:
     """Where a block keeps its picture: base64, bytes or a URL."""
-    media = str(block.get("mime_type") or block.get("media_type") or media).lower()
+    said_media = str(block.get("mime_type") or block.get("media_type") or media)
+    media = said_media.partition(";")[0].strip().lower()
     # LangChain calls every file of OpenAI's form a PDF.
     if media == "application/pdf" and str(block.get("base64")).startswith(_BEGINNINGS):
+        media = "image/*"
+    if media in _UNKNOWN:  # what it is, its bytes say
         media = "image/*"
     if not media.startswith("image"):
         raise RequestError(
@@ -149,7 +154,7 @@ def _source(block: Mapping[str, object], kind: str, media: str = "image") -> str
         if isinstance(value, bytes | bytearray | memoryview):
             return bytes(value)
         if isinstance(value, str) and value:
-            said = value.lstrip()[:11].lower() == "data:image/"
+            said = value.lstrip()[:64].lower().startswith(_SAID)
             if kind == "file" and media == "image" and not said:
                 break
             return value

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import warnings
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 
 from memvr_integrations.backend import Backend
 from memvr_integrations.cli import app
+from memvr_integrations.errors import MemVRWarning
 from memvr_integrations.types.decoding import VCDConfig
 
 ROOT = Path(__file__).parents[2]
@@ -172,6 +174,36 @@ def test_a_photograph_is_answered_with_one_hint(memvr, tmp_path):
     assert "smolvlm-256m" in hint
 
 
+def test_more_pictures_than_the_model_reads_are_answered_with_one_hint(memvr, scene_file):
+    result = memvr("ask", *[scene_file] * 3, "Same?", "--json", "--max-tokens", 1)
+    [hint] = json.loads(result.stdout)["warnings"]
+    assert hint.startswith("3 pictures were given, and bundled reads 2 at once at most")
+    assert result.stderr.splitlines()[1:] == [f"hint: {hint}"]
+
+
+def test_json_carries_every_warning(memvr, monkeypatch, make_backend, scene_file):
+    load = Backend.load
+
+    def warned(name, **options):
+        warnings.warn("of loading", MemVRWarning, stacklevel=1)
+        warnings.warn("of another library", UserWarning, stacklevel=1)
+        return load(name, **options)
+
+    stream = Backend.stream
+
+    def streamed(self, request):
+        warnings.warn("of asking", MemVRWarning, stacklevel=1)
+        return stream(self, request)
+
+    monkeypatch.setattr(Backend, "load", warned)
+    monkeypatch.setattr(Backend, "stream", streamed)
+    with warnings.catch_warnings(record=True):
+        warnings.simplefilter("always")
+        result = memvr("ask", scene_file, "What?", "--json", "--max-tokens", 1)
+    hints = ["of loading", "of another library", "of asking"]
+    assert json.loads(result.stdout)["warnings"] == hints
+
+
 def test_an_animation_is_answered_with_one_hint(memvr, tmp_path, scenes):
     from PIL import Image
 
@@ -192,6 +224,15 @@ def test_a_long_question_is_no_file_name(memvr, scene_file):
     ("arguments", "text"),
     [
         (["nothing.png", "What?"], "memvr: file 'nothing.png' is not there"),
+        (["a" * 300, "What?"], "is not there"),
+        (
+            ["https://a:b@img.example.org/a.png?key=1", "What?"],
+            "allowed_hosts=['img.example.org'])",
+        ),
+        (["HTTP://img.example.org:8000/a.png", "What?"], "org:8000'], allow_http=True)"),
+        (["file:///nowhere/a%20b.png", "What?"], "give the path alone: /nowhere/a b.png"),
+        (["data:image/png;base64,AAAA", "What?"], "save the picture as a file"),
+        (["https://[::1/a.png", "What?"], "is not a URL"),
         ([__file__, "What?"], "looks like text"),
         (["SCENE", "What?", "--max-tokens", "0"], "max_tokens=0"),
         (["SCENE", "What?", "--temperature", "-1"], "temperature=-1.0"),
@@ -208,6 +249,7 @@ def test_failures_are_one_line_and_exit_code_1(memvr, scene_file, arguments, tex
     assert refusal.startswith("memvr: ")
     assert text in refusal
     assert refusal.count("\n") == 1
+    assert "key=1" not in refusal
 
 
 def test_an_unknown_model_is_one_line(scene_file):
@@ -409,7 +451,12 @@ def test_a_strategy_that_knows_its_answer_at_the_end(memvr, scene_file):
 
 @pytest.mark.parametrize(
     ("text", "code", "match"),
-    [("vdc", 1, "Did you mean 'vcd'"), ('{"name"', 2, "is no JSON"), ("{}", 1, "its 'name'")],
+    [
+        ("vdc", 1, "Did you mean 'vcd'"),
+        ('{"name"', 2, "is no JSON"),
+        ('{"alpha":' + "9" * 5000 + "}", 2, "is no JSON"),
+        ("{}", 1, "its 'name'"),
+    ],
 )
 def test_a_wrong_strategy_is_refused_before_loading(memvr, scene_file, text, code, match):
     done = memvr("ask", scene_file, "Is there a dog?", "--decoding", text)

@@ -1,6 +1,6 @@
 import pytest
 
-from memvr_integrations.grounding.nouns import forms, plural, singular
+from memvr_integrations.grounding.nouns import forms, plural, runs, singular
 
 
 @pytest.mark.parametrize(
@@ -101,6 +101,13 @@ def test_endings_that_mislead(many, one):
 @pytest.mark.parametrize("word", ["sheep", "iris", "gas", "ramen", "scissors", "grass", "red", ""])
 def test_what_is_no_plural_stays(word):
     assert singular(word) == word
+
+
+def test_marks_end_a_run_of_words():
+    text = "The cat's wine, glass-like. Don't\nstop 2 signs"
+    assert list(runs(text)) == [
+        ["the", "cat", "wine"], ["glass", "like"], ["don't"], ["stop"], ["signs"]
+    ]  # fmt: skip
 
 
 def test_a_word_that_is_a_noun_itself_stays_that():

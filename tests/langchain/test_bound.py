@@ -4,6 +4,7 @@ import warnings
 
 import pytest
 from langchain_core.load import dumps, loads
+from langchain_core.messages import HumanMessage
 from langchain_core.runnables.base import RunnableBinding
 from pydantic import BaseModel
 from scripted_engine import ScriptedEngine
@@ -58,6 +59,46 @@ def test_tools_stay_bound_under_abstention(engine):
     model = ChatMemVR(model="scripted", engine=engine).bind_tools([look], tool_choice="any")
     answer = model.with_abstention(0.9).invoke("What is on the 'left'?")
     assert answer.tool_calls[0]["args"] == {"part": "left"}
+
+
+class Counting(ScriptedEngine):
+    """Keeps what it was asked to count."""
+
+    def count(self, request):
+        self.counted = request
+        return super().count(request)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda model: model.bind_tools([look]),
+        lambda model: model.bind_tools([look, Place], tool_choice="none"),
+        lambda model: model.bind_tools([look, Place], tool_choice="look").bind(max_tokens=3),
+        lambda model: model.bind_tools([look], response_format=Place),
+        lambda model: model.bind(response_format={"type": "json_object"}, stop=["."]),
+        lambda model: model.bind(tools=[look]).with_config(tags=["a"]),
+        lambda model: model.with_structured_output(Place).first,
+        lambda model: model.with_structured_output(Place, method="function_calling").first,
+    ],
+    ids=["tools", "none", "named", "tools or JSON", "JSON", "config", "structured", "call"],
+)
+def test_what_is_asked_is_what_is_counted(make):
+    engine = Counting()
+    model = make(ChatMemVR(model="scripted", engine=engine))
+    model.get_num_tokens_from_messages([HumanMessage("What?")])
+    counted = engine.counted
+    model.invoke("What?")
+    assert [counted] == engine.requests
+    assert counted.tools or counted.response_format
+    assert model.get_num_tokens_from_messages([]) == 0
+
+
+def test_tools_that_are_given_to_count_stand_for_the_bound_ones():
+    engine = Counting()
+    bound = ChatMemVR(model="scripted", engine=engine).bind_tools([Place])
+    bound.get_num_tokens_from_messages([HumanMessage("What?")], tools=[look])
+    assert [tool.name for tool in engine.counted.tools] == ["look"]
 
 
 def test_it_is_written_as_langchains_own():

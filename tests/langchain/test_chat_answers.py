@@ -7,7 +7,13 @@ import time
 import pytest
 from bundled_settings import ALWAYS
 from langchain_core import exceptions
-from langchain_core.messages import AIMessage, HumanMessage, trim_messages
+from langchain_core.messages import (
+    AIMessage,
+    HumanMessage,
+    SystemMessage,
+    ToolMessage,
+    trim_messages,
+)
 from pydantic import BaseModel
 
 from memvr_integrations import errors
@@ -60,6 +66,35 @@ def test_errors_have_both_names(model, seen):
     assert isinstance(refused.value, errors.ImageError)
     with pytest.raises(exceptions.ContextOverflowError):
         model.invoke("cow " * 5000)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"type": "image", "base64": "AAAA", "mime_type": "image/png"},
+        {"type": "image_url", "image_url": {"url": "https://img.example.org/a.png"}},
+        {"type": "image_url", "image_url": {"url": "file:///nowhere/a.png"}},
+        {"type": "image_url", "image_url": {}},
+    ],
+)
+@pytest.mark.parametrize("elsewhere", [False, True])
+async def test_the_error_of_a_picture_says_which_one_it_is(
+    backend, scene_file, seen, broken, elsewhere
+):
+    model = ChatMemVR(engine=backend, image_policy={"image_dirs": [scene_file.parent]})
+    good = {"type": "image_url", "image_url": scene_file.as_uri()} if elsewhere else seen.content[0]
+    call = {"id": "1", "name": "look", "args": {}}
+    chat = [SystemMessage("Be brief."), seen, AIMessage("", tool_calls=[call])]
+    chat += [ToolMessage([good, "and", broken], tool_call_id="1", status="error")]
+    place = r"^message 4 \(tool\), picture 2: "
+    with pytest.raises(errors.ImageError, match=place):
+        model.invoke(chat)
+    with pytest.raises(errors.ImageError, match=place):
+        await model.ainvoke(chat)
+    with pytest.raises(errors.ImageError, match=place):
+        next(model.stream(chat))
+    with pytest.raises(errors.ImageError, match=place):
+        model.get_num_tokens_from_messages(chat)
 
 
 def test_paths_and_urls_in_messages_open_nothing(model):
@@ -117,6 +152,20 @@ def test_tokens_are_counted_exactly(model, seen):
     used = model.bind_tools([zoom], tool_choice="auto").invoke([seen]).usage_metadata
     assert model.get_num_tokens_from_messages([seen], tools=[zoom]) == used["input_tokens"]
     assert model.get_num_tokens(" a cow") == 2
+
+
+def zoom(part: str) -> str:
+    """Shows a part of the picture, larger."""
+    return part
+
+
+def test_trimming_by_a_bound_model_leaves_room_for_its_tools(model):
+    bound = model.bind_tools([zoom])
+    history = [HumanMessage(f"Is there a cow in picture {i}?") for i in range(60)]
+    kept = trim_messages(history, max_tokens=500, strategy="last", token_counter=bound)
+    assert 0 < len(kept) < 60
+    assert bound.invoke(kept).usage_metadata["input_tokens"] <= 500
+    assert model.get_num_tokens_from_messages(kept, tools=[zoom]) <= 500
 
 
 def test_a_long_history_can_be_counted_and_trimmed(model):

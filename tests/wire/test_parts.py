@@ -43,6 +43,15 @@ FORMS = {
     "Google media": {"type": "media", "mime_type": "image/png", "data": BASE64},
     "Google media bytes": {"type": "media", "mime_type": "image/png", "data": PNG},
     "file with an image": {"type": "file", "mime_type": "image/png", "base64": BASE64},
+    "image of any file": {
+        "type": "image",
+        "mime_type": "application/octet-stream",
+        "base64": BASE64,
+    },
+    "file of any kind": {
+        "type": "file",
+        "file": {"file_data": f"data:application/octet-stream;base64,{BASE64}"},
+    },
     "file in capitals": {"type": "file", "mime_type": "IMAGE/PNG", "base64": BASE64},
     "file with a loud URL": {"type": "file", "url": " DATA:IMAGE/PNG;BASE64," + BASE64},
     "Anthropic file": {"type": "file", "source": {"media_type": "image/png", "data": BASE64}},

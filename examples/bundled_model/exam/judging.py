@@ -126,11 +126,13 @@ def overlaps(said: str, truth: str) -> list[float]:
 
 def _items(text: str) -> set[_Item]:
     """How many of what a text names, in which colour: "two red cups" is (two, red, cup)."""
-    words = re.findall(r"[a-z]+|\d+", _plain(text))
+    words = re.findall(r"[a-z]+|\d+|[^\w\s-]", _plain(text))
     found, number, color = set[_Item](), "", ""
     for word, after in zip(words, [*words[1:], ""], strict=True):
         [thing] = mentioned(word) or [""]
-        if word in COLORS and (not thing or mentioned(after)):  # "an orange cup"
+        if not word.isalnum():  # what is red before a mark is not what comes after it
+            number = color = ""
+        elif word in COLORS and (not thing or mentioned(after)):  # "an orange cup"
             color = word
         elif thing:
             found.add(_Item(number or ("one" if word == thing else _SOME), color, thing))

@@ -19,11 +19,12 @@ class CatalogRow:
     `parameters` counts weights; it is `estimated` where a part of the checkpoint's settings was
     concluded from its family's. `layers` are the decoder's, `image_tokens` visual tokens a picture
     or, with "a tile", a tile of it. `calibrated` says that `preset` was measured on this very
-    model, `photographs` that it was trained on them, `trained_for_tools` that its card or
-    documentation says so (JSON and calls are kept valid with any model). `abstention` is the output
-    entropy (0 to 1) above which an answer is better withheld. `box_scale` is set where it writes
-    boxes as `[x0, y0, x1, y1]`, in such parts of a picture's width and height. `port` is the
-    `model_type` that the checkpoint is converted to, None where transformers reads it as it is.
+    model, `photographs` that it was trained on them, `pictures` how many it reads at once at most,
+    `trained_for_tools` that its card or documentation says so (JSON and calls are kept valid with
+    any model). `abstention` is the output entropy (0 to 1) above which an answer is better
+    withheld. `box_scale` is set where it writes boxes as `[x0, y0, x1, y1]`, in such parts of a
+    picture's width and height. `port` is the `model_type` that the checkpoint is converted to, None
+    where transformers reads it as it is.
     """
 
     name: str
@@ -39,6 +40,7 @@ class CatalogRow:
     preset: MemVRConfig | None = None
     calibrated: bool = False
     photographs: bool = True
+    pictures: int | None = None
     trained_for_tools: bool | None = None
     abstention: float | None = None
     box_scale: int | None = None

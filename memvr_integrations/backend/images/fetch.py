@@ -247,6 +247,9 @@ def _ask(
         response.fp.close()
         response.fp = io.BufferedReader(_TimedStream(stream, deadline))
         response.begin()
+        while 100 <= response.status < 200:  # hints come before the answer, as "103 Early Hints"
+            response.headers = None  # type: ignore[assignment]  # else nothing more is read
+            response.begin()
         location = response.getheader("Location")
         if response.status in _REDIRECTS and location:
             return location

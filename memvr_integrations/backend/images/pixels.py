@@ -47,6 +47,9 @@ _SIGNATURES: tuple[tuple[str, int, tuple[bytes, ...]], ...] = (
 )
 
 
+_GREY_STEPS = {"L;2": 85, "L;4": 17}  # between greys of that many bits, once they have eight
+
+
 def _kind(data: bytes) -> str:
     for kind, offset, magics in _SIGNATURES:
         if data.startswith(magics, offset):
@@ -132,8 +135,11 @@ def shows_first_of_many(image: Image.Image) -> bool:
 def decode(opened: Image.Image, name: str) -> Image.Image:
     """Give all pixels as a new RGB image: upright, eight bits, on white; ImageError if it can't."""
     try:
+        clear = _clear_value(opened)
         opened.load()
         upright = _upright(opened, name)
+        if clear is not None:
+            upright.info["transparency"] = clear
         if upright.mode in ("I", "F") or upright.mode.startswith("I;16"):
             upright = _from_deep(upright, name)
         return _flatten(upright)
@@ -144,6 +150,21 @@ def decode(opened: Image.Image, name: str) -> Image.Image:
         raise ImageError(
             f"{name} cannot be decoded ({problem!r}): it is damaged or incomplete; get it again"
         ) from problem
+
+
+def _clear_value(image: Image.Image) -> int | tuple[int, ...] | None:
+    """The grey or colour that a PNG shows as clear, where its samples are not of eight bits.
+
+    Pillow gives it as the file has it and pixels in eight bits, and knows how deep they were only
+    before it decodes them. Of a 16-bit colour the upper eight bits count; a 16-bit grey keeps all.
+    """
+    clear, tiles = image.info.get("transparency"), getattr(image, "tile", None)
+    raw = str(tiles[0][3]) if image.format == "PNG" and tiles else ""
+    if raw in _GREY_STEPS and isinstance(clear, int):
+        return clear * _GREY_STEPS[raw]
+    if raw == "RGB;16B" and isinstance(clear, tuple):
+        return tuple(value >> 8 for value in clear)
+    return None
 
 
 def _upright(image: Image.Image, name: str) -> Image.Image:
@@ -214,4 +235,7 @@ def _from_deep(image: Image.Image, name: str) -> Image.Image:
                 "mode I is read as 0..65535: scale them to that range"
             )
         values = values.astype(np.uint16)
-    return Image.fromarray(_eight_bits(values, name))
+    shown = _eight_bits(values, name)
+    if isinstance(clear := image.info.get("transparency"), int):
+        shown[values == clear] = 255
+    return Image.fromarray(shown)

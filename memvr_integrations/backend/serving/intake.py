@@ -1,6 +1,6 @@
 """From a request to a job: pictures decoded, settings and strategy chosen, schemas compiled."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from memvr_integrations.backend.decoding.jobs import Job, timed_out
 from memvr_integrations.backend.decoding.strategies import at_work
@@ -10,7 +10,7 @@ from memvr_integrations.backend.images import load_image, pixel_hash
 from memvr_integrations.backend.serving.inbox import Inbox
 from memvr_integrations.backend.structured.grammar import grammar_of
 from memvr_integrations.backend.structured.shared_work import Left
-from memvr_integrations.errors import RequestError, UnsupportedModelError
+from memvr_integrations.errors import RequestError, UnsupportedModelError, picture_named
 from memvr_integrations.memvr import MemVRConfig
 from memvr_integrations.memvr.plan import window
 from memvr_integrations.types import Image, Request, Text
@@ -38,7 +38,8 @@ class Intake:
         """
         request = inbox.request
         _check_text(request)
-        pictures = self._pictures(request, request.images)
+        policy = request.image_policy or self.images
+        pictures = list(self._pictures(request, policy))
         config = self._config(request)
         if config is not None:
             window(config, self._host.layers)
@@ -59,7 +60,7 @@ class Intake:
             grammar=grammar,
             dictated=inbox.dictated,
             decoding=decoding,
-            evidence=self._pictures(request, request.evidence),
+            evidence=[self._picture(one, policy) for one in request.evidence],
             box_scale=self._host.row.box_scale if self._host.row else None,
         )
 
@@ -73,13 +74,18 @@ class Intake:
             return asked
         return self._host.preset.changed(asked) if isinstance(asked, Mapping) else self._host.preset
 
-    def _pictures(self, request: Request, images: Sequence[Image]) -> list[Picture]:
-        pictures = []
-        for part in images:
-            image = load_image(part.source, request.image_policy or self.images)
-            self._host.check_kind(image)
-            pictures.append(Picture(image=image, hash=pixel_hash(image)))
-        return pictures
+    def _pictures(self, request: Request, policy: ImagePolicy) -> Iterator[Picture]:
+        for number, message in enumerate(request.messages, start=1):
+            images = (part for part in message.content if isinstance(part, Image))
+            for position, image in enumerate(images, start=1):
+                with picture_named(number, message.role, position):
+                    picture = self._picture(image, policy)
+                yield picture
+
+    def _picture(self, part: Image, policy: ImagePolicy) -> Picture:
+        image = load_image(part.source, policy)
+        self._host.check_kind(image)
+        return Picture(image=image, hash=pixel_hash(image))
 
 
 def _check_text(request: Request) -> None:

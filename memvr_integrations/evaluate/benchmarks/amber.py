@@ -8,7 +8,6 @@ ones (Cover); `answers_file` is for the published script.
 """
 
 import json
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -34,7 +33,7 @@ from memvr_integrations.evaluate.benchmarks.scoring.yes_no import (
     figures_of,
     yes_or_no,
 )
-from memvr_integrations.grounding.nouns import forms
+from memvr_integrations.grounding.nouns import forms, named, runs
 
 Nouns: TypeAlias = Callable[[str], Iterable[str]]
 Similar: TypeAlias = Callable[[str, str], bool]
@@ -240,15 +239,15 @@ def _read_words(files: Folder, nouns: Nouns | None, similar: Similar | None) -> 
     relations = json_object(files.find("relation.json"))
     related = {noun: relations.texts(noun) for noun in relations.fields}
     known = frozenset(word for noun, near in related.items() for word in (noun, *near))
-    singular = forms(known)
-
-    def listed(text: str) -> list[str]:
-        return [singular[word] for word in re.findall(r"[a-z]+", text.lower()) if word in singular]
-
+    # As a text has them: "TV" in lower case, "t-shirt" in two words.
+    listed = {
+        " ".join(word for run in runs(form) for word in run): noun
+        for form, noun in forms(known).items()
+    }
     return Words(
         related=related,
         known=known,
         safe=frozenset(line.strip() for line, _ in text_lines(files.find("safe_words.txt"))),
-        nouns=nouns or listed,
+        nouns=nouns or (lambda text: named(text, listed)),
         similar=similar or (lambda one, other: False),
     )

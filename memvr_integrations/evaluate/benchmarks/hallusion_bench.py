@@ -14,7 +14,12 @@ from memvr_integrations.evaluate.benchmarks.benchmark import (
     complete,
     percentages,
 )
-from memvr_integrations.evaluate.benchmarks.published_files import Folder, Record, json_list
+from memvr_integrations.evaluate.benchmarks.published_files import (
+    Folder,
+    Record,
+    is_file,
+    json_list,
+)
 from memvr_integrations.evaluate.benchmarks.scoring.yes_no import yes_or_no
 
 _ADVICE = (
@@ -121,7 +126,7 @@ def load_hallusion_bench(folder: Path) -> HallusionBench:
 def _picture(folder: Path, name: str) -> Path:
     """Where an image lies; the project's README puts all of them into hallusion_bench."""
     within = folder / "hallusion_bench" / name
-    return within if within.is_file() else folder / name
+    return within if is_file(within) else folder / name
 
 
 def _no_figure(entry: Record) -> bool:

@@ -13,7 +13,7 @@ from memvr_integrations.evaluate.benchmarks.benchmark import (
     complete,
     percentages,
 )
-from memvr_integrations.evaluate.benchmarks.published_files import Folder, text_lines
+from memvr_integrations.evaluate.benchmarks.published_files import Folder, is_file, text_lines
 
 PERCEPTION = (
     "existence",
@@ -135,7 +135,7 @@ def load_mme(folder: Path) -> Mme:
 def _image_of(text: Path, category: Path) -> Path:
     places = (category / "images", category)
     named = [place / (text.stem + ending) for place in places for ending in _PICTURES]
-    return next((image for image in named if image.is_file()), named[0])
+    return next((image for image in named if is_file(image)), named[0])
 
 
 def _questions(text: Path) -> Iterator[tuple[str, bool]]:

@@ -91,12 +91,17 @@ def chosen(answer: str, options: str) -> str | None:
     if not letters and (begin := _LETTER.match(answer)):
         letters = {begin[1].lower()}
     if not letters:
-        words = " ".join(re.findall(r"\w+", answer.lower()))
-        for letter, text in _OPTION.findall(options):
-            said = " ".join(re.findall(r"\w+", text.lower()))
-            if said and re.search(rf"\b{re.escape(said)}\b", words):
-                letters.add(letter.lower())
+        letters = {
+            letter.lower() for letter, text in _OPTION.findall(options) if _says(answer, text)
+        }
     return letters.pop() if len(letters) == 1 else None
+
+
+def _says(answer: str, option: str) -> bool:
+    """Whether an answer has an option's words in a row, with no marks between but the option's."""
+    clauses = (re.findall(r"\w+", clause) for clause in re.split(r"[^\w\s-]+", option))
+    words = r"\W+".join(r"[\s*-]+".join(clause) for clause in clauses if clause)
+    return bool(words) and re.search(rf"\b{words}\b", answer, re.IGNORECASE) is not None
 
 
 def load_mmvp(folder: Path) -> Mmvp:

@@ -6,6 +6,7 @@ Whatever is wrong with a file is a BenchmarkError here, so that loaders say only
 import csv
 import io
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from memvr_integrations.evaluate.benchmarks.benchmark import Question
 
 _DECODER = json.JSONDecoder()
 _BLANK = " \t\r\n"
+_LONGEST_NAME = 255  # as systems have it for files; longer numbers Python would not read
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ class Folder:
     advice: str
 
     def __post_init__(self) -> None:
-        if not self.path.is_dir():
+        if not os.path.isdir(self.path):
             raise BenchmarkError(
                 f"{self.benchmark}: {str(self.path)!r} is no folder. {self.advice}"
             )
@@ -113,7 +115,7 @@ class Folder:
                 f"{self.benchmark}: the files in {str(self.path)!r} hold no question. {self.advice}"
             )
         needed = {one for question in questions for one in question.images if isinstance(one, Path)}
-        missing = sorted(image for image in needed if not image.is_file())
+        missing = sorted(image for image in needed if not is_file(image))
         if missing:
             raise BenchmarkError(
                 f"{self.benchmark}: {len(missing)} of {len(needed)} images are missing, the first "
@@ -122,9 +124,19 @@ class Folder:
         return tuple(questions)
 
 
+def is_file(path: Path) -> bool:
+    """Whether a file lies there; no file has a name that is too long for the system."""
+    return os.path.isfile(path)
+
+
 def json_lines(path: Path) -> Iterator[Record]:
     """The objects of a file with one on each line; empty lines are skipped."""
     for line, place in text_lines(path):
+        if line.lstrip().startswith("["):
+            raise BenchmarkError(
+                f"{place}: this is no object but begins a list; write one object on each line, "
+                "without brackets and commas around"
+            )
         try:
             value = json.loads(line)
         except (ValueError, RecursionError) as problem:
@@ -137,7 +149,10 @@ def json_list(path: Path) -> Iterator[Record]:
     text = _read(path)
     at, line, seen = _skip(text, 0), 1, 0
     if text[at : at + 1] != "[":
-        raise BenchmarkError(f"{path}: this is no JSON list; it begins with {text[at : at + 20]!r}")
+        raise BenchmarkError(
+            f"{path}: this is no JSON list; it begins with {text[at : at + 20]!r}. Write its "
+            "entries as [{...}, {...}]"
+        )
     at = _skip(text, at + 1)
     while text[at : at + 1] != "]":
         line, seen = line + text.count("\n", seen, at), at
@@ -152,16 +167,18 @@ def json_list(path: Path) -> Iterator[Record]:
             at = _skip(text, at + 1)
         elif text[at : at + 1] != "]":
             raise BenchmarkError(f"{place}: after this entry there is neither ',' nor ']'")
+    if rest := text[at + 1 :].strip():
+        raise BenchmarkError(f"{path}: after the list there is more: {rest[:20]!r}; get it again")
 
 
 def json_object(path: Path) -> Record:
     """The one object that a file holds."""
+    text = _read(path)
     try:
-        value = json.loads(_read(path))
-    except json.JSONDecodeError as problem:
-        raise BenchmarkError(f"{path}, line {problem.lineno}: no JSON: {problem}") from problem
-    except RecursionError as problem:
-        raise BenchmarkError(f"{path}: nested too deeply") from problem
+        value = json.loads(text)
+    except (ValueError, RecursionError) as problem:
+        line = f", line {problem.lineno}" if isinstance(problem, json.JSONDecodeError) else ""
+        raise BenchmarkError(f"{path}{line}: this is no JSON: {problem}") from problem
     return as_record(value, str(path))
 
 
@@ -197,6 +214,11 @@ def unique(records: Iterable[Record], field: str) -> Iterator[tuple[str, Record]
     seen: dict[str, str] = {}
     for record in records:
         name = record.text(field)
+        if len(name) > _LONGEST_NAME:
+            raise record.wrong(
+                f"{field} {name[:20]!r}... has {len(name)} characters; what names an entry has "
+                f"{_LONGEST_NAME} at most"
+            )
         if name in seen:
             raise record.wrong(f"{field} {name!r} was there before ({seen[name]})")
         seen[name] = record.place

@@ -7,7 +7,6 @@ things that are there (`adversarial`).
 
 import functools
 import random
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from memvr_integrations.bundled.world.words import (
     surely_absent,
 )
 from memvr_integrations.evaluate.benchmarks.presence import SPLITS
+from memvr_integrations.grounding.nouns import named
 
 __all__ = [
     "CAPTION",
@@ -45,7 +45,8 @@ _PRIOR_SCENES = 20_000
 
 _MENTIONS = {name: name for name in CLASSES} | {plural(name): name for name in CLASSES}
 _MENTIONS["loaves"] = "bread"
-_ORANGE_COLOR = re.compile(rf"\borange (?=(?:{'|'.join(_MENTIONS)})\b)")
+# Before another name it is a colour.
+_MENTIONS |= {f"orange {form}": name for form, name in _MENTIONS.items() if name != "orange"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,5 +117,4 @@ def _habits(themes: tuple[str, ...]) -> tuple[Counter[str], Counter[tuple[str, s
 
 def mentioned(text: str) -> set[str]:
     """The classes that a sentence names; "an orange cup" names no orange."""
-    words = re.findall(r"[a-z]+", _ORANGE_COLOR.sub("", text.lower()))
-    return {_MENTIONS[word] for word in words if word in _MENTIONS}
+    return set(named(text, _MENTIONS))

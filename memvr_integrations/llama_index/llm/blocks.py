@@ -20,7 +20,7 @@ from llama_index.core.schema import (
 )
 
 from memvr_integrations.checks import check_list
-from memvr_integrations.errors import ImageError, RequestError
+from memvr_integrations.errors import ImageError, RequestError, picture_named
 from memvr_integrations.types import Image, Text
 from memvr_integrations.wire.parts import Part, own_png
 
@@ -64,10 +64,17 @@ def parts_of(blocks: Iterable[BaseContentBlock]) -> Iterator[Part]:
             )
 
 
-def pictures_of(documents: Sequence[ImageDocument]) -> list[Image]:
-    """The pictures of `image_documents=`: blocks, nodes, documents, paths, bytes, Pillow's."""
+def pictures_of(documents: Sequence[ImageDocument], message: int = 1) -> list[Image]:
+    """The pictures of `image_documents=`: blocks, nodes, documents, paths, bytes, Pillow's.
+
+    They come first in the conversation's user message of that number.
+    """
     given = check_list("image_documents", documents, "a list of images")
-    return [Image(_source_of(document)) for document in given]
+    pictures: list[Image] = []
+    for document in given:
+        with picture_named(message, "user", len(pictures) + 1):
+            pictures.append(Image(_source_of(document)))
+    return pictures
 
 
 def _source_of(document: object) -> "ImageSource":
@@ -82,7 +89,12 @@ def _source_of(document: object) -> "ImageSource":
 
 def _source_of_block(block: ImageBlock) -> Path | str | bytes:
     if block.image:
-        encoded: bytes = block.resolve_image().read()
+        try:
+            encoded: bytes = block.resolve_image().read()
+        except (OSError, ValueError) as problem:  # of a stream that is empty or closed
+            raise ImageError(
+                f"An ImageBlock can't be read ({problem}); give it image=bytes, path= or url=."
+            ) from problem
         return encoded
     if block.path:
         return block.path

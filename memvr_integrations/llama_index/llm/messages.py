@@ -45,7 +45,7 @@ def _with_pictures(
 ) -> tuple[Message, ...]:
     for at in range(len(messages) - 1, -1, -1):
         if messages[at].role == "user":
-            content = [*pictures_of(documents), *messages[at].content]
+            content = [*pictures_of(documents, at + 1), *messages[at].content]
             shown = Message("user", content, name=messages[at].name)
             return (*messages[:at], shown, *messages[at + 1 :])
     raise RequestError("image_documents needs a user message that they belong to.")

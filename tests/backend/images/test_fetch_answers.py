@@ -15,6 +15,17 @@ def test_chunked_and_unannounced_bodies_are_read():
     assert Web(reply(b"abc", "200 OK", "X: y")).get("https://img.example.org/") == b"abc"
 
 
+@pytest.mark.parametrize("status", ["100 Continue", "102 Processing", "103 Early Hints", "199 X"])
+@pytest.mark.parametrize("times", [1, 3])
+def test_what_comes_before_the_answer_is_passed_over(status, times):
+    before = reply(b"", status, "Link: </x.css>; rel=preload") * times
+    assert Web(before + reply(b"abc")).get("https://img.example.org/") == b"abc"
+    chunked = reply(b"3\r\nabc\r\n0\r\n\r\n", "200 OK", "Transfer-Encoding: chunked")
+    assert Web(before + chunked).get("https://img.example.org/") == b"abc"
+    Web(before + reply(b"", "404 Not Found")).refuses("https://img.example.org/", "404")
+    Web(before).refuses("https://img.example.org/", "could not be downloaded")
+
+
 @pytest.mark.parametrize("status", ["301 M", "302 F", "303 S", "307 T", "308 P"])
 def test_redirects_are_followed(status):
     web = Web(redirect("/b.png", status), reply(b"abc"))

@@ -49,6 +49,17 @@ def test_a_dripping_server_gets_one_deadline(start):
     Web(drip).refuses("https://img.example.org/", r"timeout=0\.3 s", HURRY)
 
 
+@pytest.mark.parametrize("status", ["100 Continue", "103 Early Hints"])
+@pytest.mark.parametrize("pause", [0, 0.02])
+def test_endless_hints_get_one_deadline(status, pause):
+    def hint(stream: socket.socket) -> None:
+        while True:  # until the other side hangs up
+            stream.sendall(reply(b"", status, "Link: </x.css>"))
+            time.sleep(pause)
+
+    Web(hint).refuses("https://img.example.org/", r"timeout=0\.3 s", HURRY)
+
+
 def test_redirects_share_the_deadline():
     def slow(stream: socket.socket) -> None:
         time.sleep(0.2)

@@ -1,11 +1,13 @@
 """From every mode of a picture to what one sees: colours, depth, transparency, orientation."""
 
 import io
+import struct
 import warnings
+import zlib
 
 import numpy as np
 import pytest
-from pictures import BLACK, ENCODED, PICTURE, RED, WHITE, encode, refused, same
+from pictures import BLACK, ENCODED, PICTURE, PNG, RED, WHITE, chunk, encode, refused, same
 from PIL import Image, ImageCms
 
 from memvr_integrations.backend.images import load_image, pixel_hash
@@ -77,6 +79,35 @@ def test_deep_and_transparent_files():
     assert load_image(keyed).getpixel((3, 0)) == WHITE
     lab = encode(striped("LAB", (0, 128, 128), (255, 128, 128)), "TIFF")
     assert min(load_image(lab).getpixel((3, 0))) >= 254
+
+
+@pytest.mark.parametrize(
+    ("depth", "colour", "row", "clear", "left"),
+    [
+        (1, 0, b"\xc0", (0,), WHITE),
+        (2, 0, b"\xa5", (1,), (170,) * 3),
+        (4, 0, b"\x88\x33", (3,), (136,) * 3),
+        (8, 0, bytes([128, 128, 7, 7]), (7,), (128,) * 3),
+        (16, 0, b"\x80\0\x80\0\x03\x09\x03\x09", (777,), (128,) * 3),
+        (16, 0, b"\x03\x0a\x03\x0a\x03\x09\x03\x09", (777,), (3,) * 3),
+        (
+            16,
+            2,
+            b"\x80\0\0\0\0\0" * 2 + b"\x12\x34\0\1\xff\xff" * 2,
+            (0x1234, 1, 0xFFFF),
+            (128, 0, 0),
+        ),
+    ],
+)
+def test_a_png_may_name_one_clear_value(depth, colour, row, clear, left):
+    width = 4
+    header = struct.pack(">IIBBBBB", width, 2, depth, colour, 0, 0, 0)
+    named = chunk(b"tRNS", struct.pack(f">{len(clear)}H", *clear))
+    pixels = chunk(b"IDAT", zlib.compress((b"\0" + row) * 2))
+    data = PNG[:8] + chunk(b"IHDR", header) + named + pixels + PNG[-12:]
+    for loaded in (load_image(data), load_image(Image.open(io.BytesIO(data)))):
+        assert np.abs(np.subtract(loaded.getpixel((0, 0)), left)).max() <= 1
+        assert loaded.getpixel((3, 1)) == WHITE
 
 
 def test_a_cmyk_jpeg_is_not_inverted():

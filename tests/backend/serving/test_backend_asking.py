@@ -118,6 +118,32 @@ def test_a_bad_image_raises_before_anything_is_queued(make_backend, ask):
     assert backend.batches == 0
 
 
+@pytest.mark.parametrize(
+    ("source", "match"),
+    [
+        ("a!", "not valid base64"),
+        (b"BM cut off", "begins as BMP"),
+        (b"GIF8", "begins as GIF"),
+        (torch.zeros(1, 999).numpy(), "max_aspect"),
+        ("https://img.example.org/a.png", "allowed_hosts"),
+        (Path("nowhere.png"), "No such file"),
+    ],
+)
+def test_the_error_of_a_picture_says_which_one_it_is(backend, scene_file, source, match):
+    good, bad = Image(scene_file), Image(source)
+    chat = [
+        Message("system", "Be brief."),
+        Message("user", [good, "One?", good]),
+        Message("assistant", "Yes."),
+        Message("tool", ["Here:", good, bad, bad]),
+    ]
+    place = r"^message 4 \(tool\), picture 2: .*"
+    with pytest.raises(ImageError, match=place + match):
+        backend.count(Request(messages=chat))
+    with pytest.raises(ImageError, match=r"^message 1 \(user\), picture 1: .*" + match):
+        list(backend.stream(Request(messages=Message("user", bad))))
+
+
 async def test_a_bad_request_does_not_harm_its_neighbours(backend, ask):
     requests = [ask("One?", 0, max_tokens=4), Request.ask("?", b"bad"), ask("Two?", max_tokens=4)]
     results = await asyncio.gather(

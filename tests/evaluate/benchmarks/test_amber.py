@@ -54,6 +54,14 @@ def test_a_description_by_hand(folder):
     )
 
 
+def test_nouns_of_several_words_do_not_reach_over_marks(folder):
+    relations = RELATED | {"traffic light": ["stop-sign"], "TV": []}
+    (folder / "data" / "relation.json").write_text(json.dumps(relations))
+    nouns = load_amber(folder).words.nouns
+    assert list(nouns("Traffic lights, a light, a tv.")) == ["traffic light", "light", "TV"]
+    assert list(nouns("Stop-signs; stop. Signs. No traffic, light.")) == ["stop-sign", "light"]
+
+
 def test_nouns_and_likeness_can_be_given(folder):
     amber = load_amber(
         folder,

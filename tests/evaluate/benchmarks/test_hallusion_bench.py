@@ -116,6 +116,15 @@ def test_malformed_entries_are_named(tmp_path, change, message):
         load_hallusion_bench(tmp_path)
 
 
+def test_an_image_name_that_no_file_has_is_missing(tmp_path):
+    write(tmp_path, [*ENTRIES[:3], ENTRIES[3] | {"filename": "a.png"}])
+    (tmp_path / "HallusionBench.json").write_text(
+        json.dumps([ENTRIES[3] | {"filename": "a" * 300}])
+    )
+    with pytest.raises(BenchmarkError, match="1 of 1 images are missing"):
+        load_hallusion_bench(tmp_path)
+
+
 def test_what_is_missing_is_said(tmp_path):
     with pytest.raises(BenchmarkError, match=r"HallusionBench\.json.*tianyi-lab"):
         load_hallusion_bench(tmp_path)

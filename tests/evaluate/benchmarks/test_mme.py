@@ -79,6 +79,10 @@ def test_what_is_missing_is_said(folder, tmp_path):
     (base / "count" / "1.jpg").unlink()
     with pytest.raises(BenchmarkError, match="1 of 28 images are missing"):
         load_mme(folder)
+    text = base / "count" / "1.txt"
+    text.rename(text.with_stem("a" * 251))
+    with pytest.raises(BenchmarkError, match=r"1 of 28 images are missing.*a{251}\.jpg"):
+        load_mme(folder)
     (base / "count").rename(tmp_path / "elsewhere")
     with pytest.raises(BenchmarkError, match=r"no 'count'.*tree/Evaluation"):
         load_mme(folder)

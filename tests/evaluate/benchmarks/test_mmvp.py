@@ -58,6 +58,26 @@ def test_which_option_an_answer_names(answer, option):
     assert chosen(answer, OPTIONS) == option
 
 
+@pytest.mark.parametrize(
+    ("answer", "option"),
+    [
+        ("It is a hot dog.", "a"),
+        ("It is hot. Dogs are there.", None),
+        ("It is hot, dog and all", None),
+        ("on the left side", "b"),
+        ("On the **left** side.", "b"),
+        ("Left. Side by side", None),
+    ],
+)
+def test_options_of_several_words_do_not_reach_over_marks(answer, option):
+    assert chosen(answer, "(a) Hot dog (b) Left side") == option
+
+
+def test_the_marks_of_an_option_need_not_be_said():
+    assert chosen("yes it is", "(a) Yes, it is (b) No, it isn't") == "a"
+    assert chosen("No, it isn't.", "(a) Yes, it is (b) No, it isn't") == "b"
+
+
 def test_the_file_for_the_projects_grader(folder):
     mmvp = load_mmvp(folder)
     answers = {"4": "d", "2": "b", "1": "a", "3": "c"}
@@ -73,6 +93,7 @@ def test_the_file_for_the_projects_grader(folder):
     [
         (f"3,Open?,{OPTIONS},(c)", r"line 6: 'Correct Answer' is '\(c\)'"),
         (f"x,Open?,{OPTIONS},(a)", "line 6: 'Index' is 'x'"),
+        (f"{'9' * 5000},Open?,{OPTIONS},(a)", "line 6: Index '9{20}'... has 5000 characters"),
         (f"1,Open?,{OPTIONS},(a)", "line 6: Index '1' was there before"),
         ("5,Open?", "line 6: there is no field"),
     ],

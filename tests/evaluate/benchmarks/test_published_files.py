@@ -61,6 +61,33 @@ def test_what_is_no_list_is_refused(file):
     refused(json_list(file), "no JSON list")
 
 
+@pytest.mark.parametrize("text", ['[{"a": 1},\n {"a": 2}]', '[\n{"a": 1}\n]', '[{"a": 1}]'])
+def test_a_list_where_lines_belong_is_refused(file, text):
+    file.write_text(text)
+    refused(json_lines(file), "line 1", "no object", "one object on each line")
+
+
+@pytest.mark.parametrize("more", ['{"a": 2}', "[]", "\n]", "x"])
+def test_what_comes_after_a_list_is_refused(file, more):
+    file.write_text(f'[{{"a": 1}}]\n{more}\n')
+    refused(json_list(file), "after the list there is more")
+
+
+@pytest.mark.parametrize("digits", [4301, 100_000])
+def test_a_number_that_python_does_not_read_is_refused(file, digits):
+    file.write_text('{"a": ' + "9" * digits + "}")
+    refused(json_lines(file), "line 1", "4300")
+    with pytest.raises(BenchmarkError, match="4300"):
+        json_object(file)
+    file.write_text(f"[{file.read_text()}]")
+    refused(json_list(file), "line 1", "4300")
+
+
+def test_a_number_is_no_name_when_it_is_too_long(file):
+    file.write_text('{"a": ' + "9" * 4300 + "}")
+    refused(unique(json_lines(file), "a"), "line 1", "4300 characters", "255")
+
+
 def test_a_broken_object_is_refused_with_the_line(file):
     file.write_text('{\n"a": }')
     with pytest.raises(BenchmarkError, match="line 2"):
@@ -119,6 +146,8 @@ def test_what_names_an_entry_must_not_come_twice(file):
 def test_a_missing_file_comes_with_advice(tmp_path):
     with pytest.raises(BenchmarkError, match=r"is no folder\. Get it there"):
         Folder(tmp_path / "nowhere", "X", "Get it there.")
+    with pytest.raises(BenchmarkError, match="is no folder"):
+        Folder(tmp_path / ("a" * 300), "X", "Get it there.")
     folder = Folder(tmp_path, "X", "Get it there.")
     with pytest.raises(BenchmarkError, match=r"X: there is no 'a' or 'b' in .*Get it there"):
         folder.find("a", "b")
@@ -136,5 +165,8 @@ def test_missing_images_are_counted(tmp_path):
     assert folder.checked(questions[:1]) == (questions[0],)
     with pytest.raises(BenchmarkError, match=r"2 of 3 images are missing.*2\.png"):
         folder.checked(questions)
+    longer = [Question(id="4", text="?", images=(tmp_path / ("a" * 300),), group="4")]
+    with pytest.raises(BenchmarkError, match="1 of 1 images are missing"):
+        folder.checked(longer)
     with pytest.raises(BenchmarkError, match="hold no question"):
         folder.checked([])

@@ -38,6 +38,8 @@ def test_words_are_heard_in_singular_and_plural():
     assert mentioned("An orange cup, an orange and a red orange.") == {"cup", "orange"}
     assert mentioned("Orange, apple and three orange loaves.") == {"orange", "apple", "bread"}
     assert mentioned("Two knives, three loaves of bread and a cow.") == {"knife", "bread", "cow"}
+    assert mentioned("An orange, cups. It is orange: a dog.") == {"orange", "cup", "dog"}
+    assert mentioned("Orange loaves of bread") == {"bread"}
 
 
 def test_what_a_cake_is_drawn_with_is_not_asked_about(some_scenes):

@@ -1,6 +1,7 @@
 """Labels that a model gives itself: by agreement over changed copies, not by one answer."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -110,6 +111,14 @@ def test_it_goes_on_and_votes_are_asked_once(folder, tmp_path):
     path.write_text("\n".join(lines[:40]) + "\n")
     assert labelled(folder, tmp_path / "labels", seer) == first
     assert len(seer.asked) == asked + asked - 40
+
+
+def test_names_of_several_words_do_not_reach_over_marks(folder, tmp_path):
+    found = labelled(folder, tmp_path / "labels", Seer())
+    question = found.questions[0]
+    labels = {question.group: dict.fromkeys(THINGS.names, True)}
+    read = replace(found, labels=labels).mentioned(question, "It is hot. Dogs; wine, glasses.")
+    assert list(read) == ["dog"]
 
 
 def test_an_image_that_can_not_be_read_is_reported(folder, tmp_path):

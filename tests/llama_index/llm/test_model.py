@@ -1,6 +1,7 @@
 """What is our own in MemVRMultiModalLLM, beyond the contract."""
 
 import asyncio
+import io
 import json
 from dataclasses import asdict
 
@@ -127,6 +128,29 @@ def test_urls_and_their_policy(scripted, llm):
     policy = {"allowed_hosts": ["*"]}
     MemVRMultiModalLLM(model="s", engine=scripted.engine, image_policy=policy).complete("Hi")
     assert scripted.engine.requests[-1].image_policy.allowed_hosts == ("*",)
+
+
+def test_the_error_of_a_picture_says_which_one_it_is(llm, asked, scene_file):
+    place = r"^message 3 \(user\), picture 2: "
+    good = ImageBlock(path=scene_file)
+    for broken in (
+        ImageBlock(image=b"AAAA"),
+        ImageBlock(image=io.BytesIO()),
+        ImageBlock(url="https://img.example.org/a.png"),
+        ImageBlock.model_construct(path=scene_file.with_name("nowhere.png")),
+        ImageBlock(),
+    ):
+        last = ChatMessage(role="user", blocks=[good, broken, TextBlock(text="And now?")])
+        chat = [*asked, ChatMessage(role="assistant", content="Yes."), last]
+        with pytest.raises(errors.ImageError, match=place):
+            llm.chat(chat)
+        with pytest.raises(errors.ImageError, match=place):
+            list(llm.stream_chat(chat))
+        shown = [*chat[:2], ChatMessage(role="user", content="And now?")]
+        with pytest.raises(errors.ImageError, match=place):
+            llm.chat(shown, image_documents=[good, broken])
+        with pytest.raises(errors.ImageError, match=r"^message 1 \(user\), picture 2: "):
+            llm.complete("What?", image_documents=[scene_file, broken])
 
 
 def test_limits_are_known_without_loading(scripted):

@@ -3,7 +3,7 @@
 The list was written for this package from what captions usually say. It differs from the list that
 was published with CHAIR in rare words, above all for people and their trades, so CHAIR from here
 compares with CHAIR from here, and only roughly with printed figures. As there, a colour can be
-taken for a fruit ("orange").
+taken for a fruit ("orange"), and a mark ends a name ("wine, glasses" is no wine glass).
 """
 
 from collections.abc import Iterator

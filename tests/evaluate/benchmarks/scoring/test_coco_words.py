@@ -32,6 +32,24 @@ def test_every_word_and_its_plural_name_their_category_alone():
         ("a toilet seat", ["toilet"]),
         ("a teddy bear", ["teddy bear"]),
         ("bearing carpets", []),
+        ("A bottle of wine, glasses and a knife.", ["bottle", "knife"]),
+        ("The meal is hot. Dogs wait.", ["dog"]),
+        (
+            "A stop: signs, a bus; stop. Play at home! Plate? Table - tennis",
+            ["bus", "dining table"],
+        ),
+        ("wine/glasses, wine (glasses), hot \u2014 dogs, hot\u2026 dog", ["dog", "dog"]),
+        ("- teddy\n- bears\nhot\ndogs", ["teddy bear", "bear", "dog"]),
+        ("a 'stop' sign, hot 2 dogs", ["dog"]),
+        (
+            "a hot-dog stand, traffic\u2011lights, wine_glasses",
+            ["hot dog", "traffic light", "wine glass"],
+        ),
+        (
+            "a dog-shaped cake, no\u00a0dog, a wine \u00a0 glass",
+            ["dog", "cake", "dog", "wine glass"],
+        ),
+        ("a catcher's mitt, caf\u00e9 chairs, cat\u00e9gories", ["baseball glove", "chair"]),
         ("", []),
     ],
 )

@@ -56,6 +56,8 @@ def test_other_words_for_the_truth_are_true(said, truth):
         ("", "Yes, there is a dog."),
         ("Yes, there are two cups.", "Yes, there are three cups."),
         ("There are two or three cups.", "There are three cups."),
+        ("Red. A cup and a dog.", "A red cup and a dog."),
+        ("Two, red: cups and a dog.", "Two red cups and a dog."),
         ("There are four cups.", "There are more than four cups."),
         ("The dog is at the top.", "The dog is at the top left."),
         ("The dog is on the left.", "The dog is left of the tree."),
