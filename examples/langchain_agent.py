@@ -3,6 +3,8 @@
 The model in the box was never trained to be an agent: left to itself it answers at once, and a
 conversation with calls in it confuses it. So its first step here has to be a look, and its second
 is asked as if the picture had come with the question. A larger model needs no such middleware.
+
+Beside the extra `langchain` it needs `pip install langchain`.
 """
 
 from collections.abc import Callable

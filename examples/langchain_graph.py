@@ -1,4 +1,7 @@
-"""LangGraph: where the model was unsure, ask again with stronger retracing, and compare."""
+"""LangGraph: where the model was unsure, ask again with stronger retracing, and compare.
+
+Beside the extra `langchain` it needs `pip install langgraph`.
+"""
 
 from pathlib import Path
 from typing import Annotated

@@ -2,6 +2,8 @@
 
 The model describes every picture once. Summaries are what is searched; the pictures themselves
 are what the answer is read from.
+
+Beside the extra `langchain` it needs `pip install langchain-classic`.
 """
 
 import hashlib
