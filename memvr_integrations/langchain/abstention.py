@@ -1,5 +1,6 @@
 """Answers that are withheld when the model was too unsure of them."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from langchain_core.language_models import LanguageModelInput
@@ -7,8 +8,9 @@ from langchain_core.messages import AIMessage
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableSerializable
 from pydantic import ConfigDict, InstanceOf
 
-from memvr_integrations.errors import AbstentionError
+from memvr_integrations.errors import AbstentionError, ConfigError
 from memvr_integrations.grounding.abstaining import Abstaining
+from memvr_integrations.langchain.failures import langchain_errors
 
 
 class Abstention(RunnableSerializable[LanguageModelInput, AIMessage]):
@@ -22,11 +24,13 @@ class Abstention(RunnableSerializable[LanguageModelInput, AIMessage]):
 
     model: Runnable[LanguageModelInput, AIMessage]
     rule: InstanceOf[Abstaining]
+    measured: bool = False  # the threshold, on the model itself
 
     def invoke(
         self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any
     ) -> AIMessage:
         """The answer, or what stands for it."""
+        self._check_model(kwargs)
         message = self.model.invoke(input, config, **kwargs)
         if stronger := self.rule.second_try(message.response_metadata["memvr"]):
             message = self.model.invoke(input, config, **kwargs | {"memvr": stronger})
@@ -36,10 +40,20 @@ class Abstention(RunnableSerializable[LanguageModelInput, AIMessage]):
         self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any
     ) -> AIMessage:
         """The answer, or what stands for it."""
+        self._check_model(kwargs)
         message = await self.model.ainvoke(input, config, **kwargs)
         if stronger := self.rule.second_try(message.response_metadata["memvr"]):
             message = await self.model.ainvoke(input, config, **kwargs | {"memvr": stronger})
         return self._judged(message)
+
+    def _check_model(self, options: Mapping[str, Any]) -> None:
+        if self.measured and "model" in options:
+            with langchain_errors():
+                raise ConfigError(
+                    f"The threshold {self.rule.threshold:g} was measured on another model than "
+                    f"model={options['model']!r}; bind(model=...) before with_abstention(), or "
+                    "give with_abstention(threshold=...)."
+                )
 
     def _judged(self, message: AIMessage) -> AIMessage:
         record = message.response_metadata["memvr"]

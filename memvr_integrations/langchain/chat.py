@@ -1,12 +1,15 @@
 """`ChatMemVR`: LangChain's chat model over the shared backend."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing, closing
-from typing import Any
+from typing import Any, Self
 
+from langchain_core.caches import BaseCache, InMemoryCache
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
-from langchain_core.language_models import LanguageModelInput
+from langchain_core.globals import get_llm_cache
+from langchain_core.language_models import LanguageModelInput, ModelProfile
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
@@ -25,6 +28,8 @@ from memvr_integrations.memvr.config import MemVRConfig
 from memvr_integrations.types import Chunk, Completion
 from memvr_integrations.types.decoding import read_decoding
 from memvr_integrations.wire.tools import ToolChoice, to_choice, to_tools
+
+_LOG = logging.getLogger(__name__)
 
 
 class ChatMemVR(ChatSettings):
@@ -75,7 +80,8 @@ class ChatMemVR(ChatSettings):
     ) -> ChatResult:
         with langchain_errors():
             messages = inlined(messages, self._policy())
-        return super()._generate_with_cache(messages, stop, run_manager, **kwargs)
+            model = self._caching(kwargs)
+        return super(ChatMemVR, model)._generate_with_cache(messages, stop, run_manager, **kwargs)
 
     async def _agenerate_with_cache(
         self,
@@ -87,7 +93,24 @@ class ChatMemVR(ChatSettings):
         with langchain_errors():
             if refers(messages):
                 messages = await asyncio.to_thread(inlined, messages, self._policy())
-        return await super()._agenerate_with_cache(messages, stop, run_manager, **kwargs)
+            # Which model it is may have to be read from its weights.
+            caches = self._cache() is not None
+            model = await asyncio.to_thread(self._caching, kwargs) if caches else self
+        asked = super(ChatMemVR, model)._agenerate_with_cache
+        return await asked(messages, stop, run_manager, **kwargs)
+
+    def _cache(self) -> BaseCache | None:
+        if self.cache is False:
+            return None
+        return self.cache if isinstance(self.cache, BaseCache) else get_llm_cache()
+
+    def _caching(self, options: Mapping[str, Any]) -> Self:
+        """Itself; or without a cache, where that may outlive what says which model this is."""
+        cache = self._cache()
+        if cache is None or self._identity(options).durable or isinstance(cache, InMemoryCache):
+            return self
+        _LOG.info("%s was built in memory: its answers are not cached", self._answering(options))
+        return self.model_copy(update={"cache": False})
 
     def _stream(
         self,
@@ -192,14 +215,7 @@ class ChatMemVR(ChatSettings):
         Raises:
             ConfigError: The model has no measured threshold, and none was given.
         """
-        with langchain_errors():
-            rule = Abstaining(
-                threshold=known_threshold(self._answering(), threshold),
-                action=action,
-                answer=answer,
-                stronger=stronger,
-            )
-        return Abstention(model=self, rule=rule)
+        return _abstaining(self, self, {}, threshold, action, answer, stronger)
 
     def bind(self, **kwargs: Any) -> "BoundMemVR":  # type: ignore[override]  # theirs is private
         """The model with options for every call; what is made of it keeps them."""
@@ -241,6 +257,11 @@ class BoundMemVR(RunnableBinding[LanguageModelInput, AIMessage]):
 
     bound: ChatMemVR
 
+    @property
+    def profile(self) -> ModelProfile | None:
+        """That of the model which a bound `model=` names."""
+        return self.bound._profile_of(self.kwargs) if "model" in self.kwargs else self.bound.profile
+
     @classmethod
     def lc_id(cls) -> list[str]:
         """What it is called in what is written: LangChain's own binding."""
@@ -271,7 +292,22 @@ class BoundMemVR(RunnableBinding[LanguageModelInput, AIMessage]):
         stronger: MemVRConfig | None = None,
     ) -> Abstention:
         """As `ChatMemVR.with_abstention`."""
-        made = self.bound.with_abstention(
-            threshold, action=action, answer=answer, stronger=stronger
+        return _abstaining(self, self.bound, self.kwargs, threshold, action, answer, stronger)
+
+
+def _abstaining(
+    asked: ChatMemVR | BoundMemVR,
+    model: ChatMemVR,
+    options: Mapping[str, Any],
+    threshold: float | None,
+    action: Action,
+    answer: str,
+    stronger: MemVRConfig | None,
+) -> Abstention:
+    """`asked` is the model, or the model with bound options, of which one may name another."""
+    with langchain_errors():
+        chosen = known_threshold(
+            model._answering(options), given=threshold, measured=model._abstention(options)
         )
-        return made.model_copy(update={"model": self})
+        rule = Abstaining(threshold=chosen, action=action, answer=answer, stronger=stronger)
+    return Abstention(model=asked, rule=rule, measured=threshold is None)

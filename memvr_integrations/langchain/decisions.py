@@ -62,7 +62,7 @@ class MemVRDecision(BaseDecisionModel):
             for name, request, answers, question in _asked(chat, state, questions):
                 shared = shares(engine, request, answers, retries=chat.max_retries)
                 found[name] = _answer(question, answers, shared)
-        return ClassifierResponse(model=chat.model, answers=found)
+        return ClassifierResponse(model=chat._answering({}), answers=found)
 
     async def _aclassify(self, state: State, questions: dict[str, Question]) -> ClassifierResponse:
         chat = self._model()
@@ -72,7 +72,7 @@ class MemVRDecision(BaseDecisionModel):
             for name, request, answers, question in _asked(chat, state, questions):
                 shared = await ashares(engine, request, answers, retries=chat.max_retries)
                 found[name] = _answer(question, answers, shared)
-        return ClassifierResponse(model=chat.model, answers=found)
+        return ClassifierResponse(model=chat._answering({}), answers=found)
 
     def _model(self) -> ChatMemVR:
         if self._chat is None:

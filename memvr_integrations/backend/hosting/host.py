@@ -79,7 +79,7 @@ class Host:
 
     def __init__(self, loaded: LoadedModel, cache: FeatureCache) -> None:
         self.model, self.processor, self.row = loaded.model, loaded.processor, loaded.row
-        self.name = loaded.name
+        self.name, self.origin = loaded.name, loaded.origin
         self.tokenizer: PreTrainedTokenizerBase = self.processor.tokenizer
         # Why MemVR can't attach to this model, which then decodes plainly, a row at a time.
         self.unsupported = _unsupported(self.model)
@@ -157,6 +157,13 @@ class Host:
     def calibrated(self) -> bool:
         """Whether the preset was measured on this model."""
         return self.row is not None and self.row.calibrated
+
+    @property
+    def abstention(self) -> float | None:
+        """The threshold that was measured on this model."""
+        # A row by the kind of a checkpoint, or of weights that were made here, is another's.
+        own = self.row is not None and self.row.port is None and self.origin is not None
+        return self.row.abstention if own and self.row is not None else None
 
     def spellings(self, text: str) -> list[tuple[int, ...]]:
         """The ways in which an answer may begin with a text: with and without a blank before it."""

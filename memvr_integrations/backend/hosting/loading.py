@@ -22,9 +22,10 @@ from transformers import (
 )
 
 from memvr_integrations.backend.hosting.catalog import find, find_port
-from memvr_integrations.backend.hosting.catalog_row import CatalogRow
+from memvr_integrations.backend.hosting.catalog_row import CatalogRow, written_settings
 from memvr_integrations.backend.hosting.load_config import LoadConfig
-from memvr_integrations.backend.hosting.locating import locate
+from memvr_integrations.backend.hosting.locating import downloaded, locate
+from memvr_integrations.backend.hosting.origin import Origin
 from memvr_integrations.backend.hosting.processors import load_processor
 from memvr_integrations.errors import (
     MemoryExhaustedError,
@@ -43,12 +44,16 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedModel:
-    """A model that is ready to run; `row` is None for models outside the catalog."""
+    """A model that is ready to run; `row` is None for models outside the catalog.
+
+    `origin` is None for a model that was built in memory: nothing says which one it is.
+    """
 
     name: str
     model: PreTrainedModel
     processor: ProcessorMixin
     row: CatalogRow | None
+    origin: Origin | None = None
 
 
 def load_model(name: str | Path, config: LoadConfig) -> LoadedModel:
@@ -72,6 +77,8 @@ def load_model(name: str | Path, config: LoadConfig) -> LoadedModel:
             )
         if config.memvr:
             _check_anatomy(settings)
+        # A folder's files are noted before they are read.
+        origin = _origin(name, row or find_port(settings.model_type), source, settings, config)
         processor = load_processor(source, revision, settings)
         loaded: tuple[PreTrainedModel, Mapping[str, Collection[str]]]
         loaded = AutoModelForImageTextToText.from_pretrained(  # type: ignore[assignment]
@@ -95,8 +102,52 @@ def load_model(name: str | Path, config: LoadConfig) -> LoadedModel:
     _LOG.info("%s loaded in %.1f s: %s on %s", name, seconds, model.dtype, model.device)
     row = row or find_port(settings.model_type)
     return LoadedModel(
-        name=row.name if row else str(name), model=model.eval(), processor=processor, row=row
+        name=row.name if row else str(name),
+        model=model.eval(),
+        processor=processor,
+        row=row,
+        origin=origin,
     )
+
+
+def origin_here(name: str, config: LoadConfig) -> Origin | None:
+    """Where a model comes from, as `load_model` has it, with nothing loaded.
+
+    None where that must be loaded to be known: it is not on this machine yet.
+    """
+    row = find(name)
+    source = row.checkpoint if row else name
+    pinned = config.revision or (row.revision if row else None)
+    folder = source if Path(source).is_dir() else downloaded(source, pinned)
+    if folder is None:
+        return None
+    row = row or find_port(str(written_settings(Path(folder)).get("model_type")))
+    return _origin(name, row, folder, None, config)
+
+
+def _origin(
+    name: str | Path,
+    row: CatalogRow | None,
+    source: str,
+    settings: PretrainedConfig | None,
+    config: LoadConfig,
+) -> Origin | None:
+    """`source` is what `locate` found, `settings` those of a checkpoint that the hub still has."""
+    device = pick_device(config.device)
+    how = (
+        device.type,
+        str(_dtype(config, device)),
+        config.quantization,
+        config.attention,
+        row.preset.to_dict() if row and row.preset else None,
+        row.box_scale if row else None,
+    )
+    if Path(row.checkpoint if row and row.port is None else name).is_dir():
+        return Origin.of_folder(Path(source), how)
+    if Path(source).is_dir():
+        return Origin.of_snapshot(Path(source), how)
+    commit = getattr(settings, "_commit_hash", None)
+    return Origin(settings=how, commit=commit) if commit else None
 
 
 def _check_whole(name: str, missing: Collection[str]) -> None:
@@ -145,8 +196,7 @@ def context_of(name: str, revision: str | None = None) -> int:
         ModelNotFoundError: Nothing is called so, or the hub can't be reached.
         ModelLoadError: Its settings can't be read.
     """
-    path = Path(name)
-    source, revision = locate(path if path.is_dir() else name, find(name), revision)
+    source, revision = locate(name, find(name), revision)
     with _failures_shown(name):
         return context_window(AutoConfig.from_pretrained(source, revision=revision))
 
