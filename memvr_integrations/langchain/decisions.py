@@ -6,6 +6,7 @@ Needs a langchain-core that has `langchain_core.decisions` (1.8 or later).
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Self
 
 from langchain_core.decisions import (
     Answer,
@@ -21,7 +22,7 @@ from langchain_core.decisions import (
     State,
 )
 from langchain_core.messages import BaseMessage, HumanMessage
-from pydantic import ConfigDict, PrivateAttr
+from pydantic import ConfigDict, PrivateAttr, model_validator
 
 from memvr_integrations.errors import RequestError
 from memvr_integrations.grounding.choice import YES_NO, ashares, shares
@@ -49,6 +50,12 @@ class MemVRDecision(BaseDecisionModel):
     chat: ChatMemVR | None = None
 
     _chat: ChatMemVR | None = PrivateAttr(default=None)
+
+    @model_validator(mode="after")
+    def _name_who_answers(self) -> Self:
+        if self.chat is not None:
+            self.model = self.chat._answering({})
+        return self
 
     @property
     def _provider(self) -> str:

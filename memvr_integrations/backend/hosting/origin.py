@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self, TypeAlias
 
+from torch import nn
+
 from memvr_integrations import __version__
 
 Stamp: TypeAlias = tuple[int, ...]
@@ -62,6 +64,12 @@ class Origin:
         # A newer version may decode otherwise.
         whole = json.dumps([__version__, weights, self.settings])
         return hashlib.sha256(whole.encode()).hexdigest()
+
+
+def touched(model: nn.Module) -> int:
+    """Another number once a weight in memory was written, replaced or added."""
+    weights = model.named_parameters()
+    return hash(tuple((name, one.data_ptr(), one._version) for name, one in weights))
 
 
 def _read_of(folder: Path) -> Iterator[Path]:

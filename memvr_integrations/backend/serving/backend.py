@@ -112,10 +112,12 @@ class Backend:
     def identity(self) -> Identity:
         """Which model it is, in a key: its hub commit or its folder's bytes, and how it was loaded.
 
-        A model that was built in memory, or whose files have changed since, has a key for this
-        backend alone. The first time reads a folder's files, some seconds for gigabytes.
+        A model that was built or changed in memory, or whose files were changed before the key was
+        asked for, has a key for this backend alone. The first time reads a folder's files, some
+        seconds for gigabytes.
         """
-        key = self._host.origin.key() if self._host.origin else None
+        origin = self._host.origin
+        key = origin.key() if origin else None
         return Identity(name=self.name, key=key or self._own_key, durable=key is not None)
 
     @property

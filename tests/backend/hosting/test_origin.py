@@ -4,7 +4,8 @@ import os
 
 import pytest
 
-from memvr_integrations.backend.hosting import origin
+from memvr_integrations.backend.hosting import locating, origin
+from memvr_integrations.backend.hosting.catalog import find
 from memvr_integrations.backend.hosting.load_config import LoadConfig
 from memvr_integrations.backend.hosting.loading import origin_here
 from memvr_integrations.backend.hosting.origin import Origin
@@ -95,6 +96,23 @@ def test_how_it_is_loaded_counts(folder):
     keys = [origin_here(str(folder), config).key() for config in configs]
     assert len(set(keys)) == len(keys)
     assert origin_here(str(folder), LoadConfig(memvr=None, progress=False)).key() == keys[0]
+
+
+def test_a_hub_id_is_the_commit_that_was_downloaded(folder, monkeypatch):
+    commit = folder.parent / ("a" * 40)
+    folder.rename(commit)
+    asked = []
+
+    def download(source, *, revision, local_files_only):
+        asked.append((source, revision))
+        return str(commit)
+
+    monkeypatch.setattr(locating, "snapshot_download", download)
+    found = [origin_here("some/one", LoadConfig(revision=one)) for one in (None, "v2")]
+    assert asked == [("some/one", None), ("some/one", "v2")]
+    assert [one.commit for one in found] == ["a" * 40] * 2
+    origin_here("smolvlm-256m", LoadConfig())
+    assert asked[-1] == (find("smolvlm-256m").checkpoint, find("smolvlm-256m").revision)
 
 
 def test_what_is_not_here_has_to_be_loaded_first():
