@@ -1,7 +1,7 @@
 """Answers that are withheld when the model was too unsure of them."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias, cast
 
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import AIMessage
@@ -9,8 +9,12 @@ from langchain_core.runnables import Runnable, RunnableConfig, RunnableSerializa
 from pydantic import ConfigDict, InstanceOf
 
 from memvr_integrations.errors import AbstentionError, ConfigError
-from memvr_integrations.grounding.abstaining import Abstaining
+from memvr_integrations.grounding.abstaining import CANNOT_TELL, Abstaining, Action, known_threshold
 from memvr_integrations.langchain.failures import langchain_errors
+from memvr_integrations.memvr.config import MemVRConfig
+
+Measured: TypeAlias = Callable[[Mapping[str, Any]], float | None]
+"""The threshold that was measured on the model which some options of a call ask."""
 
 
 class Abstention(RunnableSerializable[LanguageModelInput, AIMessage]):
@@ -24,7 +28,7 @@ class Abstention(RunnableSerializable[LanguageModelInput, AIMessage]):
 
     model: Runnable[LanguageModelInput, AIMessage]
     rule: InstanceOf[Abstaining]
-    measured: bool = False  # the threshold, on the model itself
+    measured: Measured | None = None  # where the threshold was taken from
 
     def invoke(
         self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any
@@ -47,13 +51,14 @@ class Abstention(RunnableSerializable[LanguageModelInput, AIMessage]):
         return self._judged(message)
 
     def _check_model(self, options: Mapping[str, Any]) -> None:
-        if self.measured and "model" in options:
-            with langchain_errors():
-                raise ConfigError(
-                    f"The threshold {self.rule.threshold:g} was measured on another model than "
-                    f"model={options['model']!r}; bind(model=...) before with_abstention(), or "
-                    "give with_abstention(threshold=...)."
-                )
+        if self.measured is None or self.measured(options) == self.rule.threshold:
+            return
+        with langchain_errors():
+            raise ConfigError(
+                f"The threshold {self.rule.threshold:g} was measured on another model than the one "
+                "that is asked now; bind(model=...) before with_abstention(), or give "
+                "with_abstention(threshold=...)."
+            )
 
     def _judged(self, message: AIMessage) -> AIMessage:
         record = message.response_metadata["memvr"]
@@ -68,3 +73,40 @@ class Abstention(RunnableSerializable[LanguageModelInput, AIMessage]):
             update = {"content": self.rule.answer, "tool_calls": []}
             metadata["finish_reason"] = "stop"
         return message.model_copy(update=update | {"response_metadata": metadata})
+
+
+class Withholding:
+    """A mixin of a model, and of a model with bound options, of which one may name another."""
+
+    def _answering(self, options: Mapping[str, Any]) -> str:
+        raise NotImplementedError
+
+    def _abstention(self, options: Mapping[str, Any]) -> float | None:
+        raise NotImplementedError
+
+    def with_abstention(
+        self,
+        threshold: float | None = None,
+        *,
+        action: Action = "answer",
+        answer: str = CANNOT_TELL,
+        stronger: MemVRConfig | None = None,
+    ) -> Abstention:
+        """A model that says so when it is too unsure, instead of guessing: see `Abstention`.
+
+        How unsure is `Completion.unsureness`, 0 to 1. Above `threshold` the answer becomes
+        `answer`; with `action="raise"` an `AbstentionError`; with `action="retry"` the question is
+        asked once more under `stronger` retracing before that.
+
+        Raises:
+            ConfigError: The model has no measured threshold, and none was given.
+        """
+        with langchain_errors():
+            chosen = known_threshold(
+                self._answering({}), given=threshold, measured=self._abstention({})
+            )
+            rule = Abstaining(threshold=chosen, action=action, answer=answer, stronger=stronger)
+        asked = cast("Runnable[LanguageModelInput, AIMessage]", self)
+        return Abstention(
+            model=asked, rule=rule, measured=self._abstention if threshold is None else None
+        )

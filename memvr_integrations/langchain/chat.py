@@ -16,15 +16,13 @@ from langchain_core.runnables import Runnable
 from langchain_core.runnables.base import RunnableBinding
 from pydantic import BaseModel, ConfigDict
 
-from memvr_integrations.grounding.abstaining import CANNOT_TELL, Abstaining, Action, known_threshold
-from memvr_integrations.langchain.abstention import Abstention
+from memvr_integrations.langchain.abstention import Withholding
 from memvr_integrations.langchain.answers import to_chunk, to_generation
 from memvr_integrations.langchain.blocks import inlined, refers
 from memvr_integrations.langchain.failures import langchain_errors
 from memvr_integrations.langchain.settings import ChatSettings
 from memvr_integrations.langchain.structured import Method, structured
 from memvr_integrations.langchain.tools import openai_tool
-from memvr_integrations.memvr.config import MemVRConfig
 from memvr_integrations.types import Chunk, Completion
 from memvr_integrations.types.decoding import read_decoding
 from memvr_integrations.wire.tools import ToolChoice, to_choice, to_tools
@@ -32,7 +30,7 @@ from memvr_integrations.wire.tools import ToolChoice, to_choice, to_tools
 _LOG = logging.getLogger(__name__)
 
 
-class ChatMemVR(ChatSettings):
+class ChatMemVR(ChatSettings, Withholding):
     """A local vision chat model that retraces the image where it is unsure.
 
     Making one costs nothing: the weights come into memory at the first call, once for all
@@ -198,25 +196,6 @@ class ChatMemVR(ChatSettings):
             self._check_options(kwargs)
             return structured(self, schema, method=method, include_raw=include_raw, options=kwargs)
 
-    def with_abstention(
-        self,
-        threshold: float | None = None,
-        *,
-        action: Action = "answer",
-        answer: str = CANNOT_TELL,
-        stronger: MemVRConfig | None = None,
-    ) -> Abstention:
-        """A model that says so when it is too unsure, instead of guessing: see `Abstention`.
-
-        How unsure is `Completion.unsureness`, 0 to 1. Above `threshold` the answer becomes
-        `answer`; with `action="raise"` an `AbstentionError`; with `action="retry"` the question is
-        asked once more under `stronger` retracing before that.
-
-        Raises:
-            ConfigError: The model has no measured threshold, and none was given.
-        """
-        return _abstaining(self, self, {}, threshold, action, answer, stronger)
-
     def bind(self, **kwargs: Any) -> "BoundMemVR":  # type: ignore[override]  # theirs is private
         """The model with options for every call; what is made of it keeps them."""
         return BoundMemVR(bound=self, kwargs=kwargs, config={})
@@ -250,7 +229,7 @@ class ChatMemVR(ChatSettings):
         )
 
 
-class BoundMemVR(RunnableBinding[LanguageModelInput, AIMessage]):
+class BoundMemVR(Withholding, RunnableBinding[LanguageModelInput, AIMessage]):
     """`ChatMemVR.bind(...)`; LangChain's own binding forgets its options on the way to a method."""
 
     model_config = ConfigDict(defer_build=True)  # as `ChatMemVR`, which it holds
@@ -283,31 +262,8 @@ class BoundMemVR(RunnableBinding[LanguageModelInput, AIMessage]):
         """As `ChatMemVR.with_structured_output`."""
         return self.bound.with_structured_output(schema, **{**self.kwargs, **kwargs})
 
-    def with_abstention(
-        self,
-        threshold: float | None = None,
-        *,
-        action: Action = "answer",
-        answer: str = CANNOT_TELL,
-        stronger: MemVRConfig | None = None,
-    ) -> Abstention:
-        """As `ChatMemVR.with_abstention`."""
-        return _abstaining(self, self.bound, self.kwargs, threshold, action, answer, stronger)
+    def _answering(self, options: Mapping[str, Any]) -> str:
+        return self.bound._answering({**self.kwargs, **options})
 
-
-def _abstaining(
-    asked: ChatMemVR | BoundMemVR,
-    model: ChatMemVR,
-    options: Mapping[str, Any],
-    threshold: float | None,
-    action: Action,
-    answer: str,
-    stronger: MemVRConfig | None,
-) -> Abstention:
-    """`asked` is the model, or the model with bound options, of which one may name another."""
-    with langchain_errors():
-        chosen = known_threshold(
-            model._answering(options), given=threshold, measured=model._abstention(options)
-        )
-        rule = Abstaining(threshold=chosen, action=action, answer=answer, stronger=stronger)
-    return Abstention(model=asked, rule=rule, measured=threshold is None)
+    def _abstention(self, options: Mapping[str, Any]) -> float | None:
+        return self.bound._abstention({**self.kwargs, **options})

@@ -117,6 +117,7 @@ class ChatSettings(ModelOptions, BaseChatModel):
 
     def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
         """LangChain's key for a cache, after that of the model which answers."""
+        self.__dict__.pop("_serialized", None)  # a copy may have brought another model's
         return f"{self._identity(kwargs).key}---{super()._get_llm_string(stop, **kwargs)}"
 
     def _resolve_model_profile(self) -> ModelProfile | None:

@@ -131,8 +131,13 @@ async def test_a_measured_threshold_is_for_no_other_model():
     own = engine("a")
     own.abstention = 0.4
     guarded = ChatMemVR(engine=own).with_abstention()
-    with pytest.raises(ConfigError, match=r"0\.4 was measured on another model than model='b'"):
-        guarded.invoke("Hi", model="b")
-    with pytest.raises(ConfigError, match="give with_abstention"):
-        await guarded.ainvoke("Hi", model="b")
+    for asked in (guarded, ChatMemVR(engine=own).bind(max_tokens=3).with_abstention()):
+        with pytest.raises(ConfigError, match=r"threshold 0\.4 was measured on another model"):
+            asked.invoke("Hi", model="b")
+        with pytest.raises(ConfigError, match="give with_abstention"):
+            await asked.ainvoke("Hi", model="b")
+    assert guarded.invoke("Hi", model="a").content == "I am a."
+    guarded.model.engine = engine("b")
+    with pytest.raises(ConfigError, match="another model"):
+        guarded.invoke("Hi")
     assert ChatMemVR(engine=own).with_abstention(0.9).invoke("Hi", model="a").content == "I am a."
