@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias, get_args
 
-from memvr_integrations.backend.hosting.catalog import find
 from memvr_integrations.checks import check_choice, check_kind, check_number, check_text
 from memvr_integrations.errors import ConfigError
 from memvr_integrations.memvr.config import MemVRConfig
@@ -70,14 +69,12 @@ class Abstaining:
         }
 
 
-def known_threshold(model: str, given: float | None) -> float:
-    """The threshold that is given, or else the one that was measured on the model.
+def known_threshold(model: str, *, given: float | None, measured: float | None) -> float:
+    """The threshold that is given, or else the one that was measured on the model called so.
 
     Raises:
         ConfigError: There is neither.
     """
-    row = find(model)
-    measured = row.abstention if row else None
     chosen = measured if given is None else given
     if chosen is None:
         raise ConfigError(

@@ -1,33 +1,36 @@
 """`ChatMemVR`: LangChain's chat model over the shared backend."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing, closing
-from typing import Any
+from typing import Any, Self
 
+from langchain_core.caches import BaseCache, InMemoryCache
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
-from langchain_core.language_models import LanguageModelInput
+from langchain_core.globals import get_llm_cache
+from langchain_core.language_models import LanguageModelInput, ModelProfile
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
 from langchain_core.runnables.base import RunnableBinding
 from pydantic import BaseModel, ConfigDict
 
-from memvr_integrations.grounding.abstaining import CANNOT_TELL, Abstaining, Action, known_threshold
-from memvr_integrations.langchain.abstention import Abstention
+from memvr_integrations.langchain.abstention import Withholding
 from memvr_integrations.langchain.answers import to_chunk, to_generation
 from memvr_integrations.langchain.blocks import inlined, refers
 from memvr_integrations.langchain.failures import langchain_errors
 from memvr_integrations.langchain.settings import ChatSettings
 from memvr_integrations.langchain.structured import Method, structured
 from memvr_integrations.langchain.tools import openai_tool
-from memvr_integrations.memvr.config import MemVRConfig
 from memvr_integrations.types import Chunk, Completion
 from memvr_integrations.types.decoding import read_decoding
 from memvr_integrations.wire.tools import ToolChoice, to_choice, to_tools
 
+_LOG = logging.getLogger(__name__)
 
-class ChatMemVR(ChatSettings):
+
+class ChatMemVR(ChatSettings, Withholding):
     """A local vision chat model that retraces the image where it is unsure.
 
     Making one costs nothing: the weights come into memory at the first call, once for all
@@ -75,7 +78,8 @@ class ChatMemVR(ChatSettings):
     ) -> ChatResult:
         with langchain_errors():
             messages = inlined(messages, self._policy())
-        return super()._generate_with_cache(messages, stop, run_manager, **kwargs)
+            model = self._caching(kwargs)
+        return super(ChatMemVR, model)._generate_with_cache(messages, stop, run_manager, **kwargs)
 
     async def _agenerate_with_cache(
         self,
@@ -87,7 +91,24 @@ class ChatMemVR(ChatSettings):
         with langchain_errors():
             if refers(messages):
                 messages = await asyncio.to_thread(inlined, messages, self._policy())
-        return await super()._agenerate_with_cache(messages, stop, run_manager, **kwargs)
+            # Which model it is may have to be read from its weights.
+            caches = self._cache() is not None
+            model = await asyncio.to_thread(self._caching, kwargs) if caches else self
+        asked = super(ChatMemVR, model)._agenerate_with_cache
+        return await asked(messages, stop, run_manager, **kwargs)
+
+    def _cache(self) -> BaseCache | None:
+        if self.cache is False:
+            return None
+        return self.cache if isinstance(self.cache, BaseCache) else get_llm_cache()
+
+    def _caching(self, options: Mapping[str, Any]) -> Self:
+        """Itself; or without a cache, where that may outlive what says which model this is."""
+        cache = self._cache()
+        if cache is None or self._identity(options).durable or isinstance(cache, InMemoryCache):
+            return self
+        _LOG.info("%s was built in memory: its answers are not cached", self._answering(options))
+        return self.model_copy(update={"cache": False})
 
     def _stream(
         self,
@@ -175,32 +196,6 @@ class ChatMemVR(ChatSettings):
             self._check_options(kwargs)
             return structured(self, schema, method=method, include_raw=include_raw, options=kwargs)
 
-    def with_abstention(
-        self,
-        threshold: float | None = None,
-        *,
-        action: Action = "answer",
-        answer: str = CANNOT_TELL,
-        stronger: MemVRConfig | None = None,
-    ) -> Abstention:
-        """A model that says so when it is too unsure, instead of guessing: see `Abstention`.
-
-        How unsure is `Completion.unsureness`, 0 to 1. Above `threshold` the answer becomes
-        `answer`; with `action="raise"` an `AbstentionError`; with `action="retry"` the question is
-        asked once more under `stronger` retracing before that.
-
-        Raises:
-            ConfigError: The model has no measured threshold, and none was given.
-        """
-        with langchain_errors():
-            rule = Abstaining(
-                threshold=known_threshold(self._answering(), threshold),
-                action=action,
-                answer=answer,
-                stronger=stronger,
-            )
-        return Abstention(model=self, rule=rule)
-
     def bind(self, **kwargs: Any) -> "BoundMemVR":  # type: ignore[override]  # theirs is private
         """The model with options for every call; what is made of it keeps them."""
         return BoundMemVR(bound=self, kwargs=kwargs, config={})
@@ -244,12 +239,17 @@ class ChatMemVR(ChatSettings):
         )
 
 
-class BoundMemVR(RunnableBinding[LanguageModelInput, AIMessage]):
+class BoundMemVR(Withholding, RunnableBinding[LanguageModelInput, AIMessage]):
     """`ChatMemVR.bind(...)`; LangChain's own binding forgets its options on the way to a method."""
 
     model_config = ConfigDict(defer_build=True)  # as `ChatMemVR`, which it holds
 
     bound: ChatMemVR
+
+    @property
+    def profile(self) -> ModelProfile | None:
+        """That of the model which a bound `model=` names."""
+        return self.bound._profile_of(self.kwargs) if "model" in self.kwargs else self.bound.profile
 
     @classmethod
     def lc_id(cls) -> list[str]:
@@ -278,16 +278,8 @@ class BoundMemVR(RunnableBinding[LanguageModelInput, AIMessage]):
         """As `ChatMemVR.get_num_tokens_from_messages`, the bound tools and schema included."""
         return self.bound._count(messages, tools, self.kwargs)
 
-    def with_abstention(
-        self,
-        threshold: float | None = None,
-        *,
-        action: Action = "answer",
-        answer: str = CANNOT_TELL,
-        stronger: MemVRConfig | None = None,
-    ) -> Abstention:
-        """As `ChatMemVR.with_abstention`."""
-        made = self.bound.with_abstention(
-            threshold, action=action, answer=answer, stronger=stronger
-        )
-        return made.model_copy(update={"model": self})
+    def _answering(self, options: Mapping[str, Any]) -> str:
+        return self.bound._answering({**self.kwargs, **options})
+
+    def _abstention(self, options: Mapping[str, Any]) -> float | None:
+        return self.bound._abstention({**self.kwargs, **options})

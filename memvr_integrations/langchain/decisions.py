@@ -6,6 +6,7 @@ Needs a langchain-core that has `langchain_core.decisions` (1.8 or later).
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Self
 
 from langchain_core.decisions import (
     Answer,
@@ -21,7 +22,7 @@ from langchain_core.decisions import (
     State,
 )
 from langchain_core.messages import BaseMessage, HumanMessage
-from pydantic import ConfigDict, PrivateAttr
+from pydantic import ConfigDict, PrivateAttr, model_validator
 
 from memvr_integrations.errors import RequestError
 from memvr_integrations.grounding.choice import YES_NO, ashares, shares
@@ -50,6 +51,12 @@ class MemVRDecision(BaseDecisionModel):
 
     _chat: ChatMemVR | None = PrivateAttr(default=None)
 
+    @model_validator(mode="after")
+    def _name_who_answers(self) -> Self:
+        if self.chat is not None:
+            self.model = self.chat._answering({})
+        return self
+
     @property
     def _provider(self) -> str:
         return "memvr"
@@ -62,7 +69,7 @@ class MemVRDecision(BaseDecisionModel):
             for name, request, answers, question in _asked(chat, state, questions):
                 shared = shares(engine, request, answers, retries=chat.max_retries)
                 found[name] = _answer(question, answers, shared)
-        return ClassifierResponse(model=chat.model, answers=found)
+        return ClassifierResponse(model=chat._answering({}), answers=found)
 
     async def _aclassify(self, state: State, questions: dict[str, Question]) -> ClassifierResponse:
         chat = self._model()
@@ -72,7 +79,7 @@ class MemVRDecision(BaseDecisionModel):
             for name, request, answers, question in _asked(chat, state, questions):
                 shared = await ashares(engine, request, answers, retries=chat.max_retries)
                 found[name] = _answer(question, answers, shared)
-        return ClassifierResponse(model=chat.model, answers=found)
+        return ClassifierResponse(model=chat._answering({}), answers=found)
 
     def _model(self) -> ChatMemVR:
         if self._chat is None:

@@ -20,7 +20,7 @@ from memvr_integrations.types.decoding import (
     VCDConfig,
     YesBiasConfig,
 )
-from memvr_integrations.types.engine import Engine
+from memvr_integrations.types.engine import Engine, Identity
 from memvr_integrations.types.image_policy import ImagePolicy
 from memvr_integrations.types.requests import Image, Message, Request, Role, SamplingParams, Text
 from memvr_integrations.types.tools import JsonSchema, Tool, ToolCall, ToolCallDelta
@@ -37,6 +37,7 @@ __all__ = [
     "FLBConfig",
     "FinishReason",
     "ICDConfig",
+    "Identity",
     "Image",
     "ImagePolicy",
     "JsonSchema",

@@ -1,11 +1,26 @@
 """What the integrations talk to: anything that answers requests, here or elsewhere."""
 
 from collections.abc import AsyncGenerator, Generator, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from memvr_integrations.types.answers import Chunk, Completion, Usage
 from memvr_integrations.types.image_policy import ImagePolicy
 from memvr_integrations.types.requests import Request
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """Which model answers: what its answers may be kept under.
+
+    Two engines have the same `key` only if they have the same weights and settings. `durable` says
+    that it is the same in every process; what is kept under any other must not reach a disk, or
+    must never be found there.
+    """
+
+    name: str
+    key: str
+    durable: bool
 
 
 class Engine(Protocol):
@@ -14,6 +29,17 @@ class Engine(Protocol):
     @property
     def name(self) -> str:
         """The model's name."""
+
+    @property
+    def identity(self) -> Identity:
+        """Which model it is; the first time may take as long as reading its weights."""
+
+    @property
+    def abstention(self) -> float | None:
+        """The unsureness above which its answers are better withheld; None where none was measured.
+
+        From 0 to 1, as `Completion.unsureness`.
+        """
 
     @property
     def context(self) -> int:

@@ -21,7 +21,7 @@ from pydantic import (
 )
 
 from memvr_integrations.backend.hosting.catalog import find
-from memvr_integrations.backend.hosting.catalog_row import CatalogRow, written_context
+from memvr_integrations.backend.hosting.catalog_row import cached, written_context
 from memvr_integrations.backend.hosting.load_config import Dtype, LoadConfig, Quantization
 from memvr_integrations.backend.serving.registry import Leases
 from memvr_integrations.checks import check_options
@@ -29,9 +29,10 @@ from memvr_integrations.errors import ConfigError, RequestError
 from memvr_integrations.memvr.config import MemVRConfig
 from memvr_integrations.types import Chunk, Completion, Message, Request, SamplingParams
 from memvr_integrations.types.decoding import DecodingConfig, read_decoding
-from memvr_integrations.types.engine import Engine
+from memvr_integrations.types.engine import Engine, Identity
 from memvr_integrations.types.image_policy import ImagePolicy
 from memvr_integrations.wire import retries
+from memvr_integrations.wire.identity import identity_of
 from memvr_integrations.wire.presets import read_setting
 from memvr_integrations.wire.requests import SAMPLING, TOOLS, stops, streamable, to_request
 
@@ -98,7 +99,7 @@ class ModelOptions(KnownOptions):
     def _read_model(cls, value: object) -> object:
         if value == "":
             raise ConfigError("model='' names none; give a catalog name, a folder or a hub id.")
-        return str(value) if isinstance(value, Path) else value
+        return _written_name(value) if isinstance(value, Path) else value
 
     @field_validator("stop", "memvr", "decoding", "image_policy", mode="before")
     @classmethod
@@ -124,6 +125,21 @@ class ModelOptions(KnownOptions):
         if self.engine is None:
             self._load_config()
         return self
+
+    def __getstate__(self) -> dict[Any, Any]:
+        """Refuse where the engine could not come along: another model would answer."""
+        if self.engine is not None:
+            raise ConfigError(
+                f"A {type(self).__name__} that was given an engine= can't be pickled; give it a "
+                "model= instead."
+            )
+        return super().__getstate__()
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        """A copy over the same engine."""
+        memo = {} if memo is None else memo
+        memo[id(self.engine)] = self.engine
+        return super().__deepcopy__(memo)
 
     def unload(self) -> None:
         """Give the model back; when nobody else uses it, its memory is freed."""
@@ -177,13 +193,18 @@ class ModelOptions(KnownOptions):
         return given or await self._leases.aget(self._name(options), self._load_config())
 
     def _given(self, options: Mapping[str, Any]) -> Engine | None:
-        return self.engine if self._name(options) == self.model else None
+        """The engine of one's own, unless the call names another model."""
+        if self.engine is None or "model" not in options:
+            return self.engine
+        name = self._name(options)
+        own = name == self.model and "model" in self.model_fields_set
+        return self.engine if own or name == self.engine.name else None
 
     def _name(self, options: Mapping[str, Any]) -> str:
         name = options.get("model", self.model)
         if not isinstance(name, str | Path) or not str(name):
             raise RequestError(f"model={name!r} must be a catalog name, a folder or a hub id.")
-        return str(name)
+        return _written_name(name)
 
     def _load_config(self) -> LoadConfig:
         return LoadConfig(
@@ -195,24 +216,68 @@ class ModelOptions(KnownOptions):
             memvr=self.memvr not in (None, False),
         )
 
-    def _answering(self) -> str:
+    # Which model answers: never what the class has where nothing is said.
+
+    def _identity(self, options: Mapping[str, Any]) -> Identity:
+        """Which model answers; it is loaded only if nothing else says which one it is."""
+        given, name, config = self._given(options), self._name(options), self._load_config()
+        if given is None and not self._leases.shares(name, config):
+            # Torch knows the device, and with it the precision, that "auto" means.
+            from memvr_integrations.backend.hosting.loading import origin_here
+
+            origin = origin_here(name, config)
+            if origin is not None and (key := origin.key()):
+                return Identity(name=self._answering(options), key=key, durable=True)
+        return identity_of(given or self._engine(options))
+
+    def _answering(self, options: Mapping[str, Any]) -> str:
         """The name of the model that answers, which a given engine knows best."""
-        return self.engine.name if self.engine is not None else self.model
+        if given := self._given(options):
+            return given.name
+        row = find(self._name(options))
+        return row.name if row else self._name(options)
 
-    def _row(self) -> CatalogRow | None:
-        return find(self._answering())
+    def _abstention(self, options: Mapping[str, Any]) -> float | None:
+        """The threshold that was measured on the model that answers."""
+        if given := self._given(options):
+            return getattr(given, "abstention", None)
+        row = find(self._name(options))
+        return row.abstention if row else None
 
-    def _context(self) -> int:
-        """How many tokens the model reads, by its settings: no weights are loaded."""
-        if self.engine is not None:
-            return self.engine.context
-        row = self._row()
-        if written := written_context(Path(row.checkpoint if row else self.model)):
+    def _known_context(self, options: Mapping[str, Any]) -> int | None:
+        """How many tokens the model reads, as far as this machine knows: no weights are loaded."""
+        if given := self._given(options):
+            return given.context
+        name = self._name(options)
+        row = find(name)
+        source = Path(row.checkpoint if row else name)
+        pinned = self.revision or (row.revision if row else None) or "main"
+        folder = source if source.is_dir() else cached(str(source), pinned)
+        if written := written_context(folder) or (row.context if row else None):
             return written
+        if not (folder / "config.json").exists():
+            return None
         # The settings of other models need transformers, which knows what a file leaves out.
         from memvr_integrations.backend.hosting.loading import context_of
 
-        return context_of(self.model, self.revision)
+        return context_of(str(folder))
+
+    def _context(self, options: Mapping[str, Any]) -> int:
+        """How many tokens the model reads, by its settings; the hub is asked if need be.
+
+        Raises:
+            ModelNotFoundError: Nothing is called so, or the hub can't be reached.
+        """
+        if known := self._known_context(options):
+            return known
+        from memvr_integrations.backend.hosting.loading import context_of
+
+        return context_of(self._name(options), self.revision)
+
+
+def _written_name(name: str | Path) -> str:
+    """A path stays one in writing, also if it is called like a model of the catalog."""
+    return f"./{name}" if isinstance(name, Path) and find(str(name)) else str(name)
 
 
 def _read_policy(value: object) -> ImagePolicy | None:

@@ -2,7 +2,6 @@ from dataclasses import replace
 
 import pytest
 
-from memvr_integrations.bundled import ABSTENTION
 from memvr_integrations.errors import ConfigError
 from memvr_integrations.grounding.abstaining import Abstaining, known_threshold
 from memvr_integrations.memvr import MemVRConfig
@@ -44,10 +43,10 @@ def test_the_stronger_settings_may_be_chosen():
 
 
 def test_the_measured_threshold_counts_where_none_is_given():
-    assert known_threshold("bundled", None) == ABSTENTION
-    assert known_threshold("bundled", 0.0) == 0
-    with pytest.raises(ConfigError, match="No threshold was measured for 'other'"):
-        known_threshold("other", None)
+    assert known_threshold("bundled", given=None, measured=0.1) == 0.1
+    assert known_threshold("bundled", given=0.0, measured=0.1) == 0
+    with pytest.raises(ConfigError, match="No threshold was measured for 'bundled'"):
+        known_threshold("bundled", given=None, measured=None)
 
 
 @pytest.mark.parametrize(

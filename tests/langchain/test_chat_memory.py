@@ -59,4 +59,4 @@ def test_nothing_has_no_tokens():
 
 def test_the_profile_knows_how_much_it_reads():
     assert ChatMemVR().profile["max_input_tokens"] == 2048
-    assert "max_input_tokens" not in ChatMemVR(model="llava-1.5-7b").profile
+    assert ChatMemVR(model="llava-1.5-7b").profile["max_input_tokens"] == 4096

@@ -12,6 +12,7 @@ from dataclasses import replace
 from memvr_integrations.types import (
     Chunk,
     Completion,
+    Identity,
     Message,
     Request,
     Text,
@@ -96,6 +97,8 @@ class ScriptedEngine:
     """Answers by a script, a word a token; `requests` keeps what it was asked."""
 
     name = "scripted"
+    identity = Identity(name="scripted", key="scripted", durable=True)
+    abstention: float | None = None
     context = 4096
     image_policy = ImagePolicy()
 

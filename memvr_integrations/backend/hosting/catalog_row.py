@@ -17,9 +17,10 @@ class CatalogRow:
     """One model; None stands for what nobody here has seen.
 
     `parameters` counts weights; it is `estimated` where a part of the checkpoint's settings was
-    concluded from its family's. `layers` are the decoder's, `image_tokens` visual tokens a picture
-    or, with "a tile", a tile of it. `calibrated` says that `preset` was measured on this very
-    model, `photographs` that it was trained on them, `pictures` how many it reads at once at most,
+    concluded from its family's. `layers` are the decoder's, `context` is how many tokens it reads,
+    `image_tokens` how many visual ones a picture has or, with "a tile", a tile of it. `calibrated`
+    says that `preset` was measured on this very model, `photographs` that it was trained on them,
+    `pictures` how many it reads at once at most,
     `trained_for_tools` that its card or documentation says so (JSON and calls are kept valid with
     any model). `abstention` is the output entropy (0 to 1) above which an answer is better
     withheld. `box_scale` is set where it writes boxes as `[x0, y0, x1, y1]`, in such parts of a
@@ -35,6 +36,7 @@ class CatalogRow:
     estimated: bool = False
     revision: str | None = None
     layers: int | None = None
+    context: int | None = None
     image_tokens: str | None = None
     prompt: str = OWN_TEMPLATE
     preset: MemVRConfig | None = None
@@ -73,11 +75,11 @@ class CatalogRow:
         """Whether the checkpoint lies on this machine."""
         if self.checkpoint == str(WEIGHTS):
             return (WEIGHTS / "config.json").exists()
-        folders = (_cached(self.checkpoint, name) for name in (self.revision or "main", "main"))
+        folders = (cached(self.checkpoint, name) for name in (self.revision or "main", "main"))
         return any((one / "config.json").exists() and has_weights(one) for one in folders)
 
 
-def _cached(checkpoint: str, revision: str) -> Path:
+def cached(checkpoint: str, revision: str) -> Path:
     """Where the hub's cache keeps a revision, by its layout.
 
     The hub's own function for this takes longer to import than listing all models does.
@@ -99,11 +101,18 @@ def has_weights(folder: Path) -> bool:
     return False
 
 
-def written_context(folder: Path) -> int | None:
-    """How many tokens a checkpoint's settings say that it reads; None where they don't say."""
+def written_settings(folder: Path) -> dict[str, object]:
+    """A checkpoint's config.json; empty where it can't be read: who loads it says what is wrong."""
     try:
         settings = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        found = (settings.get("text_config") or settings).get("max_position_embeddings")
-    except (OSError, ValueError, AttributeError):  # whoever loads it says what is wrong
-        return None
+    except (OSError, ValueError):
+        return {}
+    return settings if isinstance(settings, dict) else {}
+
+
+def written_context(folder: Path) -> int | None:
+    """How many tokens a checkpoint's settings say that it reads; None where they don't say."""
+    settings = written_settings(folder)
+    text = settings.get("text_config") or settings
+    found = text.get("max_position_embeddings") if isinstance(text, dict) else None
     return found if isinstance(found, int) and found > 0 else None

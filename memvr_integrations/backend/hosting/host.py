@@ -13,6 +13,7 @@ from transformers import GenerationConfig
 
 from memvr_integrations.backend.hosting.load_config import LoadConfig
 from memvr_integrations.backend.hosting.loading import LoadedModel, context_window, load_model
+from memvr_integrations.backend.hosting.origin import Origin, touched
 from memvr_integrations.backend.hosting.prompts import PromptWriter
 from memvr_integrations.backend.hosting.vision import FeatureCache, VisionEncoder
 from memvr_integrations.backend.structured.constraint import Grammars
@@ -79,7 +80,8 @@ class Host:
 
     def __init__(self, loaded: LoadedModel, cache: FeatureCache) -> None:
         self.model, self.processor, self.row = loaded.model, loaded.processor, loaded.row
-        self.name = loaded.name
+        self.name, self._released = loaded.name, False
+        self._origin, self._touched = loaded.origin, loaded.touched
         self.tokenizer: PreTrainedTokenizerBase = self.processor.tokenizer
         # Why MemVR can't attach to this model, which then decodes plainly, a row at a time.
         self.unsupported = _unsupported(self.model)
@@ -119,6 +121,7 @@ class Host:
 
     def release(self) -> None:
         """Let the model's memory go."""
+        self._origin, self._released = self.origin, True  # what it was can still be asked
         self.students.release()
         if self.vision is not None:
             self.vision.release()
@@ -157,6 +160,20 @@ class Host:
     def calibrated(self) -> bool:
         """Whether the preset was measured on this model."""
         return self.row is not None and self.row.calibrated
+
+    @property
+    def origin(self) -> Origin | None:
+        """Where the weights come from; None where they were made, or changed, in memory."""
+        if self._released or touched(self.model) == self._touched:
+            return self._origin
+        return None
+
+    @property
+    def abstention(self) -> float | None:
+        """The threshold that was measured on this model."""
+        if self.row is None or self.row.port is not None or self.origin is None:
+            return None  # a row by the kind of a checkpoint, or of other weights, is another's
+        return self.row.abstention
 
     def spellings(self, text: str) -> list[tuple[int, ...]]:
         """The ways in which an answer may begin with a text: with and without a blank before it."""

@@ -22,9 +22,10 @@ from transformers import (
 )
 
 from memvr_integrations.backend.hosting.catalog import find, find_port
-from memvr_integrations.backend.hosting.catalog_row import CatalogRow
+from memvr_integrations.backend.hosting.catalog_row import CatalogRow, written_settings
 from memvr_integrations.backend.hosting.load_config import LoadConfig
-from memvr_integrations.backend.hosting.locating import locate
+from memvr_integrations.backend.hosting.locating import downloaded, locate
+from memvr_integrations.backend.hosting.origin import Origin, touched
 from memvr_integrations.backend.hosting.processors import load_processor
 from memvr_integrations.errors import (
     MemoryExhaustedError,
@@ -43,12 +44,18 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedModel:
-    """A model that is ready to run; `row` is None for models outside the catalog."""
+    """A model that is ready to run; `row` is None for models outside the catalog.
+
+    `origin` is None for a model that was built in memory: nothing says which one it is. It holds as
+    long as `touched(model)` is what it was.
+    """
 
     name: str
     model: PreTrainedModel
     processor: ProcessorMixin
     row: CatalogRow | None
+    origin: Origin | None = None
+    touched: int = 0
 
 
 def load_model(name: str | Path, config: LoadConfig) -> LoadedModel:
@@ -65,13 +72,9 @@ def load_model(name: str | Path, config: LoadConfig) -> LoadedModel:
     with _failures_shown(str(name)), _progress_bars(config.progress):
         _check_converted(source, revision)
         settings = AutoConfig.from_pretrained(source, revision=revision, trust_remote_code=False)
-        if type(settings) not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
-            raise UnsupportedModelError(
-                f"{name} is a {settings.model_type!r} model, which transformers does not run from "
-                "image and text to text. Choose a vision-language model."
-            )
-        if config.memvr:
-            _check_anatomy(settings)
+        _check_settings(name, settings, anatomy=bool(config.memvr))
+        # A folder's files are noted before the weights are read.
+        origin = _origin(name, row or find_port(settings.model_type), source, config)
         processor = load_processor(source, revision, settings)
         loaded: tuple[PreTrainedModel, Mapping[str, Collection[str]]]
         loaded = AutoModelForImageTextToText.from_pretrained(  # type: ignore[assignment]
@@ -85,6 +88,10 @@ def load_model(name: str | Path, config: LoadConfig) -> LoadedModel:
             output_loading_info=True,
         )
         model, report = loaded
+        if origin is None and (folder := downloaded(source, revision)):  # just now
+            origin = _origin(name, row, folder, config)
+        if report["missing_keys"]:
+            origin = None  # some are random, if they are let pass
         _check_whole(str(name), report["missing_keys"])
         if ignored := report["unexpected_keys"]:
             _LOG.info("%s: ignored %d weights, such as %s", name, len(ignored), min(ignored))
@@ -95,8 +102,48 @@ def load_model(name: str | Path, config: LoadConfig) -> LoadedModel:
     _LOG.info("%s loaded in %.1f s: %s on %s", name, seconds, model.dtype, model.device)
     row = row or find_port(settings.model_type)
     return LoadedModel(
-        name=row.name if row else str(name), model=model.eval(), processor=processor, row=row
+        name=row.name if row else str(name),
+        model=model.eval(),
+        processor=processor,
+        row=row,
+        origin=origin,
+        touched=touched(model),
     )
+
+
+def origin_here(name: str, config: LoadConfig) -> Origin | None:
+    """Where a model comes from, as `load_model` has it, with nothing loaded.
+
+    None where that must be loaded to be known: it is not on this machine yet.
+    """
+    row = find(name)
+    source = row.checkpoint if row else name
+    pinned = config.revision or (row.revision if row else None)
+    folder = source if Path(source).is_dir() else downloaded(source, pinned)
+    if folder is None:
+        return None
+    row = row or find_port(str(written_settings(Path(folder)).get("model_type")))
+    return _origin(name, row, folder, config)
+
+
+def _origin(
+    name: str | Path, row: CatalogRow | None, source: str, config: LoadConfig
+) -> Origin | None:
+    """`source` is what `locate` found; None while that is on the hub alone."""
+    if not Path(source).is_dir():
+        return None
+    device = pick_device(config.device)
+    how = (
+        device.type,
+        str(_dtype(config, device)),
+        config.quantization,
+        config.attention,
+        row.preset.to_dict() if row and row.preset else None,
+        row.box_scale if row else None,
+    )
+    if Path(row.checkpoint if row and row.port is None else name).is_dir():
+        return Origin.of_folder(Path(source), how)
+    return Origin.of_snapshot(Path(source), how)
 
 
 def _check_whole(name: str, missing: Collection[str]) -> None:
@@ -119,10 +166,16 @@ def _check_whole(name: str, missing: Collection[str]) -> None:
     )
 
 
-def _check_anatomy(settings: PretrainedConfig) -> None:
-    """Refuse before gigabytes are loaded, or fetched, what MemVR can't attach to."""
-    with torch.device("meta"):
-        find_anatomy(AutoModelForImageTextToText.from_config(settings))
+def _check_settings(name: str | Path, settings: PretrainedConfig, *, anatomy: bool) -> None:
+    """Refuse before gigabytes are loaded, or fetched, what can't run or MemVR can't attach to."""
+    if type(settings) not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
+        raise UnsupportedModelError(
+            f"{name} is a {settings.model_type!r} model, which transformers does not run from "
+            "image and text to text. Choose a vision-language model."
+        )
+    if anatomy:
+        with torch.device("meta"):
+            find_anatomy(AutoModelForImageTextToText.from_config(settings))
 
 
 def _check_converted(source: str, revision: str | None) -> None:
@@ -145,8 +198,7 @@ def context_of(name: str, revision: str | None = None) -> int:
         ModelNotFoundError: Nothing is called so, or the hub can't be reached.
         ModelLoadError: Its settings can't be read.
     """
-    path = Path(name)
-    source, revision = locate(path if path.is_dir() else name, find(name), revision)
+    source, revision = locate(name, find(name), revision)
     with _failures_shown(name):
         return context_window(AutoConfig.from_pretrained(source, revision=revision))
 

@@ -44,10 +44,10 @@ def locate(
             f"like 'owner/model'.{similar(str(name))}"
         )
     pinned = None if revision or row is None else row.revision
-    if folder := _downloaded(source, revision or pinned):
+    if folder := downloaded(source, revision or pinned):
         _LOG.debug("%s lies in %s", source, folder)
         return folder, None
-    if pinned and (folder := _downloaded(source, None)):
+    if pinned and (folder := downloaded(source, None)):
         warnings.warn(
             f"{source} lies on this machine, but not in the revision {pinned} that the catalog "
             "names: what was downloaded is taken. revision='main' says so without this warning.",
@@ -74,7 +74,7 @@ def _directory(source: str) -> str:
     )
 
 
-def _downloaded(source: str, revision: str | None) -> str | None:
+def downloaded(source: str, revision: str | None) -> str | None:
     """Where the hub's cache holds a whole checkpoint, if it does."""
     try:
         folder = snapshot_download(source, revision=revision, local_files_only=True)

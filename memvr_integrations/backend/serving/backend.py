@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import uuid
 import weakref
 from collections.abc import AsyncGenerator, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +24,7 @@ from memvr_integrations.backend.serving.worker import QueueConfig, Worker
 from memvr_integrations.errors import BackendClosedError
 from memvr_integrations.memvr import MemVRConfig
 from memvr_integrations.types import Chunk, Completion, Request, Usage
+from memvr_integrations.types.engine import Identity
 from memvr_integrations.types.image_policy import ImagePolicy
 
 
@@ -49,6 +51,7 @@ class Backend:
         self._pool = ThreadPoolExecutor(16, thread_name_prefix="memvr-intake")
         self._finalizer = weakref.finalize(self, _shut, self._worker, self._pool)
         self._process = os.getpid()
+        self._own_key = uuid.uuid4().hex  # of a model that was built in memory
 
     @classmethod
     def load(
@@ -104,6 +107,26 @@ class Backend:
     def name(self) -> str:
         """The model's name."""
         return self._host.name
+
+    @property
+    def identity(self) -> Identity:
+        """Which model it is, in a key: its hub commit or its folder's bytes, and how it was loaded.
+
+        A model that was built or changed in memory, or whose files were changed before the key was
+        asked for, has a key for this backend alone. The first time reads a folder's files, some
+        seconds for gigabytes.
+        """
+        origin = self._host.origin
+        key = origin.key() if origin else None
+        return Identity(name=self.name, key=key or self._own_key, durable=key is not None)
+
+    @property
+    def abstention(self) -> float | None:
+        """The unsureness above which its answers are better withheld; None where none was measured.
+
+        From 0 to 1, as `Completion.unsureness`.
+        """
+        return self._host.abstention
 
     @property
     def model(self) -> PreTrainedModel:

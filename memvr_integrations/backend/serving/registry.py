@@ -16,7 +16,6 @@ import time
 import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypeAlias
 
 from memvr_integrations.backend.hosting.load_config import LoadConfig
@@ -126,6 +125,12 @@ class Registry:
             self._count_dropped()
             return sum(entry.users for key, entry in self._entries.items() if key[0] == name)
 
+    def has(self, key: _Key) -> bool:
+        """Whether `acquire` would return a backend that is in memory already."""
+        with self._lock:
+            entry = self._entries.get(key)
+            return entry is not None and entry.backend is not None and not entry.backend.closed
+
     def _count_dropped(self) -> None:
         with contextlib.suppress(queue.Empty):
             while True:
@@ -172,7 +177,7 @@ def _load(name: str, config: LoadConfig) -> Backend:
     from memvr_integrations.backend.hosting.loading import load_model
     from memvr_integrations.backend.serving.backend import Backend
 
-    return Backend(load_model(Path(name) if Path(name).is_dir() else name, config))
+    return Backend(load_model(name, config))
 
 
 SHARED = Registry(_load)
@@ -209,6 +214,10 @@ class Leases:
         """Whether `get` would return at once."""
         backend = self._held.get(_key(name, config))
         return backend is not None and not backend.closed
+
+    def shares(self, name: str, config: LoadConfig) -> bool:
+        """Whether `get` would give what is in memory already, here or with somebody else."""
+        return self.holds(name, config) or self._registry.has(_key(name, config))
 
     def release(self) -> None:
         """Give everything back; the next `get` takes it anew."""

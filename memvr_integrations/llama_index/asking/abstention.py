@@ -56,8 +56,9 @@ class AbstainWhenUnsure(BaseQueryEngine):
                 "give index.as_query_engine(), or action='answer'."
             )
         model = self._synthesizer.model if self._synthesizer else type(query_engine).__name__
+        measured = self._synthesizer.abstention if self._synthesizer else None
         self._rule = Abstaining(
-            threshold=known_threshold(model, threshold),
+            threshold=known_threshold(model, given=threshold, measured=measured),
             action=action,
             answer=answer,
             stronger=stronger,

@@ -102,6 +102,11 @@ class ImageSynthesizer(BaseSynthesizer):
         """The name of the model that answers."""
         return str(self._llm.metadata.model_name)
 
+    @property
+    def abstention(self) -> float | None:
+        """The threshold that was measured on that model."""
+        return self._llm._abstention({}) if isinstance(self._llm, MemVRMultiModalLLM) else None
+
     def under(self, memvr: MemVRConfig) -> Self:
         """The same, its LLM asked under other settings of MemVR."""
         made = copy.copy(self)
@@ -188,8 +193,8 @@ class ImageSynthesizer(BaseSynthesizer):
             if self._overflow == "error":
                 break
         raise RequestError(
-            f"{len(chunks)} images and the question take {needed} tokens, but {llm.model} has room "
-            f"for {room} beside an answer of max_tokens={llm.max_tokens}. Retrieve fewer "
+            f"{len(chunks)} images and the question take {needed} tokens, but {self.model} has "
+            f"room for {room} beside an answer of max_tokens={llm.max_tokens}. Retrieve fewer "
             "(rerank_top_n=), ask about each image alone (mode='each'), or allow "
             "overflow='leave_out'."
         )

@@ -17,9 +17,15 @@ from llama_index.core.base.llms.types import (
 from llama_index.core.constants import DEFAULT_CONTEXT_WINDOW
 from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_callback
 from llama_index.core.llms.function_calling import FunctionCallingLLM
-from pydantic import Field, StrictInt
+from pydantic import (
+    Field,
+    SerializationInfo,
+    SerializerFunctionWrapHandler,
+    StrictInt,
+    model_serializer,
+)
 
-from memvr_integrations.errors import ConfigError, ModelNotFoundError, RequestError
+from memvr_integrations.errors import ModelNotFoundError, RequestError
 from memvr_integrations.llama_index.llm.answers import Growing, to_chat, to_completion
 from memvr_integrations.llama_index.llm.blocks import ImageDocument
 from memvr_integrations.llama_index.llm.checks import CheckedComponent
@@ -33,13 +39,13 @@ class AnsweringLLM(CheckedComponent, ModelOptions, FunctionCallingLLM):
 
     context_window: StrictInt | None = Field(default=None, ge=1)
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Core would leave an engine out of a pickle without a word."""
-        if self.engine is not None:
-            raise ConfigError(
-                "An LLM that was given an engine= can't be pickled; give it a model= instead."
-            )
-        return super().__getstate__()
+    @model_serializer(mode="wrap")
+    def custom_model_dump(
+        self, handler: SerializerFunctionWrapHandler, info: SerializationInfo
+    ) -> dict[str, Any]:
+        """With the name of the model that answers: an engine itself can't be written."""
+        data: dict[str, Any] = super().custom_model_dump(handler, info)
+        return data if self.engine is None else data | {"model": self.engine.name}
 
     @property
     def metadata(self) -> LLMMetadata:
@@ -49,12 +55,12 @@ class AnsweringLLM(CheckedComponent, ModelOptions, FunctionCallingLLM):
             num_output=self.max_tokens,
             is_chat_model=True,
             is_function_calling_model=True,
-            model_name=self._answering(),
+            model_name=self._answering({}),
         )
 
     def _known_window(self) -> int:
         try:
-            return self._context()
+            return self._context({})
         except ModelNotFoundError:
             return DEFAULT_CONTEXT_WINDOW
 

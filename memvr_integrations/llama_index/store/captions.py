@@ -5,7 +5,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from llama_index.core.base.llms.types import ChatMessage, TextBlock
 from llama_index.core.llms import LLM
@@ -73,7 +73,7 @@ class CaptionImages(CheckedComponent, TransformComponent):
         if self._known is None:
             table = "captions (key TEXT PRIMARY KEY, text TEXT)"
             self._known = Database(self.cache or ":memory:", table)
-        key = self._key(pixel_hash(image))
+        key = await asyncio.to_thread(self._key, pixel_hash(image))
         if rows := self._known.read("SELECT text FROM captions WHERE key = ?", (key,)):
             return str(rows[0][0])
         blocks = [image_block(image), TextBlock(text=self.prompt)]
@@ -100,7 +100,20 @@ class CaptionImages(CheckedComponent, TransformComponent):
             self._known.close()
             self._known = None
 
+    def to_dict(self, **kwargs: Any) -> dict[str, Any]:
+        """With the key of the model that answers: a pipeline keeps results under all this."""
+        return super().to_dict(**kwargs) | {"answering": self._answering()}
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any], **kwargs: Any) -> Self:
+        """The component again, of what `to_dict` wrote."""
+        return super().from_dict({k: v for k, v in data.items() if k != "answering"}, **kwargs)
+
+    def _answering(self) -> str | None:
+        """A model's key; one that was built in memory has a new one in each process."""
+        return self.llm._identity({}).key if isinstance(self.llm, MemVRMultiModalLLM) else None
+
     def _key(self, pixels: str) -> str:
-        all_of_it = [pixels, self.prompt, self.llm.to_dict()]
+        all_of_it = [pixels, self.prompt, self.llm.to_dict(), self._answering()]
         written = json.dumps(all_of_it, sort_keys=True, default=str)
         return hashlib.sha256(written.encode()).hexdigest()

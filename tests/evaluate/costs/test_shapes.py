@@ -63,7 +63,9 @@ def ask(config, tokens=3, n=2):
 def test_a_shape_is_as_large_as_published(name):
     with torch.device("meta"):
         model = AutoModelForImageTextToText.from_config(SHAPES[name]())
-    assert model.num_parameters() == find(PUBLISHED[name]).parameters
+    row = find(PUBLISHED[name])
+    assert model.num_parameters() == row.parameters
+    assert model.config.get_text_config().max_position_embeddings == row.context
 
 
 @pytest.mark.parametrize("name", SMALL_TOWER)

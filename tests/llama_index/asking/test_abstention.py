@@ -124,7 +124,7 @@ def test_an_answer_that_is_sure_after_all_is_given(tmp_path):
 
 def test_the_threshold_of_a_model_that_was_measured_is_known(index):
     engine = SeeingEngine()
-    engine.name = "bundled"  # an engine says which model answers, whatever model= holds
+    engine.abstention = ABSTENTION  # an engine says what was measured on it
     bundled = MemVRMultiModalLLM(engine=engine)
     asking = index.as_query_engine(llm=bundled)
     assert AbstainWhenUnsure(asking).query("A red field?").metadata["threshold"] == ABSTENTION

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from memvr_integrations.errors import ConfigError, ImageError
 from memvr_integrations.llama_index import CaptionImages, MemVRMultiModalLLM
+from memvr_integrations.types import Identity
 
 RED = "A field that is red."
 
@@ -64,3 +65,32 @@ def test_the_folder_of_a_cache_is_made(llm, red, tmp_path):
     caption.close()
     with pytest.raises(ConfigError, match="can't be used"):
         CaptionImages(llm=llm, cache=red / "c.sqlite")([ImageNode(image_path=str(red))])
+
+
+async def test_captions_are_those_of_the_model_that_answers(red, tmp_path):
+    def captions(key, name="captions.sqlite"):
+        engine = SeeingEngine()
+        engine.identity = Identity(name="scripted", key=key, durable=True)
+        return CaptionImages(llm=MemVRMultiModalLLM(engine=engine), cache=tmp_path / name)
+
+    for key, asked in (("one", 1), ("two", 1), ("one", 0)):  # the last one after a restart
+        made = captions(key)
+        assert await made.caption(red) == RED
+        assert len(made.llm.engine.requests) == asked
+        made.close()
+
+
+def test_a_pipeline_keeps_results_under_the_model_that_answers(llm, red):
+    other = SeeingEngine()
+    other.identity = Identity(name="scripted", key="two", durable=True)
+    pipeline = IngestionPipeline(transformations=[CaptionImages(llm=llm)])
+    for asked in (MemVRMultiModalLLM(model="scripted", engine=other), llm):
+        pipeline.transformations = [CaptionImages(llm=asked)]
+        pipeline.run(documents=[ImageDocument(image_path=str(red))])
+    assert len(other.requests) == len(llm.engine.requests) == 1
+
+
+def test_an_llm_is_written_with_the_name_of_the_engine_that_answers(llm):
+    made = CaptionImages(llm=MemVRMultiModalLLM(engine=llm.engine))
+    assert made.to_dict()["llm"]["model"] == made.llm.to_dict()["model"] == "scripted"
+    assert MemVRMultiModalLLM.from_dict(made.llm.to_dict()).model == "scripted"
