@@ -38,6 +38,7 @@ class Intake:
         """
         request = inbox.request
         _check_text(request)
+        self._host.prompts.warn_of_marks(request)
         pictures = self._pictures(request, request.images)
         config = self._config(request)
         if config is not None:
