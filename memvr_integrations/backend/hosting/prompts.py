@@ -172,13 +172,13 @@ class PromptWriter:
     def _tokenise(
         self, messages: Sequence[Message], images: Sequence[PIL.Image.Image]
     ) -> Mapping[str, Tensor]:
-        shown = self._chat.show(messages, images)
+        shown = self._chat.show(messages)
         texts = [p.text for m in messages for p in m.content if isinstance(p, Text)]
         known = sum(map(self._marks.count, texts), self._marks.count(shown.marked))
         if self._marks.count(shown.text) != known:
             # Where a text ends and another one begins there stands a mark that neither has.
-            shown = self._chat.show([seamed_ends(message) for message in messages], images)
-        return self._chat.tokenise(shown.written, self._marks.processor_for(shown.text))
+            shown = self._chat.show([seamed_ends(message) for message in messages])
+        return self._chat.tokenise(shown.text, images, self._marks.processor_for(shown.text))
 
     def _guard(self, text: str, *, by_model: bool = False) -> str:
         reserved = next((token for token in self._reserved if token in text), None)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import PIL.Image
 from jinja2 import TemplateError
 
-from memvr_integrations.backend.hosting.forms import FORMS, Form, Written
+from memvr_integrations.backend.hosting.forms import FORMS, Form, Part, Written
 from memvr_integrations.errors import RequestError
 from memvr_integrations.types import Image, Message, Text
 
@@ -29,6 +29,12 @@ if TYPE_CHECKING:
 _MARK = "\x01{}\x02"
 _MARKED = re.compile("\x01([0-9]+)\x02")
 _THOUGHT = "</think>"
+# What was checked is what is read: transformers renders once more on its way to the tokens, and
+# takes an empty text for an empty list there.
+_AS_RENDERED = (
+    "{%- for part in messages[0]['content'] if part['type'] == 'text' -%}"
+    "{{- part['text'] -}}{%- endfor -%}"
+)
 _START = 40  # characters of a text by which an error names it
 # What templates raise on content that is not of their form.
 _MISREAD = (TemplateError, TypeError, ValueError, LookupError, AttributeError)
@@ -40,7 +46,6 @@ class Shown:
 
     text: str
     marked: str
-    written: Written
 
 
 class ChatTemplate:
@@ -65,23 +70,22 @@ class ChatTemplate:
             return "\n".join(map(str, templates.values()))
         return str(templates)
 
-    def show(self, messages: Sequence[Message], pictures: Sequence[PIL.Image.Image]) -> Shown:
+    def show(self, messages: Sequence[Message]) -> Shown:
         """Write a conversation, each text once and in order, each picture in its message.
 
         Raises:
             RequestError: No form of it does that.
         """
         form, marked = self._form(messages)
-        written = form.written(messages)
-        _fill_in(written, pictures)
         try:
-            text = self.render(written)
+            text = self.render(form.written(messages))
         except _MISREAD as error:
             raise self.misread(error) from error
         self._check_texts(text, form.placed(messages))
-        if self._sure and text.count(self.placeholder) != len(pictures):
-            raise self.lost(len(pictures), f"{text.count(self.placeholder)} in the prompt")
-        return Shown(text=text, marked=marked, written=written)
+        pictures = sum(len(_images(message)) for message in messages)
+        if self._sure and text.count(self.placeholder) != pictures:
+            raise self.lost(pictures, f"{text.count(self.placeholder)} in the prompt")
+        return Shown(text=text, marked=marked)
 
     def check(self, messages: Sequence[Message]) -> None:
         """Try a conversation with any texts.
@@ -123,13 +127,17 @@ class ChatTemplate:
             )
         )
 
-    def tokenise(self, written: Written, reader: "ProcessorMixin") -> Mapping[str, "Tensor"]:
-        """The prompt's tokens and its pictures' pixels, by this model's processor or its copy."""
+    def tokenise(
+        self, text: str, pictures: Sequence[PIL.Image.Image], reader: "ProcessorMixin"
+    ) -> Mapping[str, "Tensor"]:
+        """A rendered prompt's tokens and its pictures' pixels, by the processor or its copy."""
+        images: list[Part] = [{"type": "image", "image": picture} for picture in pictures]
+        content: list[Part] = [*images, {"type": "text", "text": text}]
+        conversation: Written = [{"role": "user", "content": content}]
         try:
             return reader.apply_chat_template(
-                written,  # type: ignore[arg-type]  # annotated for text alone
-                chat_template=self.own,
-                add_generation_prompt=True,
+                conversation,  # type: ignore[arg-type]  # as above
+                chat_template=_AS_RENDERED,
                 tokenize=True,
                 return_dict=True,
                 return_tensors="pt",
@@ -255,13 +263,3 @@ def _with_marks(messages: Sequence[Message]) -> list[Message]:
         )
         for message in messages
     ]
-
-
-def _fill_in(written: Written, pictures: Sequence[PIL.Image.Image]) -> None:
-    known = iter(pictures)
-    for message in written:
-        content = message["content"]
-        if isinstance(content, list):
-            for part in content:
-                if part["type"] == "image":
-                    part["image"] = next(known)

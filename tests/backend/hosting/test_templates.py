@@ -57,8 +57,7 @@ def chat(processor, template):
 
 def shown(template, messages, **options):
     request = Request(messages=tuple(messages), **options)
-    images = [PICTURE for _ in request.images]
-    return template.show(plain_messages(request), images).text
+    return template.show(plain_messages(request)).text
 
 
 @pytest.mark.parametrize("kind", KINDS)
