@@ -5,10 +5,14 @@ revisions, in public code that pins them. The hub itself could not be asked, so 
 commit of that repository and need not be its newest; `revision="main"` takes that one.
 """
 
-from memvr_integrations.backend.hosting.catalog_row import CatalogRow
+from memvr_integrations.backend.hosting.catalog_row import OWN_TEMPLATE, CatalogRow
 from memvr_integrations.bundled import ABSTENTION, PRESET, WEIGHTS
 from memvr_integrations.errors import did_you_mean
 from memvr_integrations.memvr.config import MemVRConfig
+
+# No tokens: a text could forge them, so such texts are changed.
+_VICUNA = f"{OWN_TEMPLATE}; turns begin with plain text, `USER:` and `ASSISTANT:`"
+_INST = f"{OWN_TEMPLATE}; turns stand in plain text, `[INST]` and `[/INST]`"
 
 CATALOG: tuple[CatalogRow, ...] = (
     CatalogRow(
@@ -19,6 +23,7 @@ CATALOG: tuple[CatalogRow, ...] = (
         parameters=9_760_576,
         layers=12,
         image_tokens="64",
+        prompt=_VICUNA,
         preset=PRESET,
         calibrated=True,
         photographs=False,
@@ -68,6 +73,7 @@ CATALOG: tuple[CatalogRow, ...] = (
         revision="b234b804b114d9e37bb655e11cbbb5f5e971b7a9",
         layers=32,
         image_tokens="576",
+        prompt=_VICUNA,
         preset=MemVRConfig.preset("llava"),
         calibrated=True,
         note="The paper's main model.",
@@ -81,6 +87,7 @@ CATALOG: tuple[CatalogRow, ...] = (
         revision="5dda2880bda009266dda7c4baff660b95ca64540",
         layers=40,
         image_tokens="576",
+        prompt=_VICUNA,
         note="The larger LLaVA-1.5.",
     ),
     CatalogRow(
@@ -92,6 +99,7 @@ CATALOG: tuple[CatalogRow, ...] = (
         estimated=True,
         revision="52320fb52229c8d942b1dcb8b63b3dc8087bc83b",
         layers=32,
+        prompt=_INST,
         note="LLaVA-1.6: higher resolution, by tiles.",
     ),
     CatalogRow(
@@ -102,6 +110,7 @@ CATALOG: tuple[CatalogRow, ...] = (
         estimated=True,
         revision="c916e6cdcd760b4cecd1dd4907f84ac649f93b23",
         layers=32,
+        prompt=_VICUNA,
         note="LLaVA-1.6 on the decoder of LLaVA-1.5.",
     ),
     CatalogRow(

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from tokenizers import Tokenizer
 
 from memvr_integrations.errors import RequestError
-from memvr_integrations.types import Message, Text
+from memvr_integrations.types import Image, Message, Text
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase, ProcessorMixin
@@ -46,7 +46,7 @@ class Marks:
         special |= {str(token) for token in tokenizer.all_special_tokens}
         literal = {t.content for t in added if t.content in template or t.content in _OURS}
         self._special, self._all = _any_of(special), _any_of(special | literal)
-        self.tokens = frozenset(special | literal)
+        self.tokens = frozenset(filter(str.strip, special | literal))
         self._seamless: ProcessorMixin | None = None
 
     def seamed(self, text: str, *, by_model: bool = False) -> str:
@@ -59,6 +59,27 @@ class Marks:
         while marks.search(text):
             text = marks.sub(lambda found: found[0][0] + SEAM + found[0][1:], text)
         return text
+
+    def seamed_ends(self, message: Message) -> Message:
+        """A message whose texts become no marks together with what stands next to them."""
+        parts = [
+            Text(self._seamed_end(part.text)) if isinstance(part, Text) else part
+            for part in message.content
+        ]
+        return Message(message.role, parts)
+
+    def _seamed_end(self, text: str) -> str:
+        # Blanks stay outside, for templates that cut them off.
+        core = text.strip()
+        longest = max(map(len, self.tokens), default=0)
+        starts = {mark[:at] for mark in self.tokens for at in range(1, len(mark))}
+        ends = {mark[at:] for mark in self.tokens for at in range(1, len(mark))}
+        seamed = core
+        if any(core[-size:] in starts for size in range(1, longest)):
+            seamed += SEAM
+        if any(core[:size] in ends for size in range(1, longest)):
+            seamed = SEAM + seamed
+        return text.replace(core, seamed, 1) if core else text
 
     def count(self, text: str) -> Counter[str]:
         """How often each mark stands in a text."""
@@ -88,8 +109,9 @@ class Marks:
             "normalizers": [*steps, *filter(None, [stored["normalizer"]])],
         }
         for token in stored["added_tokens"]:
-            # Else it would be looked for once more after the seams are gone.
-            token["normalized"] = False
+            if token["content"] in self.tokens:
+                # Else it would be looked for once more after the seams are gone.
+                token["normalized"] = False
         tokenizer._tokenizer = Tokenizer.from_str(json.dumps(stored))
         for mark in self.tokens:
             ids = tokenizer(self.seamed(mark), add_special_tokens=False).input_ids
@@ -120,6 +142,19 @@ class RoleMarks:
         """A text whose marks don't read as the template's own any more."""
         return self._pattern.sub(lambda found: _broken(found[0]), text)
 
+    def apart(self, message: Message) -> Message:
+        """A message whose texts spell no mark together, one after the other."""
+        parts: list[Text | Image] = []
+        for part in message.content:
+            before = parts[-1] if parts else None
+            if isinstance(part, Text) and isinstance(before, Text):
+                seam = len(before.text)
+                both = self._pattern.finditer(before.text + part.text)
+                if any(found.start() < seam < found.end() for found in both):
+                    part = Text(f" {part.text}")
+            parts.append(part)
+        return Message(message.role, parts)
+
     def found(self, message: Message) -> list[str]:
         """The marks that a message spells, each once."""
         texts = [part.text for part in message.content if isinstance(part, Text)]
@@ -142,20 +177,6 @@ def role_marks(pieces: Sequence[str], tokens: Iterable[str]) -> set[str]:
         if line.endswith(":"):
             marks.add(line if len(line) <= _LONGEST else line.split()[-1])
     return marks
-
-
-def seamed_ends(message: Message) -> Message:
-    """A message whose texts don't become marks together with what stands next to them."""
-    return Message(
-        message.role,
-        [
-            # Blanks stay outside, for templates that cut them off.
-            Text(re.sub(r"\S(.*\S)?", lambda core: SEAM + core[0] + SEAM, part.text, flags=re.S))
-            if isinstance(part, Text)
-            else part
-            for part in message.content
-        ],
-    )
 
 
 def _any_of(texts: set[str]) -> re.Pattern[str]:

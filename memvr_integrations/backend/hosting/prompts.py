@@ -12,7 +12,7 @@ from torch import Tensor
 from memvr_integrations.backend.hosting.built_in_templates import BUILT_IN
 from memvr_integrations.backend.hosting.conversation import plain_messages
 from memvr_integrations.backend.hosting.noise import Noise
-from memvr_integrations.backend.hosting.plain_text import Marks, RoleMarks, role_marks, seamed_ends
+from memvr_integrations.backend.hosting.plain_text import Marks, RoleMarks, role_marks
 from memvr_integrations.backend.hosting.templates import ChatTemplate
 from memvr_integrations.errors import (
     ContextLengthError,
@@ -172,12 +172,13 @@ class PromptWriter:
     def _tokenise(
         self, messages: Sequence[Message], images: Sequence[PIL.Image.Image]
     ) -> Mapping[str, Tensor]:
+        messages = [self._roles.apart(message) for message in messages]
         shown = self._chat.show(messages)
         texts = [p.text for m in messages for p in m.content if isinstance(p, Text)]
         known = sum(map(self._marks.count, texts), self._marks.count(shown.marked))
         if self._marks.count(shown.text) != known:
             # Where a text ends and another one begins there stands a mark that neither has.
-            shown = self._chat.show([seamed_ends(message) for message in messages])
+            shown = self._chat.show([self._marks.seamed_ends(message) for message in messages])
         return self._chat.tokenise(shown.text, images, self._marks.processor_for(shown.text))
 
     def _guard(self, text: str, *, by_model: bool = False) -> str:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _MARK = "\x01{}\x02"
 _MARKED = re.compile("\x01([0-9]+)\x02")
-_THOUGHT = "</think>"
+_THOUGHT_ENDS = ("</think>", "<channel|>")
 # What was checked is what is read: transformers renders once more on its way to the tokens, and
 # takes an empty text for an empty list there.
 _AS_RENDERED = (
@@ -209,8 +209,8 @@ class ChatTemplate:
         at = 0
         for _, role, text in _texts(messages):
             kept = [text.strip()]
-            if role == "assistant" and _THOUGHT in text:
-                kept.append(text.rpartition(_THOUGHT)[2].strip())
+            if role == "assistant":
+                kept += [text.rpartition(end)[2].strip() for end in _THOUGHT_ENDS if end in text]
             start = 0 if role == "system" else at
             found = next(
                 (place + len(core) for core in kept if (place := rendered.find(core, start)) >= 0),
