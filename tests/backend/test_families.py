@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import itertools
 import json
+import re
 from collections import Counter
 from random import Random
 
@@ -12,12 +13,15 @@ import torch
 from families import FAMILIES
 from llama_index.core.schema import ImageDocument
 from PIL import Image as Pillow
+from template_kinds import KINDS
 from tiny_family import LAYERS
 from waiting import eventually, idle
 
 from memvr_integrations.backend import Backend, Image, Message, Request, SamplingParams, Tool
 from memvr_integrations.backend.decoding import batch
+from memvr_integrations.backend.hosting.conversation import plain_messages
 from memvr_integrations.backend.hosting.prompts import Picture
+from memvr_integrations.backend.hosting.templates import ChatTemplate
 from memvr_integrations.errors import RequestError, UnsupportedModelError
 from memvr_integrations.langchain import ChatMemVR, image_block
 from memvr_integrations.llama_index import MemVRMultiModalLLM
@@ -266,6 +270,33 @@ def prompt_ids(backend, *messages, **options):
     request = Request(messages=messages, **options)
     pictures = [Picture(image=part.source, hash="") for part in request.images]
     return backend._host.prompts.write(request, pictures).inputs["input_ids"][0].tolist()
+
+
+def test_templates_of_every_kind_show_all_texts_and_pictures(backend):
+    host, placeholder = backend._host, backend._host.prompts._chat.placeholder
+    call = ToolCall(id="1", name="zoom", arguments='{"x": "T3"}')
+    request = Request(
+        messages=(
+            Message("system", ["T0b", "T0c"]),
+            Message("user", [Image(SQUARE), "T1"]),
+            Message("assistant", "T2", tool_calls=[call]),
+            Message("tool", ["T4", Image(WIDE)]),
+            Message("assistant", ""),
+            Message("system", "T5"),
+            Message("user", "T6"),
+        ),
+        tools=(Tool(name="zoom", description="T0"),),
+    )
+    for kind, template in KINDS.items():
+        own = template.replace("<image>", placeholder)
+        chat = ChatTemplate("tiny", host.processor, own=own, placeholder=placeholder)
+        text = chat.show(plain_messages(request)).text
+        found = re.findall(r"T\d[a-z]?", text)
+        assert sorted(found) == ["T0", "T0b", "T0c", *(f"T{n}" for n in range(1, 7))], kind
+        later = [one for one in found if not one.startswith("T0")]
+        assert later == sorted(later), kind
+        assert text.count(placeholder) == 2, kind
+        assert "'type'" not in text, kind
 
 
 def test_ordinary_text_is_read_as_the_template_has_it(backend, family):

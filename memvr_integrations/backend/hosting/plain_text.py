@@ -47,6 +47,9 @@ class Marks:
         literal = {t.content for t in added if t.content in template or t.content in _OURS}
         self._special, self._all = _any_of(special), _any_of(special | literal)
         self.tokens = frozenset(filter(str.strip, special | literal))
+        self._longest = max(map(len, self.tokens), default=0)
+        self._starts = {mark[:at] for mark in self.tokens for at in range(1, len(mark))}
+        self._ends = {mark[at:] for mark in self.tokens for at in range(1, len(mark))}
         self._seamless: ProcessorMixin | None = None
 
     def seamed(self, text: str, *, by_model: bool = False) -> str:
@@ -71,14 +74,10 @@ class Marks:
     def _seamed_end(self, text: str) -> str:
         # Blanks stay outside, for templates that cut them off.
         core = text.strip()
-        longest = max(map(len, self.tokens), default=0)
-        starts = {mark[:at] for mark in self.tokens for at in range(1, len(mark))}
-        ends = {mark[at:] for mark in self.tokens for at in range(1, len(mark))}
-        seamed = core
-        if any(core[-size:] in starts for size in range(1, longest)):
-            seamed += SEAM
-        if any(core[:size] in ends for size in range(1, longest)):
-            seamed = SEAM + seamed
+        sizes = range(1, self._longest)
+        before = SEAM if any(core[:size] in self._ends for size in sizes) else ""
+        after = SEAM if any(core[-size:] in self._starts for size in sizes) else ""
+        seamed = before + core + after
         return text.replace(core, seamed, 1) if core else text
 
     def count(self, text: str) -> Counter[str]:

@@ -25,6 +25,8 @@ class Intake:
 
     def __init__(self, host: Host, images: ImagePolicy) -> None:
         self._host, self.images = host, images
+        # Kept, for a host that is released meanwhile has no prompts.
+        self._warn_of_marks = host.prompts.warn_of_marks
 
     def job(self, inbox: Inbox) -> Job:
         """The job of a request.
@@ -38,7 +40,7 @@ class Intake:
         """
         request = inbox.request
         _check_text(request)
-        self._host.prompts.warn_of_marks(request)
+        self._warn_of_marks(request)
         pictures = self._pictures(request, request.images)
         config = self._config(request)
         if config is not None:
