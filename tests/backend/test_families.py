@@ -1,22 +1,32 @@
 """Every family through the whole backend: from the files of a checkpoint to the tokens given."""
 
+import contextlib
 import dataclasses
 import itertools
+import json
+import re
+from collections import Counter
+from random import Random
 
 import pytest
 import torch
 from families import FAMILIES
 from llama_index.core.schema import ImageDocument
 from PIL import Image as Pillow
+from template_kinds import KINDS
 from tiny_family import LAYERS
 from waiting import eventually, idle
 
-from memvr_integrations.backend import Backend, Image, Message, Request, SamplingParams
+from memvr_integrations.backend import Backend, Image, Message, Request, SamplingParams, Tool
 from memvr_integrations.backend.decoding import batch
+from memvr_integrations.backend.hosting.conversation import plain_messages
+from memvr_integrations.backend.hosting.prompts import Picture
+from memvr_integrations.backend.hosting.templates import ChatTemplate
 from memvr_integrations.errors import RequestError, UnsupportedModelError
 from memvr_integrations.langchain import ChatMemVR, image_block
 from memvr_integrations.llama_index import MemVRMultiModalLLM
 from memvr_integrations.memvr import MemVRConfig, blindfolded, retracing
+from memvr_integrations.types import ToolCall
 
 ALWAYS = MemVRConfig(
     starting_layer=0, ending_layer=LAYERS - 1, entropy_threshold=0.0, retracing_ratio=0.5
@@ -253,6 +263,88 @@ def test_a_text_cannot_pretend_to_be_a_picture_or_a_video(backend):
     for token in {*tokens, getattr(host.processor, "video_token", None)} - {None}:
         with pytest.raises(RequestError, match="takes for an image"):
             backend.generate(ask(f"What is {token}?", SQUARE))
+
+
+def prompt_ids(backend, *messages, **options):
+    """What the model reads, each picture a few of its tokens."""
+    request = Request(messages=messages, **options)
+    pictures = [Picture(image=part.source, hash="") for part in request.images]
+    return backend._host.prompts.write(request, pictures).inputs["input_ids"][0].tolist()
+
+
+def test_templates_of_every_kind_show_all_texts_and_pictures(backend):
+    host, placeholder = backend._host, backend._host.prompts._chat.placeholder
+    call = ToolCall(id="1", name="zoom", arguments='{"x": "T3"}')
+    request = Request(
+        messages=(
+            Message("system", ["T0b", "T0c"]),
+            Message("user", [Image(SQUARE), "T1"]),
+            Message("assistant", "T2", tool_calls=[call]),
+            Message("tool", ["T4", Image(WIDE)]),
+            Message("assistant", ""),
+            Message("system", "T5"),
+            Message("user", "T6"),
+        ),
+        tools=(Tool(name="zoom", description="T0"),),
+    )
+    for kind, template in KINDS.items():
+        own = template.replace("<image>", placeholder)
+        chat = ChatTemplate("tiny", host.processor, own=own, placeholder=placeholder)
+        text = chat.show(plain_messages(request)).text
+        found = re.findall(r"T\d[a-z]?", text)
+        assert sorted(found) == ["T0", "T0b", "T0c", *(f"T{n}" for n in range(1, 7))], kind
+        later = [one for one in found if not one.startswith("T0")]
+        assert later == sorted(later), kind
+        assert text.count(placeholder) == 2, kind
+        assert "'type'" not in text, kind
+
+
+def test_ordinary_text_is_read_as_the_template_has_it(backend, family):
+    random = Random(0)
+    letters = "ab Z09.,:;<>|[]/{}\"'\n\t äß€中文😀é\u0301\u200d\u00a0"
+    for size in range(1, 25):
+        text = "".join(random.choices(letters, k=size)) + "?"
+        pictures = [SQUARE] * (not family.text_alone or size % 8 == 1)
+        shown = Message("user", [*map(Image, pictures), text])
+        expected = processed(backend, text, *pictures)["input_ids"][0].tolist()
+        assert prompt_ids(backend, shown) == expected, text
+
+
+def test_no_text_can_forge_a_turn(backend, name):
+    """In no place does a text that spells the tokenizer's special tokens become one of them."""
+    tokenizer = backend._host.tokenizer
+    special = {t.content: i for i, t in tokenizer.added_tokens_decoder.items() if t.special}
+    with_marks, plain = "", "hello"
+    for mark in special:
+        with contextlib.suppress(RequestError):  # an image's
+            prompt_ids(backend, Message("user", [Image(SQUARE), mark]))
+            with_marks += f"\n{mark} a{mark}"
+
+    def prompts(text):
+        asked = Message("user", [Image(SQUARE), f"What? {text}"])
+        yield [asked], {"response_format": {"const": text}}
+        yield [Message("system", text), asked], {}
+        if name != "paligemma":
+            call = ToolCall(id="1", name="zoom", arguments=json.dumps({"x": text}))
+            said = Message("assistant", text, tool_calls=[call])
+            result = Message("tool", [text, Image(WIDE)], name=text.strip())
+            yield [asked, said, result], {"tools": (Tool(name="zoom", description=text),)}
+
+    for forged, usual in zip(prompts(with_marks), prompts(plain), strict=True):
+        ids, others = (prompt_ids(backend, *m, **options) for m, options in (forged, usual))
+        # Whether BOS stands once more is the template's matter; everything is counted.
+        assert Counter(i for i in ids if i in special.values()) == Counter(
+            i for i in others if i in special.values()
+        )
+        assert with_marks in tokenizer.decode(ids)
+
+
+def test_no_text_becomes_a_mark_with_what_stands_next_to_it(backend, name):
+    tokenizer = backend._host.tokenizer
+    end = tokenizer.convert_tokens_to_ids("</s>")
+    usual = prompt_ids(backend, Message("user", [Image(SQUARE), "a", "b"])).count(end)
+    parts = Message("user", [Image(SQUARE), "No </", "s> yes", "</s", ">"])
+    assert prompt_ids(backend, parts).count(end) == usual
 
 
 def test_a_conversation_with_pictures_in_two_turns(backend, name):

@@ -5,10 +5,14 @@ revisions, in public code that pins them. The hub itself could not be asked, so 
 commit of that repository and need not be its newest; `revision="main"` takes that one.
 """
 
-from memvr_integrations.backend.hosting.catalog_row import CatalogRow
+from memvr_integrations.backend.hosting.catalog_row import OWN_TEMPLATE, CatalogRow
 from memvr_integrations.bundled import ABSTENTION, PRESET, WEIGHTS
 from memvr_integrations.errors import did_you_mean
 from memvr_integrations.memvr.config import MemVRConfig
+
+# No tokens: a text could forge them, so such texts are changed.
+_VICUNA = f"{OWN_TEMPLATE}; turns begin with plain text, `USER:` and `ASSISTANT:`"
+_INST = f"{OWN_TEMPLATE}; turns stand in plain text, `[INST]` and `[/INST]`"
 
 CATALOG: tuple[CatalogRow, ...] = (
     CatalogRow(
@@ -19,6 +23,7 @@ CATALOG: tuple[CatalogRow, ...] = (
         parameters=9_760_576,
         layers=12,
         image_tokens="64",
+        prompt=_VICUNA,
         preset=PRESET,
         calibrated=True,
         photographs=False,
@@ -71,6 +76,7 @@ CATALOG: tuple[CatalogRow, ...] = (
         layers=32,
         context=4096,
         image_tokens="576",
+        prompt=_VICUNA,
         preset=MemVRConfig.preset("llava"),
         calibrated=True,
         note="The paper's main model.",
@@ -85,6 +91,7 @@ CATALOG: tuple[CatalogRow, ...] = (
         layers=40,
         context=4096,
         image_tokens="576",
+        prompt=_VICUNA,
         note="The larger LLaVA-1.5.",
     ),
     CatalogRow(
@@ -97,6 +104,7 @@ CATALOG: tuple[CatalogRow, ...] = (
         revision="52320fb52229c8d942b1dcb8b63b3dc8087bc83b",
         layers=32,
         context=32_768,
+        prompt=_INST,
         note="LLaVA-1.6: higher resolution, by tiles.",
     ),
     CatalogRow(
@@ -108,6 +116,7 @@ CATALOG: tuple[CatalogRow, ...] = (
         revision="c916e6cdcd760b4cecd1dd4907f84ac649f93b23",
         layers=32,
         context=4096,
+        prompt=_VICUNA,
         note="LLaVA-1.6 on the decoder of LLaVA-1.5.",
     ),
     CatalogRow(

@@ -2,23 +2,36 @@
 
 import json
 from collections.abc import Sequence
+from typing import Protocol
 
 from memvr_integrations.backend.structured.grammar import CALL_BEGIN, CALL_END, CALL_MIDDLE
 from memvr_integrations.backend.structured.tool_calls import written
 from memvr_integrations.types import Image, Message, Request, Text
-from memvr_integrations.types.tools import ANSWER_IN_JSON
+from memvr_integrations.types.tools import ANSWER_IN_JSON, ToolCall
 
 _TOOLS = "You can call these tools, each given by the JSON schema of its arguments:"
 _HOW = f'To call one, answer with {CALL_BEGIN}"its name"{CALL_MIDDLE}{{...}}{CALL_END}.'
 
 
-def plain_messages(request: Request) -> list[Message]:
+class Guard(Protocol):
+    """What a text of others goes through before it is put between words of ours."""
+
+    def __call__(self, text: str, *, by_model: bool = False) -> str:
+        """The text; `by_model` where it is an earlier answer."""
+
+
+def as_it_is(text: str, *, by_model: bool = False) -> str:
+    """The guard that lets all texts through."""
+    return text
+
+
+def plain_messages(request: Request, guard: Guard = as_it_is) -> list[Message]:
     """The request's messages without tools and names, neighbours in one role as one message.
 
     Tools are listed in the system message, a schema at the end of the last user message; a tool's
-    result, pictures included, is said by the user.
+    result, pictures included, is said by the user. All that is not ours goes through the guard.
     """
-    messages = [_plain(message) for message in request.messages]
+    messages = [_plain(message, guard) for message in request.messages]
     if request.callable_tools:
         lines = [_TOOLS]
         for tool in request.callable_tools:
@@ -27,17 +40,17 @@ def plain_messages(request: Request) -> list[Message]:
                 "description": tool.description,
                 "parameters": tool.parameters,
             }
-            lines.append(json.dumps(shown, ensure_ascii=False))
+            lines.append(guard(json.dumps(shown, ensure_ascii=False)))
         messages.insert(0, Message("system", "\n".join([*lines, _HOW])))
     if request.response_format is not None:
-        schema = json.dumps(dict(request.response_format), ensure_ascii=False)
+        schema = guard(json.dumps(dict(request.response_format), ensure_ascii=False))
         messages.append(Message("user", f"{ANSWER_IN_JSON} {schema}"))
-    return _merged(messages)
+    return merged(messages)
 
 
 def without_system(messages: Sequence[Message]) -> list[Message]:
     """System messages said by the user instead, for templates that know no system role."""
-    return _merged(
+    return merged(
         [
             Message("user", message.content) if message.role == "system" else message
             for message in messages
@@ -45,23 +58,33 @@ def without_system(messages: Sequence[Message]) -> list[Message]:
     )
 
 
-def _plain(message: Message) -> Message:
-    parts: list[Text | Image | str] = list(message.content)
+def merged(messages: Sequence[Message]) -> list[Message]:
+    """Neighbours in one role as one message."""
+    joined: list[Message] = []
+    for message in messages:
+        if joined and joined[-1].role == message.role:
+            joined[-1] = Message(message.role, [*joined[-1].content, *message.content])
+        else:
+            joined.append(message)
+    return joined
+
+
+def _plain(message: Message, guard: Guard) -> Message:
+    by_model = message.role == "assistant"
+    parts: list[Text | Image | str] = [
+        guard(part.text, by_model=by_model) if isinstance(part, Text) else part
+        for part in message.content
+    ]
     if message.role == "tool":
-        name = f' name="{message.name}"' if message.name else ""
+        name = f' name="{guard(message.name)}"' if message.name else ""
         return Message("user", [f"<tool_response{name}>", *parts, "</tool_response>"])
     if message.tool_calls:
-        parts.append(written(message.tool_calls))
+        guarded = [
+            ToolCall(id=call.id, name=guard(call.name), arguments=guard(call.arguments))
+            for call in message.tool_calls
+        ]
+        parts.append(written(tuple(guarded)))
     if message.name and message.role == "user":
-        parts.insert(0, f"{message.name}:")
-    return Message(message.role, parts)
-
-
-def _merged(messages: Sequence[Message]) -> list[Message]:
-    merged: list[Message] = []
-    for message in messages:
-        if merged and merged[-1].role == message.role:
-            merged[-1] = Message(message.role, [*merged[-1].content, *message.content])
-        else:
-            merged.append(message)
-    return merged
+        parts.insert(0, guard(f"{message.name}:"))
+    # Never without a part: templates look at the first one.
+    return Message(message.role, parts or [""])

@@ -1,58 +1,38 @@
 """Writes conversations with a model's chat template, as tokens; and pictures that were decoded."""
 
-import functools
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import PIL.Image
 import torch
-from jinja2 import TemplateError
 from torch import Tensor
 
-from memvr_integrations.backend.hosting.conversation import plain_messages, without_system
+from memvr_integrations.backend.hosting.built_in_templates import BUILT_IN
+from memvr_integrations.backend.hosting.conversation import plain_messages
 from memvr_integrations.backend.hosting.noise import Noise
-from memvr_integrations.errors import ContextLengthError, RequestError, UnsupportedModelError
-from memvr_integrations.types import Image, Message, Request
+from memvr_integrations.backend.hosting.plain_text import Marks, RoleMarks, role_marks
+from memvr_integrations.backend.hosting.templates import ChatTemplate
+from memvr_integrations.errors import (
+    ContextLengthError,
+    MemVRWarning,
+    RequestError,
+    UnsupportedModelError,
+)
+from memvr_integrations.types import Image, Message, Request, Text
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedTokenizerBase, ProcessorMixin
 
-# Prompt formats of families whose checkpoints bring no chat template, by model type.
-# One picture or several, then one question; the processor adds what stands between and after.
-_PALIGEMMA = (
-    "{% if messages | length != 1 or messages[0]['role'] != 'user' %}"
-    "{{ raise_exception('PaliGemma answers one question: send a single user message') }}"
-    "{% endif %}"
-    "{% set parts = messages[0]['content'] %}"
-    "{% set pictures = parts | selectattr('type', 'equalto', 'image') | list %}"
-    "{% if not pictures %}"
-    "{{ raise_exception('PaliGemma answers about pictures: send one with the question') }}"
-    "{% endif %}"
-    "{{ '<image>' * (pictures | length) }}"
-    "{{ parts | selectattr('type', 'equalto', 'text') | map(attribute='text') | join('\n') }}"
+# Every way in which one turn may follow another.
+_TURNS = (
+    Message("system", "0"),
+    Message("user", "1"),
+    Message("assistant", "2"),
+    Message("user", "3"),
 )
-
-# One picture and one question, which the processor puts after the picture by itself.
-_SINGLE = (
-    "{{% if messages | length != 1 or messages[0]['role'] != 'user' %}}"
-    "{{{{ raise_exception('{name} answers one question: send a single user message') }}}}"
-    "{{% endif %}}"
-    "{{% set parts = messages[0]['content'] %}}"
-    "{{% if parts | selectattr('type', 'equalto', 'image') | list | length != 1 %}}"
-    "{{{{ raise_exception('{name} answers about one picture: send one with the question') }}}}"
-    "{{% endif %}}"
-    "{before}"
-    "{{{{ parts | selectattr('type', 'equalto', 'text') | map(attribute='text') | join('\n') }}}}"
-    "{after}"
-)
-
-_FORMATS = {
-    "paligemma": _PALIGEMMA,
-    "blip-2": _SINGLE.format(name="BLIP-2", before="Question: ", after=" Answer:"),
-    "instructblip": _SINGLE.format(name="InstructBLIP", before="", after=""),
-    "florence2": _SINGLE.format(name="Florence-2", before="", after=""),
-}
+_QUESTION = (Message("user", [Image(b""), Text("?")]),)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,12 +77,12 @@ class PromptWriter:
         context: int,
         whole_inputs: bool,
     ) -> None:
-        """Find the template, and the token that stands for images.
+        """Find the template, what stands for images, and what marks turns.
 
         Raises:
-            UnsupportedModelError: The model lacks one of them.
+            UnsupportedModelError: The model lacks one of them, or its template shows no pictures.
         """
-        self._name, self._processor = name, processor
+        self._name = name
         self._context, self._whole_inputs = context, whole_inputs
         tokenizer: PreTrainedTokenizerBase = processor.tokenizer
         # None is the processor's own; it does not ask its tokenizer by itself.
@@ -117,10 +97,22 @@ class PromptWriter:
         self.image_token = _image_token(name, settings)
         token = str(tokenizer.convert_ids_to_tokens(self.image_token))
         # What stands for a whole picture, and what one visual token is: often the same.
-        self._placeholder = str(getattr(processor, "image_token", None) or token)
+        own = str(getattr(processor, "image_token", None) or token)
+        self._chat = ChatTemplate(name, processor, own=self.template, placeholder=own)
         others = (getattr(processor, f"{kind}_token", None) for kind in ("video", "audio"))
         frame: Sequence[str] = getattr(processor, "image_frame", ())
-        self._reserved = {self._placeholder, token, *frame, *filter(None, others)}
+        known = {own, self._chat.placeholder, token}
+        self._reserved = {*known, *frame, *filter(None, others)}
+        self._marks = Marks(name, processor, self._chat.source)
+        around = self._chat.around(_TURNS)
+        self._roles = RoleMarks(role_marks(around, {*known, *self._marks.tokens}))
+        try:
+            self._chat.check(_QUESTION)
+        except RequestError as error:
+            raise UnsupportedModelError(
+                f"A question with a picture can't be shown to {name}: {error} Its template may be "
+                "another version's, or damaged: download it anew."
+            ) from error
 
     def fitted(self, request: Request, pictures: Sequence[Picture]) -> Prompt:
         """Tokenise a conversation, if it leaves room for a token.
@@ -144,7 +136,8 @@ class PromptWriter:
         Raises:
             RequestError: An image got lost on the way.
         """
-        encoded = self._encoded(plain_messages(request), pictures)
+        images = [picture.image for picture in pictures]
+        encoded = self._tokenise(plain_messages(request, self._guard), images)
         ids = encoded["input_ids"]
         image_tokens = int((ids == self.image_token).sum())
         if bool(image_tokens) != bool(pictures):
@@ -156,77 +149,39 @@ class PromptWriter:
 
     def lost(self, pictures: int, became: str) -> RequestError:
         """The error for pictures that a prompt does not show as it should."""
-        return RequestError(
-            f"{pictures} image(s) became {became}: {self._name}'s chat template does not place "
-            "images where this request has them. Put the images into user messages."
-        )
+        return self._chat.lost(pictures, became)
+
+    def warn_of_marks(self, request: Request) -> None:
+        """Warn of texts that spell marks which no tokenizer can set apart, as `USER:`."""
+        for number, message in enumerate(request.messages, start=1):
+            if marks := self._roles.found(message):
+                read = [self._roles.broken(mark) for mark in marks]
+                warnings.warn(
+                    f"Message {number} ({message.role}) spells {_listed(marks)}, which marks turns "
+                    f"in {self._name}'s prompts. The model reads {_listed(read)} instead, so that "
+                    "a text can't pass for somebody's turn.",
+                    MemVRWarning,
+                    stacklevel=2,
+                )
 
     def shown(self, images: Sequence[PIL.Image.Image]) -> Mapping[str, Tensor]:
         """What the processor makes of pictures in a prompt: pixels, and how they are cut."""
-        shown: list[dict[str, object]] = [{"type": "image", "image": image} for image in images]
-        content = [*shown, {"type": "text", "text": "?"}]
-        return self._tokenise([{"role": "user", "content": content}], len(images))
-
-    def _conversation(
-        self, messages: Sequence[Message], pictures: Sequence[Picture]
-    ) -> list[dict[str, object]]:
-        known = iter(pictures)
-        return [
-            {
-                "role": message.role,
-                "content": [
-                    {"type": "image", "image": next(known).image}
-                    if isinstance(part, Image)
-                    else {"type": "text", "text": self._harmless(part.text)}
-                    for part in message.content
-                ],
-            }
-            for message in messages
-        ]
-
-    def _encoded(
-        self, messages: Sequence[Message], pictures: Sequence[Picture]
-    ) -> Mapping[str, Tensor]:
-        try:
-            return self._tokenise(self._conversation(messages, pictures), len(pictures))
-        except RequestError as error:
-            refused = isinstance(error.__cause__, TemplateError)
-            if not refused or all(message.role != "system" for message in messages):
-                raise
-            try:
-                return self._tokenise(
-                    self._conversation(without_system(messages), pictures), len(pictures)
-                )
-            except RequestError:
-                raise error from error.__cause__
+        asked = Message("user", [*(Image(image) for image in images), Text("?")])
+        return self._tokenise([asked], images)
 
     def _tokenise(
-        self, conversation: list[dict[str, object]], pictures: int
+        self, messages: Sequence[Message], images: Sequence[PIL.Image.Image]
     ) -> Mapping[str, Tensor]:
-        render = functools.partial(
-            self._processor.apply_chat_template,
-            conversation,  # type: ignore[arg-type]  # annotated for text alone
-            chat_template=self.template,
-            add_generation_prompt=True,
-        )
-        try:
-            placed = str(render(tokenize=False)).count(self._placeholder)
-            # A template may write what no attribute of its processor says: none is no proof.
-            if placed and placed != pictures:
-                raise self.lost(pictures, f"{placed} in the prompt")
-            encoded: Mapping[str, Tensor] = render(
-                tokenize=True, return_dict=True, return_tensors="pt"
-            )  # type: ignore[assignment]
-        except (TemplateError, ValueError) as error:
-            if isinstance(error, RequestError):
-                raise
-            raise RequestError(
-                f"{self._name} can't read this conversation ({error}). Put images into user "
-                "messages, and let user and assistant take turns."
-            ) from error
-        return encoded
+        messages = [self._roles.apart(message) for message in messages]
+        shown = self._chat.show(messages)
+        texts = [p.text for m in messages for p in m.content if isinstance(p, Text)]
+        known = sum(map(self._marks.count, texts), self._marks.count(shown.marked))
+        if self._marks.count(shown.text) != known:
+            # Where a text ends and another one begins there stands a mark that neither has.
+            shown = self._chat.show([self._marks.seamed_ends(message) for message in messages])
+        return self._chat.tokenise(shown.text, images, self._marks.processor_for(shown.text))
 
-    def _harmless(self, text: str) -> str:
+    def _guard(self, text: str, *, by_model: bool = False) -> str:
         reserved = next((token for token in self._reserved if token in text), None)
         if reserved is not None:
             raise RequestError(
@@ -240,7 +195,11 @@ class PromptWriter:
                 "A message's text holds half characters (lone surrogates), as text has that was "
                 "not UTF-8 when it was read. Decode it anew with its own encoding."
             ) from None
-        return text
+        return self._marks.seamed(self._roles.broken(text), by_model=by_model)
+
+
+def _listed(marks: Sequence[str]) -> str:
+    return ", ".join(map(repr, marks))
 
 
 def _other_template(
@@ -252,7 +211,7 @@ def _other_template(
         templates = templates.get("default")
     if isinstance(templates, str) and templates:
         return templates
-    return _FORMATS.get(settings.model_type)
+    return BUILT_IN.get(settings.model_type)
 
 
 def _image_token(name: str, settings: "PretrainedConfig") -> int:

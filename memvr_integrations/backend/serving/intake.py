@@ -25,6 +25,8 @@ class Intake:
 
     def __init__(self, host: Host, images: ImagePolicy) -> None:
         self._host, self.images = host, images
+        # Kept, for a host that is released meanwhile has no prompts.
+        self._warn_of_marks = host.prompts.warn_of_marks
 
     def job(self, inbox: Inbox) -> Job:
         """The job of a request.
@@ -38,6 +40,7 @@ class Intake:
         """
         request = inbox.request
         _check_text(request)
+        self._warn_of_marks(request)
         policy = request.image_policy or self.images
         pictures = list(self._pictures(request, policy))
         config = self._config(request)
