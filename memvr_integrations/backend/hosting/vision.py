@@ -90,6 +90,8 @@ class VisionEncoder:
         self._accepted = set(inspect.signature(self._encode).parameters)
         # LLaVA-OneVision cuts up finer a picture that is alone in its prompt.
         self._company_counts = "batch_num_images" in self._accepted
+        settings = model.config
+        self._token = getattr(settings, "image_token_id", getattr(settings, "image_token_index", 0))
         self.encoded = 0
 
     def release(self) -> None:
@@ -118,13 +120,29 @@ class VisionEncoder:
         known[key] = features
         return features
 
-    @torch.inference_mode()
     def _run(self, picture: Picture, copies: int) -> Features:
         """Encode a picture that stands `copies` times in its prompt."""
+        prepared = self._prepare([picture.image] * copies)
+        try:
+            return self._encoded(picture, prepared, copies)
+        except RuntimeError:
+            if copies > 1 or not self._is_one_token(prepared):
+                raise
+        # transformers squeezes the dimension of a lone visual token away, and then misses it
+        # (Mistral 3). Beside its twin it is encoded as it is.
+        return self._encoded(picture, self._prepare([picture.image] * 2), 2)
+
+    def _is_one_token(self, prepared: Mapping[str, Tensor]) -> bool:
+        ids = prepared.get("input_ids")
+        return ids is not None and int((ids == self._token).sum()) == 1
+
+    @torch.inference_mode()
+    def _encoded(self, picture: Picture, prepared: Mapping[str, Tensor], copies: int) -> Features:
+        """The features of the first of some copies."""
         dtype, device = self._model.dtype, self._model.device
         known = {
             name: value.to(device, dtype) if value.is_floating_point() else value.to(device)
-            for name, value in self._prepare([picture.image] * copies).items()
+            for name, value in prepared.items()
             if name in self._accepted
         }
         if picture.noise is not None:
