@@ -90,8 +90,6 @@ class VisionEncoder:
         self._accepted = set(inspect.signature(self._encode).parameters)
         # LLaVA-OneVision cuts up finer a picture that is alone in its prompt.
         self._company_counts = "batch_num_images" in self._accepted
-        settings = model.config
-        self._token = getattr(settings, "image_token_id", getattr(settings, "image_token_index", 0))
         self.encoded = 0
 
     def release(self) -> None:
@@ -133,8 +131,9 @@ class VisionEncoder:
         return self._encoded(picture, self._prepare([picture.image] * 2), 2)
 
     def _is_one_token(self, prepared: Mapping[str, Tensor]) -> bool:
-        ids = prepared.get("input_ids")
-        return ids is not None and int((ids == self._token).sum()) == 1
+        settings, ids = self._model.config, prepared.get("input_ids")
+        token = getattr(settings, "image_token_id", getattr(settings, "image_token_index", None))
+        return ids is not None and token is not None and int((ids == token).sum()) == 1
 
     @torch.inference_mode()
     def _encoded(self, picture: Picture, prepared: Mapping[str, Tensor], copies: int) -> Features:
