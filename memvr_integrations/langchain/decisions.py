@@ -1,16 +1,25 @@
-"""`MemVRDecision`: yes/no questions, choices and rubrics about pictures, as probabilities.
+"""`MemVRDecision`: yes/no questions, choices, rubrics and boxes about pictures, as LangChain's.
 
 Needs a langchain-core that has `langchain_core.decisions` (1.8 or later).
 """
 
+import asyncio
+import itertools
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import logging
+import re
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Self
 
+import PIL.Image
 from langchain_core.decisions import (
     Answer,
     BaseDecisionModel,
+    Box,
+    BoxAnswer,
+    BoxCoordinates,
     Choice,
     ChoiceAnswer,
     ClassifierResponse,
@@ -21,7 +30,7 @@ from langchain_core.decisions import (
     ScoreAnswer,
     State,
 )
-from langchain_core.messages import BaseMessage, HumanMessage
+from langchain_core.messages import BaseMessage, HumanMessage, UsageMetadata
 from pydantic import ConfigDict, PrivateAttr, model_validator
 
 from memvr_integrations.errors import RequestError
@@ -29,10 +38,16 @@ from memvr_integrations.grounding.choice import YES_NO, ashares, shares
 from memvr_integrations.langchain.chat import ChatMemVR
 from memvr_integrations.langchain.failures import langchain_errors
 from memvr_integrations.langchain.messages import to_messages
-from memvr_integrations.types import Image, Message, Request, Text
-from memvr_integrations.wire.parts import is_block, parts_of
+from memvr_integrations.types import Completion, Image, Message, Request, Text, Usage
+from memvr_integrations.types.engine import Engine
+from memvr_integrations.wire.parts import Part, is_block, parts_of
 
-_SHORT = "Answer yes or no."
+logger = logging.getLogger(__name__)
+
+_SHORT = " Answer yes or no."
+_BOX = " Give a box."
+_IN_ORDER = re.compile(r"(please )?(locate|find|mark|detect|point (at|to|out)) ", re.IGNORECASE)
+_ARTICLE = re.compile(r"^(The|An?|This|That)\b")
 
 
 class MemVRDecision(BaseDecisionModel):
@@ -40,8 +55,9 @@ class MemVRDecision(BaseDecisionModel):
 
     A `Noul` is P(yes) of yes and no, a `Choice` the share of each label, a `Score` that of each
     level; nothing is sampled. Where one label begins another ("1" and "10") each counts alone.
-    `memvr` and the options of loading are those of `chat`. A `Box` can't be answered: it is
-    refused.
+    A `Box` is answered by models that write boxes, as Qwen-VL and the bundled one do: the box is
+    in the newest picture, and has no confidence. Pictures may stand in the state, in instructions
+    and in criteria. `memvr` and the options of loading are those of `chat`.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
@@ -65,21 +81,32 @@ class MemVRDecision(BaseDecisionModel):
         chat = self._model()
         with langchain_errors():
             engine = chat._engine({})
-            found = {}
+            found: dict[str, tuple[Answer, Usage]] = {}
             for name, request, answers, question in _asked(chat, state, questions):
-                shared = shares(engine, request, answers, retries=chat.max_retries)
-                found[name] = _answer(question, answers, shared)
-        return ClassifierResponse(model=chat._answering({}), answers=found)
+                if isinstance(question, Box):
+                    done = chat._answer(request, {})
+                    found[name] = _located(name, request, done), done.usage
+                else:
+                    shared = shares(engine, request, answers, retries=chat.max_retries)
+                    found[name] = _answer(question, answers, shared), engine.count(request)
+            return _response(engine, found)
 
     async def _aclassify(self, state: State, questions: dict[str, Question]) -> ClassifierResponse:
         chat = self._model()
         with langchain_errors():
             engine = await chat._aengine({})
-            found = {}
-            for name, request, answers, question in _asked(chat, state, questions):
-                shared = await ashares(engine, request, answers, retries=chat.max_retries)
-                found[name] = _answer(question, answers, shared)
-        return ClassifierResponse(model=chat._answering({}), answers=found)
+            found: dict[str, tuple[Answer, Usage]] = {}
+            # In threads, because they read pictures.
+            asked = await asyncio.to_thread(lambda: list(_asked(chat, state, questions)))
+            for name, request, answers, question in asked:
+                if isinstance(question, Box):
+                    done = await chat._aanswer(request, {})
+                    found[name] = _located(name, request, done), done.usage
+                else:
+                    shared = await ashares(engine, request, answers, retries=chat.max_retries)
+                    usage = await asyncio.to_thread(engine.count, request)
+                    found[name] = _answer(question, answers, shared), usage
+            return _response(engine, found)
 
     def _model(self) -> ChatMemVR:
         if self._chat is None:
@@ -89,28 +116,98 @@ class MemVRDecision(BaseDecisionModel):
 
 def _asked(
     chat: ChatMemVR, state: State, questions: Mapping[str, Question]
-) -> Iterator[tuple[str, Request, Sequence[str], Noul | Choice | Score]]:
-    """A request for each question, and the answers among which its probability is shared out."""
-    seen = list(_messages(state))
+) -> Iterator[tuple[str, Request, Sequence[str], Question]]:
+    """A request for each question, and the answers among which its probability is shared out.
+
+    All are about the same pictures, which are read once.
+    """
+    from memvr_integrations.backend.images.opened import opened
+
+    policy = chat._policy()
+    seen = opened(list(_messages(state)), policy)
     plain = chat._request([HumanMessage("")], None, {})  # for the options of the chat model
     for name, question in questions.items():
-        if isinstance(question, Noul):
-            answers: Sequence[str] = YES_NO
-            text = f"{_written(question.instructions)}{_criteria(question)} {_SHORT}"
-        elif isinstance(question, Choice):
-            answers = list(question.criteria)
-            text = f"{_written(question.instructions)} Answer with one of: {_options(question)}."
-        elif isinstance(question, Score):
-            answers = [str(level) for level in range(len(question.criteria))]
-            levels = "; ".join(f"{i}: {_written(one)}" for i, one in enumerate(question.criteria))
-            text = f"{_written(question.instructions)} Answer with a number. {levels}."
-        else:
-            raise RequestError(
-                f"The question {name!r} asks for a place; MemVRDecision answers Noul, Choice and "
-                "Score."
-            )
-        request = replace(plain, messages=(*seen, Message("user", text)))
+        answers, said = _question(question)
+        message = Message("user", list(_joined(said)))
+        request = replace(plain, messages=(*seen, *opened([message], policy)))
+        if isinstance(question, Box):
+            _check_place(name, seen, message)
+            request = replace(request, sampling=replace(plain.sampling, temperature=0.0, n=1))
         yield name, request, answers, question
+
+
+def _question(question: Question) -> tuple[Sequence[str], list[Part]]:
+    """The answers of a question, and its words and pictures."""
+    said = _said(question.instructions)
+    if isinstance(question, Noul):
+        cases = question.criteria and (
+            ("yes", question.criteria.true),
+            ("no", question.criteria.false),
+        )
+        for word, case in cases or ():
+            if case is not None:
+                said += [Text(f" Say {word} for: "), *_said(case), Text(".")]
+        return YES_NO, [*said, Text(_SHORT)]
+    if isinstance(question, Choice):
+        said.append(Text(" Answer with one of: "))
+        for place, (label, what) in enumerate(question.criteria.items()):
+            said.append(Text(", " * bool(place) + label))
+            if what is not None:
+                said += [Text(" ("), *_said(what), Text(")")]
+        return list(question.criteria), [*said, Text(".")]
+    if isinstance(question, Score):
+        said.append(Text(" Answer with a number. "))
+        for level, what in enumerate(question.criteria):
+            said += [Text("; " * bool(level) + f"{level}: "), *_said(what)]
+        return [str(level) for level in range(len(question.criteria))], [*said, Text(".")]
+    return (), _where(said)
+
+
+def _where(said: Sequence[Part]) -> list[Part]:
+    """A question for a box, as the models that write boxes know it."""
+    text = said[0].text.strip() if len(said) == 1 and isinstance(said[0], Text) else ""
+    if not text or text.endswith("?"):
+        return [*said, Text(_BOX)]
+    thing = _ARTICLE.sub(lambda found: found[0].lower(), _IN_ORDER.sub("", text, count=1))
+    thing = thing.rstrip(".!")
+    return [Text(f"Where exactly is {thing}?{_BOX}")]
+
+
+def _check_place(name: str, seen: Sequence[Message], message: Message) -> None:
+    """RequestError where a box could be in no picture, or in the wrong one."""
+    there, here = (
+        any(isinstance(part, Image) for one in messages for part in one.content)
+        for messages in (seen, [message])
+    )
+    if not there or here:
+        raise RequestError(
+            f"The question {name!r} asks for a place, and "
+            + ("brings a picture itself" if here else "the state holds no picture")
+            + "; put the picture in which it is to be found into the state, and no other into "
+            "the question."
+        )
+
+
+def _located(name: str, request: Request, done: Completion) -> BoxAnswer:
+    if not done.boxes:
+        raise RequestError(
+            f"The question {name!r} asks for a place, and {done.model} wrote no box but "
+            f"{done.text[:200]!r}. Ask a model that writes boxes (qwen-vl-chat, the bundled one), "
+            "and ask by a Noul first whether the thing is there."
+        )
+    box = done.boxes[0]
+    picture = request.images[box.image].source
+    assert isinstance(picture, PIL.Image.Image)  # `opened` has read it
+    width, height = picture.size
+    return BoxAnswer(
+        type="box",
+        box=BoxCoordinates(
+            top=box.top / height,
+            bottom=box.bottom / height,
+            left=box.left / width,
+            right=box.right / width,
+        ),
+    )
 
 
 def _answer(
@@ -135,6 +232,20 @@ def _answer(
     )
 
 
+def _response(engine: Engine, found: Mapping[str, tuple[Answer, Usage]]) -> ClassifierResponse:
+    """All answers, with the tokens of their questions' prompts, and those that boxes took."""
+    read = sum(usage.prompt_tokens for _, usage in found.values())
+    written = sum(usage.completion_tokens for _, usage in found.values())
+    known = f"memvr-{uuid.uuid4().hex}"
+    logger.debug("%s: %d questions, %d tokens of prompts", known, len(found), read)
+    return ClassifierResponse(
+        model=engine.name,
+        answers={name: answer for name, (answer, _) in found.items()},
+        usage=UsageMetadata(input_tokens=read, output_tokens=written, total_tokens=read + written),
+        request_id=known,
+    )
+
+
 def _messages(state: State) -> Iterator[Message]:
     """A state as messages: its own messages stay such, pictures pictures, the rest JSON."""
     if isinstance(state, Sequence) and state and all(isinstance(o, BaseMessage) for o in state):
@@ -145,7 +256,7 @@ def _messages(state: State) -> Iterator[Message]:
         yield Message("user", list(_parts(state)))
 
 
-def _parts(state: object) -> Iterator[Text | Image]:
+def _parts(state: object) -> Iterator[Part]:
     if isinstance(state, str):
         yield Text(state)
     elif isinstance(state, BaseMessage):
@@ -164,19 +275,27 @@ def _parts(state: object) -> Iterator[Text | Image]:
         yield Text(json.dumps(state))
 
 
-def _written(content: object) -> str:
-    return content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)
+def _said(content: object) -> list[Part]:
+    """What instructions or criteria say: a text, data as JSON, or blocks part by part."""
+    if isinstance(content, str):
+        return [Text(content)]
+    if _holds_blocks(content):
+        return list(_joined(_parts(content), " "))
+    return [Text(json.dumps(content, ensure_ascii=False))]
 
 
-def _criteria(question: Noul) -> str:
-    if question.criteria is None:
-        return ""
-    cases = (("yes", question.criteria.true), ("no", question.criteria.false))
-    return "".join(f" Say {word} for: {_written(one)}." for word, one in cases if one is not None)
+def _holds_blocks(content: object) -> bool:
+    if is_block(content):
+        return True
+    if isinstance(content, Mapping):
+        return any(map(_holds_blocks, content.values()))
+    return isinstance(content, list) and any(map(_holds_blocks, content))
 
 
-def _options(question: Choice) -> str:
-    return ", ".join(
-        label if what is None else f"{label} ({_written(what)})"
-        for label, what in question.criteria.items()
-    )
+def _joined(parts: Iterable[Part], between: str = "") -> Iterator[Part]:
+    """Neighbouring texts as one."""
+    for kind, several in itertools.groupby(parts, type):
+        if kind is Text:
+            yield Text(between.join(part.text for part in several if isinstance(part, Text)))
+        else:
+            yield from several

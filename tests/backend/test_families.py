@@ -257,6 +257,18 @@ def test_each_picture_is_encoded_once(backend, family):
     assert backend.images_encoded == before + (3 if family.both else 2)
 
 
+def test_icons_and_strips_are_pictures(backend, name):
+    # Some of them become a single visual token; the rows of gemma4's positions are too few here.
+    sizes = [(1, 1), *([] if name == "gemma4" else [(1, 200), (200, 1)])]
+    asked = [ask("What?", picture(2, size)) for size in sizes]
+    asked += [ask("Which?", picture(2, (1, 1)), SQUARE)]
+    icon, *others = backend.generate(asked)
+    same(icon, backend.generate(asked[0])[0])
+    for done in (icon, *others):
+        assert done.usage.image_tokens > 0
+        assert done.tokens[0].trigger_layer == 1
+
+
 def test_a_text_cannot_pretend_to_be_a_picture_or_a_video(backend):
     host = backend._host
     tokens = {host.processor.image_token, host.tokenizer.decode([host.prompts.image_token])}

@@ -1,4 +1,6 @@
+import importlib
 import math
+from pathlib import Path
 
 import pytest
 from busy import Busy, at_once  # noqa: F401  # a fixture
@@ -122,7 +124,96 @@ def test_messages_stay_messages(scripted, engine):
     assert len(engine.requests[0].messages) == 3
 
 
-def test_a_place_is_refused(scripted):
-    box = decisions.Box(instructions="The dog.")
-    with pytest.raises(RequestError, match="'where' asks for a place"):
-        scripted.invoke({"state": "A farm.", "questions": {"where": box}})
+def test_pictures_in_a_question_reach_the_model_where_they_stand(scripted, engine):
+    picture = {"type": "image", "base64": "AAAA"}
+    shown = [{"type": "text", "text": "Is it as here?"}, picture]
+    deep = {"example": [{"non": 1}, {"type": "non_standard", "value": picture}]}
+    questions = {
+        "noul": decisions.Noul(instructions=shown, criteria={"true": picture, "false": "Else"}),
+        "choice": decisions.Choice(instructions="Which?", criteria={"a": [picture], "b": None}),
+        "score": decisions.Score(instructions=deep, criteria=["None.", shown]),
+        "data": decisions.Noul(instructions={"ask": ["a dog?"]}),
+    }
+    scripted.invoke({"state": "Compare.", "questions": questions})
+    found = [
+        [part.text if isinstance(part, Text) else Image for part in request.messages[-1].content]
+        for request in engine.requests
+    ]
+    assert found == [
+        ["Is it as here?", Image, " Say yes for: ", Image, ". Say no for: Else. Answer yes or no."],
+        ["Which? Answer with one of: a (", Image, "), b."],
+        [
+            "example: non: 1",
+            Image,
+            " Answer with a number. 0: None.; 1: Is it as here?",
+            Image,
+            ".",
+        ],
+        ['{"ask": ["a dog?"]} Answer yes or no.'],
+    ]
+
+
+@pytest.mark.parametrize("place", ["instructions", "criteria"])
+def test_what_the_model_cannot_read_is_refused_in_a_question(scripted, place):
+    heard = [{"type": "audio", "base64": "AAAA"}]
+    asked = {"instructions": "Which?", "criteria": {"a": None}}
+    asked[place] = heard if place == "instructions" else {"a": heard}
+    with pytest.raises(RequestError, match="'audio'"):
+        scripted.invoke({"state": "A farm.", "questions": {"q": decisions.Choice(**asked)}})
+
+
+async def test_questions_about_one_picture_read_and_encode_it_once(backend, scenes, monkeypatch):
+    opening = importlib.import_module("memvr_integrations.backend.images.opened")
+    read, encoded, load = [], [], opening.load_image
+
+    def noting(source, policy):
+        read.append(isinstance(source, str))
+        return load(source, policy)
+
+    monkeypatch.setattr(opening, "load_image", noting)
+    model = MemVRDecision(chat=ChatMemVR(engine=backend))
+    tower = backend.model.base_model.vision_tower
+    with tower.register_forward_hook(lambda *_: encoded.append(1)):
+        for number, ask in enumerate((model.invoke, model.ainvoke)):
+            pixels = scenes[0].pixels.copy()
+            pixels[0, 0] = number
+            questions = {
+                str(n): decisions.Noul(instructions=f"{n} dogs?") for n in range(10 - 8 * number)
+            }
+            found = ask({"state": [image_block(pixels)], "questions": questions})
+            found = found if number == 0 else await found
+            assert found.usage["input_tokens"] > 64 * len(questions)
+            assert found.usage["output_tokens"] == 0
+            assert len(encoded) == sum(read) == number + 1
+    assert found.model == "bundled"
+    assert found.request_id.startswith("memvr-")
+
+
+async def test_a_place_is_a_box_in_parts_of_the_picture(backend):
+    farm = Path("examples/images/farm.png")
+    model = MemVRDecision(chat=ChatMemVR(engine=backend, temperature=1.0))
+    for thing, ask in (("The dog", model.invoke), ("Locate the dog.", model.ainvoke)):
+        question = decisions.Box(instructions=thing)
+        found = ask({"state": {"seen": [image_block(farm)]}, "questions": {"where": question}})
+        found = found if ask == model.invoke else await found
+        box = found.boxes["where"].box
+        assert 0.1 < box.left < 0.3 < 0.4 < box.right < 0.6
+        assert 0 < box.top < 0.2 < 0.3 < box.bottom < 0.5
+        assert found.usage["output_tokens"] > 4
+
+
+def test_a_place_that_no_box_says_is_refused(scripted):
+    picture = {"type": "image", "base64": "AAAA"}
+    where = decisions.Box(instructions=[{"type": "text", "text": "This one."}, picture])
+    for state, question, error in (
+        ("A farm.", decisions.Box(instructions="The dog."), "the state holds no picture"),
+        ([picture], where, "brings a picture itself"),
+        ([picture], decisions.Box(instructions="The dog."), "scripted wrote no box but 'This is"),
+    ):
+        with pytest.raises(RequestError, match=f"'where' asks for a place, and {error}"):
+            scripted.invoke({"state": state, "questions": {"where": question}})
+
+
+def test_it_is_called_as_its_chat_model_is(engine):
+    assert MemVRDecision(chat=ChatMemVR(engine=engine)).model == "scripted"
+    assert MemVRDecision(model="mine", chat=ChatMemVR(engine=engine)).model == "mine"

@@ -6,6 +6,7 @@ through Pillow: tokens and pixels are the same whatever else is installed.
 """
 
 import json
+import math
 import re
 from collections.abc import Sequence
 
@@ -182,6 +183,8 @@ class PixtralPrompts(ProcessorMixin):
         texts, pixels = [text] if isinstance(text, str) else list(text), {}
         if images is not None:
             step = self.patch_size * self.spatial_merge_size
+            longest = self.image_processor.size["longest_edge"]
+            images = [[_with_sides(image, longest) for image in several] for several in images]
             pixels = self.image_processor(images, patch_size=step, return_tensors="pt")
         sizes: list[list[int]] = [list(map(int, size)) for size in pixels.get("image_sizes", ())]
         placed = sum(one.count(self.image_token) for one in texts)
@@ -196,6 +199,15 @@ class PixtralPrompts(ProcessorMixin):
         step = self.patch_size * self.spatial_merge_size
         row = self.image_token * (size[1] // step)
         return self.image_break_token.join([row] * (size[0] // step)) + self.image_end_token
+
+
+def _with_sides(image: PIL.Image.Image, longest: int) -> PIL.Image.Image:
+    """A picture that keeps both of its sides when its longer one becomes `longest` pixels."""
+    least = math.ceil(max(image.size) / longest)
+    if min(image.size) >= least:
+        return image
+    width, height = (max(side, least) for side in image.size)
+    return image.resize((width, height))
 
 
 # These need packages for videos even when they get none; SmolVLM writes images as Idefics3 does.

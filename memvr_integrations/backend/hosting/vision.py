@@ -118,13 +118,30 @@ class VisionEncoder:
         known[key] = features
         return features
 
-    @torch.inference_mode()
     def _run(self, picture: Picture, copies: int) -> Features:
         """Encode a picture that stands `copies` times in its prompt."""
+        prepared = self._prepare([picture.image] * copies)
+        try:
+            return self._encoded(picture, prepared, copies)
+        except RuntimeError:
+            if copies > 1 or not self._is_one_token(prepared):
+                raise
+        # transformers squeezes the dimension of a lone visual token away, and then misses it
+        # (Mistral 3). Beside its twin it is encoded as it is.
+        return self._encoded(picture, self._prepare([picture.image] * 2), 2)
+
+    def _is_one_token(self, prepared: Mapping[str, Tensor]) -> bool:
+        settings, ids = self._model.config, prepared.get("input_ids")
+        token = getattr(settings, "image_token_id", getattr(settings, "image_token_index", None))
+        return ids is not None and token is not None and int((ids == token).sum()) == 1
+
+    @torch.inference_mode()
+    def _encoded(self, picture: Picture, prepared: Mapping[str, Tensor], copies: int) -> Features:
+        """The features of the first of some copies."""
         dtype, device = self._model.dtype, self._model.device
         known = {
             name: value.to(device, dtype) if value.is_floating_point() else value.to(device)
-            for name, value in self._prepare([picture.image] * copies).items()
+            for name, value in prepared.items()
             if name in self._accepted
         }
         if picture.noise is not None:

@@ -4,11 +4,11 @@ import asyncio
 import os
 import uuid
 import weakref
-from collections.abc import AsyncGenerator, Generator, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 from transformers import PreTrainedModel
 
@@ -26,6 +26,9 @@ from memvr_integrations.memvr import MemVRConfig
 from memvr_integrations.types import Chunk, Completion, Request, Usage
 from memvr_integrations.types.engine import Identity
 from memvr_integrations.types.image_policy import ImagePolicy
+
+_Given = TypeVar("_Given")
+_Made = TypeVar("_Made")
 
 
 class Backend:
@@ -244,6 +247,8 @@ class Backend:
             ContextLengthError: An answer does not fit into the model's context.
             MemVRError: As `generate` does.
         """
+        self._check_open()
+        request = self._intake.opened(request)
         spellings, asked = self._dictations(request, answers, exclusive)
         return spellings.scores(self._generate([BlockingInbox(*one) for one in asked]))
 
@@ -251,6 +256,9 @@ class Backend:
         self, request: Request, answers: Sequence[str], *, exclusive: bool = True
     ) -> list[float]:
         """`score` for asyncio; cancelling the task stops the computing."""
+        if request.images:
+            opening = self._in_pool(request, request.timeout, self._intake.opened, request)
+            request = await opening
         spellings, asked = self._dictations(request, answers, exclusive)
         return spellings.scores(await self._agenerate([AsyncInbox(*one) for one in asked]))
 
@@ -353,16 +361,26 @@ class Backend:
         if quick and request.decoding is None:
             self._submit(inbox)
             return
+        await self._in_pool(request, inbox.seconds_left, self._submit, inbox)
+
+    async def _in_pool(
+        self,
+        request: Request,
+        seconds: float | None,
+        work: Callable[[_Given], _Made],
+        given: _Given,
+    ) -> _Made:
+        """What `work(given)` returns, from another thread, within some seconds."""
         self._check_open()
         try:
-            submitting = self._pool.submit(self._submit, inbox)
+            submitting = self._pool.submit(work, given)
         except RuntimeError:  # closed by another thread in this very moment
             raise BackendClosedError("The backend was closed before the answer.") from None
         try:
-            async with asyncio.timeout(inbox.seconds_left):
-                await asyncio.wrap_future(submitting)
+            async with asyncio.timeout(seconds):
+                return await asyncio.wrap_future(submitting)
         except TimeoutError:
-            raise timed_out(inbox.request) from None
+            raise timed_out(request) from None
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is not None and task.cancelling():

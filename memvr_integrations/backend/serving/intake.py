@@ -1,12 +1,14 @@
 """From a request to a job: pictures decoded, settings and strategy chosen, schemas compiled."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from memvr_integrations.backend.decoding.jobs import Job, timed_out
 from memvr_integrations.backend.decoding.strategies import at_work
 from memvr_integrations.backend.hosting.host import Host
 from memvr_integrations.backend.hosting.prompts import Picture
 from memvr_integrations.backend.images import load_image, pixel_hash
+from memvr_integrations.backend.images.opened import opened
 from memvr_integrations.backend.serving.inbox import Inbox
 from memvr_integrations.backend.structured.grammar import grammar_of
 from memvr_integrations.backend.structured.shared_work import Left
@@ -66,6 +68,11 @@ class Intake:
             evidence=[self._picture(one, policy) for one in request.evidence],
             box_scale=self._host.row.box_scale if self._host.row else None,
         )
+
+    def opened(self, request: Request) -> Request:
+        """The request with its pictures read, for a caller that asks it several times."""
+        policy = request.image_policy or self.images
+        return replace(request, messages=opened(request.messages, policy))
 
     def _config(self, request: Request) -> MemVRConfig | None:
         asked = request.memvr

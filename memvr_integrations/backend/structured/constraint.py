@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import llguidance.hf
 import torch
 from llguidance import LLMatcher
 from torch import Tensor
@@ -19,8 +18,9 @@ from memvr_integrations.backend.structured.grammar import Grammar
 from memvr_integrations.backend.structured.partial_answer import PartialAnswer, Vocabulary
 from memvr_integrations.backend.structured.repeats import Repeats
 from memvr_integrations.backend.structured.shared_work import Left, SharedWork, Wanted
+from memvr_integrations.backend.structured.text_tokenizer import text_tokenizer
 from memvr_integrations.backend.structured.way_out import LONGEST_END, changed_end, shortest_end
-from memvr_integrations.errors import RequestError, UnsupportedModelError
+from memvr_integrations.errors import RequestError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -83,6 +83,13 @@ class Grammars:
         if not wanted():
             raise Left
         if end is None or call is None:
+            unknown = [text for text in grammar.constants if not vocabulary.spells(text)]
+            if unknown:
+                raise RequestError(
+                    f"The text {min(unknown)!r} of this schema can't be written: the model's "
+                    "tokenizer has no tokens for some of its characters. Give another text, and "
+                    "turn it into this one after the answer."
+                )
             raise RequestError(
                 f"No answer of at most {LONGEST_END} tokens was found for this schema; it may "
                 "have required parts that contain themselves, ask for more different values than "
@@ -93,21 +100,9 @@ class Grammars:
     def _vocabulary(self) -> Vocabulary:
         with self._lock:
             if self._known is None:
-                self._known = Vocabulary(self._tokenizer(), self._size)
+                tokenizer = text_tokenizer(self._hf, size=self._size, ends=self._ends)
+                self._known = Vocabulary(tokenizer, self._size)
             return self._known
-
-    def _tokenizer(self) -> llguidance.LLTokenizer:
-        try:
-            return llguidance.hf.from_tokenizer(
-                self._hf,  # type: ignore[arg-type]  # the base class; checked inside
-                n_vocab=max(self._size, len(self._hf)),
-                eos_token=sorted(self._ends),
-            )
-        except ValueError as error:
-            raise UnsupportedModelError(
-                f"This model's tokenizer can't be held to a grammar ({error}); ask without tools "
-                "and without response_format, or load a model with a fast tokenizer."
-            ) from error
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,10 +5,16 @@ open model families are trained on; the grammar makes any other model write it t
 """
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from memvr_integrations.backend.structured.schema_parts import has_free_keys, patterns, unique_keys
+from memvr_integrations.backend.structured.schema_parts import (
+    constants,
+    has_free_keys,
+    patterns,
+    unique_keys,
+)
 from memvr_integrations.backend.structured.schemas import narrowed
 from memvr_integrations.errors import RequestError
 from memvr_integrations.types import Request
@@ -18,13 +24,11 @@ CALL_BEGIN, CALL_MIDDLE, CALL_END = '<tool_call>{"name": ', ', "arguments": ', "
 MOST_CALLS = 8  # a model that was never trained for tools may not know when to stop
 
 # Fixed white space: free white space lets a weak model write blanks until its budget is used up.
-# No \\u escapes: half of a surrogate pair would be valid JSON, and no text.
-_LAYOUT = {
-    "whitespace_flexible": False,
-    "item_separator": ", ",
-    "key_separator": ": ",
-    "json_allowed_escapes": 'nrbtf"\\',
-}
+_LAYOUT = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
+_ESCAPES = 'nrbtf"\\'
+# Characters that JSON writes as \\u alone, and how a pattern asks for one.
+_CONTROLS = re.compile("[\x00-\x07\x0b\x0e-\x1f\x7f]")
+_ASKED_FOR = re.compile(r"(?<!\[\^)\\(x[01]|x7f|u00[01]|u007f|0|c[A-Z])", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +38,7 @@ class Grammar:
     `free_text` says that plain text is an answer too; such text never begins with `<`, so the
     first character says which it is. Below the properties `unique` no array may hold a value
     twice; with `free_keys` an object might hold a key twice, which it may not. `spelled` are the
-    patterns that strings have to match.
+    patterns that strings have to match, and `constants` the texts that stand in an answer.
     """
 
     lark: str
@@ -42,6 +46,7 @@ class Grammar:
     unique: frozenset[str] = frozenset()
     free_keys: bool = False
     spelled: tuple[str, ...] = ()
+    constants: frozenset[str] = frozenset()
 
 
 def grammar_of(request: Request) -> Grammar | None:
@@ -73,6 +78,7 @@ def grammar_of(request: Request) -> Grammar | None:
         unique=frozenset().union(*map(unique_keys, given)),
         free_keys=any(map(has_free_keys, schemas)),
         spelled=tuple(pattern for schema in schemas for pattern in patterns(schema)),
+        constants=frozenset().union(*map(constants, schemas)),
     )
 
 
@@ -89,8 +95,12 @@ def _calls(request: Request, schemas: Sequence[JsonSchema]) -> tuple[list[str], 
 
 
 def _embedded(schema: JsonSchema) -> str:
+    asked = [*constants(schema), *patterns(schema)]
+    controls = any(map(_CONTROLS.search, asked)) or any(map(_ASKED_FOR.search, patterns(schema)))
+    # Not for all: a weak model would write control characters into every string.
+    layout = _LAYOUT | {"json_allowed_escapes": _ESCAPES + "u" * controls}
     try:
-        return json.dumps(dict(schema) | {"x-guidance": _LAYOUT}, allow_nan=False)
+        return json.dumps(dict(schema) | {"x-guidance": layout}, allow_nan=False)
     except ValueError as error:
         raise RequestError(
             f"The schema {schema!r:.200} holds an infinite number, which JSON can't; leave it out."

@@ -1,5 +1,6 @@
 """A part of an answer under a grammar, and what may follow it."""
 
+import json
 import re
 from collections.abc import Sequence
 from typing import Self
@@ -38,6 +39,17 @@ class Vocabulary:
         """The tokens of these texts, without those that need several."""
         tokens = (self._by_text.get(text.encode()) for text in texts)
         return [token for token in tokens if token is not None]
+
+    def spells(self, text: str) -> bool:
+        """Whether there are tokens for all of a text, written as JSON."""
+        written = json.dumps(text, ensure_ascii=False).encode()
+        longest = int(self.lengths.max())
+        reached = {0}
+        for start in range(len(written)):
+            if start in reached:
+                ends = range(start + 1, min(start + longest, len(written)) + 1)
+                reached.update(end for end in ends if written[start:end] in self._by_text)
+        return len(written) in reached
 
     def spelling(self, patterns: Sequence[str]) -> list[int]:
         """The characters that stand for themselves in some patterns, in their order, as JSON."""

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping
 
 MANY = ("properties", "$defs", "definitions", "patternProperties", "dependentSchemas")
 LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")
-ONES = ("items", "additionalProperties", "not", "if", "then", "else", "contains")
+OTHERS = ("additionalProperties", "unevaluatedProperties")
+ONES = ("items", *OTHERS, "not", "if", "then", "else", "contains")
 EVERYWHERE = ""  # the name of a property that nobody gives
 
 
@@ -50,7 +51,7 @@ def _unique_keys(schema: object, key: str) -> Iterator[str]:
             for value in inner.values():
                 yield from _unique_keys(value, EVERYWHERE)
         elif name in (*LISTS, *ONES):
-            below = EVERYWHERE if name == "additionalProperties" else key
+            below = EVERYWHERE if name in OTHERS else key
             for value in inner if isinstance(inner, list) else [inner]:
                 yield from _unique_keys(value, below)
 
@@ -61,6 +62,24 @@ def has_free_keys(schema: object) -> bool:
         node.get("additionalProperties", False) is not False or "patternProperties" in node
         for node in nodes(schema)
     )
+
+
+def constants(schema: object) -> set[str]:
+    """The texts that a schema spells out: constants, what they hold, and keys."""
+    found = set[str]()
+    for node in nodes(schema):
+        listed = node.get("properties")
+        found.update(listed if isinstance(listed, dict) else ())
+        found.update(_texts([node.get("const"), node.get("enum")]))
+    return found
+
+
+def _texts(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list | dict):
+        for inner in value if isinstance(value, list) else [*value, *value.values()]:
+            yield from _texts(inner)
 
 
 def patterns(schema: object) -> list[str]:

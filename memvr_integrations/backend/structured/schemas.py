@@ -5,7 +5,14 @@ import json
 import re
 from collections.abc import Mapping
 
-from memvr_integrations.backend.structured.schema_parts import LISTS, nodes
+from memvr_integrations.backend.structured.closing import (
+    ANY,
+    ANYTHING,
+    closed,
+    followed,
+    says_nothing,
+)
+from memvr_integrations.backend.structured.schema_parts import nodes
 from memvr_integrations.errors import RequestError
 from memvr_integrations.types.tools import JsonSchema
 
@@ -40,27 +47,15 @@ _FORMATS = ("hostname", "ipv4", "ipv6")  # others are remarks, says the standard
 _SAFE = 2**53 - 1  # the largest whole number that every JSON reader keeps exact
 _TOO_FAR = 10**18  # beyond it llguidance's whole numbers overflow
 _REMARKS = ("title", "description", "default", "examples", "deprecated", "readOnly", "writeOnly")
-_CONTROLS = re.compile("[\x00-\x07\x0b\x0e-\x1f\x7f\ud800-\udfff]")
-_SAYS = {
-    *("type", "enum", "const", "$ref", "$dynamicRef", "not", "if", "anyOf", "oneOf", "allOf"),
-    *("properties", "patternProperties", "additionalProperties", "required", "propertyNames"),
-    *("minProperties", "maxProperties", "dependentRequired", "dependentSchemas"),
-    *("items", "prefixItems", "contains", "minItems", "maxItems", "uniqueItems"),
-    *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
-    *("pattern", "format", "minLength", "maxLength", "unevaluatedProperties", "unevaluatedItems"),
-}
-
-# A value of any type, its numbers within bounds: 1e999 is valid JSON that Python reads as infinity.
-_ANYTHING = "any-value-of-JSON"
-_ANY = {"$ref": f"#/$defs/{_ANYTHING}"}
+_HALVES = re.compile("[\ud800-\udfff]")  # of characters: no text
 _ANY_MEANS = {
     "anyOf": [
         {"type": "string"},
         {"type": "number"},
         {"type": "boolean"},
         {"type": "null"},
-        {"type": "array", "items": _ANY},
-        {"type": "object", "additionalProperties": _ANY},
+        {"type": "array", "items": ANY},
+        {"type": "object", "additionalProperties": ANY},
     ]
 }
 
@@ -82,36 +77,33 @@ def narrowed(schema: JsonSchema, *, as_object: bool = False) -> dict[str, object
     if as_object:
         plain.setdefault("type", "object")
     plain.pop("$schema", None)  # older drafts write some parts in another way, `_settle` none
-    closed = not any(map(_is_shared, nodes(plain)))
     for node in nodes(plain):
         _settle(node, plain)
-    if _says_nothing(plain):
-        plain["$ref"] = _ANY["$ref"]
+    if says_nothing(plain):
+        plain["$ref"] = ANY["$ref"]
+    plain = closed(plain)
     for node in nodes(plain):
-        if closed and _is_plain_object(node):
-            node["additionalProperties"] = False
         _require_constants(node)
-        if closed:
-            _name_what_is_open(node)
-    if any(node.get("$ref") == _ANY["$ref"] for node in nodes(plain)):
+    for node in nodes(plain):
+        _join_disjoint(node, plain)
+    if any(node.get("$ref") == ANY["$ref"] for node in nodes(plain)):
         definitions = plain.setdefault("$defs", {})
         assert isinstance(definitions, dict)
-        if _ANYTHING in definitions:
-            raise RequestError(f"The name {_ANYTHING!r} in $defs is taken here; choose another.")
-        definitions[_ANYTHING] = json.loads(json.dumps(_ANY_MEANS))
-        for node in nodes(definitions[_ANYTHING]):
+        if ANYTHING in definitions:
+            raise RequestError(f"The name {ANYTHING!r} in $defs is taken here; choose another.")
+        definitions[ANYTHING] = json.loads(json.dumps(_ANY_MEANS))
+        for node in nodes(definitions[ANYTHING]):
             _bound(node)
     return plain
 
 
-def _settle(node: dict[str, object], root: Mapping[str, object]) -> None:
+def _settle(node: dict[str, object], root: dict[str, object]) -> None:
     for remark in _REMARKS:
         node.pop(remark, None)
     if isinstance(kinds := node.get("type"), list) and len(kinds) == 1:
         node["type"] = kinds[0]
     if isinstance(pattern := node.get("pattern"), str):
         node["pattern"] = _without_quotes(pattern)
-    _join_disjoint(node, root)
     form = node.get("format")
     if form not in _FORMATS:
         node.pop("format", None)
@@ -128,15 +120,15 @@ def _settle(node: dict[str, object], root: Mapping[str, object]) -> None:
 
 
 def _check_constants(value: object) -> None:
-    """Refuse what llguidance would round, or leave characters out of."""
+    """Refuse what llguidance would round, or can't write as text."""
     if isinstance(value, list | dict):
         for inner in value if isinstance(value, list) else [*value, *value.values()]:
             _check_constants(inner)
     large = isinstance(value, int) and abs(value) > _SAFE
-    if large or (isinstance(value, str) and _CONTROLS.search(value)):
+    if large or (isinstance(value, str) and _HALVES.search(value)):
         raise RequestError(
             f"The constant {value!r} can't be written while decoding; whole numbers go up to "
-            f"{_SAFE}, and text is without control characters."
+            f"{_SAFE}, and text is without half characters (lone surrogates)."
         )
 
 
@@ -198,12 +190,12 @@ def _without_quotes(pattern: str) -> str:
     return re.sub(r"(?<!\\)\[\^(?!\\x00)", r"[^\\x00", pattern)
 
 
-def _join_disjoint(node: dict[str, object], root: Mapping[str, object]) -> None:
+def _join_disjoint(node: dict[str, object], root: dict[str, object]) -> None:
     """Write "one of" as "any of" where no value fits two; llguidance proves it seldom."""
     several = node.get("oneOf")
     if not isinstance(several, list) or "anyOf" in node:
         return
-    parts = [_followed(part, root) for part in several]
+    parts = [followed(part, root) for part in several]
     if all(_disjoint(one, other) for one, other in itertools.combinations(parts, 2)):
         node["anyOf"] = node.pop("oneOf")
 
@@ -231,12 +223,6 @@ def _fixed(schema: Mapping[str, object], name: str) -> set[str]:
     return {json.dumps(value) for value in values}
 
 
-def _is_shared(node: Mapping[str, object]) -> bool:
-    """Whether parts apply together that may each list a share of an object's properties."""
-    beside = any(key in node for key in ("$ref", *LISTS[:3]))
-    return _several(node.get("allOf")) or ("properties" in node and beside)
-
-
 def _require_constants(node: dict[str, object]) -> None:
     """Write properties that have one value only, for that value may say which class is meant."""
     properties, required = node.get("properties"), node.get("required", [])
@@ -246,19 +232,9 @@ def _require_constants(node: dict[str, object]) -> None:
             node["required"] = [*required, *(key for key in fixed if key not in required)]
 
 
-def _followed(schema: object, root: Mapping[str, object]) -> object:
-    """What a reference inside the schema stands for; anything else as it is."""
-    if not isinstance(schema, dict) or not str(schema.get("$ref", "")).startswith("#/"):
-        return schema
-    found: object = root
-    for step in str(schema["$ref"])[2:].split("/"):
-        found = found.get(step) if isinstance(found, Mapping) else None
-    return found
-
-
-def _name_keys(node: dict[str, object], root: Mapping[str, object]) -> None:
+def _name_keys(node: dict[str, object], root: dict[str, object]) -> None:
     """Say by properties what `propertyNames` says of keys; llguidance knows only those."""
-    names, lengths = _followed(node.get("propertyNames"), root), {"minLength", "maxLength"}
+    names, lengths = followed(node.get("propertyNames"), root), {"minLength", "maxLength"}
     if not isinstance(names, dict) or "properties" in node or "patternProperties" in node:
         return
     demands = names.keys() & {"pattern", "format", "enum", "const", *lengths}
@@ -279,38 +255,6 @@ def _name_keys(node: dict[str, object], root: Mapping[str, object]) -> None:
         return
     del node["propertyNames"]
     node["additionalProperties"] = False
-
-
-def _name_what_is_open(node: dict[str, object]) -> None:
-    """Spell out "any value" where a schema says nothing."""
-    for key in ("properties", "patternProperties"):
-        if isinstance(inner := node.get(key), dict):
-            inner.update({name: _ANY for name, one in inner.items() if _says_nothing(one)})
-    for key in LISTS:
-        if isinstance(several := node.get(key), list):
-            node[key] = [_ANY if _says_nothing(one) else one for one in several]
-    kind = node.get("type")
-    if kind == "object" and "additionalProperties" not in node and "$ref" not in node:
-        node["additionalProperties"] = True
-    if kind == "array":
-        node.setdefault("items", True)
-    for key in ("items", "additionalProperties"):
-        if key in node and _says_nothing(node[key]):
-            node[key] = _ANY
-
-
-def _says_nothing(schema: object) -> bool:
-    return schema is True or (isinstance(schema, dict) and not schema.keys() & _SAYS)
-
-
-def _is_plain_object(node: Mapping[str, object]) -> bool:
-    """Whether a schema lists an object's properties and says nothing of others.
-
-    Others are then left out: they would be valid, but nobody asked for them.
-    """
-    others = ("additionalProperties", "unevaluatedProperties", "$ref", *LISTS)
-    listed = "properties" in node or "patternProperties" in node
-    return listed and not any(key in node for key in others)
 
 
 def _several(parts: object) -> bool:

@@ -24,7 +24,8 @@ def test_listed_properties_are_all_there_are():
     "schema",
     [
         COLOR | {"additionalProperties": {"type": "integer"}},
-        {"allOf": [COLOR, {"type": "object", "properties": {"n": {"type": "integer"}}}]},
+        {"allOf": [COLOR, {"properties": {"n": {}}, "additionalProperties": True}]},
+        {"allOf": [COLOR, {"$ref": "https://example.org/other.json"}]},
         {"type": "object"},
     ],
 )
@@ -193,7 +194,7 @@ def test_constants_are_always_written():
     assert narrowed(schema)["required"] == ["kind"]
 
 
-@pytest.mark.parametrize("value", [2**53, "a\x01", ["\x7f"], {"\ud800": 1}])
+@pytest.mark.parametrize("value", [2**53, ["a\ud800"], {"\udfff": 1}])
 def test_constants_that_would_be_changed_are_refused(value):
     with pytest.raises(RequestError, match="can't be written while decoding"):
         narrowed({"enum": [value]})
@@ -246,13 +247,6 @@ def test_one_of_is_any_of_where_no_value_fits_two(parts, apart):
 
     definitions = {"Cat": pet("cat"), "Dog": pet("dog")}
     assert ("anyOf" in narrowed({"$defs": definitions, "oneOf": parts})) is apart
-
-
-def test_parts_beside_properties_stay_open():
-    base = {"type": "object", "properties": {"a": {"type": "integer"}}}
-    for beside in ({"allOf": [base]}, {"anyOf": [base]}):
-        schema = {"type": "object", "properties": {"b": {"type": "string"}}, **beside}
-        assert '"additionalProperties": false' not in json.dumps(narrowed(schema))
 
 
 def test_several_demands_on_keys_are_none_forgotten():
