@@ -214,6 +214,6 @@ def test_a_place_that_no_box_says_is_refused(scripted):
             scripted.invoke({"state": state, "questions": {"where": question}})
 
 
-def test_it_is_called_as_its_chat_model_is(engine):
+def test_it_is_called_as_the_engine_that_answers(engine):
     assert MemVRDecision(chat=ChatMemVR(engine=engine)).model == "scripted"
-    assert MemVRDecision(model="mine", chat=ChatMemVR(engine=engine)).model == "mine"
+    assert MemVRDecision(model="mine", chat=ChatMemVR(engine=engine)).model == "scripted"

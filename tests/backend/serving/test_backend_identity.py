@@ -14,14 +14,12 @@ from memvr_integrations.bundled import ABSTENTION
 SHORT = SamplingParams(max_tokens=2)
 
 
-def test_the_key_is_known_before_the_weights_are_loaded(backend, make_backend):
-    known = backend.identity
-    assert (known.name, known.durable, backend.abstention) == ("bundled", True, ABSTENTION)
-    assert make_backend().identity == known
+def test_the_key_is_known_before_the_weights_are_loaded():
+    with Backend.load("bundled", device="cpu", progress=False) as whole:
+        known = whole.identity
+        assert (known.name, known.durable, whole.abstention) == ("bundled", True, ABSTENTION)
     assert origin_here("bundled", LoadConfig(device="cpu")).key() == known.key
-    closed = make_backend()
-    closed.close()
-    assert closed.identity == known
+    assert whole.identity == known  # closed
 
 
 def test_a_model_that_was_built_in_memory_has_a_key_of_its_own(loaded):
