@@ -19,9 +19,9 @@ from waiting import eventually, idle
 
 from memvr_integrations.backend import Backend, Image, Message, Request, SamplingParams, Tool
 from memvr_integrations.backend.decoding import batch
-from memvr_integrations.backend.hosting.conversation import plain_messages
-from memvr_integrations.backend.hosting.prompts import Picture
-from memvr_integrations.backend.hosting.templates import ChatTemplate
+from memvr_integrations.backend.hosting.prompts.conversation import plain_messages
+from memvr_integrations.backend.hosting.prompts.templates import ChatTemplate
+from memvr_integrations.backend.hosting.prompts.writer import Picture
 from memvr_integrations.errors import RequestError, UnsupportedModelError
 from memvr_integrations.langchain import ChatMemVR, image_block
 from memvr_integrations.llama_index import MemVRMultiModalLLM

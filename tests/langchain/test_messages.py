@@ -9,7 +9,7 @@ from langchain_core.messages import (
     ToolMessage,
 )
 
-from memvr_integrations.backend.hosting.conversation import plain_messages
+from memvr_integrations.backend.hosting.prompts.conversation import plain_messages
 from memvr_integrations.backend.structured.tool_calls import written
 from memvr_integrations.errors import RequestError
 from memvr_integrations.langchain.messages import to_messages

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from memvr_integrations.backend.hosting.host import Host
-from memvr_integrations.backend.hosting.prompts import Picture, Prompt
+from memvr_integrations.backend.hosting.prompts.writer import Picture, Prompt
 from memvr_integrations.backend.hosting.vision import Features, VisionEncoder, join
 
 

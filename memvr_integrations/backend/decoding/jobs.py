@@ -10,7 +10,7 @@ from typing import TypeAlias
 from memvr_integrations.backend.decoding.answer import AnswerText
 from memvr_integrations.backend.decoding.sampling import RowSampler
 from memvr_integrations.backend.hosting.host import Host
-from memvr_integrations.backend.hosting.prompts import Picture, Prompt
+from memvr_integrations.backend.hosting.prompts.writer import Picture, Prompt
 from memvr_integrations.backend.structured.constraint import Constraint, Dictation
 from memvr_integrations.backend.structured.grammar import Grammar
 from memvr_integrations.backend.structured.tool_calls import CallReader

@@ -14,7 +14,7 @@ from transformers import GenerationConfig
 from memvr_integrations.backend.hosting.load_config import LoadConfig
 from memvr_integrations.backend.hosting.loading import LoadedModel, context_window, load_model
 from memvr_integrations.backend.hosting.origin import Origin, touched
-from memvr_integrations.backend.hosting.prompts import PromptWriter
+from memvr_integrations.backend.hosting.prompts.writer import PromptWriter
 from memvr_integrations.backend.hosting.vision import FeatureCache, VisionEncoder
 from memvr_integrations.backend.structured.constraint import Grammars
 from memvr_integrations.bundled.looks_drawn import looks_drawn

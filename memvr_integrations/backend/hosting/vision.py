@@ -13,7 +13,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
-from memvr_integrations.backend.hosting.prompts import Picture
+from memvr_integrations.backend.hosting.prompts.writer import Picture
 from memvr_integrations.errors import UnsupportedModelError
 
 Prepare: TypeAlias = Callable[[Sequence[PIL.Image.Image]], Mapping[str, Tensor]]

@@ -6,7 +6,7 @@ from dataclasses import replace
 from memvr_integrations.backend.decoding.jobs import Job, timed_out
 from memvr_integrations.backend.decoding.strategies import at_work
 from memvr_integrations.backend.hosting.host import Host
-from memvr_integrations.backend.hosting.prompts import Picture
+from memvr_integrations.backend.hosting.prompts.writer import Picture
 from memvr_integrations.backend.images import load_image, pixel_hash
 from memvr_integrations.backend.images.opened import opened
 from memvr_integrations.backend.serving.inbox import Inbox

@@ -10,7 +10,7 @@ from transformers import AutoTokenizer
 
 from memvr_integrations.backend.decoding.answer import AnswerText
 from memvr_integrations.backend.decoding.jobs import Job, Row, gather
-from memvr_integrations.backend.hosting.prompts import Picture, Prompt
+from memvr_integrations.backend.hosting.prompts.writer import Picture, Prompt
 from memvr_integrations.bundled import WEIGHTS
 from memvr_integrations.errors import GenerationError, RequestTimeoutError
 from memvr_integrations.types import Request, SamplingParams, TokenRecord

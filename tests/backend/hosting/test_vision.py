@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from memvr_integrations.backend.hosting.prompts import Picture
+from memvr_integrations.backend.hosting.prompts.writer import Picture
 from memvr_integrations.backend.hosting.vision import FeatureCache, Features, VisionEncoder
 from memvr_integrations.errors import UnsupportedModelError
 from memvr_integrations.memvr import MemVRConfig

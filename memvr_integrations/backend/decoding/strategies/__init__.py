@@ -15,7 +15,7 @@ from memvr_integrations.backend.decoding.strategies.rudder import Rudder
 from memvr_integrations.backend.decoding.strategies.vcd import VCD
 from memvr_integrations.backend.decoding.strategies.yes_bias import YesBias
 from memvr_integrations.backend.hosting.host import Host
-from memvr_integrations.backend.hosting.prompts import Prompt
+from memvr_integrations.backend.hosting.prompts.writer import Prompt
 from memvr_integrations.errors import RequestError, UnsupportedModelError
 from memvr_integrations.types import Request
 from memvr_integrations.types.decoding import ContrastConfig, DecodingConfig

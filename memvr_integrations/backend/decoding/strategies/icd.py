@@ -8,7 +8,7 @@ from memvr_integrations.backend.decoding.jobs import Job, Row
 from memvr_integrations.backend.decoding.strategies.logit_rules import Rule
 from memvr_integrations.backend.decoding.strategies.method import Method
 from memvr_integrations.backend.decoding.strategies.second_run import against, second_run
-from memvr_integrations.backend.hosting.prompts import Prompt
+from memvr_integrations.backend.hosting.prompts.writer import Prompt
 from memvr_integrations.types import Message, Request, Text
 from memvr_integrations.types.decoding import ICDConfig
 

@@ -7,7 +7,7 @@ from typing import ClassVar, Generic, TypeVar
 from memvr_integrations.backend.decoding.jobs import Job, Row
 from memvr_integrations.backend.decoding.strategies.logit_rules import Rule
 from memvr_integrations.backend.hosting.host import Host
-from memvr_integrations.backend.hosting.prompts import Prompt
+from memvr_integrations.backend.hosting.prompts.writer import Prompt
 from memvr_integrations.types.decoding import DecodingConfig
 
 Config_co = TypeVar("Config_co", bound=DecodingConfig, covariant=True)

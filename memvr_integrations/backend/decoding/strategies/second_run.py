@@ -15,7 +15,7 @@ from memvr_integrations.backend.decoding.strategies.logit_rules import (
     keep_plausible,
 )
 from memvr_integrations.backend.hosting.host import Host
-from memvr_integrations.backend.hosting.prompts import Picture
+from memvr_integrations.backend.hosting.prompts.writer import Picture
 from memvr_integrations.memvr.arming.calls import cache_in
 from memvr_integrations.memvr.arming.hooks import suspended
 from memvr_integrations.types.decoding import ContrastConfig

@@ -9,7 +9,7 @@ from memvr_integrations.backend.decoding.strategies.logit_rules import Rule
 from memvr_integrations.backend.decoding.strategies.method import Method
 from memvr_integrations.backend.decoding.strategies.second_run import against, second_run
 from memvr_integrations.backend.hosting.noise import Noise
-from memvr_integrations.backend.hosting.prompts import Picture
+from memvr_integrations.backend.hosting.prompts.writer import Picture
 from memvr_integrations.types.decoding import VCDConfig
 
 

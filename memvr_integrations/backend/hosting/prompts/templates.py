@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import PIL.Image
 from jinja2 import TemplateError
 
-from memvr_integrations.backend.hosting.forms import FORMS, Form, Part, Written
+from memvr_integrations.backend.hosting.prompts.forms import FORMS, Form, Part, Written
 from memvr_integrations.errors import RequestError
 from memvr_integrations.types import Image, Message, Text
 

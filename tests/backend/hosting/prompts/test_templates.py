@@ -9,9 +9,9 @@ from PIL import Image as Pillow
 from template_kinds import KINDS, LOSING
 
 from memvr_integrations.backend import Backend, Image, Message, Request, SamplingParams, Tool
-from memvr_integrations.backend.hosting.conversation import plain_messages
-from memvr_integrations.backend.hosting.prompts import Picture
-from memvr_integrations.backend.hosting.templates import ChatTemplate
+from memvr_integrations.backend.hosting.prompts.conversation import plain_messages
+from memvr_integrations.backend.hosting.prompts.templates import ChatTemplate
+from memvr_integrations.backend.hosting.prompts.writer import Picture
 from memvr_integrations.errors import RequestError, UnsupportedModelError
 from memvr_integrations.types import ToolCall
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from memvr_integrations.backend.hosting.conversation import merged, without_system
+from memvr_integrations.backend.hosting.prompts.conversation import merged, without_system
 from memvr_integrations.types import Image, Message, Text
 
 Part: TypeAlias = dict[str, object]

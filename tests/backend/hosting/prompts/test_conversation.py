@@ -1,4 +1,4 @@
-from memvr_integrations.backend.hosting.conversation import plain_messages, without_system
+from memvr_integrations.backend.hosting.prompts.conversation import plain_messages, without_system
 from memvr_integrations.types import Image, Message, Request, Text, Tool, ToolCall
 
 PICTURE = Image(b"picture")

@@ -5,7 +5,7 @@ from tokenizers import AddedToken, Tokenizer, models, normalizers
 from transformers import PreTrainedTokenizerFast
 
 from memvr_integrations.backend import Message, Request, SamplingParams
-from memvr_integrations.backend.hosting.plain_text import SEAM, Marks, RoleMarks, role_marks
+from memvr_integrations.backend.hosting.prompts.plain_text import SEAM, Marks, RoleMarks, role_marks
 from memvr_integrations.errors import MemVRWarning, RequestError
 
 

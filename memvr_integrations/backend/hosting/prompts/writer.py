@@ -9,11 +9,11 @@ import PIL.Image
 import torch
 from torch import Tensor
 
-from memvr_integrations.backend.hosting.built_in_templates import BUILT_IN
-from memvr_integrations.backend.hosting.conversation import plain_messages
 from memvr_integrations.backend.hosting.noise import Noise
-from memvr_integrations.backend.hosting.plain_text import Marks, RoleMarks, role_marks
-from memvr_integrations.backend.hosting.templates import ChatTemplate
+from memvr_integrations.backend.hosting.prompts.built_in_templates import BUILT_IN
+from memvr_integrations.backend.hosting.prompts.conversation import plain_messages
+from memvr_integrations.backend.hosting.prompts.plain_text import Marks, RoleMarks, role_marks
+from memvr_integrations.backend.hosting.prompts.templates import ChatTemplate
 from memvr_integrations.errors import (
     ContextLengthError,
     MemVRWarning,
