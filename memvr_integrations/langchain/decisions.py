@@ -57,7 +57,8 @@ class MemVRDecision(BaseDecisionModel):
     level; nothing is sampled. Where one label begins another ("1" and "10") each counts alone.
     A `Box` is answered by models that write boxes, as Qwen-VL and the bundled one do: the box is
     in the newest picture, and has no confidence. Pictures may stand in the state, in instructions
-    and in criteria. `memvr` and the options of loading are those of `chat`.
+    and in criteria. `memvr` and the options of loading are those of `chat`, and `model` becomes the
+    name of the engine that answers.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)

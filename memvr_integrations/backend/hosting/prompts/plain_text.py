@@ -36,7 +36,7 @@ _LONGEST = 30  # characters of a role and its colon
 
 
 class Marks:
-    """The tokens by which one model's prompts are told apart from what others wrote."""
+    """The tokens that part one model's prompts from what others wrote."""
 
     def __init__(self, name: str, processor: "ProcessorMixin", template: str) -> None:
         self._name, self._processor = name, processor
