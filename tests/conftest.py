@@ -1,7 +1,8 @@
-"""What many tests of the backend share: the bundled model once, scenes, and ways to break it.
+"""What many tests share: half of the bundled model, once, scenes, and ways to break it.
 
-The bundled weights get better from time to time, so no test says what the model answers. Where an
-answer must be of a certain kind, `Script` dictates it.
+What a backend and its callers have to keep does not need a good model, and half of one takes half
+of the time. So no test says what it answers; where an answer must be of a certain kind, `scripted`
+dictates it. `whole` is for tests of what the model knows.
 """
 
 import random
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 IMAGE_TOKENS = 64
 END = 2
+LAYERS = 6
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -41,13 +43,33 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip("needs a CUDA device")
 
 
+def half(attention: str | None = None) -> LoadedModel:
+    made = load_model("bundled", LoadConfig(device="cpu", progress=False, attention=attention))
+    decoder = made.model.get_decoder()
+    decoder.layers = decoder.layers[:LAYERS]
+    made.model.config.text_config.num_hidden_layers = LAYERS
+    return made
+
+
+@pytest.fixture(scope="session")
+def halve() -> Callable[..., LoadedModel]:
+    return half
+
+
 @pytest.fixture(scope="session")
 def loaded() -> LoadedModel:
-    return load_model("bundled", LoadConfig(device="cpu", progress=False))
+    return half()
 
 
 @pytest.fixture(scope="session")
 def backend() -> Iterator[Backend]:
+    with Backend(half()) as shared:
+        yield shared
+
+
+@pytest.fixture(scope="session")
+def whole() -> Iterator[Backend]:
+    """The bundled model with all its layers, where it has to be right."""
     with Backend.load("bundled", device="cpu", progress=False) as shared:
         yield shared
 
@@ -81,16 +103,21 @@ def scene_file(scenes: list[Scene], tmp_path_factory: pytest.TempPathFactory) ->
     return file
 
 
-@pytest.fixture
-def few_scenes(monkeypatch: pytest.MonkeyPatch) -> "Benchmark":
-    """The drawn benchmark with a third of its questions."""
+@pytest.fixture(scope="session")
+def eight_scenes() -> "Benchmark":
     from memvr_integrations.evaluate import load_scenes
-    from memvr_integrations.evaluate.benchmarks import bundled_scenes
 
     scenes = load_scenes(count=8)
-    few = replace(scenes, questions=scenes.questions[::3])
-    monkeypatch.setattr(bundled_scenes, "load_scenes", lambda: few)
-    return few
+    return replace(scenes, questions=scenes.questions[::3])
+
+
+@pytest.fixture
+def few_scenes(monkeypatch: pytest.MonkeyPatch, eight_scenes: "Benchmark") -> "Benchmark":
+    """The drawn benchmark with a third of its questions."""
+    from memvr_integrations.evaluate.benchmarks import bundled_scenes
+
+    monkeypatch.setattr(bundled_scenes, "load_scenes", lambda: eight_scenes)
+    return eight_scenes
 
 
 @pytest.fixture

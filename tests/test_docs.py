@@ -1,12 +1,8 @@
-"""What the documentation shows is true: it runs, it is up to date, and the site is whole."""
+"""What the documentation shows is true: it runs, and it is up to date."""
 
-import importlib
 import importlib.util
 import re
 import shlex
-import subprocess
-import sys
-from html.parser import HTMLParser
 from pathlib import Path
 
 import generated_pages
@@ -139,38 +135,3 @@ def test_generated_page_is_up_to_date(name):
 def test_links_of_the_readme_lead_somewhere():
     for target in re.findall(r"\]\(([^)#]+)", (ROOT / "README.md").read_text()):
         assert (ROOT / target).exists()
-
-
-class _Requests(HTMLParser):
-    """Collects what a browser would fetch by itself on opening a page."""
-
-    def __init__(self):
-        super().__init__()
-        self.urls = []
-
-    def handle_starttag(self, tag, attributes):
-        names = {"link": ["href"], "a": []}.get(tag, ["src", "srcset", "data", "poster"])
-        self.urls += [value for name, value in attributes if name in names and value]
-
-
-@pytest.mark.skipif(not importlib.util.find_spec("mkdocs"), reason="needs the extra 'docs'")
-def test_the_site_builds_and_asks_no_other_host_for_anything(tmp_path):
-    built = subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "-d", str(tmp_path)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
-    assert built.returncode == 0, built.stderr
-    pages = sorted(tmp_path.rglob("*.html"))
-    assert len(pages) > len(list(DOCS.glob("*.md")))  # and a page for what is not found
-    for page in pages:
-        requests = _Requests()
-        requests.feed(page.read_text())
-        assert not [url for url in requests.urls if re.match(r"(https?:)?//", url)], page
-    for page, door in generated_pages.DOORS.items():
-        shown = (tmp_path / "api" / f"{page}.html").read_text()
-        exported = importlib.import_module(door).__all__
-        assert not [name for name in exported if f'.{name}"' not in shown], page
-    for sheet in tmp_path.rglob("*.css"):
-        assert not re.search(r"""(url\(|@import\s)["']?(https?:)?//""", sheet.read_text()), sheet

@@ -189,9 +189,9 @@ async def test_questions_about_one_picture_read_and_encode_it_once(backend, scen
     assert found.request_id.startswith("memvr-")
 
 
-async def test_a_place_is_a_box_in_parts_of_the_picture(backend):
+async def test_a_place_is_a_box_in_parts_of_the_picture(whole):
     farm = Path("examples/images/farm.png")
-    model = MemVRDecision(chat=ChatMemVR(engine=backend, temperature=1.0))
+    model = MemVRDecision(chat=ChatMemVR(engine=whole, temperature=1.0))
     for thing, ask in (("The dog", model.invoke), ("Locate the dog.", model.ainvoke)):
         question = decisions.Box(instructions=thing)
         found = ask({"state": {"seen": [image_block(farm)]}, "questions": {"where": question}})

@@ -61,10 +61,10 @@ def test_a_call_may_name_another_model(kind):
 
 
 @BOTH
-def test_one_key_before_and_after_loading(kind, backend):
+def test_one_key_before_and_after_loading(kind, whole):
     made = kind(device="cpu")
     before, users = made._identity({}), SHARED.users("bundled")
-    assert before == backend.identity
+    assert before == whole.identity
     assert SHARED.users("bundled") == users
     made._engine({})
     assert made._identity({}) == before

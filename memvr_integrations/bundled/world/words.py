@@ -1,5 +1,6 @@
 """The bundled model's world in words: classes, themes, what goes together, colours, plurals."""
 
+import functools
 from collections.abc import Collection, Iterable
 
 _THEMES = """
@@ -119,6 +120,7 @@ def with_article(phrase: str) -> str:
     return ("an " if phrase[0] in "aeiou" else "a ") + phrase
 
 
+@functools.cache
 def classes_of(themes: tuple[str, ...]) -> tuple[str, ...]:
     """The classes of some themes, sorted and without duplicates."""
     return tuple(sorted({name for theme in themes for name in THEMES[theme]}))

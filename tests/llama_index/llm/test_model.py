@@ -20,7 +20,7 @@ from memvr_integrations.llama_index import MemVRMultiModalLLM
 from memvr_integrations.memvr import MemVRConfig
 from memvr_integrations.types.decoding import DoLaConfig, VCDConfig
 
-ALWAYS = MemVRConfig(starting_layer=2, ending_layer=9, entropy_threshold=0.0, retracing_ratio=0.2)
+ALWAYS = MemVRConfig(starting_layer=2, ending_layer=5, entropy_threshold=0.0, retracing_ratio=0.2)
 
 
 @pytest.fixture
