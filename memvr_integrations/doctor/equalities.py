@@ -141,7 +141,7 @@ def _mixed(subject: Subject) -> list[Request]:
     longer = "And here, please: is there a dog, or is it something else?"
     asked = [
         subject.ask(*pictures, question=question, memvr=memvr)
-        for question, pictures in zip((QUESTION, longer) * 2, subject.kinds, strict=False)
+        for question, pictures in zip((QUESTION, longer, QUESTION), subject.kinds, strict=False)
     ]
     return [*asked, subject.ask(subject.square, question=longer), subject.ask(subject.wide)]
 

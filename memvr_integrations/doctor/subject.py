@@ -58,9 +58,9 @@ class Subject:
 
     @cached_property
     def kinds(self) -> list[tuple[PIL.Image.Image, ...]]:
-        """The pictures that a question may come with: one, two or none, as far as it reads such."""
-        kinds = [(self.square,), (self.wide,)]
-        return kinds + [kind for kind in ((self.square, self.wide), ()) if self._reads(kind)]
+        """The pictures that a question may come with: one; two or none, if it reads such."""
+        more = ((self.square, self.wide), ())
+        return [(self.wide,), *(kind for kind in more if self._reads(kind))]
 
     def _reads(self, pictures: Sequence[PIL.Image.Image]) -> bool:
         try:
