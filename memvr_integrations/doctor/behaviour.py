@@ -8,14 +8,10 @@ from memvr_integrations.errors import UnsupportedModelError
 from memvr_integrations.memvr.plan import window
 from memvr_integrations.types import Image, Message, Request
 
-_KINDS = ["drawing", "photograph"]
 _SCHEMA = {
     "type": "object",
-    "properties": {
-        "kind": {"enum": _KINDS},
-        "count": {"type": "integer", "minimum": 0, "maximum": 9},
-    },
-    "required": ["kind", "count"],
+    "properties": {"count": {"type": "integer", "minimum": 0, "maximum": 9}},
+    "required": ["count"],
     "additionalProperties": False,
 }
 
@@ -62,8 +58,7 @@ def schema_kept(subject: Subject) -> Finding:
         return not_applicable(str(error))
     try:
         answer = json.loads(done.text)
-        fits = set(answer) == {"kind", "count"} and answer["kind"] in _KINDS
-        fits = fits and isinstance(answer["count"], int) and 0 <= answer["count"] <= 9
+        fits = set(answer) == {"count"} and answer["count"] in range(10)
     except (ValueError, TypeError):
         fits = False
     if not fits:
