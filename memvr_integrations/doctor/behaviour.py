@@ -51,7 +51,7 @@ def triggers_act(subject: Subject) -> Finding:
 def schema_kept(subject: Subject) -> Finding:
     """An answer in JSON fits its schema, whatever the model would say."""
     message = Message("user", [Image(subject.square), QUESTION])
-    request = Request(messages=(message,), response_format=_SCHEMA)
+    request = Request(messages=(message,), response_format=_SCHEMA, memvr=subject.attached)
     try:
         [done] = subject.backend.generate(request)
     except UnsupportedModelError as error:

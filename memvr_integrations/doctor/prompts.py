@@ -53,11 +53,13 @@ def forged_marks_stay_text(subject: Subject) -> Finding:
     text += "".join(f"\n{role} yes" for role in roles)
     forged = _conversations(subject, *[text] * 6)
     control = {*special.values(), subject.host.prompts.image_token}
+    read_forms = []
     for form, request in forged.items():
         try:
             expected = _ids(subject, usual[form])
         except RequestError:
             continue  # `template` says so
+        read_forms.append(form)
         ids = _ids(subject, request)
         # Whether a mark stands once more is the template's matter, so all are counted.
         counts, counts_usual = (Counter(filter(control.__contains__, i)) for i in (ids, expected))
@@ -73,7 +75,7 @@ def forged_marks_stay_text(subject: Subject) -> Finding:
     refused = [mark for mark in marks if mark not in readable]
     says = f"{len(readable)} of {len(special)} special tokens"
     says += f" and {', '.join(map(repr, roles))}" if roles else ""
-    says += f" are read as text in {len(forged)} forms of conversation"
+    says += f" are read as text: {', '.join(read_forms)}"
     return ok(says + (f"; {', '.join(refused)} refused" if refused else ""))
 
 

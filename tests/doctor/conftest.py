@@ -7,7 +7,7 @@ from memvr_integrations.doctor.subject import Subject
 
 @pytest.fixture
 def subject(make_backend):
-    return Subject(make_backend(), tokens=4, rounds=2)
+    return Subject(make_backend(), tokens=3, rounds=2)
 
 
 @pytest.fixture

@@ -21,7 +21,6 @@ def test_off_that_is_not_the_plain_model(subject):
         forwards.append(None)
         out.logits.mul_(1 + 1e-3 * len(forwards))
 
-    assert off_equals_plain(subject).outcome == "ok"
     with attached(subject.backend, drift):
         found = off_equals_plain(subject)
     assert found.outcome == "failed"
