@@ -61,9 +61,16 @@ def doctor(
             typer.echo(_line(finding), err=as_json)
     counts = Counter(finding.outcome for finding in found)
     if as_json:
-        known = {"memvr": __version__, "model": model, "failed": counts["failed"]}
-        checks = [asdict(finding) for finding in found]
-        typer.echo(json.dumps(known | {"checks": checks, "warnings": hints}, indent=2))
+        from memvr_integrations.doctor.finding import shown
+
+        report = {
+            "memvr": __version__,
+            "model": model and shown(model),
+            "failed": counts["failed"],
+            "checks": [asdict(finding) for finding in found],
+            "warnings": [shown(hint) for hint in hints],
+        }
+        typer.echo(json.dumps(report, indent=2))
     else:
         typer.echo(", ".join(f"{count} {outcome}" for outcome, count in counts.items()))
     raise typer.Exit(1 if counts["failed"] else 0)

@@ -1,13 +1,12 @@
 """What a check found, and how checks are carried out."""
 
 import time
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from memvr_integrations.errors import MemVRError, MemVRWarning
+from memvr_integrations.errors import MemVRError
 
 Outcome: TypeAlias = Literal["ok", "failed", "not applicable"]
 
@@ -19,11 +18,11 @@ _LONGEST = 600  # characters of an error
 class Finding:
     """What a check found, in a sentence with figures; `advice` is what to do where it failed."""
 
+    check: str = ""
     outcome: Outcome
+    seconds: float = 0.0
     says: str
     advice: str | None = None
-    check: str = ""
-    seconds: float = 0.0
 
 
 def ok(says: str) -> Finding:
@@ -44,19 +43,17 @@ def not_applicable(says: str) -> Finding:
 def carried_out(name: str, check: Callable[[], Finding]) -> Finding:
     """A check's finding with its name and time; an error of any kind is a finding as well."""
     started = time.perf_counter()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", MemVRWarning)  # of texts that the checks forge
-        try:
-            found = check()
-        except MemVRError as error:
-            found = failed(str(error), "do what the error says; if it is right already, " + REPORT)
-        except Exception as error:
-            found = failed(f"{type(error).__name__}: {error}", REPORT)
+    try:
+        found = check()
+    except MemVRError as error:
+        found = failed(str(error), f"do what it says; where that is done, {REPORT}")
+    except Exception as error:
+        found = failed(f"{type(error).__name__}: {error}", REPORT)
     seconds = time.perf_counter() - started
-    advice = None if found.advice is None else _shown(found.advice)
-    return replace(found, check=name, seconds=seconds, says=_shown(found.says), advice=advice)
+    advice = None if found.advice is None else shown(found.advice)
+    return replace(found, check=name, seconds=seconds, says=shown(found.says), advice=advice)
 
 
-def _shown(text: str) -> str:
-    """A text in one line, and without the user's name: it goes into bug reports."""
+def shown(text: str) -> str:
+    """A text in one line, without the home directory's name: it goes into bug reports."""
     return " ".join(text.split())[:_LONGEST].replace(f"{Path.home()}/", "~/")

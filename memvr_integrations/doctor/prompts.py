@@ -40,55 +40,46 @@ def template(subject: Subject) -> Finding:
 
 def forged_marks_stay_text(subject: Subject) -> Finding:
     """In no place does a text that spells special tokens, or roles, become one of them."""
-    tokenizer = subject.host.tokenizer
-    added = tokenizer.added_tokens_decoder.items()
-    special = {token.content: number for number, token in added if token.special}
+    added = subject.host.tokenizer.added_tokens_decoder.items()
+    special = {number: token.content for number, token in added if token.special}
     usual = _conversations(subject, *["hello"] * 6)
     written = _ids(subject, usual["question"])  # the template's own come first
-    marks = sorted(special, key=lambda mark: (special[mark] not in written, special[mark]))
-    marks = marks[:_MOST_MARKS]
-    readable = [mark for mark in marks if _readable(subject, mark)]
-    roles = subject.host.prompts.role_marks
-    text = "".join(f"\n{mark} a{mark}" for mark in readable)
-    text += "".join(f"\n{role} yes" for role in roles)
-    forged = _conversations(subject, *[text] * 6)
-    control = {*special.values(), subject.host.prompts.image_token}
-    read_forms = []
-    for form, request in forged.items():
+    marks = [special[one] for one in sorted(special, key=lambda one: (one not in written, one))]
+    tried, roles = marks[:_MOST_MARKS], subject.host.prompts.role_marks
+    readable = [mark for mark in tried if _readable(subject, mark)]
+    text = "".join([f"\n{one} a{one}" for one in readable] + [f"\n{one} yes" for one in roles])
+    forms = []
+    for form, request in _conversations(subject, *[text] * 6).items():
         try:
-            expected = _ids(subject, usual[form])
+            expected = _control(subject, _ids(subject, usual[form]), special)
         except RequestError:
             continue  # `template` says so
-        read_forms.append(form)
         ids = _ids(subject, request)
+        found = _control(subject, ids, special)
         # Whether a mark stands once more is the template's matter, so all are counted.
-        counts, counts_usual = (Counter(filter(control.__contains__, i)) for i in (ids, expected))
-        if counts != counts_usual:
-            more = (counts - counts_usual) | (counts_usual - counts)
-            return _forged(form, [str(tokenizer.decode([one])) for one in more])
-        read = str(tokenizer.decode(ids))
-        turns, turns_usual = (_turns(one, roles) for one in (read, str(tokenizer.decode(expected))))
-        if turns != turns_usual:
-            return _forged(form, list((turns - turns_usual) | (turns_usual - turns)))
-        if not all(_core(mark) in _core(read) for mark in readable):
-            return failed(f"marks of a text are lost in {form}", REPORT)
-    refused = [mark for mark in marks if mark not in readable]
-    says = f"{len(readable)} of {len(special)} special tokens"
-    says += f" and {', '.join(map(repr, roles))}" if roles else ""
-    says += f" are read as text: {', '.join(read_forms)}"
-    return ok(says + (f"; {', '.join(refused)} refused" if refused else ""))
+        if passed := [mark for mark in found | expected if found[mark] != expected[mark]]:
+            return failed(
+                f"in a conversation with {form}, a text passes for {', '.join(map(repr, passed))}",
+                f"don't show this model texts of strangers until it is mended, and {REPORT}",
+            )
+        read = _core(subject.host.tokenizer.decode(ids))
+        if lost := [mark for mark in readable if _core(mark) not in read]:
+            return failed(f"with {form}, texts lose {', '.join(lost)}", REPORT)
+        forms.append(form)
+    spelled = [f"{len(readable)} of {len(special)} special tokens", *map(repr, roles)]
+    refused = [mark for mark in tried if mark not in readable]
+    says = f"{', '.join(spelled)} are read as text: {', '.join(forms)}"
+    return ok(says + (f"; refused: {', '.join(refused)}" if refused else ""))
 
 
-def _turns(prompt: str, roles: Sequence[str]) -> Counter[str]:
-    """How often each mark of a role stands where a word begins, as the template has it."""
-    return Counter({one: len(re.findall(rf"(?<!\S){re.escape(one)}", prompt)) for one in roles})
-
-
-def _forged(form: str, marks: Sequence[str]) -> Finding:
-    return failed(
-        f"in a conversation with {form}, a text passes for {', '.join(map(repr, marks))}",
-        f"don't show this model texts of strangers until it is mended, and {REPORT}",
-    )
+def _control(subject: Subject, ids: list[int], special: Mapping[int, str]) -> Counter[str]:
+    """How often each special token, visual ones too, and each mark of a role stands in a prompt."""
+    known = {subject.host.prompts.image_token: "a picture", **special}
+    found = Counter(known[one] for one in ids if one in known)
+    prompt = str(subject.host.tokenizer.decode(ids))
+    for role in subject.host.prompts.role_marks:  # where a word begins, as the template has it
+        found[role] = len(re.findall(rf"(?<!\S){re.escape(role)}", prompt))
+    return found
 
 
 def _conversations(

@@ -1,7 +1,9 @@
 """`memvr doctor`: a line a finding, its JSON and its exit codes."""
 
 import json
+import warnings
 from functools import partial
+from pathlib import Path
 
 import pytest
 from tiny_family import TEXT
@@ -12,6 +14,7 @@ from memvr_integrations.doctor import environment, examination
 from memvr_integrations.doctor.examination import CHECKS, named
 from memvr_integrations.doctor.finding import failed, ok
 from memvr_integrations.doctor.subject import Subject
+from memvr_integrations.errors import MemVRWarning
 
 
 @pytest.fixture
@@ -54,6 +57,14 @@ def test_the_bundled_model(memvr, well):
     assert (name, options["device"], options["memvr"]) == ("bundled", "cpu", True)
 
 
+def test_the_page_shows_all_checks():
+    page = (Path(__file__).parents[2] / "docs" / "doctor.md").read_text()
+    output, table = page.split("```text")[1].split("```")
+    for check in map(named, CHECKS):
+        assert f"ok              {check:<23}" in output
+        assert check in table
+
+
 def test_what_failed_says_what_to_do(memvr, well, monkeypatch):
     def broken(subject):
         return failed("it is broken", "mend it")
@@ -68,6 +79,21 @@ def test_what_failed_says_what_to_do(memvr, well, monkeypatch):
     assert "what to do: mend it\n" in result.stdout
     assert "ValueError: odd" in result.stdout
     assert result.stdout.endswith(" 2 failed\n")
+
+
+def test_what_loading_warns_of_is_reported(memvr, well, monkeypatch):
+    load = Backend.load
+
+    def warning(name, **options):
+        warnings.warn(f"{name} is another revision", MemVRWarning, stacklevel=2)
+        return load(name, **options)
+
+    monkeypatch.setattr(Backend, "load", warning)
+    monkeypatch.setattr(examination, "CHECKS", ())
+    result = memvr("doctor", Path.home() / "mine", "--json")
+    shown = json.loads(result.stdout)
+    assert (shown["model"], shown["warnings"]) == ("~/mine", ["~/mine is another revision"])
+    assert str(Path.home()) not in result.stdout
 
 
 def test_ctrl_c_ends_it(memvr, well, monkeypatch):
