@@ -24,13 +24,32 @@ def test_off_that_is_not_the_plain_model(subject):
     with attached(subject.backend, drift):
         found = off_equals_plain(subject)
     assert found.outcome == "failed"
-    assert "1 picture(s), first tokens: off: [(" in found.says
+    assert found.says.startswith("with 1 picture(s), token 0 is (")
     assert "float32" in found.advice
 
 
 def test_settings_that_should_never_trigger_and_do(subject):
     subject.never = subject.always
-    assert off_equals_plain(subject).outcome == "failed"
+    found = off_equals_plain(subject)
+    assert found.outcome == "failed"
+    assert "(never triggering) and (" in found.says
+
+
+def test_an_answer_that_is_cut(subject, changed):
+    def cut(requests, answers):
+        return [dataclasses.replace(one, tokens=one.tokens[:-1]) for one in answers]
+
+    changed(answers=cut)
+    found = off_equals_plain(subject)
+    assert found.outcome == "failed"
+    assert "token 2 is None (off)" in found.says
+
+
+def test_what_half_precision_does_not_compare_is_said(subject, monkeypatch):
+    monkeypatch.setattr(Subject, "exact", False)
+    found = off_equals_plain(subject)
+    assert found.outcome == "ok"
+    assert "not compared with two pictures" in found.says
 
 
 def leaking(by):
