@@ -47,6 +47,7 @@ def test_an_answer_that_is_cut(subject, changed):
 
 def test_what_half_precision_does_not_compare_is_said(subject, monkeypatch):
     monkeypatch.setattr(Subject, "exact", False)
+    subject.kinds = [(subject.wide, subject.square)]
     found = off_equals_plain(subject)
     assert found.outcome == "ok"
     assert "not compared with two pictures" in found.says
