@@ -10,6 +10,7 @@ import typer
 from memvr_integrations import __version__
 from memvr_integrations.cli.ask import EXAMPLE, ask
 from memvr_integrations.cli.console import errors_shown, leaving_at_once
+from memvr_integrations.cli.doctor import doctor
 from memvr_integrations.cli.measuring import blindfold, calibrate, evaluate
 from memvr_integrations.cli.options import Revision
 
@@ -21,6 +22,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command(epilog=EXAMPLE)(ask)
+app.command()(doctor)
 app.command("eval")(evaluate)
 app.command()(calibrate)
 app.command()(blindfold)

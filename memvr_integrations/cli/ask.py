@@ -8,13 +8,13 @@ import time
 import warnings
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 from urllib.parse import unquote, urlsplit
 
 import typer
 
 from memvr_integrations.cli.console import errors_shown, loading
-from memvr_integrations.cli.options import Device, Dtype, Model, Revision, decodings
+from memvr_integrations.cli.options import Device, Dtype, Model, Quantization, Revision, decodings
 from memvr_integrations.errors import ImageError, MemVRWarning
 
 if TYPE_CHECKING:
@@ -64,9 +64,7 @@ def ask(
     revision: Revision = None,
     device: Device = "auto",
     dtype: Dtype = "auto",
-    quantization: Annotated[
-        Literal["4bit", "8bit"] | None, typer.Option(help="Needs bitsandbytes.")
-    ] = None,
+    quantization: Quantization = None,
 ) -> None:
     """Ask a question about one or more images and stream the answer."""
     files, question = _split(arguments or [], example)

@@ -11,7 +11,8 @@ def _begun(incomplete: str, names: Iterable[str]) -> list[str]:
     return [name for name in names if name.startswith(incomplete)]
 
 
-def _models(incomplete: str) -> list[str]:
+def models(incomplete: str) -> list[str]:
+    """The models of the catalog whose names begin so."""
     from memvr_integrations.backend.hosting.catalog import CATALOG
 
     return _begun(incomplete, (row.name for row in CATALOG))
@@ -41,9 +42,7 @@ def decodings(incomplete: str) -> list[str]:
 
 Model: TypeAlias = Annotated[
     str,
-    typer.Option(
-        "--model", "-m", help="Catalog name, directory or hub id.", autocompletion=_models
-    ),
+    typer.Option("--model", "-m", help="Catalog name, directory or hub id.", autocompletion=models),
 ]
 Device: TypeAlias = Annotated[
     str, typer.Option(help="auto, cpu, cuda, cuda:1, ..., balanced or mps.")
@@ -52,6 +51,9 @@ Dtype: TypeAlias = Annotated[
     Literal["auto", "float32", "bfloat16", "float16"], typer.Option(help="Precision.")
 ]
 Revision: TypeAlias = Annotated[str | None, typer.Option(help="Of the hub's checkpoint.")]
+Quantization: TypeAlias = Annotated[
+    Literal["4bit", "8bit"] | None, typer.Option(help="Needs bitsandbytes.")
+]
 Batch: TypeAlias = Annotated[int, typer.Option(min=1, help="Questions asked together.")]
 Folder: TypeAlias = Annotated[
     Path | None, typer.Option(help="Where the benchmark's published files lie; none for scenes.")

@@ -1,11 +1,7 @@
 """Every family through the whole backend: from the files of a checkpoint to the tokens given."""
 
-import contextlib
 import dataclasses
-import itertools
-import json
 import re
-from collections import Counter
 from random import Random
 
 import pytest
@@ -22,16 +18,20 @@ from memvr_integrations.backend.decoding import batch
 from memvr_integrations.backend.hosting.prompts.conversation import plain_messages
 from memvr_integrations.backend.hosting.prompts.templates import ChatTemplate
 from memvr_integrations.backend.hosting.prompts.writer import Picture
+from memvr_integrations.doctor.equalities import batch_equals_alone, processed
+from memvr_integrations.doctor.examination import CHECKS, named
+from memvr_integrations.doctor.measures import speed
+from memvr_integrations.doctor.subject import Subject
 from memvr_integrations.errors import RequestError, UnsupportedModelError
 from memvr_integrations.langchain import ChatMemVR, image_block
 from memvr_integrations.llama_index import MemVRMultiModalLLM
-from memvr_integrations.memvr import MemVRConfig, blindfolded, retracing
+from memvr_integrations.memvr import MemVRConfig, blindfolded
 from memvr_integrations.types import ToolCall
 
 ALWAYS = MemVRConfig(
     starting_layer=0, ending_layer=LAYERS - 1, entropy_threshold=0.0, retracing_ratio=0.5
 )
-NEVER = dataclasses.replace(ALWAYS, entropy_threshold=2.0)
+SETTINGS = dataclasses.replace(ALWAYS, entropy_threshold=0.75, activation="silu")
 TOKENS = 4
 
 # The processors of GLM and PaliGemma hand tensors to NumPy in a way that it will forbid.
@@ -62,18 +62,9 @@ def backend(folder):
 
 
 @pytest.fixture(scope="module")
-def sometimes(backend):
-    """Settings under which some decisions trigger and others don't, as a Qwen or GLM has them."""
-    probing = dataclasses.replace(NEVER, activation="silu")
-    inputs = processed(backend, "What is it?", SQUARE)
-    eventually(lambda: idle(backend))
-    with retracing(backend._host.model, probing) as trace:
-        generated(backend, inputs)
-    seen = sorted(e for step in trace.steps for e in step.rows[0].entropies.values())
-    # In the widest gap of the middle, so that no rounding decides.
-    middle = seen[len(seen) // 3 :]
-    low, high = max(itertools.pairwise(middle), key=lambda pair: pair[1] - pair[0])
-    return dataclasses.replace(probing, entropy_threshold=(low + high) / 2)
+def subject(backend):
+    # The formula of a Qwen or GLM, with every layer but the last ones in its window.
+    return Subject(backend, settings=SETTINGS, tokens=3)
 
 
 @pytest.fixture
@@ -107,53 +98,8 @@ def picture(seed, size):
 SQUARE, WIDE = picture(0, (60, 60)), picture(1, (30, 60))
 
 
-def ask(question, *images, memvr=ALWAYS):
-    return Request.ask(question, *images, sampling=SamplingParams(max_tokens=TOKENS), memvr=memvr)
-
-
-def processed(backend, question, *images):
-    """All that the processor makes of a question, pixels included."""
-    content = [{"type": "image", "image": image} for image in images]
-    inputs = backend._host.processor.apply_chat_template(
-        [{"role": "user", "content": [*content, {"type": "text", "text": question}]}],
-        chat_template=backend._host.prompts.template,
-        tokenize=True,
-        return_dict=True,
-        return_tensors="pt",
-        add_generation_prompt=True,
-    )
-    inputs.pop("labels", None)  # for training
-    return inputs
-
-
-@torch.no_grad()
-def generated(backend, inputs):
-    """What plain `generate` gives: ids and their logprobs.
-
-    Random weights may say the end's token, which one depends on how a machine rounds.
-    """
-    eventually(lambda: idle(backend))
-    out = backend._host.model.generate(
-        **inputs,
-        max_new_tokens=TOKENS,
-        do_sample=False,
-        eos_token_id=sorted(backend._host.end_tokens) or None,
-        return_dict_in_generate=True,
-        output_scores=True,
-    )
-    ids = out.sequences[0, inputs["input_ids"].shape[1] :]
-    scores = torch.cat(out.scores)
-    return list(
-        zip(
-            ids.tolist(),
-            (scores[range(len(ids)), ids] - scores.logsumexp(-1)).tolist(),
-            strict=True,
-        )
-    )
-
-
-def tokens_of(done):
-    return [(token.id, token.logprob) for token in done.tokens]
+def ask(question, *images, memvr=ALWAYS, tokens=TOKENS):
+    return Request.ask(question, *images, sampling=SamplingParams(max_tokens=tokens), memvr=memvr)
 
 
 def same(one, other):
@@ -170,18 +116,13 @@ def kinds(family):
     return [(SQUARE,), (WIDE,), (SQUARE, WIDE), *([()] if family.text_alone else [])]
 
 
-def test_off_and_never_are_generate_on_all_that_the_processor_makes(backend, family):
-    for images in kinds(family):
-        plain = generated(backend, processed(backend, "What is it?", *images))
-        [off] = backend.generate(ask("What is it?", *images, memvr=None))
-        [never] = backend.generate(ask("What is it?", *images, memvr=NEVER))
-        assert tokens_of(off) == tokens_of(never)
-        if len(images) < 2:
-            assert tokens_of(off) == plain
-            continue
-        # We encode one picture at a time, which some towers round otherwise than two at once.
-        assert [id for id, _ in tokens_of(off)] == [id for id, _ in plain]
-        assert [p for _, p in tokens_of(off)] == pytest.approx([p for _, p in plain], abs=1e-5)
+@pytest.mark.parametrize("check", [one for one in CHECKS if one is not speed], ids=named)
+def test_the_doctor_finds_it_well(subject, check):
+    found = check(subject)
+    assert found.outcome == "ok", found
+    if check is batch_equals_alone:
+        tokens, triggered = map(int, re.findall(r"(\d+) (?:tokens|triggered)", found.says))
+        assert 0 < triggered < tokens
 
 
 def test_the_preset_is_moved_to_the_depth_and_says_so(backend):
@@ -189,60 +130,15 @@ def test_the_preset_is_moved_to_the_depth_and_says_so(backend):
     assert backend.preset == MemVRConfig.preset("llava").for_depth(LAYERS)
 
 
-def test_the_visual_tokens_are_counted(backend, family, traces):
+def test_the_visual_tokens_are_counted(backend, subject, family, traces):
     both = family.both or family.square + family.wide
     for images, expected in zip(kinds(family), (family.square, family.wide, both, 0), strict=False):
         traces.clear()
-        [done] = backend.generate(ask("What is it?", *images))
+        [done] = backend.generate(ask("What is it?", *images, tokens=1))
         assert done.usage.image_tokens == expected
-        inputs = processed(backend, "What is it?", *images)
+        inputs = processed(subject, images, "What is it?")
         assert done.usage.prompt_tokens == inputs["input_ids"].shape[1]
         assert [sum(trace.memory.images[0]) for trace in traces] == [expected] * bool(images)
-
-
-def test_it_triggers_and_that_changes_the_answer(backend):
-    [on], [off] = (backend.generate(ask("What is it?", SQUARE, memvr=m)) for m in (ALWAYS, None))
-    assert {token.trigger_layer for token in on.tokens} == {1}
-    assert on.tokens[0].logprob != off.tokens[0].logprob
-
-
-def test_rows_of_a_batch_equal_themselves_alone(backend, family, sometimes):
-    requests = [
-        ask("What is it?", SQUARE, memvr=sometimes),
-        ask("And here, please, is there a dog?", WIDE, SQUARE, memvr=sometimes),
-        ask("What is it?", WIDE, memvr=None),
-        *([ask("No picture.", memvr=sometimes)] if family.text_alone else []),
-        ask("What is it?", WIDE, memvr=sometimes),
-    ]
-    before = backend.batches
-    together = backend.generate(requests)
-    assert backend.batches == before + 1
-    for request, done in zip(requests, together, strict=True):
-        same(done, backend.generate(request)[0])
-    layers = {token.trigger_layer for done in together for token in done.tokens}
-    assert len(layers) > 1
-
-
-def test_the_stream_is_the_answer(backend):
-    request = ask("What is it?", SQUARE, WIDE)
-    chunks = list(backend.stream(request))
-    [done] = backend.generate(request)
-    assert "".join(chunk.text for chunk in chunks) == done.text
-    assert chunks[-1].completion == done
-
-
-def test_nothing_stays_for_the_next_request(backend, family):
-    text, shown = ask("Is there a dog?"), ask("What is it?", SQUARE, WIDE)
-    if not family.text_alone:
-        with pytest.raises(RequestError, match="about pictures: send one with the question"):
-            backend.generate(text)
-        return
-    plain = generated(backend, processed(backend, "Is there a dog?"))
-    [first] = backend.generate(shown)
-    for _ in range(2):
-        [again] = backend.generate(text)
-        assert tokens_of(again) == plain
-        assert backend.generate(shown) == [first]
 
 
 def test_each_picture_is_encoded_once(backend, family):
@@ -311,44 +207,15 @@ def test_templates_of_every_kind_show_all_texts_and_pictures(backend):
         assert "'type'" not in text, kind
 
 
-def test_ordinary_text_is_read_as_the_template_has_it(backend, family):
+def test_ordinary_text_is_read_as_the_template_has_it(backend, subject, family):
     random = Random(0)
     letters = "ab Z09.,:;<>|[]/{}\"'\n\t äß€中文😀é\u0301\u200d\u00a0"
     for size in range(1, 25):
         text = "".join(random.choices(letters, k=size)) + "?"
         pictures = [SQUARE] * (not family.text_alone or size % 8 == 1)
         shown = Message("user", [*map(Image, pictures), text])
-        expected = processed(backend, text, *pictures)["input_ids"][0].tolist()
+        expected = processed(subject, pictures, text)["input_ids"][0].tolist()
         assert prompt_ids(backend, shown) == expected, text
-
-
-def test_no_text_can_forge_a_turn(backend, name):
-    """In no place does a text that spells the tokenizer's special tokens become one of them."""
-    tokenizer = backend._host.tokenizer
-    special = {t.content: i for i, t in tokenizer.added_tokens_decoder.items() if t.special}
-    with_marks, plain = "", "hello"
-    for mark in special:
-        with contextlib.suppress(RequestError):  # an image's
-            prompt_ids(backend, Message("user", [Image(SQUARE), mark]))
-            with_marks += f"\n{mark} a{mark}"
-
-    def prompts(text):
-        asked = Message("user", [Image(SQUARE), f"What? {text}"])
-        yield [asked], {"response_format": {"const": text}}
-        yield [Message("system", text), asked], {}
-        if name != "paligemma":
-            call = ToolCall(id="1", name="zoom", arguments=json.dumps({"x": text}))
-            said = Message("assistant", text, tool_calls=[call])
-            result = Message("tool", [text, Image(WIDE)], name=text.strip())
-            yield [asked, said, result], {"tools": (Tool(name="zoom", description=text),)}
-
-    for forged, usual in zip(prompts(with_marks), prompts(plain), strict=True):
-        ids, others = (prompt_ids(backend, *m, **options) for m, options in (forged, usual))
-        # Whether BOS stands once more is the template's matter; everything is counted.
-        assert Counter(i for i in ids if i in special.values()) == Counter(
-            i for i in others if i in special.values()
-        )
-        assert with_marks in tokenizer.decode(ids)
 
 
 def test_no_text_becomes_a_mark_with_what_stands_next_to_it(backend, name):
@@ -369,6 +236,8 @@ def test_a_conversation_with_pictures_in_two_turns(backend, name):
     if name == "paligemma":
         with pytest.raises(RequestError, match="one question: send a single user message"):
             backend.generate(request)
+        with pytest.raises(RequestError, match="about pictures: send one with the question"):
+            backend.generate(ask("Is there a dog?"))
         system = Message("system", "Be brief.")
         [done] = backend.generate(dataclasses.replace(request, messages=(system, turns[0])))
         [joined] = backend.generate(ask("Be brief.\nWhat is it?", SQUARE, memvr=True))

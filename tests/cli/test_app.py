@@ -77,6 +77,7 @@ def test_help_and_version(memvr):
 NO_MODEL_NEEDED = [
     ["--help"],
     ["eval", "--help"],
+    ["doctor", "--help"],
     ["models"],
     ["ask", "nowhere.png", "What?"],
     ["ask", "--example", "--decoding", "vdc"],

@@ -76,7 +76,7 @@ def _help(title: str, command: Any) -> str:
 
 # As imports point, the lowest first.
 _FLOORS = ("memvr", "types", "models", "bundled", "backend", "wire", "grounding", "langchain")
-_FLOORS += ("llama_index", "evaluate", "cli")
+_FLOORS += ("llama_index", "evaluate", "doctor", "cli")
 
 
 def module_map() -> str:

@@ -81,7 +81,7 @@ def load_model(name: str | Path, config: LoadConfig) -> LoadedModel:
             source,
             revision=revision,
             trust_remote_code=False,
-            dtype=_dtype(config, device),
+            dtype=pick_dtype(config, device),
             device_map="balanced" if config.device == "balanced" else {"": device},
             quantization_config=_quantization(config, device),
             attn_implementation=config.attention,
@@ -135,7 +135,7 @@ def _origin(
     device = pick_device(config.device)
     how = (
         device.type,
-        str(_dtype(config, device)),
+        str(pick_dtype(config, device)),
         config.quantization,
         config.attention,
         row.preset.to_dict() if row and row.preset else None,
@@ -220,7 +220,8 @@ def pick_device(name: str) -> torch.device:
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
-def _dtype(config: LoadConfig, device: torch.device) -> torch.dtype | str:
+def pick_dtype(config: LoadConfig, device: torch.device) -> torch.dtype | str:
+    """The precision to load in; "auto" on a CPU, where it depends on how many weights there are."""
     if config.dtype != "auto":
         dtype: torch.dtype = getattr(torch, config.dtype)
         return dtype

@@ -114,6 +114,11 @@ class PromptWriter:
                 "another version's, or damaged: download it anew."
             ) from error
 
+    @property
+    def role_marks(self) -> tuple[str, ...]:
+        """What marks turns as ordinary text, as `USER:` does; texts that spell it are broken up."""
+        return self._roles.marks
+
     def fitted(self, request: Request, pictures: Sequence[Picture]) -> Prompt:
         """Tokenise a conversation, if it leaves room for a token.
 
