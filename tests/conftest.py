@@ -67,6 +67,12 @@ def backend() -> Iterator[Backend]:
         yield shared
 
 
+@pytest.fixture
+def half_loads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`Backend.load` gives half of the bundled model."""
+    monkeypatch.setattr(Backend, "load", lambda name, **options: Backend(half()))
+
+
 @pytest.fixture(scope="session")
 def whole() -> Iterator[Backend]:
     """The bundled model with all its layers, where it has to be right."""

@@ -76,8 +76,9 @@ def test_shell_command_works(command, tmp_path, request):
             # Imported late: most of these tests need no model.
             from memvr_integrations.cli import app
 
-            if arguments[0] in ("eval", "calibrate", "blindfold"):
+            if arguments[0] in ("eval", "calibrate", "blindfold", "doctor"):
                 request.getfixturevalue("few_scenes")
+                request.getfixturevalue("half_loads")
             # What is written goes elsewhere: other processes run these tests as well.
             arguments = [
                 str(tmp_path / one) if one.startswith("runs/") else one for one in arguments
@@ -87,7 +88,7 @@ def test_shell_command_works(command, tmp_path, request):
             assert done.stdout.strip()
         case ["python", "-m", module, *_]:
             assert importlib.util.find_spec(module)
-        case ["python", script]:
+        case ["python", script, *_]:
             assert (ROOT / script).is_file()
         case ["pip", "install", *_]:
             extras = re.findall(r"\[(.+)\]", command)

@@ -6,8 +6,8 @@ from memvr_integrations.doctor.subject import Subject
 
 
 @pytest.fixture
-def subject(make_backend):
-    made = Subject(make_backend(), tokens=3, rounds=2)
+def subject(whole):
+    made = Subject(whole, tokens=3, rounds=2)
     made.kinds = [(made.wide,), ()]  # quicker than all
     return made
 
