@@ -96,7 +96,7 @@ def _try(one: Break, source: Path, asked: str, deadline: float, tally: Tally) ->
                 tally.wrong += [f"{one.name}; {question.name}; {name}: {what}" for what in found]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", MemVRWarning)
-            more = list(_beside(one, backend, source, picture, sound, tally.seen))
+            more = list(_beside(one, backend, picture, sound, tally.seen))
         tally.wrong += [f"{one.name}: {what}" for what in more]
         if not eventually(lambda: not backend.busy):
             tally.wrong.append(f"{one.name}: something still runs")
@@ -155,7 +155,6 @@ def _faults_of(
 def _beside(
     one: Break,
     backend: Backend,
-    source: Path,
     picture: Pillow.Image,
     sound: Completion,
     seen: Counter[str],
@@ -166,7 +165,7 @@ def _beside(
             yield "a text without pictures is answered otherwise than before"
         yield from asyncio.run(_neighbours(backend, picture, sound))
     if one.weights is not None:
-        yield from _triggers(backend, source, picture, seen)
+        yield from _triggers(backend, picture, seen)
     if not one.late:
         yield from _decides(one, backend, picture)
     if one.name == "it never ends":
@@ -193,19 +192,19 @@ async def _neighbours(backend: Backend, picture: Pillow.Image, sound: Completion
     return wrong
 
 
-def _triggers(
-    backend: Backend, source: Path, picture: Pillow.Image, seen: Counter[str]
-) -> Iterator[str]:
+def _triggers(backend: Backend, picture: Pillow.Image, seen: Counter[str]) -> Iterator[str]:
     """No layer triggers on an entropy that is NaN, whatever the threshold."""
-    processor = transformers.AutoProcessor.from_pretrained(source)
+    host = backend._host
     said = [{"type": "image", "image": picture}, {"type": "text", "text": WORDS}]
-    inputs = processor.apply_chat_template(
+    inputs = host.processor.apply_chat_template(
         [{"role": "user", "content": said}],
+        chat_template=host.prompts.template,
         tokenize=True,
         return_dict=True,
         return_tensors="pt",
         add_generation_prompt=True,
     )
+    eventually(lambda: not backend.busy)
     with torch.no_grad(), retracing(backend.model, EAGER) as trace:
         backend.model(**inputs)
     for row in (row for step in trace.steps for row in step.rows):

@@ -44,7 +44,7 @@ def soak(
     `compared` is the share that is compared, `deadline` the seconds after which a caller counts as
     hanging. With a `state` file a soak goes on where it was stopped.
     """
-    diary = Diary(Path(state) if state else None)
+    diary = Diary(of=f"{model}, seed {seed}", file=Path(state) if state else None)
     # Many random answers are empty, which a warning says of each.
     warnings.simplefilter("ignore", MemVRWarning)
     before = Held.now()
@@ -53,10 +53,10 @@ def soak(
         with world(kind_of(model, turn[0])) as models:
             made = Asks(seed, models.material)
             for at in range(0, len(turn), TOGETHER):
-                if not diary.hung:
+                if not diary.total("hung"):
                     asks = [made(number) for number in turn[at : at + TOGETHER]]
                     _together(models, asks, callers, compared, deadline, diary)
-        if diary.hung:
+        if diary.total("hung"):
             break
     left_over = before.left_over()
     return diary.found(model, left_over)
@@ -100,8 +100,8 @@ def _together(
         seconds=time.monotonic() - begun,
         batches=models.busy.batches - batches,
         wrong=wrong,
+        hung=len(crowd.hung) + len(single.hung),
     )
-    diary.hung = bool(crowd.hung or single.hung)
 
 
 def _unhurried(ask: Ask) -> Ask:
@@ -111,18 +111,25 @@ def _unhurried(ask: Ask) -> Ask:
 
 @dataclass
 class Diary:
-    """What became of each request: lines of JSON, kept in a file where there is one."""
+    """What became of each request: lines of JSON, kept in a file where there is one.
 
+    `of` says which requests they are, so that a file is not gone on with by others.
+    """
+
+    of: str
     file: Path | None = None
-    hung: bool = False
     lines: list[Line] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._run = time.time_ns()
         self._fresh: list[Line] = []
         if self.file is not None and self.file.exists():
-            whole = self.file.read_text().rpartition("\n")[0]  # the last one may be torn
+            whole, _, torn = self.file.read_text().rpartition("\n")
+            if torn:  # by whatever stopped it
+                self.file.write_text(f"{whole}\n" if whole else "")
             self.lines = [json.loads(line) for line in whole.splitlines()]
+        for others in {line["of"] for line in self.lines if "of" in line} - {self.of}:
+            raise SystemExit(f"{self.file} is the state of {others}, not of {self.of}.")
 
     @property
     def done(self) -> set[object]:
@@ -149,15 +156,17 @@ class Diary:
             }
         )
 
-    def rest(self, *, seconds: float, batches: int, wrong: Sequence[str]) -> None:
+    def rest(self, *, seconds: float, batches: int, wrong: Sequence[str], hung: int) -> None:
         """Write down what is known while nothing runs, and keep all since the rest before."""
         self._fresh.append(
             {
+                "of": self.of,
                 "run": self._run,
                 "memory": memory(),
                 "seconds": seconds,
                 "batches": batches,
                 "wrong": list(wrong),
+                "hung": hung,
             }
         )
         if self.file is not None:
@@ -203,6 +212,7 @@ class Diary:
             "by a strategy": _listed(Counter(str(c["strategy"]) for c in calls if c["strategy"])),
             "compared with the same request alone": sum(bool(c["compared"]) for c in calls),
             "wrong": sum(bool(c["wrong"]) for c in calls),
+            "hanging": int(self.total("hung")),
             "memory": said,
             "threads and files left over": len(left_over),
         }

@@ -21,6 +21,7 @@ class Crowd:
         self._backend, self._deadline = backend, deadline
         self._threads, self._tasks = (callers + 1) // 2, callers // 2
         self._begun: dict[int, float] = {}
+        self._ended = time.monotonic()  # when the last call did
         self.hung: list[str] = []
 
     def serve(self, asks: Sequence[Ask]) -> dict[int, Heard]:
@@ -54,28 +55,37 @@ class Crowd:
                 ask = waiting.get_nowait()
             except queue.Empty:
                 return
-            self._begun[ask.number] = time.monotonic()
+            self._begin(ask)
             heard[ask.number] = call(self._backend, ask)
-            del self._begun[ask.number]
+            self._end(ask)
 
     async def _loop(self, asks: Sequence[Ask], heard: dict[int, Heard]) -> None:
         room = asyncio.Semaphore(max(self._tasks, 1))
 
         async def one(ask: Ask) -> None:
             async with room:
-                self._begun[ask.number] = time.monotonic()
+                self._begin(ask)
                 heard[ask.number] = await acall(self._backend, ask)
-                del self._begun[ask.number]
+                self._end(ask)
 
         await asyncio.gather(*map(one, asks))
 
+    def _begin(self, ask: Ask) -> None:
+        self._begun[ask.number] = time.monotonic()
+
+    def _end(self, ask: Ask) -> None:
+        del self._begun[ask.number]
+        self._ended = time.monotonic()
+
     def _someone_hangs(self) -> bool:
         late = time.monotonic() - self._deadline
+        if not self._begun and self._ended < late:
+            self.hung.append(f"an event loop did not end {self._deadline:g} s after its last call")
         hung = [number for number, begun in list(self._begun.items()) if begun < late]
         self.hung += [
             f"request {number} heard nothing for {self._deadline:g} s (stacks on stderr)"
             for number in hung
         ]
-        if hung:
+        if self.hung:
             faulthandler.dump_traceback(file=sys.__stderr__, all_threads=True)
-        return bool(hung)
+        return bool(self.hung)

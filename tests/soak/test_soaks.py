@@ -45,15 +45,17 @@ def beside(heard, alone, **more):
 def test_mixed_callers_are_answered_as_if_alone_and_a_state_goes_on(tmp_path):
     state = tmp_path / "state"
     options = {"model": "tiny", "state": str(state), "callers": 8}
-    first = callers.soak(count=10, compared=0.0, **options)
+    first = callers.soak(count=6, compared=0.0, **options)
     assert not first.wrong
     with state.open("a") as torn:
-        torn.write('{"number": 10, "wro')
-    found = callers.soak(count=24, **options)
+        torn.write('{"number": 6, "wro')
+    found = callers.soak(count=16, **options)
     assert not found.wrong
-    assert found.figures["requests"] == 24
-    assert found.figures["compared with the same request alone"] == 14
+    assert found.figures["requests"] == 16
+    assert found.figures["compared with the same request alone"] == 10
     assert found.of == "tiny"
+    with pytest.raises(SystemExit, match="is the state of tiny, seed 0, not of tiny, seed 1"):
+        callers.soak(count=30, seed=1, **options)
 
 
 def test_a_request_is_the_same_whatever_was_made_before():
@@ -188,7 +190,7 @@ def test_growth_and_what_is_left_over_are_seen(tmp_path):
 
 
 def test_a_soak_in_which_memory_grows_is_wrong():
-    diary = callers.Diary()
+    diary = callers.Diary(of="tiny, seed 0")
     for number in range(2 * FEW):
         line = {"run": 1, "memory": 2**20 * (100 + number), "wrong": []}
         diary.lines += [

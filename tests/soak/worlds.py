@@ -3,6 +3,7 @@
 import itertools
 import random
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -58,7 +59,7 @@ def world(kind: str) -> Iterator[World]:
             queueing=QueueConfig(max_batch=1, gather_seconds=0),
             cache_bytes=0,
         )
-        with busy, alone:
+        with _closing(busy), _closing(alone):
             pictures = _scenes() if kind == "bundled" else noise(PICTURES)
             one, two = (
                 alone.count(Request.ask("What?", *pictures[:count])).prompt_tokens
@@ -72,6 +73,17 @@ def world(kind: str) -> Iterator[World]:
                 student=source,
             )
             yield World(busy=busy, alone=alone, material=material)
+
+
+@contextmanager
+def _closing(backend: Backend) -> Iterator[None]:
+    """Close it at the end, which waits for its thread: but not for ever, should that hang."""
+    try:
+        yield
+    finally:
+        closing = threading.Thread(target=backend.close, daemon=True)
+        closing.start()
+        closing.join(60)
 
 
 def _scenes() -> list[Pillow.Image]:
