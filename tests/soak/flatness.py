@@ -33,7 +33,7 @@ def growth(samples: Sequence[int]) -> tuple[float, float] | None:
     return statistics.median(warm) / 2**20, statistics.median(last) / 2**20
 
 
-def eventually(condition: Callable[[], bool], seconds: float = 10.0) -> bool:
+def eventually(condition: Callable[[], bool], seconds: float = 120.0) -> bool:
     """Whether it comes true within some seconds."""
     end = time.monotonic() + seconds
     while not condition():
@@ -55,7 +55,7 @@ class Held:
         """What is held now."""
         return cls(threads=frozenset(threading.enumerate()), files=psutil.Process().num_fds())
 
-    def left_over(self, seconds: float = 10.0) -> list[str]:
+    def left_over(self, seconds: float = 60.0) -> list[str]:
         """What is held beyond this after some seconds for threads to end; each in a sentence."""
         eventually(lambda: set(threading.enumerate()) <= self.threads, seconds)
         extra = set(threading.enumerate()) - self.threads
