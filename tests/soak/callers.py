@@ -58,8 +58,10 @@ def soak(
                     _together(models, asks, callers, compared, deadline, diary)
         if diary.total("hung"):
             break
-    left_over = before.left_over()
-    return diary.found(model, left_over)
+    if missing:
+        left_over = before.left_over()
+        diary.write({"wrong": left_over, "left over": len(left_over)})
+    return diary.found(model)
 
 
 def _turns(model: str, numbers: Sequence[int]) -> Iterator[list[int]]:
@@ -158,7 +160,7 @@ class Diary:
 
     def rest(self, *, seconds: float, batches: int, wrong: Sequence[str], hung: int) -> None:
         """Write down what is known while nothing runs, and keep all since the rest before."""
-        self._fresh.append(
+        self.write(
             {
                 "of": self.of,
                 "run": self._run,
@@ -169,12 +171,16 @@ class Diary:
                 "hung": hung,
             }
         )
+        print(f"{len(self.done)} requests, {len(self.wrong)} wrong", flush=True)
+
+    def write(self, line: Line) -> None:
+        """Keep a line, after those that were noted before."""
+        self._fresh.append(line)
         if self.file is not None:
             with self.file.open("a") as kept:
                 kept.writelines(json.dumps(line) + "\n" for line in self._fresh)
         self.lines += self._fresh
         self._fresh = []
-        print(f"{len(self.done)} requests, {len(self.wrong)} wrong", flush=True)
 
     @property
     def wrong(self) -> list[str]:
@@ -185,13 +191,13 @@ class Diary:
         """The sum of a number over all lines that have it."""
         return sum(line.get(what, 0) for line in self.lines)
 
-    def found(self, model: str, left_over: Sequence[str]) -> Found:
+    def found(self, model: str) -> Found:
         """All of it together."""
         calls = [line for line in self.lines if "number" in line]
         ends = Counter(str(line["end"]) for line in calls)
         refused = {end: n for end, n in ends.items() if end not in ("answered", "left")}
         timed_out = refused.pop("RequestTimeoutError", 0)
-        wrong = [*self.wrong, *left_over]
+        wrong = self.wrong
         if not self.total("triggers"):
             wrong.append("no layer triggered anywhere, so that this shows little")
         grown, said = self._memory()
@@ -214,7 +220,7 @@ class Diary:
             "wrong": sum(bool(c["wrong"]) for c in calls),
             "hanging": int(self.total("hung")),
             "memory": said,
-            "threads and files left over": len(left_over),
+            "threads and files left over": int(self.total("left over")),
         }
         return Found(
             figures=figures,

@@ -207,7 +207,7 @@ def test_a_soak_in_which_memory_grows_is_wrong():
                 "wrong": [],
             },
         ]
-    [sentence] = diary.found("tiny", []).wrong
+    [sentence] = diary.found("tiny").wrong
     assert "memory grew by" in sentence
 
 
