@@ -16,7 +16,10 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 from outcome import outcome_of
 
 # name -> a module of this folder; its `soak(...)` gives what was found, keywords are its options
-SOAKS = {}
+SOAKS = {
+    "broken-numbers": "broken_numbers",
+    "callers": "callers",
+}
 
 
 def main(arguments: list[str]) -> int:
@@ -40,9 +43,13 @@ def main(arguments: list[str]) -> int:
         importlib.import_module("page").write()
         return 0
     keep = chosen.pop("keep")
+    usual = {o.name: o.default for o in inspect.signature(soaks[name]).parameters.values()}
     about = inspect.getdoc(soaks[name]).splitlines()[0]
-    # `--keep` is for those who write the page; the command on it is for those who read it.
-    command = shlex.join(["python", "tests/soak", *(a for a in arguments if a != "--keep")])
+    # The command on the page is for those who read it: where they keep a state is theirs to say.
+    given = {what: value for what, value in chosen.items() if value != usual[what]}
+    given.pop("state", None)
+    options = [f"--{what.replace('_', '-')}={value}" for what, value in given.items()]
+    command = shlex.join(["python", "tests/soak", name, *options])
     outcome = outcome_of(name, about, command, lambda: soaks[name](**chosen))
     print(f"\n{outcome.about} {outcome.date}, {outcome.machine}, {outcome.seconds} s.\n")
     print(outcome.table())

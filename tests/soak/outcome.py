@@ -11,15 +11,22 @@ from pathlib import Path
 
 import torch
 
+_SHOWN = 20  # of the sentences on what was wrong
 RESULTS = Path(__file__).parent / "results"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """Figures by what they are, and everything that was wrong, each in a sentence."""
+    """Figures by what they are, and everything that was wrong, each in a sentence.
+
+    `of` says which of several it was, where a soak has several that are kept side by side;
+    `seconds` how long it took, where that is not the time of this process.
+    """
 
     figures: dict[str, int | float | str]
     wrong: tuple[str, ...] = ()
+    of: str = ""
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +45,10 @@ class Outcome:
     def table(self) -> str:
         """The figures as a Markdown table, what was wrong after it."""
         rows = "\n".join(f"| {what} | {value} |" for what, value in self.figures.items())
-        found = "\n".join(f"- {sentence}" for sentence in self.wrong) or "Nothing was wrong."
+        shown = [f"- {sentence}" for sentence in self.wrong[:_SHOWN]]
+        if len(self.wrong) > _SHOWN:
+            shown.append(f"- and {len(self.wrong) - _SHOWN} more")
+        found = "\n".join(shown) or "Nothing was wrong."
         return f"| | |\n|---|---|\n{rows}\n\n{found}\n"
 
     def save(self, folder: Path = RESULTS) -> Path:
@@ -52,16 +62,17 @@ def outcome_of(name: str, about: str, command: str, run: Callable[[], Found]) ->
     """Run a soak and say when and where that was."""
     begun = time.monotonic()
     found = run()
+    seconds = time.monotonic() - begun if found.seconds is None else found.seconds
     cores = f"{os.cpu_count()} CPU cores ({platform.machine()})"
     return Outcome(
-        name=name,
+        name=f"{name}-{found.of}" if found.of else name,
         about=about,
         command=command,
         figures=found.figures,
         wrong=found.wrong,
         date=datetime.date.today().isoformat(),
         machine=f"{cores}, Python {platform.python_version()}, torch {torch.__version__}",
-        seconds=round(time.monotonic() - begun, 1),
+        seconds=round(seconds, 1),
     )
 
 

@@ -16,11 +16,10 @@ from transformers import (
 
 from memvr_integrations.backend.decoding.answer import AnswerText
 from memvr_integrations.backend.decoding.inputs import batch_inputs
-from memvr_integrations.backend.decoding.jobs import Row
+from memvr_integrations.backend.decoding.jobs import Row, damaged
 from memvr_integrations.backend.decoding.strategies import answered_whole, decoding_rule
 from memvr_integrations.backend.decoding.strategies.logit_rules import Rule
 from memvr_integrations.backend.hosting.host import Host
-from memvr_integrations.errors import GenerationError
 from memvr_integrations.memvr import Trace, VisualMemory, layer_entropy, retracing
 from memvr_integrations.types import TokenRecord
 
@@ -123,13 +122,7 @@ class _Run:
             if row.done:
                 continue
             if math.isnan(logprobs[index]):
-                row.job.fail(
-                    GenerationError(
-                        f"{self._host.name} gave numbers that are none (NaN): its weights are "
-                        "damaged, or too large for its precision. Try dtype='float32', or "
-                        "download it again."
-                    )
-                )
+                row.job.fail(damaged(self._host.name))
                 continue
             probed = step.rows[index] if step is not None else None
             record = TokenRecord(
@@ -157,7 +150,11 @@ def _nothing_left(scores: Tensor, allowed: Tensor | None) -> bool:
 
 
 def _logprobs(scores: Tensor, chosen: Tensor) -> Tensor:
-    return scores.gather(1, chosen[:, None])[:, 0] - scores.logsumexp(-1)
+    """Log-probabilities of a token a row; NaN where any of the row's scores is NaN or infinite."""
+    total = scores.logsumexp(-1)
+    # Else every token but the infinite one would only look impossible.
+    total = total.masked_fill(total.isposinf(), torch.nan)
+    return scores.gather(1, chosen[:, None])[:, 0] - total
 
 
 class _Choose(LogitsProcessor):

@@ -14,7 +14,7 @@ from memvr_integrations.backend.hosting.prompts.writer import Picture, Prompt
 from memvr_integrations.backend.structured.constraint import Constraint, Dictation
 from memvr_integrations.backend.structured.grammar import Grammar
 from memvr_integrations.backend.structured.tool_calls import CallReader
-from memvr_integrations.errors import MemVRError, RequestTimeoutError
+from memvr_integrations.errors import GenerationError, MemVRError, RequestTimeoutError
 from memvr_integrations.memvr import MemVRConfig
 from memvr_integrations.models.boxes import read_boxes, read_plain_boxes
 from memvr_integrations.types import (
@@ -216,6 +216,14 @@ def gather(completions: dict[int, Completion]) -> Completion:
     """The answers of one request as one completion with alternatives."""
     first, *others = (completions[index] for index in sorted(completions))
     return replace(first, alternatives=tuple(others))
+
+
+def damaged(name: str) -> GenerationError:
+    """The error for logits that say nothing."""
+    return GenerationError(
+        f"{name} gave numbers that are none (NaN, or infinite): its weights are damaged, or too "
+        "large for its precision. Try dtype='float32', or download it again."
+    )
 
 
 def timed_out(request: Request) -> RequestTimeoutError:

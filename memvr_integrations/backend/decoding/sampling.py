@@ -59,4 +59,8 @@ class RowSampler:
         if self._greedy:
             return int(scores.argmax())
         chances = scores.softmax(-1).cpu()
+        if bool(chances.isnan().any()):
+            # Damaged logits, which the batch reports; or no token has a chance, and the grammar's
+            # way out is taken whatever comes.
+            return int(scores.argmax())
         return int(torch.multinomial(chances, 1, generator=self._random))

@@ -5,12 +5,15 @@ import math
 import queue
 import threading
 import time
+import warnings
 from collections.abc import AsyncGenerator, Generator
 from contextlib import suppress
 
 from memvr_integrations.backend.decoding.jobs import Event, timed_out
-from memvr_integrations.errors import MemVRError
+from memvr_integrations.errors import MemVRError, MemVRWarning
 from memvr_integrations.types import Chunk, Request
+
+_LONGEST_CHARACTER = 4  # in bytes, each of which may be a token
 
 
 class Inbox:
@@ -39,6 +42,25 @@ class Inbox:
         """Report what happened; called from the inference thread."""
         raise NotImplementedError
 
+    def _complete(self, chunk: Chunk) -> bool:
+        """Whether a chunk completes an answer; a warning where there is nothing in that."""
+        done = chunk.completion
+        if done is None:
+            return False
+        # No character takes more tokens: this model goes on without saying anything.
+        many = len(done.tokens) > _LONGEST_CHARACTER
+        # Where stop strings are given, one of them may have left nothing.
+        ended = done.finish_reason == "stop" and not self.request.sampling.stop
+        if not (done.text or done.tool_calls or self.dictated) and (ended or many):
+            warnings.warn(
+                f"{done.model} gave an empty answer: {len(done.tokens)} token(s) without text, "
+                f"finish_reason={done.finish_reason!r}. Ask in other words or at another "
+                "temperature; if it does so always, its weights or its chat template are wrong.",
+                MemVRWarning,
+                stacklevel=2,
+            )
+        return True
+
     def cancel(self) -> None:
         """Nobody waits any more; does no harm when the answer is complete."""
         self.left.set()
@@ -65,7 +87,7 @@ class BlockingInbox(Inbox):
                 raise timed_out(self.request) from None
             if isinstance(event, MemVRError):
                 raise event
-            missing -= event.completion is not None
+            missing -= self._complete(event)
             yield event
 
 
@@ -94,5 +116,5 @@ class AsyncInbox(Inbox):
                 raise timed_out(self.request) from None
             if isinstance(event, MemVRError):
                 raise event
-            missing -= event.completion is not None
+            missing -= self._complete(event)
             yield event

@@ -35,8 +35,8 @@ _ASKED_FOR = re.compile(r"(?<!\[\^)\\(x[01]|x7f|u00[01]|u007f|0|c[A-Z])", re.IGN
 class Grammar:
     """A grammar in llguidance's Lark, and what it leaves open.
 
-    `free_text` says that plain text is an answer too; such text never begins with `<`, so the
-    first character says which it is. Below the properties `unique` no array may hold a value
+    `free_text` says that plain text is an answer too, or nothing; such text never begins with `<`,
+    so the first character says which it is. Below the properties `unique` no array may hold a value
     twice; with `free_keys` an object might hold a key twice, which it may not. `spelled` are the
     patterns that strings have to match, and `constants` the texts that stand in an answer.
     """
@@ -70,7 +70,9 @@ def grammar_of(request: Request) -> Grammar | None:
             schemas.append(narrowed(answer))
             branches.append("json")
             rules.append(f"json: %json {_embedded(schemas[-1])}")
-    start = f'start: " "? ({" | ".join(branches)})'
+    # A model that has nothing to say may end at once, as it may without tools.
+    silent = "?" if "TEXT" in branches else ""
+    start = f'start: " "? ({" | ".join(branches)}){silent}'
     given = [*(tool.parameters for tool in callable_), *([] if answer is None else [answer])]
     return Grammar(
         lark="\n".join([start, *rules, ""]),

@@ -1,5 +1,6 @@
 """A batch is nothing but its rows: each equals itself alone, and without MemVR the plain model."""
 
+import asyncio
 import time
 
 import pytest
@@ -253,13 +254,45 @@ def test_evidence_and_its_control_come_together(ask, scenes, config, others):
         ask("What?", 0, memvr=memvr, evidence=evidence)
 
 
-def test_numbers_that_are_none_are_reported(make_backend, ask):
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"temperature": 1.0, "seed": 3, "n": 2},
+        {"max_tokens": 20, "response_format": {"type": "boolean"}},
+        {"decoding": "vcd"},
+        {"decoding": "opera", "memvr": None},
+    ],
+)
+def test_numbers_that_are_none_are_reported(make_backend, ask, number, options):
     backend = make_backend()
 
     def spoil(module, args, out):
-        out.logits[0] = float("nan")
+        out.logits[0, ..., 7] = number
         return out
 
-    with attached(backend, spoil), pytest.raises(GenerationError, match=r"\(NaN\).*float32"):
-        backend.generate(ask("A dog?", 0, max_tokens=3))
-    assert backend.generate(ask("A dog?", 0, max_tokens=3))[0].tokens
+    request = ask("A dog?", 0, **{"max_tokens": 3} | options)
+    with attached(backend, spoil), pytest.raises(GenerationError, match=r"\(NaN, .*float32"):
+        backend.generate(request)
+    assert backend.generate(request)[0].tokens
+
+
+async def test_a_damaged_row_leaves_the_row_beside_it_alone(patient, ask, endless):
+    requests = [ask(max_tokens=3, temperature=1.0, seed=seed) for seed in (1, 2)]
+    with endless(patient):
+        [alone] = patient.generate(requests[1])
+
+        def spoil(module, args, out):
+            if len(out.logits) > 1:
+                out.logits[0] = float("nan")
+            return out
+
+        before = patient.batches
+        with attached(patient, spoil):
+            damaged, sound = await asyncio.gather(
+                *(patient.agenerate(request) for request in requests), return_exceptions=True
+            )
+    assert isinstance(damaged, GenerationError)
+    same(sound[0], alone)
+    assert patient.batches == before + 1

@@ -24,6 +24,12 @@ def test_greedy_takes_the_likeliest_and_needs_no_random_numbers():
     assert sampler.choose(NO_IDS, LOGITS) == 4
 
 
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
+def test_where_nothing_has_a_chance_something_is_taken(number):
+    """Who samples then can't know better; the batch reports damage, a grammar has a way out."""
+    assert draws(1, temperature=1.0, logits=torch.full_like(LOGITS, number))[0] in range(5)
+
+
 def test_greedy_ignores_the_filters():
     assert set(draws(20, temperature=0.0, top_p=0.1, top_k=3, min_p=0.5)) == {4}
 

@@ -34,6 +34,29 @@ async def test_all_ways_give_one_answer(backend, ask, options):
     assert "Describe" not in first.text
 
 
+async def test_an_answer_without_a_word_is_warned_of(make_backend, ask, scripted):
+    backend, request = make_backend(), ask("What is it?", 0)
+    with scripted(backend, []):
+        with pytest.warns(MemVRWarning, match="empty answer: 1 token.*'stop'. Ask in other words"):
+            [done] = backend.generate(request)
+        assert (done.text, done.finish_reason) == ("", "stop")
+        with pytest.warns(MemVRWarning, match="empty answer"):
+            assert list(backend.stream(request))[-1].completion == done
+        with pytest.warns(MemVRWarning, match="empty answer"):
+            assert await backend.agenerate(request) == [done]
+        with pytest.warns(MemVRWarning, match="empty answer"):
+            assert (await drain(backend.astream(request)))[-1].completion == done
+        # Neither a stop string nor a given answer says anything of the model.
+        backend.generate(ask("What is it?", 0, stop=("a",)))
+        backend.score(request, ["Yes", "No"])
+    pad = backend._host.pad
+    with (
+        scripted(backend, [pad] * 6),
+        pytest.warns(MemVRWarning, match="6 token.*'length'"),
+    ):
+        backend.generate(ask("What is it?", 0, max_tokens=6))
+
+
 def test_what_is_no_request_is_refused(backend):
     with pytest.raises(RequestError, match=r"'Is there a dog\?' is a str; give a Request"):
         backend.generate("Is there a dog?")

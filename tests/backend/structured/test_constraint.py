@@ -283,10 +283,21 @@ def test_open_values_are_no_infinite_numbers(grammars, tokenizer):
 def test_auto_never_begins_a_call_that_does_not_fit(grammars, tokenizer, limit):
     constraint = grammars.start(grammar(tools=[Tool(name="look")]), limit)
     allowed = np.nonzero(constraint.allowed().numpy())[0]
-    assert "<" not in {tokenizer.decode([token]).strip()[:1] for token in allowed}
+    begun = {tokenizer.decode([t], skip_special_tokens=True).strip()[:1] for t in allowed}
+    assert "<" not in begun
     [token] = tokenizer("Yes", add_special_tokens=False).input_ids[:1]
     assert constraint.take(token) == token
     assert constraint.allowed() is None
+
+
+@pytest.mark.parametrize(("choice", "may"), [("auto", True), ("required", False)])
+def test_beside_tools_a_model_may_say_nothing(grammars, tokenizer, choice, may):
+    constraint = grammars.start(grammar(tools=[Tool(name="look")], tool_choice=choice), 60)
+    end = tokenizer.eos_token_id
+    assert bool(constraint.allowed()[end]) == may
+    if may:
+        assert constraint.take(end) == end
+        assert not constraint.structured
 
 
 def test_a_call_that_just_fits_is_whole(grammars, tokenizer):

@@ -31,7 +31,7 @@ def test_a_plain_request_has_no_grammar():
 def test_auto_allows_text_and_calls():
     found, free_text = rules(tools=[PAINT, LOOK])
     assert free_text
-    assert found["start"].endswith("(calls | TEXT)")
+    assert found["start"].endswith("(calls | TEXT)?")
     assert found["call"] == "call_0 | call_1"
     assert embedded(found["arguments_0"])["properties"] == COLOR["properties"]
 

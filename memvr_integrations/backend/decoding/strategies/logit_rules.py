@@ -13,14 +13,14 @@ logits, (rows, vocabulary) in float32; returns the strategy's logits, -inf where
 
 
 def contrast(own: Tensor, other: Tensor, weight: float, push: float) -> Tensor:
-    """`weight own - push other`, and `own` where one of the two rules a token out.
+    """`weight own - push other`, and `own` where one of the two rules a token out; NaN stays NaN.
 
     Shapes: all (rows, vocabulary); `other` may know fewer tokens, the rest stays as it is.
     """
     known = own[:, : other.shape[-1]]
     other = other[:, : own.shape[-1]].to(own)
-    usable = known.isfinite() & other.isfinite()
-    mixed = torch.where(usable, weight * known - push * other, known)
+    ruled_out = known.isinf() | other.isinf()
+    mixed = torch.where(ruled_out, known, weight * known - push * other)
     return torch.cat([mixed, own[:, mixed.shape[-1] :]], dim=-1)
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from memvr_integrations.backend.decoding.inputs import batch_inputs
-from memvr_integrations.backend.decoding.jobs import Row
+from memvr_integrations.backend.decoding.jobs import Row, damaged
 from memvr_integrations.backend.decoding.strategies.attention_weights import watched
 from memvr_integrations.backend.decoding.strategies.beams import Beams
 from memvr_integrations.backend.decoding.strategies.method import Method
@@ -141,9 +141,16 @@ class _Search:
         )
 
     def _tried(self, path: _Path, logits: Tensor) -> _Choices:
-        """Try the likeliest tokens of each beam, and what each would attend to."""
+        """Try the likeliest tokens of each beam, and what each would attend to.
+
+        Raises:
+            GenerationError: The logits are NaN or infinite.
+        """
         likely = logits.topk(self._config.candidates, dim=-1)
-        logprobs = likely.values - logits.logsumexp(-1)[:, None]
+        total = logits.logsumexp(-1)
+        if not bool(total.isfinite().all()):
+            raise damaged(self._host.name)
+        logprobs = likely.values - total[:, None]
         seen = torch.stack([self._beams.attention_at(tokens) for tokens in likely.indices.T], dim=1)
         weights = seen.max(2).values
         weights = weights / weights.sum(-1, keepdim=True)

@@ -13,6 +13,11 @@ def test_a_contrast_leaves_alone_what_one_side_rules_out():
     assert contrast(own, other, 2.0, 1.0).tolist() == [[0.0, -INF, 3.0, 4.0]]
 
 
+def test_damage_on_either_side_shows():
+    own, other = torch.tensor([[1.0, math.nan, 3.0]]), torch.tensor([[math.nan, 1.0, 1.0]])
+    assert contrast(own, other, 2.0, 1.0).isnan().tolist() == [[True, True, False]]
+
+
 def test_a_larger_vocabulary_of_the_other_is_cut():
     own, other = torch.tensor([[1.0, 2.0]]), torch.tensor([[1.0, 1.0, 9.0]])
     assert contrast(own, other, 1.0, 1.0).tolist() == [[0.0, 1.0]]
