@@ -25,6 +25,9 @@ from memvr_integrations.types.decoding import (
     VCDConfig,
 )
 
+# Random weights may say nothing.
+pytestmark = pytest.mark.filterwarnings("ignore:.* gave an empty answer")
+
 WRITE = {"qwen": write_qwen, "glm": write_glm}
 PRESET = {"qwen": "qwen_vl", "glm": "glm_4v"}
 NAME = {"qwen": "qwen-vl-chat", "glm": "glm-4v-9b"}

@@ -120,9 +120,13 @@ def with_article(phrase: str) -> str:
     return ("an " if phrase[0] in "aeiou" else "a ") + phrase
 
 
-@functools.cache
 def classes_of(themes: tuple[str, ...]) -> tuple[str, ...]:
     """The classes of some themes, sorted and without duplicates."""
+    return _classes_of(themes)
+
+
+@functools.cache
+def _classes_of(themes: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(sorted({name for theme in themes for name in THEMES[theme]}))
 
 
