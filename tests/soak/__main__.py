@@ -16,7 +16,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 from outcome import outcome_of
 
 # name -> a module of this folder; its `soak(...)` gives what was found, keywords are its options
-SOAKS = {}
+SOAKS = {
+    "pictures": "hostile_pictures",
+}
 
 
 def main(arguments: list[str]) -> int:
