@@ -17,7 +17,9 @@ from outcome import outcome_of
 
 # name -> a module of this folder; its `soak(...)` gives what was found, keywords are its options
 SOAKS = {
+    "addresses": "addresses",
     "pictures": "hostile_pictures",
+    "schemas": "schemas",
 }
 
 

@@ -77,7 +77,8 @@ def place_of(image: str | Path) -> str:
     path = Path(image)
     try:
         return str(path.parent.resolve() / path.name)
-    except (OSError, ValueError):  # no name that a file can have; reading it will say why
+    # No name that a file can have, or links in a circle; reading it will say why.
+    except (OSError, ValueError, RuntimeError):
         return str(path)
 
 
