@@ -18,6 +18,8 @@ from outcome import outcome_of
 # name -> a module of this folder; its `soak(...)` gives what was found, keywords are its options
 SOAKS = {
     "addresses": "addresses",
+    "collections": "image_collections",
+    "files": "stopped_files",
     "pictures": "hostile_pictures",
     "schemas": "schemas",
 }
