@@ -197,7 +197,8 @@ def soak(*, kills: int = 100, seed: int = 0, pairs: int = 20, step_bytes: int = 
         for kind in ("killed", "full disk", "two at once")
         for what in (kind, f"{kind}, clear errors")
     }
-    figures["operations done before the kills"] = counts["operations"]
+    figures["operations done before the kills"] = counts["done"]
+    figures["kills in the middle of an operation"] = counts["within"]
     figures["lost, twice, damaged or without a clear error"] = len(tally.wrong)
     return Found(figures=figures, wrong=tuple(tally.wrong))
 
@@ -218,7 +219,9 @@ def _kill(place: Path, kills: int, seed: int, tally: Tally) -> None:
         certain, after = possible(ended, state)
         state, why = judged(place, certain, after)
         tally.take("killed", f"kill {at} of seed {seed}", ended, why)
-        tally.counts["operations"] += sum(one[0] == "done" for one in ended.reported)  # type: ignore[index]
+        kinds = [kind for kind, _ in ended.reported]  # type: ignore[misc]  # what `work` reports
+        tally.counts["done"] += kinds.count("done")
+        tally.counts["within"] += ended.killed and bool(kinds) and kinds[-1].startswith("begin")
 
 
 def _fill_disk(folder: Path, seed: int, step_bytes: int, tally: Tally) -> None:
