@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import pytest
+import schemas
 from schemas import Asked, put, valid
 
 from memvr_integrations.errors import ConfigError, RequestError, RequestTimeoutError
@@ -81,6 +82,22 @@ def test_every_fault_is_found(outcome, said):
     [wrong] = asked.wrong
     assert wrong.startswith('{"type": "integer"}, seed 0: ')
     assert said in wrong
+
+
+def test_fractions_are_judged_in_decimal_and_formats_where_no_pattern_stands():
+    assert valid("0.3", {"type": "number", "multipleOf": 0.1})[0] == "valid"
+    assert valid("0.35", {"type": "number", "multipleOf": 0.1})[0] == "wrong"
+    assert valid("2.0", NUMBER)[0] == "valid"
+    assert valid("true", NUMBER)[0] == valid("2.5", NUMBER)[0] == "wrong"
+    assert valid('"b"', {"format": "email"})[0] == "wrong"
+    assert valid('"b"', {"format": "email", "pattern": "b"})[0] == "valid"
+
+
+def test_too_much_computing_is_found(monkeypatch):
+    monkeypatch.setattr(schemas, "DEADLINE", -1)
+    asked = Asked(Stub(Answered("1")), seeds=1, tokens=9)
+    asked.ask(NUMBER)
+    assert "s of computing" in asked.wrong[0]
 
 
 def test_a_refusal_that_names_the_schema_is_right():
