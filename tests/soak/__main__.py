@@ -19,6 +19,11 @@ from outcome import outcome_of
 SOAKS = {
     "broken-numbers": "broken_numbers",
     "callers": "callers",
+    "addresses": "addresses",
+    "collections": "image_collections",
+    "files": "stopped_files",
+    "pictures": "hostile_pictures",
+    "schemas": "schemas",
 }
 
 

@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _REDIRECTS = (301, 302, 303, 307, 308)
 _BLOCK = 2**16
+_LONGEST_HOST = 253  # characters, says DNS
 _NAT64 = IPv6Network("64:ff9b::/96")
 # urlsplit drops some of these and browsers read a backslash as a slash: two readers of one
 # URL must not see two hosts.
@@ -168,7 +169,7 @@ def _checked_target(url: str, policy: ImagePolicy) -> _Target:
     except ValueError as problem:
         raise ImageError(f"{shown} is not a URL: {problem}") from problem
     host = (parts.hostname or "").removesuffix(".")
-    if _AMBIGUOUS.search(url) or not host or not host.isascii():
+    if _AMBIGUOUS.search(url) or not 0 < len(host) <= _LONGEST_HOST or not host.isascii():
         raise ImageError(
             f"{shown} is not a plain URL; write https://host/path, "
             "special characters as %XX and an international host as xn--..."

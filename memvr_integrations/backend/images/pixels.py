@@ -14,7 +14,11 @@ from memvr_integrations.types.image_policy import ImagePolicy
 
 # An encoder writes about ten. Each may take 75 bytes and cost a pass over all pixels, so
 # max_bytes alone would let a file through that decodes for hours.
-_MAX_JPEG_SCANS = 100
+_MAX_JPEG_SCANS, _MAX_JPEG_PARTS = 100, 10_000
+# Pillow reads chunks, segments, blocks and run lengths in Python, one by one: a file of nothing
+# else would take minutes. Whole pictures are read in pieces of 255 bytes or more.
+_MAX_READS, _LEAST_PIECE = 300_000, 64
+_MAX_PLAIN = 4 * 2**20  # bytes of numbers written as text, which are decoded in Python as well
 _JPEG_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 
 _FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
@@ -47,6 +51,9 @@ _SIGNATURES: tuple[tuple[str, int, tuple[bytes, ...]], ...] = (
 )
 
 
+# Pillow warns of each damaged tag, in up to 65,000 lines for one picture, and keeps the lines.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.\w+ImagePlugin")
+
 _GREY_STEPS = {"L;2": 85, "L;4": 17}  # between greys of that many bits, once they have eight
 
 
@@ -67,16 +74,49 @@ def _kind(data: bytes) -> str:
     return "text" if "".join(head.split()).isprintable() else "no format that is known here"
 
 
-def _jpeg_scans(data: bytes) -> int:
-    scans, position = 0, 2
+def _check_jpeg(data: bytes, name: str) -> None:
+    scans, parts, position = 0, 0, 2
     while marker := _JPEG_MARKER.search(data, position):
         kind, position = marker[0][1], marker.end()
         # Phones append videos after the end: what seems a scan there is none.
-        if kind == 0xD9 or scans > _MAX_JPEG_SCANS:
+        if kind == 0xD9:
             break
+        parts += 1
         scans += kind == 0xDA
+        if scans > _MAX_JPEG_SCANS or parts > _MAX_JPEG_PARTS:
+            raise ImageError(
+                f"{name} is a JPEG of more than {_MAX_JPEG_SCANS} scans or {_MAX_JPEG_PARTS} "
+                "parts, made to stall a decoder; save it again as a baseline JPEG"
+            )
         position += int.from_bytes(data[position : position + 2], "big")
-    return scans
+
+
+class _Reader(io.BytesIO):
+    """An encoded picture that may be read in a bounded number of pieces."""
+
+    def __init__(self, data: bytes, name: str) -> None:
+        super().__init__(data)
+        self._name, self._left = name, max(_MAX_READS, len(data) // _LEAST_PIECE)
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """A piece; ImageError where there were too many."""
+        self._left -= 1
+        if self._left < 0:
+            raise ImageError(
+                f"{self._name} is made of too many small parts, as if to stall a decoder; "
+                "save it again, as a PNG or a JPEG"
+            )
+        return super().read(size)
+
+
+def _without_comments(data: bytes, name: str) -> bytes:
+    """A PNM whose pixels are written as text; Pillow takes out comments one by one, and is slow."""
+    if len(data) > _MAX_PLAIN:
+        raise ImageError(
+            f"{name} is a PNM of {len(data)} bytes of text, above {_MAX_PLAIN}; save it again as "
+            "a binary PNM or as a PNG"
+        )
+    return re.sub(rb"#[^\r\n]*", b"", data)
 
 
 def open_image(data: bytes, name: str) -> Image.Image:
@@ -84,17 +124,18 @@ def open_image(data: bytes, name: str) -> Image.Image:
     kind = _kind(data)
     if kind not in _FORMATS:
         raise ImageError(f"{name} looks like {kind}; convert it to one of {', '.join(_FORMATS)}")
-    if kind == "JPEG" and _jpeg_scans(data) > _MAX_JPEG_SCANS:
-        raise ImageError(
-            f"{name} is a JPEG of more than {_MAX_JPEG_SCANS} scans, made to stall a decoder; "
-            "save it again as a baseline JPEG"
-        )
+    if kind == "JPEG":
+        _check_jpeg(data, name)
+    if kind == "PPM" and data[1:2] in b"123":
+        data = _without_comments(data, name)
     Image.init()
     try:
         # Image.open would report a bomb through the process-wide warning filters, which no
         # thread can change safely; max_pixels is checked next, on the size in the header.
         factory, _ = Image.OPEN[kind]
-        return factory(io.BytesIO(data), "")
+        return factory(_Reader(data, name), "")
+    except ImageError:
+        raise
     # Damaged data makes Pillow's decoders raise nearly every type there is.
     except Exception as problem:
         raise ImageError(

@@ -41,6 +41,7 @@ ImageSource: TypeAlias = (
 )
 
 DEFAULT_POLICY = ImagePolicy()
+_SHOWN = 200  # characters of a name in an error
 
 
 def load_image(source: ImageSource, policy: ImagePolicy = DEFAULT_POLICY) -> Image.Image:
@@ -99,7 +100,7 @@ def pixel_hash(image: Image.Image) -> str:
 def _name(source: object) -> str:
     match source:
         case Path():
-            return f"file {str(source)!r}"
+            return f"file {str(source)[:_SHOWN]!r}"
         case bytes() | bytearray() | memoryview():
             return f"image data of {memoryview(source).nbytes} bytes"
         case Image.Image():
@@ -109,7 +110,7 @@ def _name(source: object) -> str:
         case str() if _scheme(source) in ("http", "https"):
             return f"URL {shown_url(source.strip())}"
         case str() if _scheme(source) == "file":
-            return f"URL {source.strip()[:200]!r}"
+            return f"URL {source.strip()[:_SHOWN]!r}"
         case str() if _scheme(source) == "data":
             return f"data URL {source.strip()[:40]!r}"
         case str():
@@ -172,7 +173,7 @@ def _read_file(path: Path, name: str, policy: ImagePolicy) -> bytes:
         raise
     except (OSError, ValueError) as problem:
         raise ImageError(
-            f"{name} cannot be read: {problem}; check the path and its permissions"
+            f"{name} cannot be read: {_reason(problem)}; check the path and its permissions"
         ) from problem
 
 
@@ -203,8 +204,8 @@ def _allowed_file(url: str, name: str, policy: ImagePolicy) -> Path:
     try:
         path = Path(unquote(parts.path)).resolve()
         folders = [Path(folder).resolve() for folder in policy.image_dirs]
-    except (OSError, ValueError) as problem:
-        raise ImageError(f"{name} cannot be read: {problem}; check the path") from problem
+    except (OSError, ValueError, RuntimeError) as problem:  # the last for links in a circle
+        raise ImageError(f"{name} cannot be read: {_reason(problem)}; check the path") from problem
     if not any(path.is_relative_to(folder) for folder in folders):
         raise ImageError(
             f"{name} is not read: it lies in no folder of "
@@ -212,6 +213,11 @@ def _allowed_file(url: str, name: str, policy: ImagePolicy) -> Path:
             "pathlib.Path or the bytes of the image"
         )
     return path
+
+
+def _reason(problem: Exception) -> str:
+    """What the system says, without the path, which may be as long as a message."""
+    return (isinstance(problem, OSError) and problem.strerror) or str(problem)[:_SHOWN]
 
 
 def _read_data_url(url: str, name: str) -> bytes:

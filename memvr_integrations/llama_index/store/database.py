@@ -11,6 +11,11 @@ from memvr_integrations.errors import ConfigError, RequestError
 
 Value: TypeAlias = str | bytes | int | None
 
+_ADVICE = {
+    "SQLITE_FULL": "Make room on its disk, and go on; what was written before is kept.",
+    "SQLITE_BUSY": "Another process is writing to it; wait until that is done.",
+}
+
 
 class Database:
     """A file of tables; safe against being killed at any time.
@@ -71,7 +76,9 @@ class Database:
                     f"{self._path} was closed with its collection; open it again with "
                     "ImageCollectionIndex.open(persist_dir)."
                 ) from problem
-            raise ConfigError(
-                f"{self._path} can't be used: {problem}. Give another file or folder; if this one "
-                "is damaged, delete it, and its images are described anew."
-            ) from problem
+            advice = _ADVICE.get(
+                getattr(problem, "sqlite_errorname", ""),
+                "Give another file or folder; if this one is damaged, delete it, and its images "
+                "are described anew.",
+            )
+            raise ConfigError(f"{self._path} can't be used: {problem}. {advice}") from problem

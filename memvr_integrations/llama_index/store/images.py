@@ -77,7 +77,8 @@ def place_of(image: str | Path) -> str:
     path = Path(image)
     try:
         return str(path.parent.resolve() / path.name)
-    except (OSError, ValueError):  # no name that a file can have; reading it will say why
+    # No name that a file can have, or links in a circle; reading it will say why.
+    except (OSError, ValueError, RuntimeError):
         return str(path)
 
 
@@ -161,8 +162,15 @@ def _source(source: "Source", keep: Path) -> str:
     image = load_image(source)
     path = keep / f"{pixel_hash(image)}.png"
     if not path.exists():
-        keep.mkdir(parents=True, exist_ok=True)
-        half = path.with_suffix(".part")
-        image.save(half, "PNG")
-        half.rename(path)  # whole, or not there
+        half = path.with_suffix(f".{uuid.uuid4()}.part")  # another process may write the same one
+        try:
+            keep.mkdir(parents=True, exist_ok=True)
+            image.save(half, "PNG")
+            half.replace(path)  # whole, or not there
+        except OSError as problem:
+            half.unlink(missing_ok=True)
+            raise ConfigError(
+                f"A picture can't be kept in {keep} ({problem.strerror or problem}); make room, or "
+                "choose another persist_dir."
+            ) from problem
     return str(path.resolve())

@@ -134,8 +134,9 @@ class Shelf:
     def forget(self, ids: Sequence[str]) -> None:
         """Forget images, by id."""
         if ids:
-            self.vector_store.delete_nodes(list(ids))
+            # Vectors without a record are passed over; a record without one is never found.
             self.records.remove(ids)
+            self.vector_store.delete_nodes(list(ids))
 
     def _keep(self, records: Sequence[Record]) -> None:
         if not records:

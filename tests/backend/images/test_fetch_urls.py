@@ -149,6 +149,11 @@ def test_a_url_without_a_host_is_refused():
     Web().refuses("https:///a.png", "not a plain URL")
 
 
+def test_a_host_longer_than_dns_has_is_refused_in_few_words():
+    message = Web().refuses(f"https://{'a' * 5000}.example.org/", "not a plain URL")
+    assert len(message) < 500
+
+
 def test_plain_http_needs_its_switch_and_gets_no_tls():
     policy = ImagePolicy(allowed_hosts=("img.example.org",), allow_http=True)
     web = Web(reply(b"abc"))

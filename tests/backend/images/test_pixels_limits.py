@@ -2,15 +2,17 @@
 
 import io
 import struct
+import subprocess
+import sys
 import time
 import warnings
 
 import numpy as np
 import pytest
-from pictures import ENCODED, PICTURE, PIXELS, encode, png_claiming, refused
+from pictures import ENCODED, PICTURE, PIXELS, PNG, chunk, encode, png_claiming, refused, same
 from PIL import Image
 
-from memvr_integrations.backend.images import ImagePolicy, load_image
+from memvr_integrations.backend.images import ImagePolicy, load_image, pixels
 
 
 def test_the_pixel_limit_is_exact():
@@ -59,6 +61,71 @@ def test_a_jpeg_of_endless_scans_is_refused_quickly():
     assert load_image(jpeg[:-2] + scan * 20 + jpeg[-2:]).size == (64, 64)
     motion_photo = jpeg + b"\xff\xda\0\x02" * 50_000
     assert load_image(motion_photo).size == (64, 64)
+
+
+def _gif_of(blocks: bytes) -> bytes:
+    gif = ENCODED["GIF"]
+    after_palette = 13 + (6 << (gif[10] & 7))
+    return gif[:after_palette] + blocks + gif[after_palette:]
+
+
+def _run_lengths(runs: bytes) -> bytes:
+    bmp = bytearray(encode(Image.new("L", (60, 60)), "BMP"))[:1078]
+    bmp[30:34] = struct.pack("<I", 1)
+    return bytes(bmp) + runs
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        PNG[:33] + chunk(b"prVt", b"") * 2_000 + PNG[33:],
+        PNG[:-12] + chunk(b"tEXt", b"a\0b") * 2_000 + PNG[-12:],
+        ENCODED["JPEG"][:2] + b"\xff\xe5\0\2" * 2_000 + ENCODED["JPEG"][2:],
+        ENCODED["JPEG"][:2] + b"\xff" * 7_000 + ENCODED["JPEG"][2:],
+        _gif_of(b"!\xfe\1a\0" * 2_000),
+        _gif_of(b"\1" * 7_000),
+        _run_lengths((b"\1\5" * 60 + b"\0\0") * 60),
+        b"P6 #" + b"x" * 7_000 + b"\n1 1 255 abc",
+        b"P6 " + b" " * 7_000 + b"1 1 255 abc",
+    ],
+    ids=["chunks", "texts", "segments", "fill", "comments", "junk", "runs", "comment", "blanks"],
+)
+def test_pictures_of_countless_small_parts_are_refused(data, monkeypatch):
+    assert load_image(data).size in ((17, 13), (60, 60), (1, 1))
+    monkeypatch.setattr(pixels, "_MAX_JPEG_PARTS", 1000)
+    monkeypatch.setattr(pixels, "_MAX_READS", 3000)
+    refused(data, "too many small parts|1000 parts")
+
+
+def test_a_large_picture_may_have_as_many_parts_as_its_size_needs(monkeypatch):
+    monkeypatch.setattr(pixels, "_MAX_READS", 3000)
+    noise = np.random.default_rng(3).integers(0, 256, (1000, 1000), dtype=np.uint8)
+    gif = encode(Image.fromarray(noise).convert("P"), "GIF")
+    assert len(gif) > 900_000
+    assert load_image(gif).size == (1000, 1000)
+
+
+def test_pixels_written_as_text_are_read_up_to_a_limit_and_their_comments_cost_nothing():
+    text = b"P3 # made by hand\n17 13 255\n" + b" ".join(b"%d" % one for one in PIXELS.ravel())
+    assert same(load_image(text), PIXELS)
+    start = time.process_time()
+    bits = b"P1 200 200\n" + b"#\n" * 1_000_000 + b"01" * 20_000
+    assert load_image(bits).size == (200, 200)
+    assert time.process_time() - start < 5
+    refused(b"P2 9 9 255\n" + b"1 " * 2**21, "a PNM of 4194315 bytes of text, above 4194304")
+
+
+def test_damaged_tags_are_no_warnings_of_pillow():
+    tags = b"".join(struct.pack("<HHII", tag, 7, 2**20, 8) for tag in range(500))
+    exif = b"II*\0" + struct.pack("<IH", 8, 500) + tags + bytes(4)
+    code = f"""if True:
+        import warnings
+        warnings.simplefilter("always")
+        from memvr_integrations.backend.images import load_image
+        load_image({PNG[:33] + chunk(b"eXIf", exif) + PNG[33:]!r})
+    """
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+    assert not done.stderr
 
 
 def test_extreme_shapes_are_refused_and_small_ones_are_not():

@@ -2,6 +2,7 @@
 
 import base64
 import datetime
+import errno
 import os
 from pathlib import Path
 
@@ -220,3 +221,41 @@ async def test_warnings_point_to_the_callers_line(index, folder):
     with pytest.warns(MemVRWarning) as warned:
         await index.aadd([folder / "red.png"])
     assert [one.filename for one in warned] == [__file__]
+
+
+def test_a_picture_that_cannot_be_kept_is_a_clear_error(options, tmp_path, monkeypatch):
+    index = ImageCollectionIndex(tmp_path / "i", **options)
+
+    def full(self, file, kind):
+        file.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(PIL.Image.Image, "save", full)
+    with pytest.raises(ConfigError, match=r"kept in .*images \(No space left on device\); make"):
+        index.add(field("red"))
+    assert not list((tmp_path / "i" / "images").iterdir())
+
+
+def test_two_may_keep_the_same_picture_at_once(options, tmp_path, monkeypatch):
+    index = ImageCollectionIndex(tmp_path / "i", **options)
+    save, within = PIL.Image.Image.save, []
+
+    def meanwhile(self, file, kind):
+        save(self, file, kind)
+        if not within:
+            within.append(1)
+            within.extend(index.add(field("red")))
+
+    monkeypatch.setattr(PIL.Image.Image, "save", meanwhile)
+    assert index.add(field("red")) == within[1:]
+    assert len(list((tmp_path / "i" / "images").iterdir())) == len(index) == 1
+
+
+def test_what_could_not_be_forgotten_is_found_still(index, tmp_path, monkeypatch):
+    def fail(ids):
+        raise ConfigError("full")
+
+    monkeypatch.setattr(index._shelf.records, "remove", fail)
+    with pytest.raises(ConfigError, match="full"):
+        index.remove(tmp_path / "fields" / "red.png")
+    assert len(index.as_retriever(similarity_top_k=9).retrieve("red")) == len(index) == 3
