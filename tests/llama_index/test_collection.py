@@ -23,7 +23,7 @@ from qdrant_client import QdrantClient
 from scripted_engine import ScriptedEngine
 
 from memvr_integrations.backend.images import load_image
-from memvr_integrations.errors import ConfigError, MemVRWarning
+from memvr_integrations.errors import ConfigError, MemVRWarning, RequestError
 from memvr_integrations.llama_index import (
     CaptionImages,
     ImageCollectionIndex,
@@ -329,6 +329,17 @@ def test_what_asks_a_collection_keeps_it_open(folder, options):
     gc.collect()
     [found] = retriever.retrieve("something green")
     assert found.node.text == ALL["green"]
+
+
+async def test_a_closed_collection_keeps_nothing(folder, options):
+    index = ImageCollectionIndex(**options)
+    index.close()
+    picture = PIL.Image.new("RGB", (9, 7))
+    with pytest.raises(RequestError, match="was closed"):
+        index.add(picture)
+    with pytest.raises(RequestError, match="was closed"):
+        await index.aadd(picture)
+    assert not index.persist_dir.exists()
 
 
 def test_an_image_is_got_by_id_or_path(folder, options):

@@ -210,6 +210,8 @@ def test_constraints():
     assert "below 95%" in broken(plain, short)
     # Of yes/no questions the accuracy counts, not how often yes is said.
     assert broken(plain, plain | figures(random__official__recall=10.0)) is None
+    amber = figures(generative__CHAIR=10.0, existence__recall=90.0)
+    assert broken(amber, amber | figures(existence__recall=80.0)) is None
     worse = figures(random__official__accuracy=90.0), figures(random__official__accuracy=89.0)
     assert "random/official/accuracy fell" in broken(*worse)
     with pytest.raises(BenchmarkError, match="says what is better"):

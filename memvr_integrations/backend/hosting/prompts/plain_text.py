@@ -162,6 +162,7 @@ class RoleMarks:
     def found(self, message: Message) -> list[str]:
         """The marks that a message spells, each once."""
         texts = [part.text for part in message.content if isinstance(part, Text)]
+        texts += [text for call in message.tool_calls for text in (call.name, call.arguments)]
         spelled = self._pattern.findall("\n".join([*texts, f"{message.name or ''}:"]))
         return list(dict.fromkeys(spelled))
 
