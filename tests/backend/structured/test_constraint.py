@@ -192,6 +192,26 @@ def test_any_answer_fits_and_ends_in_time(grammars, tokenizer, schema):
         jsonschema.validate(json.loads(text), schema)
 
 
+@pytest.mark.parametrize("how", ["patternProperties", "propertyNames"])
+@pytest.mark.parametrize(
+    ("pattern", "text", "fits"),
+    [
+        ('^[^"]{3}$', '{"a\\"b": 1}', False),
+        ('^[^"]{3}$', '{"a-b": 1}', True),
+        ("^[^x]{3}$", '{"a\\"b": 1}', True),
+        (r"^a\$", '{"a$": 1}', True),
+    ],
+)
+def test_keys_fit_their_pattern(grammars, tokenizer, how, pattern, text, fits):
+    whole = {"type": "integer"}
+    said = {"patternProperties": {pattern: whole}, "additionalProperties": False}
+    if how == "propertyNames":
+        said = {"propertyNames": {"pattern": pattern}, "additionalProperties": whole}
+    constraint = grammars.start(grammar(response_format={"type": "object", **said}), 60)
+    taken = [constraint.take(token) for token in tokenizer(text, add_special_tokens=False).input_ids]
+    assert (tokenizer.decode(taken) == text) is fits
+
+
 @pytest.mark.parametrize(
     ("form", "read"),
     [
