@@ -351,6 +351,7 @@ def test_an_image_is_got_by_id_or_path(folder, options):
         index["red"]
 
 
+@pytest.mark.filterwarnings("ignore:Payload indexes have no effect")  # said once a process
 @pytest.mark.parametrize("store", ["memory", "qdrant"])
 def test_a_store_that_lost_its_vectors_gets_them_anew(folder, options, tmp_path, store):
     def made():
@@ -366,3 +367,8 @@ def test_a_store_that_lost_its_vectors_gets_them_anew(folder, options, tmp_path,
         [found] = index.as_retriever(similarity_top_k=1).retrieve("something green")
         assert found.node.text == ALL["green"]
         index.close()
+    shared = made()
+    other = ImageCollectionIndex.from_images(folder / "red.png", vector_store=shared, **options)
+    index = ImageCollectionIndex.open(tmp_path / "i", vector_store=shared, **options)
+    assert len(index.as_retriever(similarity_top_k=3).retrieve("something green")) == len(index)
+    assert len(other) == 1

@@ -208,7 +208,8 @@ def test_keys_fit_their_pattern(grammars, tokenizer, how, pattern, text, fits):
     if how == "propertyNames":
         said = {"propertyNames": {"pattern": pattern}, "additionalProperties": whole}
     constraint = grammars.start(grammar(response_format={"type": "object", **said}), 60)
-    taken = [constraint.take(token) for token in tokenizer(text, add_special_tokens=False).input_ids]
+    ids = tokenizer(text, add_special_tokens=False).input_ids
+    taken = [constraint.take(token) for token in ids]
     assert (tokenizer.decode(taken) == text) is fits
 
 
