@@ -129,6 +129,7 @@ class Calibrating:
                 "benchmark": benchmark.name,
                 "digest": questions_digest(questions),
                 "settings": len(self._ways),
+                "version": __version__,
             },
             ways={way.name: way.to_dict() for way in self._ways},
         )

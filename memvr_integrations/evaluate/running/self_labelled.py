@@ -25,6 +25,7 @@ import PIL.ImageEnhance
 import PIL.ImageOps
 from tqdm import tqdm
 
+from memvr_integrations import __version__
 from memvr_integrations.backend.images import load_image
 from memvr_integrations.bundled.world.words import with_article
 from memvr_integrations.errors import BenchmarkError, ConfigError, MemVRWarning
@@ -132,6 +133,7 @@ class Labelling:
                 "labels by": engine.name,
                 "images": [image.name for image in self._images],
                 "things": list(things.names),
+                "version": __version__,
             },
             ways={PLAIN: Strategy(name=PLAIN).to_dict()},
         )

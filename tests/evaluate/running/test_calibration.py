@@ -10,6 +10,7 @@ from scripted_engine import ScriptedEngine, text_of
 
 from memvr_integrations.errors import BenchmarkError, ConfigError
 from memvr_integrations.evaluate.benchmarks.benchmark import Question
+from memvr_integrations.evaluate.running import calibration
 from memvr_integrations.evaluate.running.calibration import Calibrating, broken, candidates, goal
 from memvr_integrations.memvr import MemVRConfig
 from memvr_integrations.wire.presets import read_preset
@@ -113,6 +114,13 @@ def test_where_it_changes_nothing_off_is_chosen(tmp_path):
         return "yes" if int(text_of(request.messages[0]).split()[1]) % 3 else "no"
 
     assert calibrated(ScriptedEngine(same), tmp_path).config is None
+
+
+def test_another_versions_answers_are_not_gone_on_with(tmp_path, monkeypatch):
+    calibrated(ScriptedEngine(lambda request: "no"), tmp_path)
+    monkeypatch.setattr(calibration, "__version__", "9.9")
+    with pytest.raises(ConfigError, match=r"holds another evaluation \(version"):
+        calibrated(ScriptedEngine(lambda request: "no"), tmp_path)
 
 
 def test_a_gain_by_chance_is_not_confirmed(tmp_path):
