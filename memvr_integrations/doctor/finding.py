@@ -1,9 +1,10 @@
 """What a check found, and how checks are carried out."""
 
+import os
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Literal, TypeAlias
 
 from memvr_integrations.errors import MemVRError
@@ -56,4 +57,7 @@ def carried_out(name: str, check: Callable[[], Finding]) -> Finding:
 
 def shown(text: str) -> str:
     """A text in one line, without the home directory's name: it goes into bug reports."""
-    return " ".join(text.split())[:_LONGEST].replace(f"{Path.home()}/", "~/")
+    line, home = " ".join(text.split()), os.path.expanduser("~")
+    if len(home) > 1:  # "/" is nobody's, and "~" stands where nothing says which one it is
+        line = re.sub(rf"(?<![\w.-]){re.escape(home)}(?![\w.-])", "~", line)
+    return line[:_LONGEST]

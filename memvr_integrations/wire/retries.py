@@ -24,6 +24,8 @@ Tries = TypeVar("Tries", bound=BaseRetrying)
 
 _log = logging.getLogger(__name__)
 _PATIENCE = 300.0  # seconds, for a request without a timeout
+_PAUSES = wait_random_exponential(multiplier=0.1, max=2)
+_LEAST_PAUSE = 0.05  # seconds
 
 
 def ask(engine: Engine, request: Request, retries: int) -> Completion:
@@ -85,11 +87,16 @@ async def achunks(engine: Engine, request: Request, retries: int) -> AsyncGenera
 
 
 def _tries(kind: type[Tries], request: Request, retries: int) -> Tries:
-    stop = stop_after_attempt(retries + 1)
-    patience = stop_after_delay(request.timeout or _PATIENCE)
+    stop, patience = stop_after_attempt(retries + 1), request.timeout or _PATIENCE
+
+    def wait(state: RetryCallState) -> float:
+        """No longer than what is left of the request's time."""
+        left = patience - (state.seconds_since_start or 0.0)
+        return min(_PAUSES(state), max(left, _LEAST_PAUSE))
+
     return kind(
-        stop=stop & patience if retries else stop,
-        wait=wait_random_exponential(multiplier=0.1, max=2),
+        stop=stop & stop_after_delay(patience) if retries else stop,
+        wait=wait,
         retry=retry_if_exception_type(QueueFullError),
         before_sleep=_log_wait,
         reraise=True,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from memvr_integrations.doctor.finding import carried_out, failed, ok
+from memvr_integrations.doctor.finding import carried_out, failed, ok, shown
 from memvr_integrations.errors import RequestError
 
 
@@ -40,3 +40,17 @@ def test_home_is_not_named():
     home = Path.home()
     found = carried_out("one", lambda: failed(f"{home}/models is broken", f"mend {home}/models"))
     assert (found.says, found.advice) == ("~/models is broken", "mend ~/models")
+
+
+@pytest.mark.parametrize(
+    ("home", "says", "shows"),
+    [
+        ("/home/joe", "HF_HOME=/home/joe is full", "HF_HOME=~ is full"),
+        ("/home/joe", "/home/joey/a, /mnt/home/joe/b", "/home/joey/a, /mnt/home/joe/b"),
+        ("/home/joe", "x" * 590 + " /home/joe/a", "x" * 590 + " ~/a"),
+        ("/", "see https://x.org//a", "see https://x.org//a"),
+    ],
+)
+def test_a_home_is_a_whole_name(home, says, shows, monkeypatch):
+    monkeypatch.setenv("HOME", home)
+    assert shown(says) == shows

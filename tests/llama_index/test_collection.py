@@ -23,7 +23,7 @@ from qdrant_client import QdrantClient
 from scripted_engine import ScriptedEngine
 
 from memvr_integrations.backend.images import load_image
-from memvr_integrations.errors import ConfigError, MemVRWarning
+from memvr_integrations.errors import ConfigError, MemVRWarning, RequestError
 from memvr_integrations.llama_index import (
     CaptionImages,
     ImageCollectionIndex,
@@ -331,6 +331,17 @@ def test_what_asks_a_collection_keeps_it_open(folder, options):
     assert found.node.text == ALL["green"]
 
 
+async def test_a_closed_collection_keeps_nothing(folder, options):
+    index = ImageCollectionIndex(**options)
+    index.close()
+    picture = PIL.Image.new("RGB", (9, 7))
+    with pytest.raises(RequestError, match="was closed"):
+        index.add(picture)
+    with pytest.raises(RequestError, match="was closed"):
+        await index.aadd(picture)
+    assert not index.persist_dir.exists()
+
+
 def test_an_image_is_got_by_id_or_path(folder, options):
     index = ImageCollectionIndex.from_folder(folder, **options)
     node = index[folder / "red.png"]
@@ -340,6 +351,7 @@ def test_an_image_is_got_by_id_or_path(folder, options):
         index["red"]
 
 
+@pytest.mark.filterwarnings("ignore:Payload indexes have no effect")  # said once a process
 @pytest.mark.parametrize("store", ["memory", "qdrant"])
 def test_a_store_that_lost_its_vectors_gets_them_anew(folder, options, tmp_path, store):
     def made():
@@ -355,3 +367,8 @@ def test_a_store_that_lost_its_vectors_gets_them_anew(folder, options, tmp_path,
         [found] = index.as_retriever(similarity_top_k=1).retrieve("something green")
         assert found.node.text == ALL["green"]
         index.close()
+    shared = made()
+    other = ImageCollectionIndex.from_images(folder / "red.png", vector_store=shared, **options)
+    index = ImageCollectionIndex.open(tmp_path / "i", vector_store=shared, **options)
+    assert len(index.as_retriever(similarity_top_k=3).retrieve("something green")) == len(index)
+    assert len(other) == 1

@@ -96,3 +96,18 @@ async def test_a_stream_that_has_begun_is_not_tried_again():
     with pytest.raises(errors.QueueFullError):
         [chunk async for chunk in achunks(engine, HELLO, 2)]
     assert engine.busy.calls == 1
+
+
+def test_no_wait_outlasts_the_requests_time(monkeypatch):
+    def slept(seconds):
+        nonlocal now
+        now += seconds
+
+    now = 100.0
+    monkeypatch.setattr("tenacity.nap.time.sleep", slept)
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    monkeypatch.setattr("random.uniform", lambda least, most: most)
+    engine = BusyEngine(99)
+    with pytest.raises(errors.QueueFullError):
+        ask(engine, Request.ask("Hello", timeout=1.0), 2)
+    assert now == pytest.approx(101.0)

@@ -52,7 +52,8 @@ class Intake:
         grammar = grammar_of(request)
         if grammar is not None:
             try:
-                self._host.grammars.check(grammar, inbox.wanted)
+                # Here, for a search for a short answer would keep the inference thread from others.
+                self._host.grammars.check(grammar, request.sampling.max_tokens, inbox.wanted)
             except Left:
                 raise timed_out(request) from None
         return Job(

@@ -5,6 +5,7 @@ properties), each knows only its own share of them. So they are written as one o
 choice as one object for each of its branches.
 """
 
+import itertools
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -79,12 +80,15 @@ class _LeadsNowhere(Exception):
 class _Closer:
     """Writes one schema anew; `root` is where its references lead.
 
-    `definitions` are objects of several parts that contain themselves.
+    `definitions` are objects of several parts that contain themselves, or come more than once.
     """
 
     def __init__(self, root: Node) -> None:
         self._root = root
-        self._begun: dict[str, str | None] = {}
+        names = (f"parts-{number}-of-JSON" for number in itertools.count(1))
+        self._free = (name for name in names if name not in _mapping(root.get("$defs")))
+        self._names: dict[str, str | None] = {}
+        self._made: dict[str, object] = {}
         self.definitions: dict[str, object] = {}
 
     def closed(self, schema: object, *, shared: bool = False) -> object:
@@ -119,61 +123,70 @@ class _Closer:
         several = schema.get("allOf")
         parts += several if isinstance(several, list) else []
         parts += [{key: schema[key]} for key in _CHOICES if key in schema]
-        return sum(self._talks(part, ()) for part in parts)
+        return sum(self._talks(part, set()) for part in parts)
 
-    def _talks(self, schema: object, trail: tuple[str, ...]) -> bool:
+    def _talks(self, schema: object, seen: set[str]) -> bool:
         if not isinstance(schema, dict):
             return False
         if any(key in schema for key in (*_KEYS, _OTHERS)):
             return True
         parts = [one for key in LISTS[:3] for one in _listed(schema.get(key))]
         ref = str(schema.get("$ref", ""))
-        if ref and ref not in trail:
+        if ref and ref not in seen:
+            seen.add(ref)
             target = followed({"$ref": ref}, self._root)
             if target is None:  # whatever stands there may say something
                 return True
             parts.append(target)
-        return any(self._talks(part, (*trail, ref)) for part in parts)
+        return any(self._talks(part, seen) for part in parts)
 
     def _joined(self, schema: Node) -> object:
         """Parts that share an object, as one object or a choice of such."""
         written = json.dumps(schema, sort_keys=True)
-        if written in self._begun:  # it contains itself, and has to have a name for that
-            name = self._begun[written] or f"parts-{len(self._begun)}-of-JSON"
-            self._begun[written] = name
-            return {"$ref": f"#/$defs/{name}"}
-        self._begun[written] = None
-        try:
-            made = self._as_one(schema)
-        finally:
-            named = self._begun.pop(written)
-        if named is None:
-            return made
-        self.definitions[named] = made
-        return {"$ref": f"#/$defs/{named}"}
+        if written not in self._names:
+            self._names[written] = None
+            try:
+                made = self._made[written] = self._as_one(schema)
+            except _LeadsNowhere:
+                del self._names[written]
+                raise
+            if self._names[written] is None:
+                return made
+        # It contains itself or was there before: so it has a name, or schemas grow without bounds.
+        name = self._names[written] = self._names[written] or next(self._free)
+        if written in self._made:
+            self.definitions[name] = self._made[written]
+        return {"$ref": f"#/$defs/{name}"}
 
     def _as_one(self, schema: Node) -> object:
-        pieces, choices = self._split(schema, (), whole=True)
+        pieces, choices = self._split(schema, (), set(), whole=True)
         others = self._below(_OTHERS, schema.get(_OTHERS))
         made = self._one_of_each(pieces, choices, others, MOST_FORMS)
         names = {key: self._below(key, schema[key]) for key in _NAMES if key in schema}
         return {**made, **names} if isinstance(made, dict) else made
 
     def _split(
-        self, schema: object, trail: tuple[str, ...], *, whole: bool = False
+        self, schema: object, trail: tuple[str, ...], seen: set[str], *, whole: bool = False
     ) -> tuple[list[object], list[_Choice]]:
-        """The pieces that all hold, and the choices to be made beside them."""
+        """The pieces that all hold, and the choices to be made beside them.
+
+        `trail` are the references that led here, `seen` all whose pieces are there already.
+        """
         if isinstance(schema, dict) and _OTHERS in schema and not whole:
             schema = self.closed(schema)  # it minds its own keys alone
         if not isinstance(schema, dict):
             return [schema], []
         split = []
         if "$ref" in schema:
-            ref, target = str(schema["$ref"]), followed({"$ref": schema["$ref"]}, self._root)
+            ref = str(schema["$ref"])
+            target = self.definitions.get(ref.removeprefix("#/$defs/"))
+            target = followed({"$ref": ref}, self._root) if target is None else target
             if target is None or ref in trail:
                 raise _LeadsNowhere
-            split.append(self._split(target, (*trail, ref)))
-        split += [self._split(part, trail) for part in _listed(schema.get("allOf"))]
+            if ref not in seen:
+                seen.add(ref)
+                split.append(self._split(target, (*trail, ref), seen))
+        split += [self._split(part, trail, seen) for part in _listed(schema.get("allOf"))]
         apart = ("$ref", *LISTS[:3], _OTHERS, *_NAMES)
         own = {key: value for key, value in schema.items() if key not in apart}
         choices: list[_Choice] = [
@@ -198,7 +211,7 @@ class _Closer:
             )
         made = []
         for branch in branches:
-            more, inner = self._split(branch, trail)
+            more, inner = self._split(branch, trail, set())
             each = [*inner, *rest]
             made.append(
                 self._one_of_each([*pieces, *more], each, others, room // max(1, len(branches)))

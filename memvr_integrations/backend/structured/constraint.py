@@ -7,7 +7,7 @@ by the next token of a short way out.
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -36,12 +36,13 @@ class Grammars:
         self._lock = threading.Lock()
         self._known: Vocabulary | None = None
         self._shared = SharedWork(self._compile, 64)
+        self._shorter = SharedWork(self._shorter_end, 256)
 
-    def check(self, grammar: Grammar, wanted: Wanted = lambda: True) -> None:
-        """Compile a grammar ahead of time, once for all who ask meanwhile.
+    def check(self, grammar: Grammar, limit: int, wanted: Wanted = lambda: True) -> None:
+        """Compile a grammar ahead of `start`, once for all who ask meanwhile.
 
         Raises:
-            RequestError: It can't be enforced; the message says which part.
+            RequestError: It can't be enforced, or not within `limit` tokens; the message says why.
             UnsupportedModelError: The model's tokenizer can't be held to any grammar.
             Left: The caller didn't want it any more.
         """
@@ -53,17 +54,30 @@ class Grammars:
         Raises:
             RequestError: No valid answer so short was found.
         """
-        compiled = self._shared.get(grammar, lambda: True)
-        end: Sequence[int] | None = compiled.end
-        if len(compiled.end) >= limit and not compiled.call:
-            end = compiled.end_within(limit - 1)
+        return Constraint(*self._ready(grammar, limit, lambda: True), limit)
+
+    def _ready(
+        self, grammar: Grammar, limit: int, wanted: Wanted
+    ) -> tuple["_Compiled", tuple[int, ...]]:
+        """A compiled grammar, and a way to its end that is short enough."""
+        compiled = self._shared.get(grammar, wanted)
+        if len(compiled.end) < limit or compiled.call:
+            return compiled, compiled.end
+        return compiled, self._shorter.get((grammar, limit), wanted)
+
+    def _shorter_end(self, key: tuple[Grammar, int], wanted: Wanted) -> tuple[int, ...]:
+        grammar, limit = key
+        compiled = self._shared.get(grammar, wanted)
+        end = shortest_end(compiled.answer, most=limit - 1, wanted=wanted)
+        if not wanted():
+            raise Left
         if end is None:
             raise RequestError(
                 f"No answer that fits the schema was found within the {limit} tokens that are left "
                 f"(max_tokens and the model's context), but one of {len(compiled.end) + 1} was; "
                 "raise max_tokens or ask for less."
             )
-        return Constraint(compiled, end, limit)
+        return tuple(end)
 
     def _compile(self, grammar: Grammar, wanted: Wanted) -> "_Compiled":
         vocabulary = self._vocabulary()
@@ -115,13 +129,6 @@ class _Compiled:
     answer: PartialAnswer
     end: tuple[int, ...]
     call: tuple[int, ...]
-    _known: dict[int, list[int] | None] = field(default_factory=dict, repr=False)
-
-    def end_within(self, most: int) -> list[int] | None:
-        """A shorter end, where there is one; searched once."""
-        if most not in self._known:
-            self._known[most] = shortest_end(self.answer, most=most)
-        return self._known[most]
 
 
 def _shortest_call(answer: PartialAnswer, wanted: Wanted) -> list[int] | None:

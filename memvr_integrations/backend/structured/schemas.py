@@ -104,6 +104,8 @@ def _settle(node: dict[str, object], root: dict[str, object]) -> None:
         node["type"] = kinds[0]
     if isinstance(pattern := node.get("pattern"), str):
         node["pattern"] = _without_quotes(pattern)
+    if isinstance(keys := node.get("patternProperties"), dict):
+        node["patternProperties"] = {_without_quotes(key): value for key, value in keys.items()}
     form = node.get("format")
     if form not in _FORMATS:
         node.pop("format", None)
@@ -246,7 +248,7 @@ def _name_keys(node: dict[str, object], root: dict[str, object]) -> None:
     if isinstance(enum, list):
         node["properties"] = dict.fromkeys(map(str, enum), value)
     elif pattern:
-        bare = str(pattern).removeprefix("^").removesuffix("$")
+        bare = re.sub(r"(?<!\\)\$$", "", _without_quotes(str(pattern)).removeprefix("^"))
         node["patternProperties"] = {f"^({bare})$": value}
     elif names.keys() <= {"type", *lengths}:
         size = f"{names.get('minLength', 0)},{names.get('maxLength', '')}"

@@ -25,6 +25,7 @@ import PIL.ImageEnhance
 import PIL.ImageOps
 from tqdm import tqdm
 
+from memvr_integrations import __version__
 from memvr_integrations.backend.images import load_image
 from memvr_integrations.bundled.world.words import with_article
 from memvr_integrations.errors import BenchmarkError, ConfigError, MemVRWarning
@@ -132,6 +133,7 @@ class Labelling:
                 "labels by": engine.name,
                 "images": [image.name for image in self._images],
                 "things": list(things.names),
+                "version": __version__,
             },
             ways={PLAIN: Strategy(name=PLAIN).to_dict()},
         )
@@ -146,8 +148,11 @@ class Labelling:
         """
         with self._run.alone():
             captions = self._captions()
-            shown = tqdm(captions, desc="Labelling", disable=self._silent)
-            labels = {image.name: self._labels(image, captions) for image in shown}
+            candidates = self._candidates(captions)
+            for image in tqdm(captions, desc="Labelling", disable=self._silent):
+                self._vote(image, candidates[image])
+            texts = self._run.texts(PLAIN, 0)
+            labels = {image.name: _agreed(image, candidates[image], texts) for image in captions}
         labels = {image: found for image, found in labels.items() if found}
         if not labels:
             raise BenchmarkError(
@@ -203,32 +208,26 @@ class Labelling:
             if one.id in texts
         }
 
-    def _candidates(self, image: Path, captions: Mapping[Path, Sequence[str]]) -> list[str]:
-        """What the model names there, and as many others: often named elsewhere, or at random."""
-        mine = captions[image]
-        often = Counter(one for others in captions.values() for one in others)
-        others = [one for one in self._things.names if one not in mine]
-        wanted = max(2, len(mine))
-        popular = sorted(others, key=lambda one: -often[one])[: (wanted + 1) // 2]
-        left = [one for one in others if one not in popular]
-        chosen = random.Random(image.name).sample(left, min(wanted // 2, len(left)))
-        return [*mine, *popular, *chosen]
+    def _candidates(self, captions: Mapping[Path, Sequence[str]]) -> dict[Path, list[str]]:
+        """What the model names, and as many others: often named elsewhere, or at random."""
+        often = Counter(one for named_there in captions.values() for one in named_there)
+        candidates: dict[Path, list[str]] = {}
+        for image, mine in captions.items():
+            others = [one for one in self._things.names if one not in mine]
+            wanted = max(2, len(mine))
+            popular = sorted(others, key=lambda one: -often[one])[: (wanted + 1) // 2]
+            left = [one for one in others if one not in popular]
+            chosen = random.Random(image.name).sample(left, min(wanted // 2, len(left)))
+            candidates[image] = [*mine, *popular, *chosen]
+        return candidates
 
-    def _labels(self, image: Path, captions: Mapping[Path, Sequence[str]]) -> dict[str, bool]:
-        """What all votes about one image agree on."""
-        candidates = self._candidates(image, captions)
-        ids = {thing: list(_vote_ids(image, thing)) for thing in candidates}
-        if not all((PLAIN, 0, one) in self._run for names in ids.values() for one in names):
+    def _vote(self, image: Path, things: Sequence[str]) -> None:
+        """Ask about changed copies of an image what was not asked yet."""
+        ids = (one for thing in things for one in _vote_ids(image, thing))
+        if not all((PLAIN, 0, one) in self._run for one in ids):
             whole = load_image(image)
             views = [view(whole) for view in VIEWS.values()]
-            self._ask([vote for thing in candidates for vote in _votes(image, views, thing)])
-        texts = self._run.texts(PLAIN, 0)
-        labels: dict[str, bool] = {}
-        for thing, names in ids.items():
-            said = {yes_or_no(texts[name]) if name in texts else None for name in names}
-            if len(said) == 1 and None not in said:
-                labels[thing] = True in said
-        return labels
+            self._ask([vote for thing in things for vote in _votes(image, views, thing)])
 
     def _ask(self, questions: Sequence[Question]) -> None:
         self._asking.ask(questions, [Strategy(name=PLAIN)], [0])
@@ -251,6 +250,17 @@ def images_in(folder: Path, limit: int | None) -> list[Path]:
     # Files of one day lie together; an order by hash takes some of all.
     found.sort(key=lambda one: hashlib.sha256(one.name.encode()).digest())
     return found[:limit]
+
+
+def _agreed(image: Path, things: Sequence[str], texts: Mapping[str, str]) -> dict[str, bool]:
+    """What all votes about one image agree on."""
+    labels: dict[str, bool] = {}
+    for thing in things:
+        names = _vote_ids(image, thing)
+        said = {yes_or_no(texts[name]) if name in texts else None for name in names}
+        if len(said) == 1 and None not in said:
+            labels[thing] = True in said
+    return labels
 
 
 def _vote_ids(image: Path, thing: str) -> Iterator[str]:

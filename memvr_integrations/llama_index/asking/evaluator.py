@@ -4,7 +4,11 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from llama_index.core.base.response.schema import RESPONSE_TYPE, AsyncStreamingResponse
+from llama_index.core.base.response.schema import (
+    RESPONSE_TYPE,
+    AsyncStreamingResponse,
+    StreamingResponse,
+)
 from llama_index.core.evaluation import BaseEvaluator, EvaluationResult
 from llama_index.core.prompts import BasePromptTemplate, PromptTemplate
 from llama_index.core.prompts.mixin import PromptDictType
@@ -84,6 +88,8 @@ class GroundingEvaluator(BaseEvaluator):
             raise RequestError("GroundingEvaluator needs query= and response=.")
         if isinstance(response, AsyncStreamingResponse):
             response = await response.get_response()
+        if isinstance(response, StreamingResponse):  # at its end the answers are known one by one
+            response = await asyncio.to_thread(response.get_response)
         images = [found.node for found in response.source_nodes if is_image(found.node)]
         if not images:
             return EvaluationResult(

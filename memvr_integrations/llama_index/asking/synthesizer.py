@@ -1,6 +1,7 @@
 """Answers a question from the images that were found for it, and says which."""
 
 import asyncio
+import bisect
 import copy
 from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import aclosing, closing, nullcontext
@@ -181,17 +182,20 @@ class ImageSynthesizer(BaseSynthesizer):
     def _fitting(self, query: str, chunks: Sequence[ChatMessage]) -> int:
         """How many of the images the model can see at once."""
         llm = self._llm
-        if not isinstance(llm, MemVRMultiModalLLM):
+        if not isinstance(llm, MemVRMultiModalLLM) or not chunks:
             return len(chunks)
-        room, needed = llm.metadata.context_window - llm.max_tokens, 0
-        for shown in range(len(chunks), 0, -1):
+
+        def tokens(shown: int) -> int:
             asked = [*self._history, self._about_all(query, chunks[:shown])]
-            tokens = llm.count_tokens(asked).prompt_tokens
-            needed = needed or tokens
-            if tokens <= room:
+            return llm.count_tokens(asked).prompt_tokens
+
+        room, needed = llm.metadata.context_window - llm.max_tokens, tokens(len(chunks))
+        if needed <= room:
+            return len(chunks)
+        if self._overflow == "leave_out":
+            fewer = range(1, len(chunks))  # each picture is read anew for each count
+            if shown := bisect.bisect_right(fewer, room, key=tokens):
                 return shown
-            if self._overflow == "error":
-                break
         raise RequestError(
             f"{len(chunks)} images and the question take {needed} tokens, but {self.model} has "
             f"room for {room} beside an answer of max_tokens={llm.max_tokens}. Retrieve fewer "

@@ -38,6 +38,7 @@ class CaptionImages(CheckedComponent, TransformComponent):
     batch_size: int = Field(default=16, ge=1)
 
     _known: Database | None = PrivateAttr(default=None)
+    _asked: dict[tuple[int, str], asyncio.Lock] = PrivateAttr(default_factory=dict)
 
     @classmethod
     def class_name(cls) -> str:
@@ -74,14 +75,25 @@ class CaptionImages(CheckedComponent, TransformComponent):
             table = "captions (key TEXT PRIMARY KEY, text TEXT)"
             self._known = Database(self.cache or ":memory:", table)
         key = await asyncio.to_thread(self._key, pixel_hash(image))
-        if rows := self._known.read("SELECT text FROM captions WHERE key = ?", (key,)):
+        # Equal pictures of one batch wait for the first one's caption; locks are a loop's own.
+        place = id(asyncio.get_running_loop()), key
+        lock = self._asked.setdefault(place, asyncio.Lock())
+        try:
+            async with lock:
+                return await self._kept(self._known, key, image)
+        finally:
+            self._asked.pop(place, None)
+
+    async def _kept(self, known: Database, key: str, image: "PIL.Image.Image") -> str:
+        """The caption that is kept under a key; asked for where there is none."""
+        if rows := known.read("SELECT text FROM captions WHERE key = ?", (key,)):
             return str(rows[0][0])
         blocks = [image_block(image), TextBlock(text=self.prompt)]
         answer = await self.llm.achat([ChatMessage(role="user", blocks=blocks)])
         text = caption_from(
             answer.message.content or "", prompt=self.prompt, model=self.llm.metadata.model_name
         )
-        self._known.write("INSERT OR REPLACE INTO captions VALUES (?, ?)", [(key, text)])
+        known.write("INSERT OR REPLACE INTO captions VALUES (?, ?)", [(key, text)])
         return text
 
     async def picture(self, source: Any) -> "PIL.Image.Image":

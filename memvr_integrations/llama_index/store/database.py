@@ -27,7 +27,7 @@ class Database:
 
     def __init__(self, path: str | Path, *tables: str) -> None:
         """`path` is a file, or ":memory:"; `tables` are made where they are missing."""
-        self._path, self._closed, self._lock = str(path), False, threading.Lock()
+        self._path, self._closed, self._lock = str(path), False, threading.RLock()
         with self._errors_of_sqlite():
             if self._path != ":memory:":
                 Path(path).parent.mkdir(parents=True, exist_ok=True)
@@ -60,8 +60,9 @@ class Database:
 
     def close(self) -> None:
         """Close the file."""
-        self._closed = True
-        self._db.close()
+        with self._lock:  # SQLite crashes where another thread is in the midst of a statement
+            self._closed = True
+            self._db.close()
 
     def _read_version(self) -> int:
         return int(self._db.execute("PRAGMA data_version").fetchone()[0])

@@ -18,7 +18,7 @@ from memvr_integrations.llama_index.llm.warning import warn
 from memvr_integrations.llama_index.store.images import is_file
 from memvr_integrations.llama_index.store.nodes import CaptionedImage
 from memvr_integrations.llama_index.store.records import Record, Records
-from memvr_integrations.llama_index.store.shelf import Shelf
+from memvr_integrations.llama_index.store.shelf import Shelf, ids_of
 
 
 class ImageRetriever(BaseRetriever):
@@ -105,7 +105,7 @@ class _Hits:
 
     def take(self, result: VectorStoreQueryResult) -> None:
         """Take the `wanted` best hits; others' vectors in the same store are passed over."""
-        ids = result.ids or [node.node_id for node in result.nodes or ()]
+        ids = ids_of(result)
         scores = dict(zip(ids, result.similarities or [], strict=False))
         self.found, self.lost = [], []
         for record in self._records.get(ids):

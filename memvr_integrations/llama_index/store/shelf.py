@@ -14,7 +14,11 @@ from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.embeddings import MultiModalEmbedding
 from llama_index.core.llms import LLM
 from llama_index.core.vector_stores import SimpleVectorStore
-from llama_index.core.vector_stores.types import BasePydanticVectorStore, VectorStoreQuery
+from llama_index.core.vector_stores.types import (
+    BasePydanticVectorStore,
+    VectorStoreQuery,
+    VectorStoreQueryResult,
+)
 from tqdm.auto import tqdm
 
 from memvr_integrations.checks import check_integer, check_kind, check_text
@@ -80,11 +84,14 @@ class Shelf:
         first = self.records.first()
         if first is None:
             return
-        known = VectorStoreQuery(query_embedding=first.embedding, similarity_top_k=1)
+        known = VectorStoreQuery(
+            query_embedding=first.embedding, similarity_top_k=1, node_ids=[first.id]
+        )
         # Each store has errors of its own for a collection that isn't there yet; what else is
         # wrong with a store, `add` says.
         with suppress(Exception):
-            if self.vector_store.query(known).ids:
+            # What is found may be another collection's, in a store that several share.
+            if self.records.get(ids_of(self.vector_store.query(known))):
                 return
         self.vector_store.add([record.node for record in self.records])
 
@@ -188,6 +195,11 @@ class Shelf:
         (await self.captions.picture(source)).save(picture, "PNG")
         picture.seek(0)
         return await model.aget_image_embedding(picture)
+
+
+def ids_of(result: VectorStoreQueryResult) -> list[str]:
+    """What a store found, whichever way it says so."""
+    return result.ids or [node.node_id for node in result.nodes or ()]
 
 
 def _check_store(store: BasePydanticVectorStore | None) -> None:

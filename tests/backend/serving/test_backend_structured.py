@@ -241,3 +241,15 @@ def test_a_pattern_that_cannot_be_held_is_named(backend, asked):
     schema = {"type": "string", "pattern": "^(?=x)a$"}
     with pytest.raises(RequestError, match=r"\^\(\?=x\)a\$.*look-around"):
         backend.generate(asked(response_format=schema))
+
+
+def test_the_inference_thread_seeks_no_short_answer(backend, asked, monkeypatch):
+    def noted(*given, **options):
+        threads.append(threading.current_thread().name)
+        return way_out.shortest_end(*given, **options)
+
+    threads = []
+    monkeypatch.setattr(constraint, "shortest_end", noted)
+    with pytest.raises(RequestError, match=r"within the 4 tokens .* raise max_tokens"):
+        backend.generate(asked(0, response_format=SCHEMA, max_tokens=4))
+    assert set(threads) == {"memvr-grammar"}

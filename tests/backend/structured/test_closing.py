@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from memvr_integrations.backend.structured import closing
 from memvr_integrations.backend.structured.closing import MOST_FORMS, closed, followed
 from memvr_integrations.errors import RequestError
 
@@ -108,6 +109,49 @@ def test_an_object_of_parts_may_contain_itself():
     assert inner == {"$ref": f"#/$defs/{name}"}
     assert found["$defs"][name]["properties"]["next"] == inner
     assert keys(found["$defs"][name]) == {"next", "n"}
+
+
+def test_objects_that_contain_themselves_are_not_confused():
+    def holder(key):
+        own = {"properties": {"kid": {"$ref": f"#/$defs/{key}", "properties": {"n": WHOLE}}}}
+        return {"allOf": [{"properties": {key: WHOLE}}, own]}
+
+    schema = {"$defs": {"a": holder("a"), "b": holder("b"), "parts-1-of-JSON": BASE}}
+    found = closed(schema)["$defs"]
+    assert found["parts-1-of-JSON"] == BASE | {"additionalProperties": False}
+    for key in ("a", "b"):
+        kid = found[key]["properties"]["kid"]["$ref"].removeprefix("#/$defs/")
+        assert keys(found[kid]) == {key, "kid", "n"}
+
+
+def either(ref):
+    return {"anyOf": [ref, ref]}
+
+
+def both(ref):
+    return {"allOf": [ref, ref]}
+
+
+def two_keys(ref):
+    more = {"allOf": [ref, TAIL]}
+    return {"properties": {"a": more, "b": more}}
+
+
+@pytest.mark.parametrize("level", [either, both, two_keys])
+@pytest.mark.parametrize("last", [WHOLE, BASE], ids=["number", "object"])
+def test_what_comes_twice_in_each_level_is_not_written_out_each_time(level, last, monkeypatch):
+    def counted(*given):
+        nonlocal asked
+        asked += 1
+        assert asked < 10_000
+        return followed(*given)
+
+    asked = 0
+    monkeypatch.setattr(closing, "followed", counted)
+    depth = 20
+    levels = {f"d{n}": level({"$ref": f"#/$defs/d{n + 1}"}) for n in range(depth)}
+    found = closed({"$defs": levels | {f"d{depth}": last}, "$ref": "#/$defs/d0"})
+    assert len(json.dumps(found)) < 100_000
 
 
 def test_a_ring_of_parts_is_left_as_it_is():

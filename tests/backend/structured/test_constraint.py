@@ -192,6 +192,27 @@ def test_any_answer_fits_and_ends_in_time(grammars, tokenizer, schema):
         jsonschema.validate(json.loads(text), schema)
 
 
+@pytest.mark.parametrize("how", ["patternProperties", "propertyNames"])
+@pytest.mark.parametrize(
+    ("pattern", "text", "fits"),
+    [
+        ('^[^"]{3}$', '{"a\\"b": 1}', False),
+        ('^[^"]{3}$', '{"a-b": 1}', True),
+        ("^[^x]{3}$", '{"a\\"b": 1}', True),
+        (r"^a\$", '{"a$": 1}', True),
+    ],
+)
+def test_keys_fit_their_pattern(grammars, tokenizer, how, pattern, text, fits):
+    whole = {"type": "integer"}
+    said = {"patternProperties": {pattern: whole}, "additionalProperties": False}
+    if how == "propertyNames":
+        said = {"propertyNames": {"pattern": pattern}, "additionalProperties": whole}
+    constraint = grammars.start(grammar(response_format={"type": "object", **said}), 60)
+    ids = tokenizer(text, add_special_tokens=False).input_ids
+    taken = [constraint.take(token) for token in ids]
+    assert (tokenizer.decode(taken) == text) is fits
+
+
 @pytest.mark.parametrize(
     ("form", "read"),
     [
@@ -261,13 +282,13 @@ def test_a_replayed_token_is_never_replaced(grammars, tokenizer):
 )
 def test_what_cannot_be_enforced_is_named(grammars, schema, match):
     with pytest.raises(RequestError, match=rf"can't be enforced while decoding: .*{match}"):
-        grammars.check(grammar(response_format=schema))
+        grammars.check(grammar(response_format=schema), 9999)
 
 
 def test_more_different_values_than_there_are_are_refused(grammars):
     schema = {"type": "array", "uniqueItems": True, "minItems": 3, "items": {"type": "boolean"}}
     with pytest.raises(RequestError, match="more different values than there are"):
-        grammars.check(grammar(response_format=schema))
+        grammars.check(grammar(response_format=schema), 9999)
 
 
 def test_open_values_are_no_infinite_numbers(grammars, tokenizer):
@@ -325,13 +346,13 @@ def test_an_endless_schema_is_refused(grammars, monkeypatch):
     monkeypatch.setattr(way_out, "_PLAN", ((32, 1), (128, 1)))  # less patience, no other outcome
     node = {"type": "object", "properties": {"next": {"$ref": "#/$defs/N"}}, "required": ["next"]}
     with pytest.raises(RequestError, match=r"No answer of at most|can't be enforced"):
-        grammars.check(grammar(response_format={"$defs": {"N": node}, "$ref": "#/$defs/N"}))
+        grammars.check(grammar(response_format={"$defs": {"N": node}, "$ref": "#/$defs/N"}), 99)
 
 
 def test_a_slow_tokenizer_is_reported():
     grammars = Grammars([], vocabulary=10, ends=frozenset([1]))
     with pytest.raises(UnsupportedModelError, match="fast tokenizer"):
-        grammars.check(grammar(response_format={}))
+        grammars.check(grammar(response_format={}), 99)
 
 
 def test_a_decimal_point_is_kept_while_there_is_room(grammars, tokenizer):

@@ -10,6 +10,7 @@ from scripted_engine import ScriptedEngine, text_of
 
 from memvr_integrations.errors import BenchmarkError, ConfigError
 from memvr_integrations.evaluate.benchmarks.benchmark import Question
+from memvr_integrations.evaluate.running import calibration
 from memvr_integrations.evaluate.running.calibration import Calibrating, broken, candidates, goal
 from memvr_integrations.memvr import MemVRConfig
 from memvr_integrations.wire.presets import read_preset
@@ -115,6 +116,13 @@ def test_where_it_changes_nothing_off_is_chosen(tmp_path):
     assert calibrated(ScriptedEngine(same), tmp_path).config is None
 
 
+def test_another_versions_answers_are_not_gone_on_with(tmp_path, monkeypatch):
+    calibrated(ScriptedEngine(lambda request: "no"), tmp_path)
+    monkeypatch.setattr(calibration, "__version__", "9.9")
+    with pytest.raises(ConfigError, match=r"holds another evaluation \(version"):
+        calibrated(ScriptedEngine(lambda request: "no"), tmp_path)
+
+
 def test_a_gain_by_chance_is_not_confirmed(tmp_path):
     """Settings that are as often wrong, on other questions, win among many and lose alone."""
 
@@ -210,6 +218,8 @@ def test_constraints():
     assert "below 95%" in broken(plain, short)
     # Of yes/no questions the accuracy counts, not how often yes is said.
     assert broken(plain, plain | figures(random__official__recall=10.0)) is None
+    amber = figures(generative__CHAIR=10.0, existence__recall=90.0)
+    assert broken(amber, amber | figures(existence__recall=80.0)) is None
     worse = figures(random__official__accuracy=90.0), figures(random__official__accuracy=89.0)
     assert "random/official/accuracy fell" in broken(*worse)
     with pytest.raises(BenchmarkError, match="says what is better"):

@@ -11,8 +11,10 @@ from scripted_engine import ScriptedEngine, text_of
 from memvr_integrations.backend.images import load_image
 from memvr_integrations.errors import BenchmarkError, ConfigError, MemVRWarning
 from memvr_integrations.evaluate.benchmarks.scene_questions import CAPTION
+from memvr_integrations.evaluate.running import self_labelled
 from memvr_integrations.evaluate.running.asking import Strategy
 from memvr_integrations.evaluate.running.calibration import Calibrating, candidates
+from memvr_integrations.evaluate.running.runs import Run
 from memvr_integrations.evaluate.running.self_labelled import (
     VIEWS,
     Labelling,
@@ -111,6 +113,24 @@ def test_it_goes_on_and_votes_are_asked_once(folder, tmp_path):
     path.write_text("\n".join(lines[:40]) + "\n")
     assert labelled(folder, tmp_path / "labels", seer) == first
     assert len(seer.asked) == asked + asked - 40
+
+
+def test_all_answers_are_gone_through_once(folder, tmp_path, monkeypatch):
+    def counted(*given):
+        reads.append(given)
+        return texts(*given)
+
+    reads, texts = [], Run.texts
+    monkeypatch.setattr(Run, "texts", counted)
+    labelled(folder, tmp_path / "labels")
+    assert len(reads) == 2  # captions and votes, however many images there are
+
+
+def test_another_versions_votes_are_not_gone_on_with(folder, tmp_path, monkeypatch):
+    labelled(folder, tmp_path / "labels")
+    monkeypatch.setattr(self_labelled, "__version__", "9.9")
+    with pytest.raises(ConfigError, match=r"holds another evaluation \(version"):
+        labelled(folder, tmp_path / "labels")
 
 
 def test_names_of_several_words_do_not_reach_over_marks(folder, tmp_path):

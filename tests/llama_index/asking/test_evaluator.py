@@ -74,7 +74,7 @@ def test_bad_input_is_refused(index):
         GroundingEvaluator(index.llm).evaluate(query="?", response="Yes.", contexts=["words"])
 
 
-async def test_streams_and_documents_are_judged(index, tmp_path):
+async def test_streams_and_documents_are_judged(index, engine, tmp_path):
     judge = GroundingEvaluator(index.llm)
     whole = index.as_query_engine().query("A red field?")
     asking = index.as_query_engine(streaming=True)
@@ -84,6 +84,15 @@ async def test_streams_and_documents_are_judged(index, tmp_path):
         result = await judge.aevaluate_response(query="Which color?", response=streamed)
         assert result.response == str(whole)
         assert result.passing
+    each = index.as_query_engine(rerank_top_n=3, streaming=True).query("A red field?")
+    whole = index.as_query_engine(rerank_top_n=3).query("A red field?")
+    engine.requests.clear()
+    judge.evaluate_response(query="?", response=each)  # not read yet
+    judge.evaluate_response(query="?", response=whole)
+    asked = [text_of(one.messages[-1]) for one in engine.requests]
+    judged = [text for text in asked if "Answer: " in text]
+    assert len(judged) == 6
+    assert judged[:3] == judged[3:]
     path = tmp_path / "fields" / "red.png"
     nodes = [NodeWithScore(node=ImageDocument(image_path=str(path)))]
     result = judge.evaluate_response(query="?", response=Response("It is red.", source_nodes=nodes))

@@ -175,6 +175,21 @@ def test_what_does_not_fit_is_an_error_or_left_out_by_choice(index, engine):
         index.as_query_engine(overflow="leave_out", **options).query("What is it?")
 
 
+def test_what_fits_is_found_by_few_countings(index, engine, monkeypatch):
+    def counted(request):
+        counts.append(len(request.images))
+        return type(engine).count(engine, request)
+
+    counts = []
+    monkeypatch.setattr(engine, "count", counted)
+    nodes = index.as_retriever(similarity_top_k=1).retrieve("red") * 64
+    engine.context = 256 + 64 * 10 + 140  # ten images, the answer and text
+    asking = ImageSynthesizer(llm=index.llm, mode="together", overflow="leave_out")
+    assert len(asking.synthesize("What?", nodes).metadata["left_out"]) == 54
+    assert len(counts) < 9
+    assert asking.get_response("What?", []) == NOTHING_FOUND
+
+
 def test_an_image_or_other_words_can_be_searched_by(index, engine, tmp_path):
     query = QueryBundle("What is it?", image_path=str(tmp_path / "fields" / "blue.png"))
     options = {"similarity_top_k": 1, "rerank_top_n": None}

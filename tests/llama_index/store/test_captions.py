@@ -34,6 +34,7 @@ def test_every_node_with_a_picture_is_captioned(llm, red):
     ]
     captioned = CaptionImages(llm=llm)(nodes)
     assert [node.get_content() for node in captioned] == [RED] * 4
+    assert len(llm.engine.requests) == 1  # for the pictures are equal
     kept = ImageDocument(image_path=str(red), text="mine")
     assert CaptionImages(llm=llm)([kept])[0].get_content() == "mine"
     plain = Document(text="")

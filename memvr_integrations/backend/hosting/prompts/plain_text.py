@@ -133,6 +133,7 @@ class RoleMarks:
 
     def __init__(self, marks: Iterable[str]) -> None:
         self.marks = tuple(sorted({*marks, *_OUR_TURNS}, key=len, reverse=True))
+        self._longest = len(self.marks[0])
         # A role's name is one where a word begins, as the template has it after a blank.
         each = (rf"(?<!\S){re.escape(m)}" if m[-1] == ":" else re.escape(m) for m in self.marks)
         self._pattern = re.compile("|".join(each))
@@ -142,21 +143,26 @@ class RoleMarks:
         return self._pattern.sub(lambda found: _broken(found[0]), text)
 
     def apart(self, message: Message) -> Message:
-        """A message whose texts spell no mark together, one after the other."""
+        """A message whose texts spell no mark together, one after the other.
+
+        Also where a picture stands between them: some templates write all pictures first.
+        """
         parts: list[Text | Image] = []
+        before = ""
         for part in message.content:
-            before = parts[-1] if parts else None
-            if isinstance(part, Text) and isinstance(before, Text):
-                seam = len(before.text)
-                both = self._pattern.finditer(before.text + part.text)
+            if isinstance(part, Text):
+                seam = len(before)
+                both = self._pattern.finditer(before + part.text)
                 if any(found.start() < seam < found.end() for found in both):
                     part = Text(f" {part.text}")
+                before = (before + part.text)[-self._longest :]
             parts.append(part)
         return Message(message.role, parts)
 
     def found(self, message: Message) -> list[str]:
         """The marks that a message spells, each once."""
         texts = [part.text for part in message.content if isinstance(part, Text)]
+        texts += [text for call in message.tool_calls for text in (call.name, call.arguments)]
         spelled = self._pattern.findall("\n".join([*texts, f"{message.name or ''}:"]))
         return list(dict.fromkeys(spelled))
 
