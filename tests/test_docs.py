@@ -3,10 +3,12 @@
 import importlib.util
 import re
 import shlex
+from functools import partial
 from pathlib import Path
 
 import generated_pages
 import pytest
+from agreeing import Agreeing
 from pytest_examples import CodeExample, EvalExample, find_examples
 from typer.testing import CliRunner
 
@@ -64,6 +66,21 @@ def test_python_block_runs(example: CodeExample, eval_example: EvalExample):
     eval_example.run(example)
 
 
+@pytest.fixture
+def short_examination(monkeypatch):
+    from memvr_integrations.doctor import examination
+
+    monkeypatch.setattr(examination, "Subject", partial(examination.Subject, tokens=4, rounds=1))
+
+
+@pytest.fixture
+def agreeing_loads(monkeypatch):
+    """A quick engine; what a model of pictures makes of the commands, tests/evaluate tries."""
+    from memvr_integrations.backend import Backend
+
+    monkeypatch.setattr(Backend, "load", lambda name, **options: Agreeing())
+
+
 @pytest.mark.parametrize("command", list(commands()))
 def test_shell_command_works(command, tmp_path, request):
     piped, _, rest = command.rpartition(" | ")
@@ -76,9 +93,12 @@ def test_shell_command_works(command, tmp_path, request):
             # Imported late: most of these tests need no model.
             from memvr_integrations.cli import app
 
-            if arguments[0] in ("eval", "calibrate", "blindfold", "doctor"):
+            if arguments[0] in ("eval", "calibrate", "blindfold"):
                 request.getfixturevalue("few_scenes")
-                request.getfixturevalue("half_loads")
+                loads = "half_loads" if arguments[0] == "blindfold" else "agreeing_loads"
+                request.getfixturevalue(loads)
+            if arguments[0] == "doctor":
+                request.getfixturevalue("short_examination")
             # What is written goes elsewhere: other processes run these tests as well.
             arguments = [
                 str(tmp_path / one) if one.startswith("runs/") else one for one in arguments

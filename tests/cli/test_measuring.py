@@ -3,17 +3,16 @@
 import json
 
 import pytest
+from agreeing import Agreeing
 from blindfoldable import BlindfoldableModel
 from memvr_models import tiny_llava
 from PIL import Image
-from scripted_engine import ScriptedEngine, text_of
 from typer.testing import CliRunner
 
 from memvr_integrations.backend import Backend
 from memvr_integrations.cli import app
 from memvr_integrations.evaluate.benchmarks.catalog import NAMES
 from memvr_integrations.evaluate.running.runs import ANSWERS
-from memvr_integrations.memvr import MemVRConfig
 from memvr_integrations.types.decoding import STRATEGIES
 
 
@@ -35,21 +34,6 @@ def load(monkeypatch):
         return calls
 
     return give
-
-
-class Agreeing(ScriptedEngine):
-    """Says yes to everything, and names a dog in every caption."""
-
-    layers, preset = 12, MemVRConfig(starting_layer=1, ending_layer=6)
-
-    def __init__(self):
-        super().__init__(lambda asked: "Yes" if "Answer" in text_of(asked.messages[0]) else "A dog")
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exception):
-        pass
 
 
 def test_eval_prints_a_table_and_goes_on(tmp_path, few_scenes, load):

@@ -45,9 +45,9 @@ def test_home_is_not_named():
 @pytest.mark.parametrize(
     ("home", "says", "shows"),
     [
-        ("/home/joe", "HF_HOME=/home/joe is full", "HF_HOME=~ is full"),
-        ("/home/joe", "/home/joey/a, /mnt/home/joe/b", "/home/joey/a, /mnt/home/joe/b"),
-        ("/home/joe", "x" * 590 + " /home/joe/a", "x" * 590 + " ~/a"),
+        ("/srv/joe", "HF_HOME=/srv/joe is full", "HF_HOME=~ is full"),
+        ("/srv/joe", "/srv/joey/a, /mnt/srv/joe/b", "/srv/joey/a, /mnt/srv/joe/b"),
+        ("/srv/joe", "x" * 590 + " /srv/joe/a", "x" * 590 + " ~/a"),
         ("/", "see https://x.org//a", "see https://x.org//a"),
     ],
 )

@@ -45,14 +45,14 @@ def beside(heard, alone, **more):
 def test_mixed_callers_are_answered_as_if_alone_and_a_state_goes_on(tmp_path):
     state = tmp_path / "state"
     options = {"model": "tiny", "state": str(state), "callers": 8}
-    first = callers.soak(count=6, compared=0.0, **options)
+    first = callers.soak(count=4, compared=0.0, **options)
     assert not first.wrong
     with state.open("a") as torn:
-        torn.write('{"number": 6, "wro')
-    found = callers.soak(count=16, **options)
+        torn.write('{"number": 4, "wro')
+    found = callers.soak(count=12, **options)
     assert not found.wrong
-    assert found.figures["requests"] == 16
-    assert found.figures["compared with the same request alone"] == 10
+    assert found.figures["requests"] == 12
+    assert found.figures["compared with the same request alone"] == 8
     assert found.of == "tiny"
     with pytest.raises(SystemExit, match="is the state of tiny, seed 0, not of tiny, seed 1"):
         callers.soak(count=30, seed=1, **options)
