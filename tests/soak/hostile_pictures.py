@@ -14,7 +14,8 @@ from outcome import Found
 from picture_bombs import BOMBS
 from picture_child import Verdict
 
-DEADLINE = 10.0  # seconds for a picture
+DEADLINE = 10.0  # seconds of computing for a picture
+_HANG = 600.0  # seconds in which bombs are made, and modules imported, on a machine that is busy
 _MIB = 2**20
 _MOST = {"case": 256 * _MIB, "huge": 32 * _MIB, "stalling": 128 * _MIB, "dear": 1536 * _MIB}
 _ABOUT = {
@@ -29,8 +30,7 @@ _SHOWN = 20  # findings; the rest is counted
 class Decoder:
     """The process that loads pictures; a new one takes the place of one that died or hung."""
 
-    def __init__(self, seed: int, size: int, patience: float = DEADLINE + 60) -> None:
-        """`patience` is longer than the deadline: bombs are made, and modules imported, in it."""
+    def __init__(self, seed: int, size: int, patience: float = _HANG) -> None:
         self._arguments, self._patience = [str(seed), str(size)], patience
         self._start()
 
@@ -148,7 +148,7 @@ def _found(tallies: dict[str, Tally]) -> Found:
         "of them shown": cases.outcomes["picture"],
         "of them refused by an ImageError": cases.outcomes["refused"],
         "anything else (another error, a crash, a hang, a warning, an open file)": len(wrong),
-        "slowest of them, s": round(cases.slowest, 2),
+        "slowest of them, s of computing": round(cases.slowest, 2),
         "most memory that one took, MiB (4 million pixels are let in)": round(cases.dearest / _MIB),
         "growth of the process from the first tenth on, MiB": round(grown / _MIB),
     }
