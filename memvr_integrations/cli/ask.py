@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 import typer
 
-from memvr_integrations.cli.console import errors_shown, loading
+from memvr_integrations.cli.console import errors_shown, loaded
 from memvr_integrations.cli.options import Device, Dtype, Model, Quantization, Revision, decodings
 from memvr_integrations.errors import ImageError, MemVRWarning
 
@@ -86,18 +86,14 @@ def ask(
         from memvr_integrations.backend.images import load_image
 
         images = [load_image(Path(file)) for file in files]
-        with loading(model):
-            from memvr_integrations.backend import Backend
-
-            backend = Backend.load(
-                model,
-                device=device,
-                dtype=dtype,
-                quantization=quantization,
-                revision=revision,
-                memvr=not no_memvr,
-                progress=sys.stderr.isatty(),
-            )
+        backend = loaded(
+            model,
+            device=device,
+            dtype=dtype,
+            quantization=quantization,
+            revision=revision,
+            memvr=not no_memvr,
+        )
         with backend:
             _check_number(model, len(images))
             config = None if no_memvr else backend.preset.changed(changes)

@@ -2,14 +2,20 @@
 
 import os
 import signal
+import sys
 import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import typer
 
 from memvr_integrations.errors import MemVRError, MemVRWarning
+
+if TYPE_CHECKING:
+    from memvr_integrations.backend import Backend
+    from memvr_integrations.cli.options import Dtype, Quantization
 
 _INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
@@ -40,12 +46,31 @@ def errors_shown() -> Iterator[list[str]]:
             raise typer.Exit(1) from None
 
 
-@contextmanager
-def loading(model: str) -> Iterator[None]:
-    """Say on stderr that a wait begins; Ctrl-C ends it at once."""
+def loaded(
+    model: str,
+    *,
+    device: str,
+    dtype: "Dtype",
+    quantization: "Quantization" = None,
+    revision: str | None = None,
+    memvr: bool = True,
+    batch: int | None = None,
+) -> "Backend":
+    """Load a model, and say on stderr that this wait begins; Ctrl-C ends it at once."""
     typer.echo(f"Loading {model} ...", err=True)
     with leaving_at_once():
-        yield
+        from memvr_integrations.backend import Backend, QueueConfig
+
+        return Backend.load(
+            model,
+            device=device,
+            dtype=dtype,
+            quantization=quantization,
+            revision=revision,
+            memvr=memvr,
+            queueing=None if batch is None else QueueConfig(max_batch=batch),
+            progress=sys.stderr.isatty(),
+        )
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 """`memvr doctor`: what this machine and a model on it do, a line a finding."""
 
 import json
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from memvr_integrations import __version__
-from memvr_integrations.cli.console import errors_shown, leaving_at_once, loading
+from memvr_integrations.cli.console import errors_shown, leaving_at_once, loaded
 from memvr_integrations.cli.options import Device, Dtype, Quantization, Revision, models
 
 if TYPE_CHECKING:
@@ -41,18 +40,14 @@ def doctor(
 
     def load() -> "Backend":
         assert model is not None
-        with loading(model):
-            from memvr_integrations.backend import Backend
-
-            return Backend.load(
-                model,
-                device=device,
-                dtype=dtype,
-                quantization=quantization,
-                revision=revision,
-                memvr=not no_memvr,
-                progress=sys.stderr.isatty(),
-            )
+        return loaded(
+            model,
+            device=device,
+            dtype=dtype,
+            quantization=quantization,
+            revision=revision,
+            memvr=not no_memvr,
+        )
 
     found = []
     with errors_shown() as hints:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from memvr_integrations.cli.console import errors_shown, leaving_at_once, loading
+from memvr_integrations.cli.console import errors_shown, leaving_at_once, loaded
 from memvr_integrations.cli.options import (
     Batch,
     Device,
@@ -21,7 +21,6 @@ from memvr_integrations.errors import BenchmarkError, ConfigError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from memvr_integrations.backend import Backend
     from memvr_integrations.evaluate.benchmarks.benchmark import Benchmark
     from memvr_integrations.types.engine import Engine
 
@@ -75,7 +74,7 @@ def evaluate(
             names = [name.strip() for name in ways.split(",") if name.strip()]
             known.check(names, student=student)
             asked = load_benchmark(benchmark, folder)
-        with _load(model, device, dtype, batch) as backend:
+        with loaded(model, device=device, dtype=dtype, batch=batch) as backend:
             from memvr_integrations.evaluate.running import evaluation
             from memvr_integrations.evaluate.running.runs import ANSWERS
 
@@ -122,7 +121,7 @@ def blindfold(
             from memvr_integrations.evaluate.benchmarks.catalog import load_benchmark
 
             asked = load_benchmark(benchmark, folder)
-        with _load(model, device, dtype, batch) as backend:
+        with loaded(model, device=device, dtype=dtype, batch=batch) as backend:
             from memvr_integrations.evaluate.running.blindfold import (
                 TABLE,
                 Blindfold,
@@ -163,7 +162,7 @@ def calibrate(
     with errors_shown():
         with leaving_at_once():
             load = _loader(benchmark, folder, things, limit)
-        with _load(model, device, dtype, batch) as backend:
+        with loaded(model, device=device, dtype=dtype, batch=batch) as backend:
             from memvr_integrations.evaluate.running.calibration import Calibrating, candidates
 
             asked = load(backend, out, batch)
@@ -201,16 +200,3 @@ def _loader(
     return lambda engine, out, batch: Labelling(
         engine, images, named, out / "labels", batch=batch, progress=sys.stderr.isatty()
     ).benchmark()
-
-
-def _load(model: str, device: str, dtype: Dtype, batch: int) -> "Backend":
-    with loading(model):
-        from memvr_integrations.backend import Backend, QueueConfig
-
-        return Backend.load(
-            model,
-            device=device,
-            dtype=dtype,
-            queueing=QueueConfig(max_batch=batch),
-            progress=sys.stderr.isatty(),
-        )
