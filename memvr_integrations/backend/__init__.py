@@ -34,8 +34,8 @@ from memvr_integrations.types import (
 )
 
 if TYPE_CHECKING:
+    from memvr_integrations.backend.serving.admission import QueueConfig
     from memvr_integrations.backend.serving.backend import Backend
-    from memvr_integrations.backend.serving.worker import QueueConfig
 else:
     __getattr__ = lazily(__name__, {"Backend": "serving.backend", "QueueConfig": "serving.worker"})
 

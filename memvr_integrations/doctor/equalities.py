@@ -115,20 +115,18 @@ def batch_equals_alone(subject: Subject) -> Finding:
     """
     if not subject.attached:
         return not_applicable("MemVR can't attach to this model, so it computes a row at a time")
-    requests, before = _mixed(subject), subject.backend.batches
-    with subject.logprobs() as steps:
-        together = subject.backend.generate(requests)
-    if (batches := subject.backend.batches - before) != 1:
-        return failed(f"{len(requests)} requests took {batches} batches", "free memory")
+    requests, before = _mixed(subject), subject.backend.steps
+    together = subject.backend.generate(requests)
+    if (steps := subject.backend.steps - before) > subject.tokens:
+        return failed(f"{len(requests)} requests took {steps} steps, one by one", "free memory")
     difference, gaps, tokens, triggered = 0.0, list[float](), 0, 0
-    for at, (request, row) in enumerate(zip(requests, together, strict=True)):
+    for request, row in zip(requests, together, strict=True):
         with subject.logprobs() as own:
             [alone] = subject.backend.generate(request)
         pairs = enumerate(zip(_decisions(row), _decisions(alone), strict=False))
         apart = next((n for n, (one, other) in pairs if one != other), None)
-        for step, own_step in zip(steps[:apart], own, strict=False):
-            best = own_step[0].topk(2).indices
-            difference = max(difference, float((step[at] - own_step[0])[best].abs().max()))
+        for here, there in zip(row.tokens[:apart], alone.tokens, strict=False):
+            difference = max(difference, abs(here.logprob - there.logprob))
         if apart is not None:
             likelier, other = own[apart][0].topk(2).values.tolist()
             gaps.append(likelier - other)

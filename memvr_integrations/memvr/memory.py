@@ -6,6 +6,7 @@ from typing import Self
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from memvr_integrations.errors import ConfigError
 
@@ -101,14 +102,28 @@ class VisualMemory:
 
     def select(self, rows: Sequence[int]) -> Self:
         """Return the memory of some rows, in the order given; a row may come more than once."""
-        index = torch.tensor(list(rows), device=self.features.device)
-        return type(self)(
-            features=self.features[index], images=tuple(self.images[row] for row in rows)
-        )
+        index = torch.tensor(list(rows), dtype=torch.long, device=self.features.device)
+        images = tuple(self.images[row] for row in rows)
+        # What no row needs any more would only be multiplied as zeros.
+        longest = max(map(sum, images), default=0)
+        return type(self)(features=self.features[index, :longest], images=images)
 
     def repeat(self, times: int) -> Self:
         """Return each row `times` times in succession, as beams and returned sequences lie."""
         return self.select([row for row in range(len(self)) for _ in range(times)])
+
+    def join(self, other: Self) -> Self:
+        """Return a memory with the rows of another after one's own."""
+        features = [memory.features for memory in (self, other)]
+        longest = max(one.shape[1] for one in features)
+        wide = max(features, key=lambda one: one.shape[2])
+        padded = [
+            wide.new_zeros(len(one), longest, wide.shape[2])
+            if one.shape[1] == 0
+            else pad(one, (0, 0, 0, longest - one.shape[1]))
+            for one in features
+        ]
+        return type(self)(features=torch.cat(padded), images=self.images + other.images)
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Self:
         """Return the memory on a device and in a dtype."""

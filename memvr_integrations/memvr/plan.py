@@ -21,7 +21,7 @@ def shared_config(rows: Sequence[MemVRConfig | None]) -> MemVRConfig | None:
     Raises:
         ConfigError: Two rows differ in a setting that a batch must share.
     """
-    shared = [_formula(config) for config in rows if config is not None]
+    shared = [formula(config) for config in rows if config is not None]
     for other in shared[1:]:
         for field in fields(MemVRConfig):
             one, two = getattr(shared[0], field.name), getattr(other, field.name)
@@ -33,7 +33,8 @@ def shared_config(rows: Sequence[MemVRConfig | None]) -> MemVRConfig | None:
     return shared[0] if shared else None
 
 
-def _formula(config: MemVRConfig) -> MemVRConfig:
+def formula(config: MemVRConfig) -> MemVRConfig:
+    """The settings that rows of one batch must share; the others as their defaults."""
     default = MemVRConfig()
     return replace(
         config,
@@ -137,6 +138,56 @@ class Plan:
             ratios=ratios[:, None].to(device),
             gains=_gains(memory, shared, layers, magnitude),
         )
+
+    @classmethod
+    def idle(cls, rows: int, device: torch.device) -> Self:
+        """Return a plan of rows that cannot trigger."""
+        memory = VisualMemory.empty(rows, device)
+        nothing = [None] * rows
+        return cls.build(memory, nothing, [False] * rows, depth=0, magnitude=torch.empty)
+
+    def take(self, rows: Sequence[int]) -> Self:
+        """Return the plan of some rows, in the order given; a row may come more than once."""
+        index = torch.tensor(list(rows), dtype=torch.long, device=self.able.device)
+        windows = tuple(self.windows[row] for row in rows)
+        layers = tuple(sorted(frozenset().union(*windows)))
+        return replace(
+            self,
+            memory=self.memory.select(rows),
+            windows=windows,
+            layers=layers,
+            able=self.able[index],
+            eligible={layer: self.eligible[layer][index] for layer in layers},
+            thresholds=self.thresholds[index],
+            ratios=self.ratios[index],
+            gains={layer + 1: self.gains[layer + 1][index] for layer in layers},
+        )
+
+    def join(self, other: Self) -> Self:
+        """Return a plan with the rows of another after one's own; both have one formula."""
+        layers = tuple(sorted({*self.layers, *other.layers}))
+        never = [torch.zeros_like(plan.able) for plan in (self, other)]
+        # A row that doesn't probe a layer is never retraced after it, so any gain will do.
+        any_gain = [
+            torch.ones(len(plan.windows), device=plan.able.device) for plan in (self, other)
+        ]
+        return replace(
+            self,
+            memory=self.memory.join(other.memory),
+            windows=self.windows + other.windows,
+            layers=layers,
+            able=torch.cat([self.able, other.able]),
+            eligible={at: _joined(at, self.eligible, other.eligible, never) for at in layers},
+            thresholds=torch.cat([self.thresholds, other.thresholds]),
+            ratios=torch.cat([self.ratios, other.ratios]),
+            gains={at + 1: _joined(at + 1, self.gains, other.gains, any_gain) for at in layers},
+        )
+
+
+def _joined(
+    layer: int, own: dict[int, Tensor], other: dict[int, Tensor], without: Sequence[Tensor]
+) -> Tensor:
+    return torch.cat([own.get(layer, without[0]), other.get(layer, without[1])])
 
 
 def _gains(

@@ -14,7 +14,6 @@ from tiny_family import LAYERS
 from waiting import eventually, idle
 
 from memvr_integrations.backend import Backend, Image, Message, Request, SamplingParams, Tool
-from memvr_integrations.backend.decoding import batch
 from memvr_integrations.backend.hosting.prompts.conversation import plain_messages
 from memvr_integrations.backend.hosting.prompts.templates import ChatTemplate
 from memvr_integrations.backend.hosting.prompts.writer import Picture
@@ -26,6 +25,7 @@ from memvr_integrations.errors import RequestError, UnsupportedModelError
 from memvr_integrations.langchain import ChatMemVR, image_block
 from memvr_integrations.llama_index import MemVRMultiModalLLM
 from memvr_integrations.memvr import MemVRConfig, blindfolded
+from memvr_integrations.memvr.arming import armed
 from memvr_integrations.types import ToolCall
 
 ALWAYS = MemVRConfig(
@@ -68,25 +68,16 @@ def subject(backend):
 
 
 @pytest.fixture
-def traces(monkeypatch):
-    """The traces of all batches to come."""
-    seen, arm = [], batch.retracing
+def memories(monkeypatch):
+    """The visual memories of all prompts to come."""
+    seen, plan = [], armed.ArmedModel.plan
 
-    def noting(model, configs, *, memory):
-        armed = arm(model, configs, memory=memory)
-        enter = type(armed).__enter__
+    def noting(self, images, configs):
+        made = plan(self, images, configs)
+        seen.append(made.memory if made else None)
+        return made
 
-        class Noted:
-            def __enter__(self):
-                seen.append(enter(armed))
-                return seen[-1]
-
-            def __exit__(self, *error):
-                return armed.__exit__(*error)
-
-        return Noted()
-
-    monkeypatch.setattr(batch, "retracing", noting)
+    monkeypatch.setattr(armed.ArmedModel, "plan", noting)
     return seen
 
 
@@ -130,15 +121,15 @@ def test_the_preset_is_moved_to_the_depth_and_says_so(backend):
     assert backend.preset == MemVRConfig.preset("llava").for_depth(LAYERS)
 
 
-def test_the_visual_tokens_are_counted(backend, subject, family, traces):
+def test_the_visual_tokens_are_counted(backend, subject, family, memories):
     both = family.both or family.square + family.wide
     for images, expected in zip(kinds(family), (family.square, family.wide, both, 0), strict=False):
-        traces.clear()
+        memories.clear()
         [done] = backend.generate(ask("What is it?", *images, tokens=1))
         assert done.usage.image_tokens == expected
         inputs = processed(subject, images, "What is it?")
         assert done.usage.prompt_tokens == inputs["input_ids"].shape[1]
-        assert [sum(trace.memory.images[0]) for trace in traces] == [expected] * bool(images)
+        assert [sum(memory.images[0]) for memory in memories] == [expected] * bool(images)
 
 
 def test_each_picture_is_encoded_once(backend, family):

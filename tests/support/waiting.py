@@ -13,7 +13,7 @@ def eventually(condition, seconds=60.0):
 
 def idle(backend):
     """Whether the inference thread has nothing to do."""
-    return not backend._worker._running and not backend._worker._waiting
+    return not backend.busy
 
 
 def held_at(passes, forwards):

@@ -7,17 +7,34 @@ from torch import Tensor
 
 from memvr_integrations.backend.hosting.host import Host
 from memvr_integrations.backend.hosting.prompts.writer import Picture, Prompt
-from memvr_integrations.backend.hosting.vision import Features, VisionEncoder, join
+from memvr_integrations.backend.hosting.vision import Features, join
 
 
-def batch_inputs(
+def encoded(
     host: Host, prompts: Sequence[Prompt], pictures: Sequence[Sequence[Picture]]
-) -> dict[str, Tensor]:
-    """What `generate` takes for prompts with their pictures, a row each.
+) -> list[list[Features]]:
+    """The features of the prompts' pictures; none where the model encodes them itself.
 
     Raises:
         RequestError: A prompt has another number of image tokens than its pictures became.
     """
+    if host.vision is None:
+        return [[] for _ in prompts]
+    features = host.vision.encode(pictures)
+    for prompt, own in zip(prompts, features, strict=True):
+        tokens = sum(one.count for one in own)
+        # The model itself compares the whole batch's, where two wrongs make a right.
+        if tokens != prompt.image_tokens:
+            raise host.prompts.lost(
+                len(own), f"{tokens} visual tokens for {prompt.image_tokens} image tokens"
+            )
+    return features
+
+
+def batch_inputs(
+    host: Host, prompts: Sequence[Prompt], features: Sequence[Sequence[Features]]
+) -> dict[str, Tensor]:
+    """What `generate` takes for prompts with their pictures, a row each."""
     if host.vision is None:
         [prompt] = prompts
         return {
@@ -27,28 +44,10 @@ def batch_inputs(
             for name, value in prompt.inputs.items()
         }
     inputs = _pad(host, prompts)
-    features = _features(host, host.vision, prompts, pictures)
-    if features:
-        inputs["mm_encoder_outputs"] = {"image": join(features)}  # type: ignore[assignment]
+    found = [one for own in features for one in own]
+    if found:
+        inputs["mm_encoder_outputs"] = {"image": join(found)}  # type: ignore[assignment]
     return inputs
-
-
-def _features(
-    host: Host,
-    vision: VisionEncoder,
-    prompts: Sequence[Prompt],
-    pictures: Sequence[Sequence[Picture]],
-) -> list[Features]:
-    """The features of all pictures, in the rows' order."""
-    encoded = vision.encode(pictures)
-    for prompt, own in zip(prompts, encoded, strict=True):
-        tokens = sum(features.count for features in own)
-        # The model itself compares the whole batch's, where two wrongs make a right.
-        if tokens != prompt.image_tokens:
-            raise host.prompts.lost(
-                len(own), f"{tokens} visual tokens for {prompt.image_tokens} image tokens"
-            )
-    return [features for own in encoded for features in own]
 
 
 def _pad(host: Host, prompts: Sequence[Prompt]) -> dict[str, Tensor]:

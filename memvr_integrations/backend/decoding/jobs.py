@@ -7,6 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
+import torch
+from torch import Tensor
+
 from memvr_integrations.backend.decoding.answer import AnswerText
 from memvr_integrations.backend.decoding.sampling import RowSampler
 from memvr_integrations.backend.hosting.host import Host
@@ -92,7 +95,11 @@ class Job:
 
 
 class Row:
-    """One answer: what was generated so far, and how the next token is chosen."""
+    """One answer: what was generated so far, and how the next token is chosen.
+
+    `carried` is what its decoding strategy keeps from step to step. With `alone` it failed beside
+    others, and is computed again without them.
+    """
 
     def __init__(self, job: Job, index: int) -> None:
         self.job, self.index = job, index
@@ -100,17 +107,19 @@ class Row:
         self._seed = secrets.randbits(63) if seed is None else seed + index
         self.tokens: list[TokenRecord] = []
         self.finish_reason: FinishReason | None = None
+        self.alone = False
         self.calls = CallReader()
         self.restart()
 
     def restart(self, constraint: Constraint | Dictation | None = None) -> None:
-        """Begin to compute, also again after a batch that failed.
+        """Begin to compute, also again after a step that failed.
 
         Tokens that were already generated are forced to come out the same (`replay`), so what a
         caller has seen stays true.
         """
         self.sampler = RowSampler(self.job.request.sampling, self._seed)
         self.constraint = constraint
+        self.carried: dict[str, Tensor] = {}
         self._replayed = 0
 
     @property
@@ -123,6 +132,11 @@ class Row:
     def second_prompt(self) -> Prompt:
         """What a second run of the same answer reads."""
         return self.job.second or self.prompt
+
+    @property
+    def config(self) -> MemVRConfig | None:
+        """Its MemVR; None where that is off, or has nothing to retrace."""
+        return self.job.config if self.job.pictures else None
 
     @property
     def most(self) -> int:
@@ -139,6 +153,18 @@ class Row:
     def done(self) -> bool:
         """Whether the answer is complete, or nobody wants it."""
         return self.finish_reason is not None or self.job.over
+
+    @property
+    def step(self) -> int:
+        """How many tokens were computed, since it was last begun."""
+        return self._replayed
+
+    @property
+    def ids(self) -> Tensor:
+        """The prompt and the tokens computed so far, (length,)."""
+        ids = self.prompt.inputs["input_ids"][0]
+        answer = [token.id for token in self.tokens[: self._replayed]]
+        return torch.cat([ids, ids.new_tensor(answer)])
 
     def replay(self) -> int | None:
         """The next token id of an answer that is computed again; None once it is new."""
@@ -194,7 +220,7 @@ class Row:
             ),
             tokens=tuple(self._certain),
             model=model,
-            memvr=self.job.config if self.job.pictures else None,
+            memvr=self.config,
             tool_calls=self.calls.calls,
             boxes=self._boxes(),
             decoding=self.job.decoding,

@@ -39,6 +39,11 @@ class Features:
         return sum(tensor.shape[:-1].numel() for tensor in self.tokens)
 
     @property
+    def evidence(self) -> list[Tensor]:
+        """The visual tokens that can be retraced, a tensor (tokens, dim) an image or tile."""
+        return [tensor.reshape(-1, tensor.shape[-1]) for tensor in self.tokens]
+
+    @property
     def nbytes(self) -> int:
         """Their size in memory."""
         return sum(tensor.nbytes for part in (self.tokens, *self.deepstack) for tensor in part)

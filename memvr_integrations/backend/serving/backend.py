@@ -17,10 +17,11 @@ from memvr_integrations.backend.hosting.host import Host
 from memvr_integrations.backend.hosting.load_config import Device, Dtype, LoadConfig, Quantization
 from memvr_integrations.backend.hosting.loading import LoadedModel, load_model
 from memvr_integrations.backend.hosting.vision import DEFAULT_CACHE_BYTES, FeatureCache
+from memvr_integrations.backend.serving.admission import QueueConfig
 from memvr_integrations.backend.serving.inbox import AsyncInbox, BlockingInbox, Inbox
 from memvr_integrations.backend.serving.intake import Intake, as_list, check_streams
 from memvr_integrations.backend.serving.scores import Spellings
-from memvr_integrations.backend.serving.worker import QueueConfig, Worker
+from memvr_integrations.backend.serving.worker import Worker
 from memvr_integrations.errors import BackendClosedError
 from memvr_integrations.memvr import MemVRConfig
 from memvr_integrations.types import Chunk, Completion, Request, Usage
@@ -171,9 +172,9 @@ class Backend:
         return forked or self._worker.closed or not self._finalizer.alive
 
     @property
-    def batches(self) -> int:
-        """How many batches were computed so far."""
-        return self._worker.batches
+    def steps(self) -> int:
+        """How many steps were computed so far: in each, every running answer gets a token."""
+        return self._worker.steps
 
     @property
     def busy(self) -> bool:

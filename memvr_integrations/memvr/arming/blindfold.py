@@ -105,12 +105,16 @@ class _Blindfold:
         ids = kwargs.get("input_ids", args[0] if args else None)
         if not isinstance(ids, Tensor):
             raise ArmingError("A blindfolded model was called without input_ids; pass them.")
-        past = positions_in(cache_in(kwargs))
-        new = ids == self._anatomy.image_token_id
+        cache = cache_in(kwargs)
+        past, new = positions_in(cache), ids == self._anatomy.image_token_id
         if past == 0:
             self._images = new
             return
-        before = self._images
+        # A cache whose rows come and go says itself what they have read.
+        known = getattr(cache, "prompts", None)
+        before = (
+            known == self._anatomy.image_token_id if isinstance(known, Tensor) else self._images
+        )
         if before is None or before.shape[0] != ids.shape[0] or before.shape[1] < past:
             raise ArmingError(
                 f"A blindfolded model goes on from {past} cached positions that were computed "

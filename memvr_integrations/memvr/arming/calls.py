@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from memvr_integrations.errors import ArmingError
+from memvr_integrations.errors import ArmingError, UnsupportedModelError
 from memvr_integrations.memvr.frames import Frame
 
 
@@ -67,6 +67,21 @@ def positions_in(cache: object) -> int:
     """How many positions a cache holds; none where there is no cache."""
     length = getattr(cache, "get_seq_length", None)
     return int(length()) if callable(length) else 0
+
+
+def states_in(values: object, module: nn.Module) -> Tensor:
+    """The hidden states (rows, positions, dim) among what a module was given, or gave.
+
+    Raises:
+        UnsupportedModelError: There are none.
+    """
+    first = values[0] if isinstance(values, tuple) and values else values
+    if not isinstance(first, Tensor) or first.ndim != 3:
+        raise UnsupportedModelError(
+            f"{type(module).__name__} does not pass hidden states of (rows, positions, dim), so "
+            "MemVR cannot attach. Pass memvr=None to run it plain."
+        )
+    return first
 
 
 def frame_of(call: Call, prompt_length: int | None) -> Frame:

@@ -102,22 +102,6 @@ def retracing(
             _armed.pop(anatomy.decoder, None)
 
 
-@contextmanager
-def suspended(model: nn.Module) -> Iterator[None]:
-    """Within the `with`, calls of an armed model run plain and unseen, between two of its own.
-
-    For a second stream through the same model, with a cache of its own. A model that isn't armed
-    stays as it is.
-    """
-    decoder = find_anatomy(model).decoder
-    session = _armed.get(decoder)
-    if session is None:
-        yield
-        return
-    with session.suspended():
-        yield
-
-
 def _probe(kind: str, anatomy: Anatomy, config: MemVRConfig) -> Probe:
     if kind == "exact":
         return ExactProbe(anatomy.head, config.uncertainty, anatomy.softcap)

@@ -1,12 +1,14 @@
 """Finding the images of a new prompt, and dealing them out to its rows."""
 
 import warnings
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from memvr_integrations.errors import ArmingError, MemVRWarning
+from memvr_integrations.errors import ArmingError, MemVRWarning, UnsupportedModelError
 from memvr_integrations.memvr.arming.calls import Call
+from memvr_integrations.memvr.config import MemVRConfig
 from memvr_integrations.memvr.memory import VisualMemory
 
 
@@ -44,6 +46,37 @@ def bring_memory(
     if not sum(counts) or not images:
         return VisualMemory.empty(call.rows, ids.device)
     return VisualMemory.from_placeholders(images, counts)
+
+
+def fitting_memory(
+    memory: VisualMemory, device: torch.device, dtype: torch.dtype, width: int
+) -> VisualMemory:
+    """Bring a memory to the device and the dtype of a decoder that is `width` wide.
+
+    Raises:
+        UnsupportedModelError: The features have another width.
+    """
+    memory = memory.to(device, dtype)
+    if memory.features.numel() and memory.features.shape[-1] != width:
+        raise UnsupportedModelError(
+            f"The image features are {memory.features.shape[-1]} wide, the decoder {width}, so "
+            "MemVR cannot attach. Pass memvr=None to run it plain."
+        )
+    return memory
+
+
+def usable_rows(memory: VisualMemory, configs: Sequence[MemVRConfig | None]) -> list[bool]:
+    """Which rows have evidence to give; a warning where one has images and should have some."""
+    usable: list[bool] = memory.usable.tolist()
+    for config, sizes, able in zip(configs, memory.images, usable, strict=True):
+        if config is not None and sizes and not able:
+            warn_plain("The features of an image are all zero or not finite")
+    return usable
+
+
+def warn_plain(reason: str) -> None:
+    """Warn that MemVR can do nothing for a request."""
+    warnings.warn(f"{reason}: this request runs plain.", MemVRWarning, stacklevel=2)
 
 
 def image_blocks(features: object) -> list[Tensor]:

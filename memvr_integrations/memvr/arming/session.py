@@ -3,19 +3,23 @@
 import copy
 import functools
 import inspect
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from memvr_integrations.errors import ArmingError, MemVRWarning, UnsupportedModelError
+from memvr_integrations.errors import ArmingError, UnsupportedModelError
 from memvr_integrations.memvr.arming.anatomy import Anatomy
-from memvr_integrations.memvr.arming.calls import Call, cache_in, frame_of
-from memvr_integrations.memvr.arming.opening import bring_memory, repeats_in_batch
+from memvr_integrations.memvr.arming.calls import Call, cache_in, frame_of, states_in
+from memvr_integrations.memvr.arming.opening import (
+    bring_memory,
+    fitting_memory,
+    repeats_in_batch,
+    usable_rows,
+    warn_plain,
+)
 from memvr_integrations.memvr.config import MemVRConfig
 from memvr_integrations.memvr.forward import Method, Pass
 from memvr_integrations.memvr.frames import Frame
@@ -68,16 +72,6 @@ class Session:
         self._frame = _DECODING
         self._pass: Pass | None = None
         self._running = False
-        self._suspended = False
-
-    @contextmanager
-    def suspended(self) -> Iterator[None]:
-        """Let calls of the model pass by, as if it weren't armed."""
-        before, self._suspended = self._suspended, True
-        try:
-            yield
-        finally:
-            self._suspended = before
 
     # -- attaching
 
@@ -115,8 +109,6 @@ class Session:
         # `generate` reads the signature of all three, which `wraps` keeps.
         @functools.wraps(original)
         def wrapper(*args: object, **kwargs: object) -> object:
-            if self._suspended:
-                return original(*args, **kwargs)
             return instead(original, *args, **kwargs)
 
         self._replaced.append((owner, name, vars(owner).get(name)))
@@ -179,8 +171,6 @@ class Session:
     def _enter(
         self, module: nn.Module, args: tuple[object, ...], kwargs: dict[str, object]
     ) -> None:
-        if self._suspended:
-            return
         if not self._running:
             raise ArmingError(
                 f"The decoder of an armed {type(self._model).__name__} was called on its own. "
@@ -193,14 +183,14 @@ class Session:
 
     def _probe(self, layer: int, module: nn.Module, args: tuple[object, ...], out: object) -> None:
         if self._pass is not None:
-            self._pass.probe(layer, _states(out, module))
+            self._pass.probe(layer, states_in(out, module))
 
     def _retrace(
         self, layer: int, module: nn.Module, args: tuple[object, ...], out: object
     ) -> object:
         if self._pass is None:
             return out
-        mixed = self._pass.retrace(layer, _states(args, module), _states(out, module))
+        mixed = self._pass.retrace(layer, states_in(args, module), states_in(out, module))
         return (mixed, *out[1:]) if isinstance(out, tuple) else mixed
 
     def _end(self, out: object) -> None:
@@ -258,21 +248,13 @@ class Session:
         else:
             memory = memory.repeat(repeats_in_batch(len(memory), call.rows, "memory"))
         if isinstance(embeds, Tensor):
-            memory = memory.to(embeds.device, embeds.dtype)
-            if memory.features.numel() and memory.features.shape[-1] != embeds.shape[-1]:
-                raise UnsupportedModelError(
-                    f"The image features are {memory.features.shape[-1]} wide, the decoder "
-                    f"{embeds.shape[-1]}, so MemVR cannot attach. Pass memvr=None to run it plain."
-                )
+            memory = fitting_memory(memory, embeds.device, embeds.dtype, embeds.shape[-1])
         self._trace.memory = memory if any(memory.images) else None
         repeats = repeats_in_batch(len(self._configs), call.rows, "config")
         configs = [config for config in self._configs for _ in range(repeats)]
-        usable: list[bool] = memory.usable.tolist()
-        for config, sizes, able in zip(configs, memory.images, usable, strict=True):
-            if config is not None and sizes and not able:
-                self._warn("The features of an image are all zero or not finite")
+        usable = usable_rows(memory, configs)
         if call.video and memory.features.shape[1] == 0:
-            self._warn("MemVR retraces images, and this prompt has a video alone")
+            warn_plain("MemVR retraces images, and this prompt has a video alone")
         plan = Plan.build(
             memory,
             configs,
@@ -281,19 +263,6 @@ class Session:
             magnitude=self._anatomy.magnitude,
         )
         return _Request(plan=plan, cache=call.cache, rows=call.rows)
-
-    def _warn(self, reason: str) -> None:
-        warnings.warn(f"{reason}: this request runs plain.", MemVRWarning, stacklevel=2)
-
-
-def _states(values: object, module: nn.Module) -> Tensor:
-    first = values[0] if isinstance(values, tuple) and values else values
-    if not isinstance(first, Tensor) or first.ndim != 3:
-        raise UnsupportedModelError(
-            f"{type(module).__name__} does not pass hidden states of (rows, positions, dim), so "
-            "MemVR cannot attach. Pass memvr=None to run it plain."
-        )
-    return first
 
 
 def _uncompiled(settings: object) -> object:

@@ -1,16 +1,13 @@
-"""Decoding strategies, a file each: from a request's config to a rule on the batch's logits."""
+"""Decoding strategies, a file each: from a request's config to what its rows choose by."""
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
-
-from memvr_integrations.backend.decoding.jobs import Job, Row
+from memvr_integrations.backend.decoding.jobs import Job
 from memvr_integrations.backend.decoding.strategies.contrastive import Contrastive
 from memvr_integrations.backend.decoding.strategies.dola import DoLa
 from memvr_integrations.backend.decoding.strategies.flb import FLB
 from memvr_integrations.backend.decoding.strategies.icd import ICD
-from memvr_integrations.backend.decoding.strategies.logit_rules import Rule, keep_plausible
 from memvr_integrations.backend.decoding.strategies.method import Method
 from memvr_integrations.backend.decoding.strategies.opera import OPERA
+from memvr_integrations.backend.decoding.strategies.plausible import Plausible
 from memvr_integrations.backend.decoding.strategies.rudder import Rudder
 from memvr_integrations.backend.decoding.strategies.vcd import VCD
 from memvr_integrations.backend.decoding.strategies.yes_bias import YesBias
@@ -33,37 +30,22 @@ METHODS: dict[str, type[Method[DecodingConfig]]] = {
 """By the name of their settings, `types.decoding.STRATEGIES`."""
 
 
-def decoding_rule(host: Host, rows: Sequence[Row]) -> AbstractContextManager[Rule | None]:
-    """The rule of the strategy that a running batch's rows share; None for plain decoding."""
-    config = rows[0].job.decoding
-    if config is None:
-        return nullcontext()
+def method_of(host: Host, config: DecodingConfig) -> Method[DecodingConfig]:
+    """A strategy on a model."""
     if isinstance(config, ContrastConfig) and config.control:
-        beta = config.beta
-        return nullcontext(lambda ids, own: keep_plausible(own, own, beta))
-    return METHODS[config.name](host, config).rule(rows)
-
-
-def answered_whole(host: Host, rows: Sequence[Row]) -> bool:
-    """Answer a request whose strategy knows an answer at its end only; False for all others."""
-    config = rows[0].job.decoding
-    if config is None or not config.whole:
-        return False
-    METHODS[config.name](host, config).answer(rows[0])
-    return True
+        return Plausible(host, config)
+    return METHODS[config.name](host, config)
 
 
 def second_prompt(host: Host, job: Job) -> Prompt | None:
-    """What the second run of a job reads; None where it reads the same, or there is none.
+    """What the second stream of a job reads; None where it reads the same, or there is none.
 
     Raises:
         RequestError: The prompt can't be written.
         ContextLengthError: It is longer than the model that reads it can.
     """
     config = job.decoding
-    if config is None or (isinstance(config, ContrastConfig) and config.control):
-        return None
-    return METHODS[config.name](host, config).second_prompt(job)
+    return None if config is None else method_of(host, config).second_prompt(job)
 
 
 def at_work(host: Host, request: Request, *, scored: bool = False) -> DecodingConfig | None:
@@ -79,7 +61,7 @@ def at_work(host: Host, request: Request, *, scored: bool = False) -> DecodingCo
     config = request.strategy
     if config is None or (config.needs_image and not request.images):
         return None
-    method = METHODS[config.name](host, config)
+    method = method_of(host, config)
     if host.unsupported is not None and not method.needs_only_logits:
         raise UnsupportedModelError(
             f"decoding={config.name!r} needs a second run or the inner layers of the model, and "

@@ -3,21 +3,21 @@
 import torch
 from torch import Tensor
 
+from memvr_integrations.backend.decoding.own_run import OwnRun
 from memvr_integrations.backend.decoding.strategies.attention_weights import AttentionWatch
-from memvr_integrations.backend.decoding.strategies.second_run import SecondRun
 from memvr_integrations.backend.hosting.host import Host
 from memvr_integrations.errors import UnsupportedModelError
 
 
-class Beams(SecondRun):
+class Beams(OwnRun):
     """A run of `count` equal rows, each of which goes its own way then."""
 
     def __init__(
-        self, host: Host, inputs: dict[str, Tensor], most: int, *, count: int, watch: AttentionWatch
+        self, host: Host, inputs: dict[str, Tensor], *, count: int, watch: AttentionWatch
     ) -> None:
         """Begin with `inputs` of `count` rows."""
-        super().__init__(host, inputs, most)
-        self.count, self._watch = count, watch
+        super().__init__(host)
+        self._inputs, self.count, self._watch = inputs, count, watch
 
     @torch.inference_mode()
     def begin(self) -> Tensor:
@@ -26,7 +26,7 @@ class Beams(SecondRun):
         Raises:
             UnsupportedModelError: The model's cache can't be taken back.
         """
-        self._prepare()
+        self._prepare(self._inputs)
         logits = self._forward(self.ids, first=True)
         self._prompt, self._start = self.ids, dict(self._state)
         layers = getattr(self._cache, "layers", ())

@@ -9,12 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from memvr_integrations.backend.decoding.jobs import Row
-from memvr_integrations.backend.decoding.strategies.logit_rules import (
-    Rule,
-    contrast,
-    keep_plausible,
-)
-from memvr_integrations.backend.decoding.strategies.method import Method
+from memvr_integrations.backend.decoding.strategies.logit_rules import contrast, keep_plausible
+from memvr_integrations.backend.decoding.strategies.method import Forward, Method
 from memvr_integrations.backend.hosting.host import Host
 from memvr_integrations.errors import ConfigError
 from memvr_integrations.memvr.arming.anatomy import Anatomy, find_anatomy
@@ -25,15 +21,16 @@ from memvr_integrations.types.decoding import DoLaConfig
 class DoLa(Method[DoLaConfig]):
     """`log p - alpha log p_early`, cut to what is plausible by p."""
 
+    acts_inside = True
+
     def check(self) -> None:
         """Refuse layers that the model hasn't."""
         early_layers(self.host, self.config)
 
     @contextmanager
-    def rule(self, rows: Sequence[Row]) -> Iterator[Rule]:
-        """Note what goes into the early layers while the batch runs."""
-        config, anatomy = self.config, find_anatomy(self.host.model)
-        layers = early_layers(self.host, config)
+    def within(self, forward: Forward) -> Iterator[None]:
+        """Note what goes into the early layers."""
+        layers = early_layers(self.host, self.config)
         seen: dict[int, Tensor] = {}
 
         def note(layer: int, module: nn.Module, args: tuple[object, ...], named: object) -> None:
@@ -41,20 +38,27 @@ class DoLa(Method[DoLaConfig]):
             assert isinstance(states, Tensor)
             seen[layer] = states[:, -1]
 
-        def differ(ids: Tensor, own: Tensor) -> Tensor:
-            early = _early(anatomy, [seen[layer] for layer in layers], config).to(own.device)
-            chosen = divergence(own.log_softmax(-1), early).argmax(0)
-            other = early[chosen, torch.arange(len(own), device=own.device)]
-            return keep_plausible(contrast(own, other, 1.0, config.alpha), own, config.beta)
-
         with ExitStack() as hooks:
             for layer in layers:
                 # What goes into layer j is what the first j layers made; j = 0 are the embeddings.
-                handle = anatomy.layers[layer].register_forward_pre_hook(
-                    functools.partial(note, layer), with_kwargs=True
+                handle = (
+                    find_anatomy(self.host.model)
+                    .layers[layer]
+                    .register_forward_pre_hook(functools.partial(note, layer), with_kwargs=True)
                 )
                 hooks.callback(handle.remove)
-            yield differ
+            yield
+        for row, place in zip(forward.rows, forward.places, strict=True):
+            row.carried["early"] = torch.stack([seen[layer][place] for layer in layers])
+
+    def scores(self, rows: Sequence[Row], own: Tensor, other: Tensor | None) -> Tensor:
+        """Contrast each row with the early layer that differs most."""
+        config = self.config
+        states = torch.stack([row.carried["early"] for row in rows], dim=1)
+        early = _early(find_anatomy(self.host.model), states, config).to(own.device)
+        chosen = divergence(own.log_softmax(-1), early).argmax(0)
+        latest = early[chosen, torch.arange(len(own), device=own.device)]
+        return keep_plausible(contrast(own, latest, 1.0, config.alpha), own, config.beta)
 
 
 def early_layers(host: Host, config: DoLaConfig) -> list[int]:
@@ -91,7 +95,7 @@ def _relative(one: Tensor, other: Tensor) -> Tensor:
     return torch.where(one.isfinite(), one.exp() * (one - other), 0.0).sum(-1)
 
 
-def _early(anatomy: Anatomy, states: Sequence[Tensor], config: DoLaConfig) -> Tensor:
+def _early(anatomy: Anatomy, states: Tensor, config: DoLaConfig) -> Tensor:
     """Log-probabilities of the candidates, (layers, rows, vocabulary)."""
     said = []
     for hidden in states:

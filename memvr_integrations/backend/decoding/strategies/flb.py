@@ -2,16 +2,12 @@
 
 import math
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 
+import torch
 from torch import Tensor
 
 from memvr_integrations.backend.decoding.jobs import Row
-from memvr_integrations.backend.decoding.strategies.logit_rules import (
-    Rule,
-    contrast,
-    keep_plausible,
-)
+from memvr_integrations.backend.decoding.strategies.logit_rules import contrast, keep_plausible
 from memvr_integrations.backend.decoding.strategies.method import Method
 from memvr_integrations.types.decoding import FLBConfig
 
@@ -21,18 +17,13 @@ class FLB(Method[FLBConfig]):
 
     needs_only_logits = True
 
-    def rule(self, rows: Sequence[Row]) -> AbstractContextManager[Rule]:
-        """Keep the first token's logits, and count the tokens."""
+    def scores(self, rows: Sequence[Row], own: Tensor, other: Tensor | None) -> Tensor:
+        """Keep each row's first logits, and add them to all later ones."""
         config = self.config
-        first: Tensor | None = None
-        token = 0
-
-        def boost(ids: Tensor, own: Tensor) -> Tensor:
-            nonlocal first, token
-            first = own if first is None else first
-            grown = config.alpha * (1 - math.exp(-config.rate * token))
-            boosted = contrast(own, first, 1.0, -grown)
-            token += 1
-            return keep_plausible(boosted, own, config.beta)
-
-        return nullcontext(boost)
+        for row, now in zip(rows, own, strict=True):
+            if row.step == 0:
+                row.carried["first"] = now.clone()
+        first = torch.stack([row.carried["first"] for row in rows])
+        grown = [config.alpha * (1 - math.exp(-config.rate * row.step)) for row in rows]
+        push = -torch.tensor(grown, device=own.device)[:, None]
+        return keep_plausible(contrast(own, first, 1.0, push), own, config.beta)

@@ -1,30 +1,21 @@
-"""Instruction contrastive decoding: a second run reads a disturbed question."""
+"""Instruction contrastive decoding: a second stream reads a disturbed question."""
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
-from memvr_integrations.backend.decoding.jobs import Job, Row
-from memvr_integrations.backend.decoding.strategies.logit_rules import Rule
-from memvr_integrations.backend.decoding.strategies.method import Method
-from memvr_integrations.backend.decoding.strategies.second_run import against, second_run
+from memvr_integrations.backend.decoding.jobs import Job
+from memvr_integrations.backend.decoding.strategies.contrasting import Contrasting
 from memvr_integrations.backend.hosting.prompts.writer import Prompt
 from memvr_integrations.types import Message, Request, Text
 from memvr_integrations.types.decoding import ICDConfig
 
 
-class ICD(Method[ICDConfig]):
+class ICD(Contrasting[ICDConfig]):
     """`(1 + alpha) l(x) - alpha l(d + x)`, cut to what is plausible after x."""
 
     def second_prompt(self, job: Job) -> Prompt:
         """The prompt with the disturbance in it."""
         disturbing = disturbed(job.request, self.config.disturbance)
         return self.host.prompts.fitted(disturbing, job.pictures)
-
-    def rule(self, rows: Sequence[Row]) -> AbstractContextManager[Rule]:
-        """Let the second run read the disturbed prompts."""
-        disturbing = second_run(self.host, rows)
-        return nullcontext(against(disturbing, self.config, 1 + self.config.alpha))
 
 
 def disturbed(request: Request, disturbance: str) -> Request:

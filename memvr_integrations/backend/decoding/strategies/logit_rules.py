@@ -1,21 +1,16 @@
-"""Rules from logits to logits, and the two formulas that they share."""
+"""From logits to logits: the two formulas that strategies share."""
 
 import math
-from collections.abc import Callable
-from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
-Rule: TypeAlias = Callable[[Tensor, Tensor], Tensor]
-"""Called once a token with all rows' ids so far, (rows, length) with padding, and the model's own
-logits, (rows, vocabulary) in float32; returns the strategy's logits, -inf where it rules out."""
 
-
-def contrast(own: Tensor, other: Tensor, weight: float, push: float) -> Tensor:
+def contrast(own: Tensor, other: Tensor, weight: float, push: float | Tensor) -> Tensor:
     """`weight own - push other`, and `own` where one of the two rules a token out; NaN stays NaN.
 
-    Shapes: all (rows, vocabulary); `other` may know fewer tokens, the rest stays as it is.
+    Shapes: all (rows, vocabulary); `other` may know fewer tokens, the rest stays as it is; a
+    tensor `push` is (rows, 1).
     """
     known = own[:, : other.shape[-1]]
     other = other[:, : own.shape[-1]].to(own)

@@ -1,13 +1,13 @@
 """OPERA: beam search with a penalty on over-trust, and roll-backs to where it began."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from memvr_integrations.backend.decoding.inputs import batch_inputs
+from memvr_integrations.backend.decoding.inputs import batch_inputs, encoded
 from memvr_integrations.backend.decoding.jobs import Row, damaged
 from memvr_integrations.backend.decoding.strategies.attention_weights import watched
 from memvr_integrations.backend.decoding.strategies.beams import Beams
@@ -31,15 +31,14 @@ class OPERA(Method[OPERAConfig]):
         """Refuse a model whose last layer has no attention to be read."""
         self._attention()
 
-    @torch.inference_mode()
-    def answer(self, row: Row) -> None:
-        """Search an answer, and give it to the row."""
+    def search(self, row: Row) -> Generator[None, None, None]:
+        """Search an answer, and give it to the row; one token of the beams a step."""
         host, config = self.host, self.config
         prompts, pictures = [row.prompt] * config.beams, [row.job.pictures] * config.beams
         with watched(self._attention(), host.name) as watch:
-            inputs = batch_inputs(host, prompts, pictures)
-            beams = Beams(host, inputs, row.most, count=config.beams, watch=watch)
-            found = _Search(host, row, config, beams).run()
+            inputs = batch_inputs(host, prompts, encoded(host, prompts, pictures))
+            beams = Beams(host, inputs, count=config.beams, watch=watch)
+            found = yield from _Search(host, row, config, beams).run()
         if found is None:
             return
         for token, (logprob, entropy) in zip(found.tokens, found.noted, strict=True):
@@ -109,7 +108,7 @@ class _Search:
         self._rolled: Counter[int] = Counter()
         self._finished: list[_Answer] = []
 
-    def run(self) -> _Answer | None:
+    def run(self) -> Generator[None, None, _Answer | None]:
         """The best answer; None where nobody waits for it any more."""
         logits = self._beams.begin()
         path = self._first(logits.device)
@@ -126,6 +125,7 @@ class _Search:
             if path.length >= self._row.most or self._settled(path):
                 return self._best(path)
             logits = self._beams.advance(parents, path.tokens[:, -1])
+            yield
         return None
 
     def _first(self, device: torch.device) -> _Path:

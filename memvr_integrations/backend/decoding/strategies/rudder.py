@@ -1,15 +1,13 @@
 """RUDDER: one layer's attention over the prompt becomes a direction for all later tokens."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from memvr_integrations.backend.decoding.jobs import Row
-from memvr_integrations.backend.decoding.strategies.logit_rules import Rule
-from memvr_integrations.backend.decoding.strategies.method import Method
+from memvr_integrations.backend.decoding.strategies.method import Forward, Method
 from memvr_integrations.backend.hosting.host import Host
 from memvr_integrations.errors import ConfigError, UnsupportedModelError
 from memvr_integrations.memvr.arming.anatomy import find_anatomy
@@ -21,21 +19,23 @@ _PUBLISHED = 30, 32  # layer, of so many
 class Rudder(Method[RudderConfig]):
     """Steer after the attention of one layer; the logits that come out are left alone."""
 
+    acts_inside = True
+
     def check(self) -> None:
         """Refuse a layer that isn't there, or has no self-attention."""
         attention_update(self.host, self._layer())
 
     @contextmanager
-    def rule(self, rows: Sequence[Row]) -> Iterator[Rule]:
-        """Hook the layer while the batch runs."""
+    def within(self, forward: Forward) -> Iterator[None]:
+        """Read a prompt's direction, or steer by it."""
         layer = self._layer()
-        steering = _Steering(self.config, [row.prompt.length for row in rows])
+        steering = _Steering(self.config, forward)
         handles = [
             layer.register_forward_pre_hook(steering.enter, with_kwargs=True),
             attention_update(self.host, layer).register_forward_hook(steering.leave),
         ]
         try:
-            yield lambda ids, own: own
+            yield
         finally:
             for handle in handles:
                 handle.remove()
@@ -79,11 +79,10 @@ def attention_update(host: Host, layer: nn.Module) -> nn.Module:
 
 
 class _Steering:
-    """The state of one batch: its direction, known once the prompt was read."""
+    """One forward pass: a prompt's is read, later ones are steered."""
 
-    def __init__(self, config: RudderConfig, lengths: Sequence[int]) -> None:
-        self._config, self._lengths = config, lengths
-        self._direction: Tensor | None = None
+    def __init__(self, config: RudderConfig, forward: Forward) -> None:
+        self._config, self._forward = config, forward
         self._hidden: Tensor | None = None
 
     def enter(self, module: nn.Module, args: tuple[object, ...], named: dict[str, object]) -> None:
@@ -93,24 +92,27 @@ class _Steering:
         self._hidden = hidden
 
     def leave(self, module: nn.Module, args: tuple[object, ...], out: object) -> object:
-        """Read the direction off the prompt; add it to what comes later."""
+        """Read the direction off a prompt; add it to what comes later."""
         update = out[0] if isinstance(out, tuple) else out
         assert isinstance(update, Tensor)
-        if self._direction is None:
-            self._direction = self._pooled(update.float())
-            return out
         assert self._hidden is not None
-        direction = self._direction[:, None]
-        gate = self._gate(self._hidden.float(), direction)
-        steered = update + (self._config.strength * gate * direction).to(update.dtype)
+        rows, places = self._forward.rows, torch.tensor(self._forward.places, device=update.device)
+        if self._forward.prompt:
+            for row, direction in zip(rows, self._pooled(update.float(), places), strict=True):
+                row.carried["direction"] = direction
+            return out
+        direction = torch.stack([row.carried["direction"] for row in rows])[:, None]
+        gate = self._gate(self._hidden[places].float(), direction)
+        steered = update.clone()
+        steered[places] += (self._config.strength * gate * direction).to(update.dtype)
         return (steered, *out[1:]) if isinstance(out, tuple) else steered
 
-    def _pooled(self, updates: Tensor) -> Tensor:
+    def _pooled(self, updates: Tensor, places: Tensor) -> Tensor:
         """The direction of each row, (rows, dim), over its positions without padding."""
-        width = updates.shape[1]
-        first = torch.tensor([width - length for length in self._lengths], device=updates.device)
-        real = torch.arange(width, device=updates.device) >= first[:, None]
-        weights = real.float()[..., None]
+        updates = updates[places]
+        weights = torch.ones_like(updates[..., :1])
+        if self._forward.real is not None:
+            weights = self._forward.real.to(updates.device)[places].float()[..., None]
         if self._config.pooling == "weighted":
             weights = weights * updates.norm(dim=-1, keepdim=True)
         return nn.functional.normalize((weights * updates).sum(1), dim=-1)

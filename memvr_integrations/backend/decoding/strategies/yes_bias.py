@@ -1,12 +1,11 @@
 """The control "yes-bias": a constant on the first token of a yes."""
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 
+import torch
 from torch import Tensor
 
 from memvr_integrations.backend.decoding.jobs import Row
-from memvr_integrations.backend.decoding.strategies.logit_rules import Rule
 from memvr_integrations.backend.decoding.strategies.method import Method
 from memvr_integrations.errors import UnsupportedModelError
 from memvr_integrations.types.decoding import YesBiasConfig
@@ -21,20 +20,14 @@ class YesBias(Method[YesBiasConfig]):
         """Refuse a model of which no token says yes."""
         self._yes_tokens()
 
-    def rule(self, rows: Sequence[Row]) -> AbstractContextManager[Rule]:
-        """Act once, and then no more."""
-        yes, first = self._yes_tokens(), True
-
-        def bias(ids: Tensor, own: Tensor) -> Tensor:
-            nonlocal first
-            if not first:
-                return own
-            first = False
-            biased = own.clone()
-            biased[:, yes] += self.config.bias
-            return biased
-
-        return nullcontext(bias)
+    def scores(self, rows: Sequence[Row], own: Tensor, other: Tensor | None) -> Tensor:
+        """Act on first tokens, and no others."""
+        first = [at for at, row in enumerate(rows) if row.step == 0]
+        if not first:
+            return own
+        biased, yes = own.clone(), torch.tensor(self._yes_tokens(), device=own.device)
+        biased[torch.tensor(first, device=own.device)[:, None], yes] += self.config.bias
+        return biased
 
     def _yes_tokens(self) -> list[int]:
         """The tokens with which an answer that says yes may begin."""

@@ -1,0 +1,95 @@
+"""The next token of every row: strategies, grammars and samplers on the logits of a step."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from memvr_integrations.backend.decoding.jobs import Row, damaged
+from memvr_integrations.backend.hosting.host import Host
+from memvr_integrations.memvr import layer_entropy
+from memvr_integrations.memvr.trace import RowTrace
+from memvr_integrations.types import TokenRecord
+
+
+def choose(
+    host: Host,
+    rows: Sequence[Row],
+    own: Tensor,
+    scores: Tensor,
+    traces: Sequence[RowTrace | None],
+) -> Tensor:
+    """Give each row its next token and its record; the tokens, (rows,).
+
+    Where a strategy rules out all that a grammar allows, the model's own logits decide.
+
+    Shapes: `own`, the model's logits, and `scores`, what strategies made of them, are
+    (rows, vocabulary) in float32; they may be one tensor. `traces` say what MemVR did in each row.
+    """
+    chosen = scores.argmax(-1)
+    for index, row in enumerate(rows):
+        if not row.done:
+            chosen[index] = _choice(row, own[index], scores[index], int(chosen[index]))
+    logprobs = _logprobs(scores, chosen)
+    if scores is not own:
+        cut = logprobs.isneginf()
+        logprobs = torch.where(cut, _logprobs(own, chosen), logprobs)
+    _record(host, rows, chosen, logprobs, layer_entropy(own), traces)
+    return chosen
+
+
+def _choice(row: Row, own: Tensor, scores: Tensor, likeliest: int) -> int:
+    allowed = row.constraint.allowed() if row.constraint else None
+    token = likeliest
+    if allowed is not None or not row.sampler.plain:
+        ruled_out = scores is not own and _nothing_left(scores, allowed)
+        token = row.sampler.choose(row.ids, own if ruled_out else scores, allowed)
+    again = row.replay()
+    if again is not None:
+        token = again
+    if row.constraint:
+        token = row.constraint.take(token, replayed=again is not None)
+    return token
+
+
+def _record(
+    host: Host,
+    rows: Sequence[Row],
+    chosen: Tensor,
+    logprobs: Tensor,
+    entropies: Tensor,
+    traces: Sequence[RowTrace | None],
+) -> None:
+    numbers = torch.stack([logprobs, entropies]).tolist()
+    tokens: list[int] = chosen.tolist()
+    for row, token, logprob, entropy, trace in zip(rows, tokens, *numbers, traces, strict=True):
+        if row.done:
+            continue
+        if math.isnan(logprob):
+            row.job.fail(damaged(host.name))
+            continue
+        record = TokenRecord(
+            id=token,
+            text="",
+            logprob=logprob,
+            entropy=trace.entropy if trace else None,
+            trigger_layer=trace.trigger_layer if trace else None,
+            output_entropy=entropy,
+        )
+        row.take(record, end=token in host.end_tokens, limit=row.most, model=host.name)
+
+
+def _nothing_left(scores: Tensor, allowed: Tensor | None) -> bool:
+    """Whether a strategy ruled out every token that a grammar allows."""
+    if allowed is None:
+        return False
+    return not bool((allowed.to(scores.device) & ~scores.isneginf()).any())
+
+
+def _logprobs(scores: Tensor, chosen: Tensor) -> Tensor:
+    """Log-probabilities of a token a row; NaN where any of the row's scores is NaN or infinite."""
+    total = scores.logsumexp(-1)
+    # Else every token but the infinite one would only look impossible.
+    total = total.masked_fill(total.isposinf(), torch.nan)
+    return scores.gather(1, chosen[:, None])[:, 0] - total

@@ -1,0 +1,234 @@
+"""Rows that decode together, a token a step: those that share a formula of MemVR."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from memvr_integrations.backend.decoding.answer import AnswerText
+from memvr_integrations.backend.decoding.choosing import choose
+from memvr_integrations.backend.decoding.decoder import Decoder
+from memvr_integrations.backend.decoding.following import Followed, Followers, first_logits
+from memvr_integrations.backend.decoding.inputs import batch_inputs, encoded
+from memvr_integrations.backend.decoding.jobs import Row
+from memvr_integrations.backend.decoding.strategies import method_of
+from memvr_integrations.backend.decoding.strategies.method import Forward, Method
+from memvr_integrations.backend.decoding.streams import Reading
+from memvr_integrations.backend.hosting.host import Host
+from memvr_integrations.memvr import MemVRConfig
+from memvr_integrations.memvr.frames import Frame
+from memvr_integrations.memvr.plan import Plan, formula
+from memvr_integrations.memvr.trace import RowTrace
+from memvr_integrations.types.decoding import DecodingConfig
+
+
+@dataclass(frozen=True)
+class _Joining:
+    """Rows whose prompts were read; `which` of the prompts is each row's."""
+
+    rows: Sequence[Row]
+    which: Sequence[int]
+    tokens: Tensor
+    reading: Reading
+    plan: Plan | None
+    followed: Sequence[Followed]
+
+
+class Group:
+    """Running rows of one model; a row is whole from its prompt to its last token.
+
+    `closed` groups take no more rows.
+    """
+
+    def __init__(self, decoder: Decoder, *, closed: bool = False) -> None:
+        self._decoder, self.closed = decoder, closed or not decoder.joinable
+        self.rows: list[Row] = []
+        self._stream = decoder.stream()
+        self._followers = Followers(decoder)
+        self._next: Tensor | None = None
+        self._plan: Plan | None = None
+        self._config: MemVRConfig | None = None
+        self._joining: _Joining | None = None
+
+    def takes(self, row: Row) -> bool:
+        """Whether a row can join: its formula is that of the others, or MemVR is off in it."""
+        if self.closed and self.rows:
+            return False
+        config = row.config
+        shared = self._config
+        return config is None or shared is None or formula(config) == formula(shared)
+
+    def read(self, rows: Sequence[Row]) -> None:
+        """Read the prompts of rows, and give them their first tokens; a prompt is read once.
+
+        Those that run already are not touched; `join` lets the new ones go on with them.
+        """
+        host = self._decoder.host
+        for row in rows:
+            row.begin(AnswerText(host.tokenizer, row.job.request.sampling.stop))
+            row.restart(row.job.constraint(host, row.prompt))
+        firsts, which = _distinct(host, rows)
+        reading, plan, traces = self._read(firsts, rows, which)
+        followed = self._followers.read(rows)
+        own, other = reading.logits[which], first_logits(followed)
+        tokens = self._choose(rows, own, other, [traces[at] for at in which])
+        self._joining = _Joining(rows, which, tokens, reading, plan, followed)
+
+    def join(self) -> None:
+        """Let the rows that were read last, and are not done, decode from now on."""
+        joining, self._joining = self._joining, None
+        assert joining is not None
+        stay = [at for at, row in enumerate(joining.rows) if not row.done]
+        if not stay:
+            return
+        which = [joining.which[at] for at in stay]
+        self._stream.join(joining.reading, which)
+        self._followers.join(joining.followed)
+        self._grow([joining.rows[at] for at in stay], joining.tokens[stay], joining.plan, which)
+
+    def step(self) -> None:
+        """Give every row its next token; those that are done leave."""
+        self._leave()
+        if not self.rows:
+            return
+        assert self._next is not None
+        frame = Frame(width=1)
+        with (
+            self._decoder.acting(self._plan, self._config, frame) as acted,
+            self._within(self.rows, range(len(self.rows)), prompt=False, real=None),
+        ):
+            own = self._stream.step(self._next)
+        traces: Sequence[RowTrace | None] = [None] * len(self.rows)
+        if acted is not None:
+            traces = acted.record().steps()[0].rows
+        other = self._followers.step(self.rows, self._next)
+        self._next = self._choose(self.rows, own, other, traces)
+        self._leave()
+
+    def _read(
+        self, firsts: Sequence[Row], rows: Sequence[Row], which: Sequence[int]
+    ) -> tuple[Reading, Plan | None, Sequence[RowTrace | None]]:
+        host = self._decoder.host
+        prompts = [row.prompt for row in firsts]
+        features = encoded(host, prompts, [row.job.pictures for row in firsts])
+        configs = [row.config for row in firsts]
+        plan = None
+        if any(configs):
+            evidence = features
+            if host.vision is not None and any(row.job.evidence for row in firsts):
+                # What the control "shuffled" retraces instead of a row's own images.
+                others = host.vision.encode([row.job.evidence for row in firsts])
+                evidence = [other or own for other, own in zip(others, features, strict=True)]
+            images = [[tokens for one in own for tokens in one.evidence] for own in evidence]
+            plan = self._decoder.armed.plan(images, configs)
+        inputs = batch_inputs(host, prompts, features)
+        lengths = [prompt.length for prompt in prompts]
+        width = max(lengths)
+        real = None if min(lengths) == width else inputs["attention_mask"].bool()
+        frame = Frame(width=width, prompt=width, real=real)
+        config = next((config for config in configs if config), None)
+        with (
+            self._decoder.acting(plan, config, frame) as acted,
+            self._within(rows, which, prompt=True, real=real),
+        ):
+            reading = self._stream.read(inputs, lengths)
+        if acted is None:
+            return reading, None, [None] * len(firsts)
+        return reading, plan, acted.record().steps()[0].rows
+
+    @contextmanager
+    def _within(
+        self, rows: Sequence[Row], places: Sequence[int], *, prompt: bool, real: Tensor | None
+    ) -> Iterator[None]:
+        """What the rows' strategies do in the layers."""
+        with ExitStack() as acting:
+            for method, at in self._methods(rows):
+                if method.acts_inside:
+                    forward = Forward(
+                        rows=[rows[one] for one in at],
+                        places=[places[one] for one in at],
+                        prompt=prompt,
+                        real=real,
+                    )
+                    acting.enter_context(method.within(forward))
+            yield
+
+    def _methods(self, rows: Sequence[Row]) -> list[tuple[Method[DecodingConfig], list[int]]]:
+        """The strategies of some rows, and which of the rows are theirs."""
+        sharing: dict[DecodingConfig, list[int]] = {}
+        for at, row in enumerate(rows):
+            if row.job.decoding is not None:
+                sharing.setdefault(row.job.decoding, []).append(at)
+        return [(method_of(self._decoder.host, config), at) for config, at in sharing.items()]
+
+    def _choose(
+        self,
+        rows: Sequence[Row],
+        own: Tensor,
+        other: Mapping[Row, Tensor],
+        traces: Sequence[RowTrace | None],
+    ) -> Tensor:
+        scores = own
+        for method, at in self._methods(rows):
+            if scores is own:
+                scores = own.clone()
+            theirs = [rows[one] for one in at]
+            second = [other[row] for row in theirs if row in other]
+            seconds = torch.stack(second) if second else None
+            scores[at] = method.scores(theirs, own[at], seconds)
+        return choose(self._decoder.host, rows, own, scores, traces)
+
+    def _grow(
+        self, rows: Sequence[Row], tokens: Tensor, plan: Plan | None, which: Sequence[int]
+    ) -> None:
+        self._next = tokens if self._next is None else torch.cat([self._next, tokens])
+        self._config = next((c for c in (row.config for row in rows) if c), self._config)
+        joining = None if plan is None else plan.take(which)
+        if joining is not None or self._plan is not None:
+            joining = joining or Plan.idle(len(rows), tokens.device)
+            before = self._plan or Plan.idle(len(self.rows), tokens.device)
+            self._plan = before.join(joining) if self.rows else joining
+        self.rows += rows
+
+    def _leave(self) -> None:
+        """Drop the rows that are done."""
+        done = [at for at, row in enumerate(self.rows) if row.done]
+        if not done:
+            return
+        assert self._next is not None
+        self._followers.leave([self.rows[at] for at in done])
+        order = self._stream.leave(done)
+        self.rows = [self.rows[at] for at in order]
+        if not self.rows:
+            self._next = self._plan = self._config = None
+            return
+        self._next = self._next[order]
+        if self._plan is not None:
+            plan = self._plan.take(order)
+            self._plan = plan if plan.layers else None
+        if self._plan is None:
+            self._config = None
+
+
+def _distinct(host: Host, rows: Sequence[Row]) -> tuple[list[Row], list[int]]:
+    """One row for each prompt, and for each row which of them reads its own."""
+    known: dict[object, int] = {}
+    firsts: list[Row] = []
+    which = []
+    for row in rows:
+        job = row.job
+        inside = job.decoding is not None and method_of(host, job.decoding).acts_inside
+        key = (
+            row.prompt.inputs["input_ids"].numpy().tobytes(),
+            tuple(picture.hash for picture in job.pictures),
+            tuple(picture.hash for picture in job.evidence),
+            row.config,
+            job.decoding if inside else None,
+        )
+        if key not in known:
+            known[key] = len(firsts)
+            firsts.append(row)
+        which.append(known[key])
+    return firsts, which

@@ -1,0 +1,199 @@
+"""Everything that runs on one model: groups of rows and searches, which take turns by step."""
+
+import logging
+import traceback
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from memvr_integrations.backend.decoding.decoder import Decoder
+from memvr_integrations.backend.decoding.group import Group
+from memvr_integrations.backend.decoding.jobs import Row
+from memvr_integrations.backend.decoding.strategies import method_of
+from memvr_integrations.backend.hosting.host import Host
+from memvr_integrations.errors import GenerationError, MemoryExhaustedError, MemVRError
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(eq=False)
+class _Search:
+    """A row whose answer is known at its end only."""
+
+    rows: list[Row]
+    steps: Generator[None, None, None]
+
+    def step(self) -> None:
+        """Go on for one token, unless nobody waits for it any more."""
+        if self.rows[0].done or next(self.steps, self) is self:
+            self.steps.close()
+            self.rows = []
+
+
+class Running:
+    """The rows that run now, and those that run `again` because a step with them failed.
+
+    Where memory runs out, half as many run at once (`most`) until all of them are done. Any other
+    failure is one row's fault: each is computed again alone, and can only spoil its own answer.
+    """
+
+    def __init__(self, host: Host) -> None:
+        self._decoder = Decoder(host)
+        self._turns: list[Group | _Search] = []
+        self.most: int | None = None
+        self.again: list[Row] = []
+        self.steps = 0
+
+    @property
+    def rows(self) -> list[Row]:
+        """All rows that run."""
+        return [row for turn in self._turns for row in turn.rows]
+
+    def can_begin(self, row: Row) -> bool:
+        """Whether a row can begin now: the layers that a search reads belong to one at a time."""
+        return not _searches(row) or not any(isinstance(turn, _Search) for turn in self._turns)
+
+    def together(self, one: Row, other: Row) -> bool:
+        """Whether two rows can read their prompts in one batch."""
+        if one.alone or other.alone or _searches(one) or _searches(other):
+            return False
+        return self._decoder.together(one, other)
+
+    def join(self, rows: Sequence[Row]) -> None:
+        """Let rows begin that can read their prompts `together`."""
+        rows = [row for row in rows if not row.done]
+        if not rows:
+            return
+        if _searches(rows[0]):
+            self._turns.append(self._search(rows[0]))
+            return
+        group = self._group(rows[0])
+        failure = _failure(lambda: group.read(rows))
+        if failure is not None:
+            self._read_again(rows, failure)
+            return
+        failure = _failure(group.join)
+        if failure is not None:
+            self._discard(group, [*group.rows, *rows], failure)
+        elif group.rows and group not in self._turns:
+            self._turns.append(group)
+
+    def step(self) -> None:
+        """Give every group and search its turn."""
+        self.steps += 1
+        for turn in list(self._turns):
+            rows = turn.rows
+            failure = _failure(turn.step)
+            if failure is not None:
+                self._discard(turn, rows, failure)
+        self._turns = [turn for turn in self._turns if turn.rows]
+        if not self._turns and not self.again:
+            self.most = None
+
+    def close(self) -> None:
+        """Let all rows go, and leave the model as it was found."""
+        for turn in self._turns:
+            if isinstance(turn, _Search):
+                turn.steps.close()
+        self._turns.clear()
+        self._decoder.release()
+
+    def _search(self, row: Row) -> _Search:
+        config = row.job.decoding
+        assert config is not None
+        return _Search([row], method_of(self._decoder.host, config).search(row))
+
+    def _group(self, row: Row) -> Group:
+        open_to_it = (turn for turn in self._turns if isinstance(turn, Group) and turn.takes(row))
+        if row.alone:
+            return Group(self._decoder, closed=True)
+        return next(open_to_it, None) or Group(self._decoder)
+
+    def _read_again(self, rows: Sequence[Row], failure: "_Failure") -> None:
+        """Find out whose prompts can't be read."""
+        if len(rows) > 1:
+            size = len(rows) // 2 if failure.memory else 1
+            logger.info("reading %d prompts %s; %d at a time now", len(rows), failure, size)
+            for start in range(0, len(rows), size):
+                self.join(rows[start : start + size])
+        elif failure.memory and self._turns:
+            # It can begin when others have left.
+            self.most = len(self.rows)
+            self.again += rows
+        else:
+            self._fail(rows[0], failure)
+
+    def _discard(self, turn: Group | _Search, rows: Sequence[Row], failure: "_Failure") -> None:
+        """Let go of what failed in a step; its rows begin again."""
+        self._turns = [one for one in self._turns if one is not turn]
+        turn.rows = []
+        rows, others = [row for row in rows if not row.done], len(self.rows)
+        if failure.memory and len(rows) + others > 1:
+            self.most = max((len(rows) + others) // 2, 1)
+        elif len(rows) == 1:
+            self._fail(rows[0], failure)
+            return
+        else:
+            for row in rows:
+                row.alone = True
+        logger.info("a step of %d rows %s; they begin again", len(rows), failure)
+        self.again += rows
+
+    def _fail(self, row: Row, failure: "_Failure") -> None:
+        name = self._decoder.host.name
+        row.job.fail(_too_large(failure.error, name) if failure.memory else ours(failure.error))
+
+
+@dataclass(frozen=True)
+class _Failure:
+    error: Exception
+    memory: bool
+
+    def __str__(self) -> str:
+        return "ran out of memory" if self.memory else f"failed ({type(self.error).__name__})"
+
+
+def _failure(work: Callable[[], None]) -> _Failure | None:
+    """Do some work; what went wrong, without the tensors that it held."""
+    try:
+        work()
+    except Exception as error:
+        memory = _out_of_memory(error)
+        if memory:
+            traceback.clear_frames(error.__traceback__)
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+        return _Failure(error, memory)
+    return None
+
+
+def _searches(row: Row) -> bool:
+    return row.job.decoding is not None and row.job.decoding.whole
+
+
+def _out_of_memory(error: Exception) -> bool:
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    text = str(error)
+    return isinstance(error, RuntimeError) and (
+        "out of memory" in text or "can't allocate memory" in text
+    )
+
+
+def _too_large(error: Exception, name: str) -> MemVRError:
+    failure = MemoryExhaustedError(
+        f"{name} ran out of memory on a single request. Send fewer or smaller images, lower "
+        "max_tokens, or load the model with quantization='4bit'."
+    )
+    failure.__cause__ = error
+    return failure
+
+
+def ours(error: Exception) -> MemVRError:
+    """An error as one of this package's."""
+    if isinstance(error, MemVRError):
+        return error
+    failure = GenerationError(f"The model failed: {type(error).__name__}: {error}")
+    failure.__cause__ = error
+    return failure

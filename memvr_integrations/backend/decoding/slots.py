@@ -1,0 +1,277 @@
+"""The keys and values of rows that come and go: each row has a slot and begins at column 0.
+
+A row that joins is written into a free slot, and one that leaves gives its slot to the last one:
+nobody else's are copied. Rows are as long as they are, and what lies after a row's end is masked,
+so columns that no row needs are never computed.
+"""
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+from transformers import Cache, DynamicCache, PreTrainedConfig
+from transformers.cache_utils import (
+    CacheLayerMixin,
+    DummyLayer,
+    DynamicLayer,
+    DynamicSlidingWindowLayer,
+    LinearAttentionLayer,
+)
+
+_Kept = TypeVar("_Kept")
+
+_SPARE = 64  # columns of room at least, so that growing is rare
+
+
+class Lengths:
+    """How long each row is; the layers of one cache share it."""
+
+    def __init__(self) -> None:
+        self.rows: list[int] = []
+        self._device: torch.device | None = None
+        self._columns: Tensor | None = None
+
+    @property
+    def longest(self) -> int:
+        """The length of the longest row; 0 without rows."""
+        return max(self.rows, default=0)
+
+    @property
+    def even(self) -> bool:
+        """Whether all rows are as long."""
+        return len(set(self.rows)) <= 1
+
+    def columns(self, device: torch.device) -> Tensor:
+        """Each row's length, (rows,), on a device."""
+        if self._columns is None or self._columns.device != device:
+            self._columns = torch.tensor(self.rows, dtype=torch.long, device=device)
+        return self._columns
+
+    def changed(self) -> None:
+        """Forget what was made of the rows as they were."""
+        self._columns = None
+
+
+class SlotLayer(DynamicLayer):
+    """The keys and values of one layer, each (slots, heads, columns, dim), with room to grow."""
+
+    def __init__(self, lengths: Lengths) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._lengths = lengths
+        self._kept: list[Tensor] = []
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, *args: object, **kwargs: object
+    ) -> tuple[Tensor, Tensor]:
+        """Write one new position a row; all keys and values up to the longest row's."""
+        lengths = self._lengths
+        rows, end = len(lengths.rows), lengths.longest + 1
+        self._make_room(rows, end)
+        for kept, new in zip(self._kept, (key_states, value_states), strict=True):
+            if lengths.even:
+                kept[:rows, :, end - 1] = new[:, :, 0]
+            else:
+                every = torch.arange(rows, device=kept.device)
+                kept[every, :, lengths.columns(kept.device)] = new[:, :, 0]
+        keys, values = (kept[:rows, :, :end] for kept in self._kept)
+        return keys, values
+
+    def get_seq_length(self) -> int:
+        """The length of the longest row."""
+        return self._lengths.longest
+
+    def join(self, layer: CacheLayerMixin, rows: Sequence[int], starts: Sequence[int]) -> None:
+        """Copy `rows` of a prefilled layer, each from its first real column on, into new slots."""
+        if layer.keys is None or layer.values is None:
+            return
+        read, lengths = (layer.keys, layer.values), self._lengths.rows
+        if not self._kept:
+            self._kept = [states.new_empty((0, *states.shape[1:])) for states in read]
+            self.is_initialized = True
+        before = len(lengths) - len(rows)
+        self._make_room(len(lengths), max(lengths[before:]) + 1)
+        for kept, states in zip(self._kept, read, strict=True):
+            for slot, (row, start) in enumerate(zip(rows, starts, strict=True), start=before):
+                kept[slot, :, : lengths[slot]] = states[row, :, start:]
+                _clear(kept, slot, lengths[slot])
+
+    def leave(self, slot: int, last: int) -> None:
+        """Give up a slot: the last one's row moves in."""
+        end = self._lengths.rows[last]
+        for kept in self._kept if slot != last else ():
+            kept[slot, :, :end] = kept[last, :, :end]
+            _clear(kept, slot, end)
+
+    def trim(self) -> None:
+        """Give back memory where more than half of it is empty."""
+        if self._kept:
+            slots, _, columns, _ = self._kept[0].shape
+            needed = len(self._lengths.rows), self._lengths.longest + _SPARE
+            if 2 * needed[0] * needed[1] < slots * columns:
+                self._resize(*needed)
+
+    def _make_room(self, rows: int, columns: int) -> None:
+        slots, _, room, _ = self._kept[0].shape
+        if rows > slots or columns > room:
+            wider = columns + max(_SPARE, columns // 8) if columns > room else room
+            self._resize(max(rows, slots), wider)
+
+    def _resize(self, slots: int, columns: int) -> None:
+        # One after the other, so that at most one of them is there twice.
+        for at in range(len(self._kept)):
+            self._kept[at] = _resized(self._kept[at], slots, columns)
+
+
+class StateLayer(LinearAttentionLayer):
+    """The states of one layer that keeps sums of the past instead of keys: a row a slot."""
+
+    def join(self, layer: CacheLayerMixin, rows: Sequence[int], starts: Sequence[int]) -> None:
+        """Take over `rows` of a prefilled layer."""
+        assert isinstance(layer, LinearAttentionLayer)
+        for own, read in zip(self._states, _states(layer), strict=True):
+            for at, states in read.items():
+                if states is not None:
+                    new, before = states[list(rows)], own[at]
+                    own[at] = new if before is None else torch.cat([before, new])
+        for name in ("has_previous_state", "conv_kernel_size", "dtype", "device"):
+            setattr(self, name, getattr(layer, name))
+        for name in ("is_conv_states_initialized", "is_recurrent_states_initialized"):
+            setattr(self, name, getattr(layer, name))
+
+    def leave(self, slot: int, last: int) -> None:
+        """Give up a slot: the last one's row moves in."""
+        for own in self._states:
+            for at, states in own.items():
+                if states is not None:
+                    states[slot] = states[last]
+                    own[at] = states[:last]
+
+    def trim(self) -> None:
+        """Nothing is kept in reserve."""
+
+    @property
+    def _states(self) -> tuple[dict[int, Tensor | None], dict[int, Tensor | None]]:
+        return _states(self)
+
+
+class NoLayer(DummyLayer):
+    """A layer that uses another's keys and values."""
+
+    def join(self, layer: object, rows: object, starts: object) -> None:
+        """Nothing is kept."""
+
+    def leave(self, slot: int, last: int) -> None:
+        """Nothing is kept."""
+
+    def trim(self) -> None:
+        """Nothing is kept."""
+
+
+class SlotCache(Cache):
+    """A cache of slots in the form that transformers' models read and write."""
+
+    def __init__(self, config: PreTrainedConfig) -> None:
+        """Make an empty one for a model with a config that is `joinable`."""
+        self.lengths = Lengths()
+        self._prompts: list[Tensor] = []
+        self._own = [layer for layer in _slot_layers(config, self.lengths) if layer is not None]
+        super().__init__(layers=[*self._own])
+
+    @property
+    def prompts(self) -> Tensor:
+        """The tokens of the prompts, (rows, length of the longest row); -1 after a prompt's end."""
+        width = self.lengths.longest
+        return torch.stack([pad(ids, (0, width - len(ids)), value=-1) for ids in self._prompts])
+
+    def join(self, cache: Cache, rows: Sequence[int], prompts: Sequence[Tensor]) -> None:
+        """Take over `rows` of a prefilled cache, padded on the left; a row may come twice.
+
+        `prompts` are the tokens that each of them has read. The prefilled layers are emptied one
+        after the other, so that at most one of them is there twice.
+        """
+        width, lengths = cache.get_seq_length(), [len(ids) for ids in prompts]
+        self._prompts += prompts
+        self.lengths.rows += lengths
+        self.lengths.changed()
+        starts = [width - length for length in lengths]
+        for own, layer in zip(self._own, cache.layers, strict=True):
+            own.join(layer, rows, starts)  # type: ignore[arg-type]  # a prompt's, see `prompt_cache`
+            if isinstance(layer, DynamicLayer):
+                layer.keys = layer.values = None
+
+    def leave(self, slots: Sequence[int]) -> list[int]:
+        """Drop rows; for each slot that is left, which row it holds now."""
+        order = list(range(len(self.lengths.rows)))
+        for slot in sorted(slots, reverse=True):
+            last = len(order) - 1
+            for layer in self._own:
+                layer.leave(slot, last)
+            _move(order, slot)
+            _move(self.lengths.rows, slot)
+            _move(self._prompts, slot)
+        self.lengths.changed()
+        for layer in self._own:
+            layer.trim()
+        return order
+
+    def advance(self) -> None:
+        """Count the position that every row has just got."""
+        self.lengths.rows = [length + 1 for length in self.lengths.rows]
+        self.lengths.changed()
+
+
+def prompt_cache(config: PreTrainedConfig) -> Cache:
+    """An empty cache for reading prompts, which forgets nothing that a window no longer shows."""
+    layers = DynamicCache(config=config).layers
+    return Cache(
+        layers=[
+            DynamicLayer() if type(layer) is DynamicSlidingWindowLayer else layer
+            for layer in layers
+        ]
+    )
+
+
+def joinable(config: PreTrainedConfig) -> bool:
+    """Whether rows of a model with this config can join and leave while others decode."""
+    return all(layer is not None for layer in _slot_layers(config, Lengths()))
+
+
+def _slot_layers(
+    config: PreTrainedConfig, lengths: Lengths
+) -> "list[SlotLayer | StateLayer | NoLayer | None]":
+    return [_slot_layer(layer, lengths) for layer in DynamicCache(config=config).layers]
+
+
+def _slot_layer(layer: object, lengths: Lengths) -> "SlotLayer | StateLayer | NoLayer | None":
+    kind = type(layer)
+    # A window is kept whole: what a row no longer sees is masked.
+    if kind in (DynamicLayer, DynamicSlidingWindowLayer):
+        return SlotLayer(lengths)
+    if isinstance(layer, LinearAttentionLayer) and kind is LinearAttentionLayer:
+        return StateLayer(number_of_states=layer.number_of_states)
+    return NoLayer() if kind is DummyLayer else None  # type: ignore[no-untyped-call]
+
+
+def _states(
+    layer: LinearAttentionLayer,
+) -> tuple[dict[int, Tensor | None], dict[int, Tensor | None]]:
+    return layer.conv_states, layer.recurrent_states
+
+
+def _move(kept: list[_Kept], slot: int) -> None:
+    kept[slot] = kept[-1]
+    kept.pop()
+
+
+def _clear(kept: Tensor, slot: int, end: int) -> None:
+    # What is masked is still multiplied, by zero: another's NaN must not lie there.
+    kept[slot, :, end:] = 0
+
+
+def _resized(kept: Tensor, slots: int, columns: int) -> Tensor:
+    resized = kept.new_zeros(slots, kept.shape[1], columns, kept.shape[3])
+    rows, width = min(slots, kept.shape[0]), min(columns, kept.shape[2])
+    resized[:rows, :, :width] = kept[:rows, :, :width]
+    return resized
