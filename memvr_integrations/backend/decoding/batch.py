@@ -17,6 +17,7 @@ from transformers import (
 from memvr_integrations.backend.decoding.answer import AnswerText
 from memvr_integrations.backend.decoding.inputs import batch_inputs
 from memvr_integrations.backend.decoding.jobs import Row, damaged
+from memvr_integrations.backend.decoding.sampling import top_tokens
 from memvr_integrations.backend.decoding.strategies import answered_whole, decoding_rule
 from memvr_integrations.backend.decoding.strategies.logit_rules import Rule
 from memvr_integrations.backend.hosting.host import Host
@@ -28,7 +29,8 @@ from memvr_integrations.types import TokenRecord
 def run_batch(host: Host, rows: Sequence[Row]) -> None:
     """Generate until every row is done; each reports its own tokens as they come."""
     for row in rows:
-        row.begin(AnswerText(host.tokenizer, row.job.request.sampling.stop))
+        sampling = row.job.request.sampling
+        row.begin(AnswerText(host.tokenizer, sampling.stop, whole_until=sampling.min_tokens))
         row.restart(row.job.constraint(host, row.prompt))
     if answered_whole(host, rows):
         return
@@ -94,13 +96,14 @@ class _Run:
         for index, row in enumerate(self._rows):
             if row.done:
                 continue
-            allowed = row.constraint.allowed() if row.constraint else None
+            allowed = row.allowed(scores.shape[-1], self._host.end_tokens)
             if allowed is not None or not row.sampler.plain:
                 ruled_out = self._rule is not None and _nothing_left(scores[index], allowed)
                 chosen[index] = row.sampler.choose(
                     ids[index, self._padding[index] :],
                     (own if ruled_out else scores)[index],
                     allowed,
+                    answered=row.length,
                 )
             if (again := row.replay()) is not None:
                 chosen[index] = again
@@ -110,6 +113,7 @@ class _Run:
         if self._rule is not None:
             cut = self._logprobs.isneginf()
             self._logprobs = torch.where(cut, _logprobs(own, chosen), self._logprobs)
+        self._tops = top_tokens(scores, [row.top_logprobs for row in self._rows])
         self._entropies = layer_entropy(own)
         return torch.full_like(scores, -torch.inf).scatter_(1, chosen[:, None], 0.0)
 
@@ -132,6 +136,7 @@ class _Run:
                 entropy=probed.entropy if probed else None,
                 trigger_layer=probed.trigger_layer if probed else None,
                 output_entropy=entropies[index],
+                top=self._tops[index],
             )
             row.take(
                 record,
