@@ -229,6 +229,8 @@ def test_the_last_token_of_the_vocabulary_may_be_named(backend, ask):
     last = backend._host.vocabulary - 1
     [done] = backend.generate(ask(logit_bias={last: 100}, max_tokens=1, stop_token_ids=[last]))
     assert [token.id for token in done.tokens] == [last]
+    with pytest.raises(RequestError, match=f"logit_bias names token {last + 1}"):
+        backend.generate(ask(logit_bias={last + 1: 100}))
 
 
 def test_scores_are_not_affected(backend, ask):

@@ -219,6 +219,17 @@ def test_stop_tokens_end_a_beam_as_end_tokens_do(backend, ask, endless):
     assert cut.tokens[-1].text == ""
 
 
+def test_where_every_token_is_a_stop_token_nothing_more_is_searched(backend, ask, endless):
+    config = OPERAConfig(beams=2, candidates=2)
+    every = range(backend._host.vocabulary)
+    with endless(backend) as passes:
+        [done] = backend.generate(
+            ask("What?", 1, max_tokens=8, memvr=None, decoding=config, stop_token_ids=every)
+        )
+    assert (len(done.tokens), done.finish_reason) == (1, "stop")
+    assert passes.forwards == 1 + config.candidates
+
+
 def test_requests_are_searched_one_by_one(make_backend, ask, endless):
     backend = make_backend()
     config = OPERAConfig(beams=3, candidates=2)
