@@ -42,6 +42,9 @@ def ask(
     max_tokens: Annotated[int, typer.Option(help="Longest answer, in tokens.")] = 256,
     temperature: Annotated[float, typer.Option(help="0 takes the likeliest token.")] = 0.0,
     seed: Annotated[int | None, typer.Option(help="Makes sampling repeatable.")] = None,
+    top_logprobs: Annotated[
+        int, typer.Option(min=0, max=20, help="Likeliest tokens to show at each, with --json.")
+    ] = 0,
     entropy_threshold: Annotated[
         float | None, typer.Option(min=0, max=1, help="An inner layer triggers above this entropy.")
     ] = None,
@@ -77,12 +80,16 @@ def ask(
     changes = {name: value for name, value in settings.items() if value is not None}
     if no_memvr and changes:
         raise typer.BadParameter(f"--no-memvr leaves nothing for {', '.join(changes)} to change.")
+    if top_logprobs and not as_json:
+        raise typer.BadParameter("--top-logprobs shows in JSON alone; add --json.")
     with errors_shown() as hints:
         _check_files(files)  # before seconds go into importing and loading
         from memvr_integrations.types import Request, SamplingParams
 
         strategy = _strategy(decoding)
-        sampling = SamplingParams(max_tokens=max_tokens, temperature=temperature, seed=seed)
+        sampling = SamplingParams(
+            max_tokens=max_tokens, temperature=temperature, seed=seed, top_logprobs=top_logprobs
+        )
         from memvr_integrations.backend.images import load_image
 
         images = [load_image(Path(file)) for file in files]

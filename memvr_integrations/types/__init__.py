@@ -6,6 +6,7 @@ from memvr_integrations.types.answers import (
     Completion,
     FinishReason,
     TokenRecord,
+    TopToken,
     Usage,
 )
 from memvr_integrations.types.decoding import (
@@ -52,6 +53,7 @@ __all__ = [
     "Tool",
     "ToolCall",
     "ToolCallDelta",
+    "TopToken",
     "Usage",
     "VCDConfig",
     "YesBiasConfig",

@@ -10,7 +10,7 @@ from memvr_integrations.types.decoding import DecodingConfig
 from memvr_integrations.types.tools import ToolCall, ToolCallDelta
 
 FinishReason: TypeAlias = Literal["stop", "length", "cancelled", "tool_calls"]
-"""Why an answer ended: by itself or a stop text, at `max_tokens`, cancelled, or with calls."""
+"""Why an answer ended: by itself or a stop text or token, at `max_tokens`, cancelled, by calls."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,17 +28,33 @@ class Usage:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TopToken:
+    """A token that was likely at some place of an answer.
+
+    `text` is what it would have added there; "" for an end token, and U+FFFD where it is a part of
+    a character.
+    """
+
+    id: int
+    text: str
+    logprob: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class TokenRecord:
     """One generated token.
 
-    `text` is what it added to the answer or to a tool call ("" for an end token or what a stop
-    string trimmed); `logprob` is the natural logarithm of its probability, before temperature,
-    filters and grammars: the model's own, or the decoding strategy's where that let the token
-    through. `output_entropy` (0 to 1) is that of the model's own probabilities, over the ten
-    likeliest. `entropy` (0 to 1) is that of the deciding inner layer:
-    the one that triggered, else the most unsure one that was probed; None when nothing was
-    probed. `trigger_layer` is None when no layer triggered; the FFN of the layer after it was
-    retraced.
+    `text` is what it added to the answer or to a tool call ("" for an end token, one of
+    `stop_token_ids`, or what a stop string trimmed); `logprob` is the natural logarithm of its
+    probability, before temperature, bias, penalties, filters and grammars: the model's own, or
+    the decoding strategy's where that let the token through. `top` are the
+    `SamplingParams.top_logprobs` likeliest tokens by the same probabilities, likeliest first; fewer
+    where a strategy lets fewer through. The token itself need not be among them.
+
+    `output_entropy` (0 to 1) is that of the model's own probabilities, over the ten likeliest.
+    `entropy` (0 to 1) is that of the deciding inner layer: the one that triggered, else the most
+    unsure one that was probed; None when nothing was probed. `trigger_layer` is None when no layer
+    triggered; the FFN of the layer after it was retraced.
     """
 
     id: int
@@ -47,6 +63,7 @@ class TokenRecord:
     entropy: float | None = None
     trigger_layer: int | None = None
     output_entropy: float | None = None
+    top: tuple[TopToken, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ Plain frozen dataclasses; nothing here knows a model, a framework or a server.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -29,6 +29,7 @@ Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
 """Who says a message; a tool's is the result of a call."""
 
 _ROLES = ("system", "user", "assistant", "tool")
+_LONGEST_ID = 20  # digits
 _COLDEST = 1e-5  # below it logits / temperature leave the range of a float
 
 
@@ -102,6 +103,17 @@ class SamplingParams:
 
     `temperature=0` is greedy decoding, the default. `top_k=0` and `top_p=1` and `min_p=0` switch
     those filters off. `seed` makes sampling repeatable whatever else runs in the batch.
+
+    `repetition_penalty` counts the tokens of prompt and answer; `presence_penalty` (once for a
+    token) and `frequency_penalty` (each time), -2 to 2, count those of the answer alone.
+    `logit_bias` adds -100 to 100 to the logits of token ids, before penalties and temperature.
+
+    A token of `stop_token_ids` ends the answer and is not in its text. As long as there are less
+    than `min_tokens`, neither such a token nor an end token comes, and `stop` cuts nothing.
+    A schema or tools come before all of these.
+
+    `top_logprobs` (0 to 20) is how many tokens each `TokenRecord.top` holds; vLLM calls it
+    `logprobs`.
     """
 
     max_tokens: int = 256
@@ -113,6 +125,12 @@ class SamplingParams:
     stop: tuple[str, ...] = ()
     seed: int | None = None
     n: int = 1
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    logit_bias: Mapping[int, float] | None = field(default=None, hash=False)
+    min_tokens: int = 0
+    stop_token_ids: tuple[int, ...] = ()
+    top_logprobs: int = 0
 
     def __post_init__(self) -> None:
         if isinstance(self.stop, str):
@@ -129,11 +147,54 @@ class SamplingParams:
         check_number("top_p", self.top_p, most=1, above=True)
         check_number("min_p", self.min_p, most=1)
         check_number("repetition_penalty", self.repetition_penalty, most=100, above=True)
+        check_number("presence_penalty", self.presence_penalty, least=-2, most=2)
+        check_number("frequency_penalty", self.frequency_penalty, least=-2, most=2)
+        check_integer("top_logprobs", self.top_logprobs, least=0, most=20)
+        check_integer("min_tokens", self.min_tokens, least=0, most=1_000_000)
+        if self.min_tokens > self.max_tokens:
+            raise ConfigError(
+                f"min_tokens={self.min_tokens} is above max_tokens={self.max_tokens}; lower it, or "
+                "raise max_tokens."
+            )
+        object.__setattr__(self, "stop_token_ids", _token_ids(self.stop_token_ids))
+        object.__setattr__(self, "logit_bias", read_logit_bias(self.logit_bias))
 
     @property
     def greedy(self) -> bool:
         """Whether the likeliest token is always taken."""
         return self.temperature < _COLDEST
+
+
+def _token_ids(value: object) -> tuple[int, ...]:
+    if not isinstance(value, Iterable) or isinstance(value, str | bytes | Mapping):
+        raise ConfigError(f"stop_token_ids={value!r} must be a list of token ids, such as [2].")
+    ids = tuple(value)
+    for one in ids:
+        check_integer("A token of stop_token_ids", one, least=0)
+    return ids
+
+
+def read_logit_bias(value: object) -> dict[int, float] | None:
+    """What `logit_bias` may be; token ids may be texts, as the keys of JSON are.
+
+    Raises:
+        ConfigError: It is no dict of token ids and numbers from -100 to 100.
+    """
+    if value is None:
+        return None
+    if not isinstance(value, Mapping):
+        raise ConfigError(
+            f"logit_bias={repr(value)[:200]} must be a dict of token ids and numbers, such as "
+            "{42: -100}."
+        )
+    read: dict[int, float] = {}
+    for key, bias in value.items():
+        number = isinstance(key, str) and key.isdecimal() and len(key) < _LONGEST_ID
+        token = int(key) if number else key
+        check_integer("A token of logit_bias", token, least=0)
+        check_number(f"logit_bias[{token}]", bias, least=-100, most=100)
+        read[token] = float(bias)
+    return read
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,7 +209,7 @@ class Request:
     With `tools`, `tool_choice` is "auto" (the model answers or calls), "none", "required" (at
     least one call) or the name of the tool to call. `response_format` is the JSON schema that an
     answer fits. Both hold while decoding, so no other answer can come out; such an answer ends
-    within `max_tokens` and is not cut by `stop`.
+    within `max_tokens` and is not cut by `stop` or `stop_token_ids`.
 
     `image_policy` says which images may come in, None as the engine has it. `evidence` is for
     evaluation: the pictures that MemVR's control "shuffled" retraces in place of the request's own.

@@ -31,6 +31,7 @@ from memvr_integrations.types import Chunk, Completion, Message, Request, Sampli
 from memvr_integrations.types.decoding import DecodingConfig, read_decoding
 from memvr_integrations.types.engine import Engine, Identity
 from memvr_integrations.types.image_policy import ImagePolicy
+from memvr_integrations.types.requests import read_logit_bias
 from memvr_integrations.wire import retries
 from memvr_integrations.wire.identity import identity_of
 from memvr_integrations.wire.presets import read_setting
@@ -81,6 +82,12 @@ class ModelOptions(KnownOptions):
     stop: tuple[str, ...] = ()
     seed: StrictInt | None = None
     n: StrictInt = SamplingParams.n
+    presence_penalty: StrictFloat = SamplingParams.presence_penalty
+    frequency_penalty: StrictFloat = SamplingParams.frequency_penalty
+    logit_bias: dict[int, float] | None = None
+    min_tokens: StrictInt = SamplingParams.min_tokens
+    stop_token_ids: tuple[StrictInt, ...] = ()
+    top_logprobs: StrictInt = SamplingParams.top_logprobs
     timeout: StrictFloat | None = None
     max_retries: StrictInt = Field(default=2, ge=0)
     logprobs: StrictBool = True
@@ -101,7 +108,7 @@ class ModelOptions(KnownOptions):
             raise ConfigError("model='' names none; give a catalog name, a folder or a hub id.")
         return _written_name(value) if isinstance(value, Path) else value
 
-    @field_validator("stop", "memvr", "decoding", "image_policy", mode="before")
+    @field_validator("stop", "memvr", "decoding", "image_policy", "logit_bias", mode="before")
     @classmethod
     def _read(cls, value: object, info: ValidationInfo) -> object:
         return _READERS[str(info.field_name)](value)
@@ -157,6 +164,11 @@ class ModelOptions(KnownOptions):
 
     def _to_request(self, messages: Sequence[Message], options: Mapping[str, Any]) -> Request:
         chosen = {name: getattr(self, name) for name in PER_CALL} | dict(options)
+        if chosen["top_logprobs"] and not chosen["logprobs"]:
+            raise RequestError(
+                f"top_logprobs={chosen['top_logprobs']!r} needs logprobs=True; set that, or "
+                "top_logprobs=0."
+            )
         return to_request(messages, chosen, _read_policy(self.image_policy))
 
     def _policy(self) -> ImagePolicy:
@@ -295,5 +307,6 @@ _READERS: dict[str, Callable[[object], object]] = {
     "memvr": read_setting,
     "decoding": read_decoding,
     "image_policy": _read_policy,
+    "logit_bias": read_logit_bias,
 }
 """What makes a config of each option as it may be written."""

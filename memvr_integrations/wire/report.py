@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict
 
-from memvr_integrations.types import Completion, TokenRecord
+from memvr_integrations.types import Completion, TokenRecord, TopToken
 
 
 def record(completion: Completion) -> dict[str, object]:
@@ -29,16 +29,22 @@ def logprobs(tokens: Iterable[TokenRecord]) -> list[dict[str, object]]:
     """Tokens in OpenAI's shape, each with what MemVR adds."""
     return [
         {
-            "token": token.text,
-            "logprob": token.logprob,
-            "bytes": list(token.text.encode()),
-            "top_logprobs": [],
+            **_probable(token),
+            "top_logprobs": [_probable(one) for one in token.top],
             "entropy": token.entropy,
             "output_entropy": token.output_entropy,
             "trigger_layer": token.trigger_layer,
         }
         for token in tokens
     ]
+
+
+def _probable(token: TokenRecord | TopToken) -> dict[str, object]:
+    return {
+        "token": token.text,
+        "logprob": token.logprob,
+        "bytes": list(token.text.encode()),
+    }
 
 
 def _spread(name: str, values: Iterable[float | None]) -> dict[str, float | None]:

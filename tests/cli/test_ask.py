@@ -58,10 +58,23 @@ def test_json(memvr, backend, ask, scene_file):
     }
     assert shown["finish_reason"] == expected.finish_reason
     assert [set(token) for token in shown["tokens"]] == [
-        {"id", "text", "logprob", "entropy", "output_entropy", "trigger_layer"}
+        {"id", "text", "logprob", "entropy", "output_entropy", "trigger_layer", "top"}
     ] * len(expected.tokens)
     assert shown["warnings"] == []
     assert result.stderr == LOADING
+
+
+def test_json_with_the_likeliest_tokens(memvr, scene_file):
+    asked = ("ask", scene_file, "What is there?", "--max-tokens", 3)
+    shown = json.loads(memvr(*asked, "--json", "--top-logprobs", 2).stdout)
+    for token in shown["tokens"]:
+        first, second = token["top"]
+        assert first == {key: token[key] for key in ("id", "text", "logprob")}
+        assert second["logprob"] < first["logprob"]
+    assert all(token["top"] == [] for token in json.loads(memvr(*asked, "--json").stdout)["tokens"])
+    refused = memvr(*asked, "--top-logprobs", 2)
+    assert refused.exit_code == 2
+    assert "add --json" in refused.stderr
 
 
 def test_without_memvr(memvr, scene_file):

@@ -56,6 +56,23 @@ def test_logprobs_can_be_left_out(model, seen):
     assert "logprobs" not in model.invoke([seen], logprobs=False).response_metadata
 
 
+def test_the_likeliest_tokens_come_in_openais_form(model, seen):
+    options = {"temperature": 1.5, "seed": 2, "max_tokens": 8, "top_logprobs": 3}
+    answer = model.invoke([seen], **options)
+    tokens = answer.response_metadata["logprobs"]["content"]
+    for token in tokens:
+        assert [set(one) for one in token["top_logprobs"]] == [{"token", "logprob", "bytes"}] * 3
+        logs = [one["logprob"] for one in token["top_logprobs"]]
+        assert logs == sorted(logs, reverse=True)
+        assert token["logprob"] <= logs[0]
+    assert json.loads(json.dumps(answer.response_metadata)) == answer.response_metadata
+    *_, last = model.stream([seen], **options)
+    assert last.response_metadata["logprobs"]["content"] == tokens
+    bound = model.bind(top_logprobs=1).invoke([seen], max_tokens=1)
+    [token] = bound.response_metadata["logprobs"]["content"]
+    assert token["top_logprobs"] == [{key: token[key] for key in ("token", "logprob", "bytes")}]
+
+
 def test_errors_have_both_names(model, seen):
     with pytest.raises(exceptions.ModelTimeoutError) as late:
         model.invoke([seen], timeout=1e-6)

@@ -52,8 +52,9 @@ strategies.
 
 One object: `answer`, `model`, `memvr` and `decoding` (the settings, or null), `usage`,
 `finish_reason`, `boxes` (in pixels, where the model writes any, as Qwen-VL and the bundled one do)
-`tokens`, a record for each generated token with `id`, `text`, `logprob`, `entropy`, `trigger_layer`
-and `output_entropy`, and `warnings`, the hints that went to stderr.
+`tokens`, a record for each generated token with `id`, `text`, `logprob`, `entropy`,
+`trigger_layer`, `output_entropy` and `top` (as many of the likeliest as `--top-logprobs` says), and
+`warnings`, the hints that went to stderr.
 """
 
 

@@ -39,6 +39,28 @@ from memvr_integrations.types import (
         ("n", 65),
         ("stop", ("",)),
         ("stop", (1,)),
+        ("presence_penalty", 2.1),
+        ("presence_penalty", True),
+        ("frequency_penalty", -2.1),
+        ("frequency_penalty", float("nan")),
+        ("top_logprobs", -1),
+        ("top_logprobs", 21),
+        ("top_logprobs", True),
+        ("min_tokens", -1),
+        ("min_tokens", 1.0),
+        ("stop_token_ids", 2),
+        ("stop_token_ids", "2 3"),
+        ("stop_token_ids", [-1]),
+        ("stop_token_ids", [2.0]),
+        ("stop_token_ids", None),
+        ("logit_bias", [1]),
+        ("logit_bias", {-1: 1}),
+        ("logit_bias", {"dog": 1}),
+        ("logit_bias", {"9" * 5000: 1}),
+        ("logit_bias", {1.5: 1}),
+        ("logit_bias", {5: 101}),
+        ("logit_bias", {5: float("nan")}),
+        ("logit_bias", {5: None}),
     ],
 )
 def test_sampling_refuses_what_is_outside_and_names_it(field, value):
@@ -50,6 +72,27 @@ def test_sampling_takes_the_limits():
     params = SamplingParams(top_p=1, min_p=1, seed=2**63 - 1, n=64, temperature=0, top_k=0)
     assert params.greedy
     assert not SamplingParams(temperature=1).greedy
+
+
+def test_limits_are_said_with_the_next_step():
+    with pytest.raises(ConfigError, match=r"min_tokens=9 is above max_tokens=5; lower it, or rai"):
+        SamplingParams(min_tokens=9, max_tokens=5)
+    with pytest.raises(ConfigError, match=r"logit_bias\[5\]=-101 .* from -100 to 100"):
+        SamplingParams(logit_bias={5: -101})
+    with pytest.raises(ConfigError, match=r"such as \{42: -100\}"):
+        SamplingParams(logit_bias="5")
+    with pytest.raises(ConfigError, match=r"top_logprobs=21 must be an integer from 0 to 20"):
+        SamplingParams(top_logprobs=21)
+
+
+def test_a_bias_is_copied_and_may_have_the_keys_of_json():
+    given = {"5": 3, 7: -1.5}
+    params = SamplingParams(logit_bias=given, min_tokens=5, max_tokens=5)
+    given["9"] = 1
+    assert params.logit_bias == {5: 3.0, 7: -1.5}
+    assert dataclasses.replace(params, n=2).logit_bias == params.logit_bias
+    assert hash(params) == hash(SamplingParams(min_tokens=5, max_tokens=5))
+    assert SamplingParams(stop_token_ids=[3, 4]).stop_token_ids == (3, 4)
 
 
 def test_stop_may_be_one_string_or_a_list():

@@ -1,5 +1,7 @@
 """What both integrations are given means the same in both."""
 
+import json
+
 import pytest
 from pydantic import ValidationError
 from scripted_engine import ScriptedEngine
@@ -8,6 +10,7 @@ from memvr_integrations.backend.serving.registry import Leases
 from memvr_integrations.errors import ConfigError, RequestError
 from memvr_integrations.langchain import ChatMemVR
 from memvr_integrations.llama_index import MemVRMultiModalLLM
+from memvr_integrations.types import SamplingParams
 from memvr_integrations.types.decoding import VCDConfig
 from memvr_integrations.types.image_policy import ImagePolicy
 from memvr_integrations.wire.options import ModelOptions
@@ -42,6 +45,43 @@ def test_options_of_a_call_come_before_those_of_the_object(kind):
 
 
 @BOTH
+def test_options_of_sampling_reach_the_engine_from_the_object_and_from_a_call(kind):
+    engine = ScriptedEngine()
+    given = {
+        "presence_penalty": 0.5,
+        "frequency_penalty": -0.5,
+        "logit_bias": {7: -100},
+        "min_tokens": 3,
+        "stop_token_ids": [5, 6],
+        "top_logprobs": 4,
+    }
+    ask(kind(model="a", engine=engine, **given))
+    ask(kind(model="a", engine=engine), **given | {"logit_bias": {"7": -100}})
+    ask(kind(model="a", engine=engine, **given), logit_bias=None, top_logprobs=0)
+    first, second, third = (request.sampling for request in engine.requests)
+    expected = SamplingParams(**given)
+    assert first == second == expected
+    assert (third.logit_bias, third.top_logprobs, third.min_tokens) == (None, 0, 3)
+
+
+@BOTH
+def test_a_bias_survives_being_written(kind):
+    model = kind(model="a", logit_bias={"7": -100, 9: 2})
+    written = json.loads(model.model_dump_json(include={"model", "logit_bias"}))
+    assert kind(**written).logit_bias == model.logit_bias == {7: -100.0, 9: 2.0}
+
+
+@BOTH
+def test_likely_tokens_need_logprobs(kind):
+    model = kind(model="a", engine=ScriptedEngine(), top_logprobs=2)
+    with pytest.raises(RequestError, match=r"top_logprobs=2 needs logprobs=True; set that, or"):
+        ask(model, logprobs=False)
+    ask(model, logprobs=False, top_logprobs=0)
+    with pytest.raises(ConfigError, match="top_logprobs=True must be an integer"):
+        ask(model, top_logprobs=True)
+
+
+@BOTH
 def test_which_pictures_may_come_in_is_the_engines_unless_said(kind):
     engine = ScriptedEngine()
     engine.image_policy = ImagePolicy(max_bytes=9)
@@ -62,6 +102,14 @@ def test_which_pictures_may_come_in_is_the_engines_unless_said(kind):
         ({"image_policy": {"max_byte": 1}}, "Did you mean 'max_bytes'"),
         ({"stop": 3}, "stop=3 must be a text or a list"),
         ({"logprobs": "yes"}, "logprobs"),
+        ({"top_logprobs": 21}, "top_logprobs=21 must be an integer from 0 to 20"),
+        ({"top_logprobs": 2, "logprobs": False}, "top_logprobs=2 needs logprobs=True"),
+        ({"presence_penalty": 3.0}, "presence_penalty=3.0 must be a finite number from -2 to 2"),
+        ({"frequency_penalty": -3.0}, "frequency_penalty=-3.0 must be"),
+        ({"logit_bias": {"dog": 1}}, "A token of logit_bias='dog' must be an integer"),
+        ({"logit_bias": {5: 200}}, r"logit_bias\[5\]=200 must be"),
+        ({"min_tokens": 300}, "min_tokens=300 is above max_tokens=256"),
+        ({"stop_token_ids": [-2]}, "A token of stop_token_ids=-2 must be"),
         ({"dtype": "int4"}, "int4"),
         ({"allow_image_urls": True}, "no option 'allow_image_urls'"),
     ],

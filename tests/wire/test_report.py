@@ -1,11 +1,19 @@
 import json
 
 from memvr_integrations.memvr import MemVRConfig
-from memvr_integrations.types import Completion, TokenRecord, Usage
+from memvr_integrations.types import Completion, TokenRecord, TopToken, Usage
 from memvr_integrations.wire.report import logprobs, record
 
 TOKENS = (
-    TokenRecord(id=1, text="Ein", logprob=-0.5, entropy=0.8, trigger_layer=6, output_entropy=0.2),
+    TokenRecord(
+        id=1,
+        text="Ein",
+        logprob=-0.5,
+        entropy=0.8,
+        trigger_layer=6,
+        output_entropy=0.2,
+        top=(TopToken(id=1, text="Ein", logprob=-0.5), TopToken(id=9, text="é", logprob=-1.5)),
+    ),
     TokenRecord(id=2, text=" Käse", logprob=-1.0, entropy=0.6, trigger_layer=6, output_entropy=0.4),
     TokenRecord(id=3, text=".", logprob=-0.1, output_entropy=0.9),
 )
@@ -49,4 +57,8 @@ def test_tokens_have_openais_shape():
     assert first["token"] == "Ein"
     assert bytes(second["bytes"]).decode() == " Käse"
     assert second["top_logprobs"] == []
+    assert first["top_logprobs"] == [
+        {"token": "Ein", "logprob": -0.5, "bytes": [69, 105, 110]},
+        {"token": "é", "logprob": -1.5, "bytes": [195, 169]},
+    ]
     assert (third["logprob"], third["trigger_layer"], third["output_entropy"]) == (-0.1, None, 0.9)

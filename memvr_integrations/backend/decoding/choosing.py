@@ -7,10 +7,11 @@ import torch
 from torch import Tensor
 
 from memvr_integrations.backend.decoding.jobs import Row, damaged
+from memvr_integrations.backend.decoding.sampling import top_tokens
 from memvr_integrations.backend.hosting.host import Host
 from memvr_integrations.memvr import layer_entropy
 from memvr_integrations.memvr.trace import RowTrace
-from memvr_integrations.types import TokenRecord
+from memvr_integrations.types import TokenRecord, TopToken
 
 
 def choose(
@@ -30,21 +31,25 @@ def choose(
     chosen = scores.argmax(-1)
     for index, row in enumerate(rows):
         if not row.done:
-            chosen[index] = _choice(row, own[index], scores[index], int(chosen[index]))
-    logprobs = _logprobs(scores, chosen)
+            chosen[index] = _choice(host, row, own[index], scores[index], int(chosen[index]))
+    logprobs, tops = _logprobs(scores, chosen), top_tokens(scores, [r.top_logprobs for r in rows])
     if scores is not own:
         cut = logprobs.isneginf()
         logprobs = torch.where(cut, _logprobs(own, chosen), logprobs)
-    _record(host, rows, chosen, logprobs, layer_entropy(own), traces)
+    numbers = torch.stack([logprobs, layer_entropy(own)]).tolist()
+    for row, *known in zip(rows, chosen.tolist(), *numbers, tops, traces, strict=True):
+        if not row.done:
+            _record(host, row, *known)
     return chosen
 
 
-def _choice(row: Row, own: Tensor, scores: Tensor, likeliest: int) -> int:
-    allowed = row.constraint.allowed() if row.constraint else None
+def _choice(host: Host, row: Row, own: Tensor, scores: Tensor, likeliest: int) -> int:
+    allowed = row.allowed(scores.shape[-1], host.end_tokens)
     token = likeliest
     if allowed is not None or not row.sampler.plain:
         ruled_out = scores is not own and _nothing_left(scores, allowed)
-        token = row.sampler.choose(row.ids, own if ruled_out else scores, allowed)
+        logits = own if ruled_out else scores
+        token = row.sampler.choose(row.ids, logits, allowed, answered=row.length)
     again = row.replay()
     if again is not None:
         token = again
@@ -55,29 +60,26 @@ def _choice(row: Row, own: Tensor, scores: Tensor, likeliest: int) -> int:
 
 def _record(
     host: Host,
-    rows: Sequence[Row],
-    chosen: Tensor,
-    logprobs: Tensor,
-    entropies: Tensor,
-    traces: Sequence[RowTrace | None],
+    row: Row,
+    token: int,
+    logprob: float,
+    entropy: float,
+    top: tuple[TopToken, ...],
+    trace: RowTrace | None,
 ) -> None:
-    numbers = torch.stack([logprobs, entropies]).tolist()
-    tokens: list[int] = chosen.tolist()
-    for row, token, logprob, entropy, trace in zip(rows, tokens, *numbers, traces, strict=True):
-        if row.done:
-            continue
-        if math.isnan(logprob):
-            row.job.fail(damaged(host.name))
-            continue
-        record = TokenRecord(
-            id=token,
-            text="",
-            logprob=logprob,
-            entropy=trace.entropy if trace else None,
-            trigger_layer=trace.trigger_layer if trace else None,
-            output_entropy=entropy,
-        )
-        row.take(record, end=token in host.end_tokens, limit=row.most, model=host.name)
+    if math.isnan(logprob):
+        row.job.fail(damaged(host.name))
+        return
+    record = TokenRecord(
+        id=token,
+        text="",
+        logprob=logprob,
+        entropy=trace.entropy if trace else None,
+        trigger_layer=trace.trigger_layer if trace else None,
+        output_entropy=entropy,
+        top=top,
+    )
+    row.take(record, end=token in host.end_tokens, limit=row.most, model=host.name)
 
 
 def _nothing_left(scores: Tensor, allowed: Tensor | None) -> bool:

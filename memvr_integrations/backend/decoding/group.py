@@ -67,7 +67,8 @@ class Group:
         """
         host = self._decoder.host
         for row in rows:
-            row.begin(AnswerText(host.tokenizer, row.job.request.sampling.stop))
+            sampling = row.job.request.sampling
+            row.begin(AnswerText(host.tokenizer, sampling.stop, whole_until=sampling.min_tokens))
             row.restart(row.job.constraint(host, row.prompt))
         firsts, which = _distinct(host, rows)
         reading, plan, traces = self._read(firsts, rows, which)

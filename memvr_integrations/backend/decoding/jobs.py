@@ -145,6 +145,21 @@ class Row:
         return min(self.job.request.sampling.max_tokens, room)
 
     @property
+    def length(self) -> int:
+        """How many tokens the answer has, as far as it was computed (again)."""
+        return self._replayed
+
+    @property
+    def top_logprobs(self) -> int:
+        """How many of the likeliest tokens the next record shall hold."""
+        return 0 if self.done else self.job.request.sampling.top_logprobs
+
+    @property
+    def stop_token_ids(self) -> tuple[int, ...]:
+        """What ends the answer beside the model's end tokens; nothing cuts JSON or calls."""
+        return () if self.structured else self.job.request.sampling.stop_token_ids
+
+    @property
     def structured(self) -> bool:
         """Whether the answer is JSON or calls, not text."""
         return bool(self.constraint and self.constraint.structured)
@@ -155,16 +170,23 @@ class Row:
         return self.finish_reason is not None or self.job.over
 
     @property
-    def step(self) -> int:
-        """How many tokens were computed, since it was last begun."""
-        return self._replayed
-
-    @property
     def ids(self) -> Tensor:
         """The prompt and the tokens computed so far, (length,)."""
         ids = self.prompt.inputs["input_ids"][0]
         answer = [token.id for token in self.tokens[: self._replayed]]
         return torch.cat([ids, ids.new_tensor(answer)])
+
+    def allowed(self, vocabulary: int, ends: frozenset[int]) -> Tensor | None:
+        """Which tokens may come next, (vocabulary,) bool on the CPU; None for any.
+
+        Before `min_tokens` no end, unless a grammar leaves nothing else.
+        """
+        allowed = self.constraint.allowed() if self.constraint else None
+        if self.length >= self.job.request.sampling.min_tokens:
+            return allowed
+        longer = torch.ones(vocabulary, dtype=torch.bool) if allowed is None else allowed.clone()
+        longer[[one for one in (*ends, *self.stop_token_ids) if one < vocabulary]] = False
+        return longer if bool(longer.any()) else allowed
 
     def replay(self) -> int | None:
         """The next token id of an answer that is computed again; None once it is new."""
@@ -183,8 +205,9 @@ class Row:
             return
         self.tokens.append(token)
         self._replayed += 1
-        ready = self.text.add(token, whole=self.structured)
-        if end or self.text.stopped:
+        stop = token.id in self.stop_token_ids
+        ready = self.text.add(token, whole=self.structured, silent=stop)
+        if end or stop or self.text.stopped:
             self.finish_reason = "stop"
         elif len(self.tokens) >= limit:
             self.finish_reason = "length"

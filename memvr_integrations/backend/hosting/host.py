@@ -103,9 +103,8 @@ class Host:
         self.decoder_start: int | None = self.model.generation_config.decoder_start_token_id
         self.pad = self._pad()
         self.students = Students(self)
-        self.grammars = Grammars(
-            self.tokenizer, vocabulary=int(text.vocab_size), ends=self.end_tokens
-        )
+        self.vocabulary = int(text.vocab_size)
+        self.grammars = Grammars(self.tokenizer, vocabulary=self.vocabulary, ends=self.end_tokens)
 
     def check_kind(self, image: PIL.Image.Image) -> None:
         """Warn when a model that knows drawings alone is shown a photograph."""

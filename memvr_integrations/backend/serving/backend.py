@@ -240,7 +240,7 @@ class Backend:
         What goes on to a longer one of the `answers` is that one's alone: beside "Yes, there is",
         "Yes" counts where anything else follows it (-inf where nothing does). So their shares are
         the softmax. With `exclusive=False` each counts as if it were the only one. Nothing is
-        sampled; MemVR acts as it would in an answer.
+        sampled, and the request's `sampling` changes nothing; MemVR acts as it would in an answer.
 
         Raises:
             RequestError: There is no answer, one has no tokens, or two that exclude each other

@@ -49,8 +49,10 @@ class Inbox:
             return False
         # No character takes more tokens: this model goes on without saying anything.
         many = len(done.tokens) > _LONGEST_CHARACTER
-        # Where stop strings are given, one of them may have left nothing.
-        ended = done.finish_reason == "stop" and not self.request.sampling.stop
+        # Where stop strings or tokens are given, one of them may have left nothing.
+        sampling = self.request.sampling
+        stops = sampling.stop or sampling.stop_token_ids
+        ended = done.finish_reason == "stop" and not stops
         if not (done.text or done.tool_calls or self.dictated) and (ended or many):
             warnings.warn(
                 f"{done.model} gave an empty answer: {len(done.tokens)} token(s) without text, "

@@ -15,7 +15,7 @@ from memvr_integrations.backend.structured.shared_work import Left
 from memvr_integrations.errors import RequestError, UnsupportedModelError, picture_named
 from memvr_integrations.memvr import MemVRConfig
 from memvr_integrations.memvr.plan import window
-from memvr_integrations.types import Image, Request, Text
+from memvr_integrations.types import Image, Request, SamplingParams, Text
 from memvr_integrations.types.image_policy import ImagePolicy
 
 
@@ -42,6 +42,7 @@ class Intake:
         """
         request = inbox.request
         _check_text(request)
+        self._check_tokens(request.sampling)
         self._warn_of_marks(request)
         policy = request.image_policy or self.images
         pictures = list(self._pictures(request, policy))
@@ -74,6 +75,16 @@ class Intake:
         """The request with its pictures read, for a caller that asks it several times."""
         policy = request.image_policy or self.images
         return replace(request, messages=opened(request.messages, policy))
+
+    def _check_tokens(self, sampling: SamplingParams) -> None:
+        size = self._host.vocabulary
+        named = {"logit_bias": sampling.logit_bias or {}, "stop_token_ids": sampling.stop_token_ids}
+        for option, tokens in named.items():
+            if tokens and max(tokens) >= size:
+                raise RequestError(
+                    f"{option} names token {max(tokens)}, and {self._host.name} has the tokens 0 "
+                    f"to {size - 1}; Backend.tokenize(text) gives those of a text."
+                )
 
     def _config(self, request: Request) -> MemVRConfig | None:
         asked = request.memvr

@@ -13,7 +13,14 @@ from llama_index.core.base.llms.types import (
     ToolCallBlock,
 )
 
-from memvr_integrations.types import Chunk, Completion, TokenRecord, ToolCall, ToolCallDelta
+from memvr_integrations.types import (
+    Chunk,
+    Completion,
+    TokenRecord,
+    ToolCall,
+    ToolCallDelta,
+    TopToken,
+)
 from memvr_integrations.wire import report
 from memvr_integrations.wire.answers import answer_of, call_forms, usage_of
 
@@ -22,7 +29,7 @@ def to_chat(done: Completion, *, logprobs: bool) -> ChatResponse:
     """A finished answer; `raw` has the alternatives too, in OpenAI's form."""
     return ChatResponse(
         message=_message(done.text, done.tool_calls),
-        raw=answer_of(done, logprobs=False),
+        raw=answer_of(done, logprobs=logprobs),
         logprobs=_logprobs(done.tokens) if logprobs else None,
         additional_kwargs=_record(done, logprobs=logprobs),
     )
@@ -57,7 +64,7 @@ class Growing:
         return ChatResponse(
             message=_message(done.text if done else self._text, calls),
             delta=chunk.text,
-            raw=answer_of(done, logprobs=False) if done else None,
+            raw=answer_of(done, logprobs=self._logprobs) if done else None,
             logprobs=_logprobs(chunk.tokens) if self._logprobs else None,
             additional_kwargs=_record(done, logprobs=self._logprobs) if done else {},
         )
@@ -92,7 +99,15 @@ def _record(done: Completion, *, logprobs: bool) -> dict[str, object]:
 
 
 def _logprobs(tokens: Sequence[TokenRecord]) -> list[list[LogProb]]:
-    return [
-        [LogProb(token=token.text, logprob=token.logprob, bytes=list(token.text.encode()))]
-        for token in tokens
-    ]
+    """For each token itself, then the other likely ones."""
+    found = []
+    for token in tokens:
+        likely: list[TokenRecord | TopToken] = [token]
+        likely += [other for other in token.top if other.id != token.id]
+        found.append(
+            [
+                LogProb(token=one.text, logprob=one.logprob, bytes=list(one.text.encode()))
+                for one in likely
+            ]
+        )
+    return found

@@ -8,7 +8,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from memvr_integrations.backend.decoding.answer import AnswerText
 from memvr_integrations.bundled import WEIGHTS
-from memvr_integrations.types import TokenRecord
+from memvr_integrations.types import TokenRecord, TopToken
 
 UNKNOWN = "\ufffd"
 
@@ -179,3 +179,48 @@ def test_a_stop_string_inside_one_token_trims_that_token():
     answer, releases = feed(tokenizer, [tokenizer.convert_tokens_to_ids(word)], word[2:4])
     assert answer.text == word[:2]
     assert [token.text for release in releases for token in release] == [word[:2]]
+
+
+@pytest.mark.parametrize(
+    ("least", "text"),
+    [(0, "a"), (2, "a"), (3, "abca"), (5, "abca"), (6, "abcabcab"), (9, "abcabcab")],
+)
+def test_a_stop_string_within_the_first_tokens_cuts_nothing(tokenizer, least, text):
+    """What counts is where it is complete, as in vLLM; here after 3 tokens and after 6."""
+    answer, tokens = AnswerText(tokenizer, ("bc",), whole_until=least), []
+    for id in bytes_as_ids(tokenizer, "abcabcab"):
+        if not answer.stopped:
+            tokens += answer.add(TokenRecord(id=id, text="", logprob=0.0))
+    tokens += answer.finish()
+    assert (answer.text, answer.stopped) == (text, len(text) < 8)
+    assert "".join(token.text for token in tokens) == text
+
+
+def test_a_silent_token_adds_nothing_and_releases_what_was_held(tokenizer):
+    answer = AnswerText(tokenizer, ("bx",))
+    first, second, third = bytes_as_ids(tokenizer, "abc")
+    assert [t.text for t in answer.add(TokenRecord(id=first, text="", logprob=0.0))] == ["a"]
+    assert answer.add(TokenRecord(id=second, text="", logprob=0.0)) == []
+    released = answer.add(TokenRecord(id=third, text="", logprob=0.0), silent=True)
+    assert [(token.id, token.text) for token in released] == [(second, "b"), (third, "")]
+    assert (answer.text, answer.finish()) == ("ab", [])
+
+
+def test_a_silent_token_after_half_a_character(tokenizer):
+    answer = AnswerText(tokenizer, ())
+    half, end = bytes_as_ids(tokenizer, "😀")[0], bytes_as_ids(tokenizer, "a")[0]
+    assert answer.add(TokenRecord(id=half, text="", logprob=0.0)) == []
+    released = answer.add(TokenRecord(id=end, text="", logprob=0.0), silent=True)
+    assert [token.text for token in released] == [UNKNOWN, ""]
+
+
+def test_likely_tokens_have_the_text_that_they_would_have_added(tokenizer):
+    a, b, space = bytes_as_ids(tokenizer, "ab ")
+    half, end = bytes_as_ids(tokenizer, "😀")[0], tokenizer.eos_token_id
+    top = tuple(TopToken(id=id, text="", logprob=-1.0) for id in (a, space, half, end))
+    answer = AnswerText(tokenizer, ())
+    [first] = answer.add(TokenRecord(id=a, text="", logprob=-1.0, top=top))
+    [second] = answer.add(TokenRecord(id=b, text="", logprob=-1.0, top=top))
+    assert [one.text for one in first.top] == ["a", "", UNKNOWN, ""]
+    assert [one.text for one in second.top] == ["a", " ", UNKNOWN, ""]
+    assert [one.id for one in second.top] == [a, space, half, end]

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import PIL.Image
 import pytest
+import torch
 from transformers import AutoTokenizer
 
 from memvr_integrations.backend.decoding.answer import AnswerText
@@ -28,8 +29,6 @@ def events():
 
 @pytest.fixture
 def make_row(tokenizer, events):
-    import torch
-
     def make(deadline=math.inf, **sampling):
         request = Request.ask("What?", sampling=SamplingParams(**sampling), timeout=1)
         job = Job(request=request, pictures=(), config=None, sink=events.append, deadline=deadline)
@@ -78,6 +77,42 @@ def test_a_restart_reports_nothing_twice_and_forces_what_was_reported(make_row, 
     assert len(events) == 1
     give(row, [second], limit=2)
     assert events[-1].completion.text == "a dog"
+
+
+def test_a_stop_token_ends_and_says_nothing(make_row, events, tokenizer):
+    a, dog = tokenizer(" a dog", add_special_tokens=False).input_ids
+    row = make_row(stop_token_ids=[dog])
+    give(row, [a, dog])
+    done = events[-1].completion
+    assert (done.text, done.finish_reason) == ("a", "stop")
+    assert [(token.id, token.text) for token in done.tokens] == [(a, "a"), (dog, "")]
+    assert "".join(event.text for event in events) == "a"
+
+
+def test_a_stop_token_does_not_cut_json(make_row, events, tokenizer):
+    a, dog = tokenizer(" a dog", add_special_tokens=False).input_ids
+    row = make_row(stop_token_ids=[dog])
+    row.constraint = SimpleNamespace(structured=True)
+    give(row, [dog, a], limit=2)
+    assert events[-1].completion.finish_reason == "length"
+    assert events[-1].completion.text == "dog a"
+
+
+def test_no_end_comes_before_the_least_number_of_tokens(make_row):
+    row = make_row(min_tokens=2, stop_token_ids=[4])
+    for _ in range(2):
+        assert row.allowed(6, frozenset([2, 99])).tolist() == [True, True, False, True, False, True]
+        give(row, [5])
+    assert row.allowed(6, frozenset([2])) is None
+    assert make_row(min_tokens=1).allowed(3, frozenset()).all()
+
+
+def test_a_grammar_that_leaves_an_end_alone_ends_all_the_same(make_row):
+    row, allowed = make_row(min_tokens=9, stop_token_ids=[0]), [True, False, True]
+    row.constraint = SimpleNamespace(structured=True, allowed=lambda: torch.tensor(allowed))
+    assert row.allowed(3, frozenset([2])).tolist() == [True, False, False]
+    allowed[0] = False
+    assert row.allowed(3, frozenset([2])).tolist() == [False, False, True]
 
 
 def boxes_of(row, tokenizer):

@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 import torch
 
-from memvr_integrations.backend.decoding.sampling import RowSampler
+from memvr_integrations.backend.decoding.sampling import RowSampler, top_tokens
 from memvr_integrations.types import SamplingParams
 
 LOGITS = torch.tensor([0.0, 1.0, 2.0, 3.0, 4.0])
@@ -99,3 +99,81 @@ def test_the_logits_are_not_changed():
         logits=logits,
     )
     assert torch.equal(logits, LOGITS)
+
+
+def choice(*, prompt=(), answer=(), allowed=None, **params):
+    ids = torch.tensor([*prompt, *answer], dtype=torch.long)
+    sampler = RowSampler(SamplingParams(**params), 1)
+    return sampler.choose(ids, LOGITS, allowed, answered=len(answer))
+
+
+def test_the_frequency_penalty_counts_each_time_and_the_presence_penalty_once():
+    """Token 4 leads by 1 on token 3."""
+    assert choice(answer=[4], frequency_penalty=0.6) == 4  # 3.4 against 3
+    assert choice(answer=[4, 4], frequency_penalty=0.6) == 3  # 2.8
+    assert choice(answer=[4, 4, 4], presence_penalty=0.9) == 4  # 3.1
+    assert choice(answer=[4], presence_penalty=1.1) == 3  # 2.9
+    assert choice(answer=[4], presence_penalty=0.6, frequency_penalty=0.5) == 3  # 2.9
+    assert choice(answer=[1, 1], frequency_penalty=-2) == 1  # 5 against 4
+    assert choice(answer=[2], presence_penalty=-1.9) == 4  # 3.9
+
+
+def test_both_count_the_answer_alone():
+    assert choice(prompt=[4, 4, 4], frequency_penalty=2, presence_penalty=2) == 4
+    assert choice(prompt=[4], answer=[4], repetition_penalty=2) == 3
+    assert choice(prompt=[3], answer=[4], frequency_penalty=1.5) == 3
+
+
+def test_penalties_and_bias_are_applied_in_vllms_order():
+    # 4 / 2 + 1.5 = 3.5; the other way round it would be 2.75, less than the 3 of token 3.
+    assert choice(answer=[4], repetition_penalty=2, presence_penalty=-1.5) == 4
+    # (4 + 1.5) / 2 = 2.75; the other way round 3.5.
+    assert choice(answer=[4], repetition_penalty=2, logit_bias={4: 1.5}) == 3
+
+
+def test_a_bias_is_added_before_the_temperature():
+    counts = Counter(draws(3000, temperature=0.5, logit_bias={0: 4}))
+    # Tokens 0 and 4 are equal now: e^8 of e^8 + e^8 + e^6 + e^4 + e^2.
+    assert counts[0] / 3000 == pytest.approx(0.461, abs=0.04)
+    assert counts[4] / 3000 == pytest.approx(0.461, abs=0.04)
+
+
+@pytest.mark.parametrize("temperature", [0, 1.0, 5.0])
+def test_a_bias_of_a_hundred_bans_or_forces(temperature):
+    assert 4 not in draws(logit_bias={4: -100}, temperature=temperature)
+    assert set(draws(50, logit_bias={1: 100}, temperature=temperature)) == {1}
+
+
+@pytest.mark.parametrize("temperature", [0, 1.0])
+def test_what_a_grammar_allows_comes_before_bias_and_penalties(temperature):
+    only = torch.tensor([False, True, False, False, False])
+    options = {"logit_bias": {1: -100, 4: 100}, "frequency_penalty": 2.0}
+    assert choice(answer=[1, 1], allowed=only, temperature=temperature, **options) == 1
+
+
+@pytest.mark.parametrize(
+    "options", [{"logit_bias": {1: 1}}, {"presence_penalty": 1}, {"frequency_penalty": -1}]
+)
+def test_a_row_with_bias_or_penalties_is_not_plain(options):
+    assert not RowSampler(SamplingParams(**options), 1).plain
+    assert RowSampler(SamplingParams(logit_bias={}, presence_penalty=0), 1).plain
+
+
+def test_the_likeliest_tokens_of_each_row_that_wants_them():
+    scores = torch.stack([LOGITS, LOGITS.flip(0), LOGITS])
+    first, second, none = top_tokens(scores, [2, 3, 0])
+    assert top_tokens(scores, [0, 0, 0]) == [(), (), ()]
+    assert [one.id for one in first] == [4, 3]
+    assert [one.id for one in second] == [0, 1, 2]
+    assert none == ()
+    logs = [float(CHANCES[token].log()) for token in (4, 3, 2)]
+    assert [one.logprob for one in first] == pytest.approx(logs[:2])
+    assert [one.logprob for one in second] == pytest.approx(logs)
+
+
+def test_there_are_no_more_likely_tokens_than_there_are():
+    assert len(top_tokens(LOGITS[None], [20])[0]) == 5
+    # A strategy rules tokens out.
+    [left] = top_tokens(torch.tensor([[0.0, -torch.inf, 0.0, -torch.inf]]), [4])
+    assert sorted(one.id for one in left) == [0, 2]
+    assert [one.logprob for one in left] == pytest.approx([-0.6931, -0.6931], abs=1e-4)

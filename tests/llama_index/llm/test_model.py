@@ -101,7 +101,27 @@ def test_an_answer_says_how_sure_it_is(llm, asked):
 def test_logprobs_can_be_left_out(llm, asked):
     for response in (llm.chat(asked, logprobs=False), *llm.stream_chat(asked, logprobs=False)):
         assert response.logprobs is None
+        assert response.raw is None or response.raw["choices"][0]["logprobs"] is None
         assert "tokens" not in response.additional_kwargs.get("memvr", {})
+
+
+def test_the_likeliest_tokens_follow_each_token(llm, asked):
+    options = {"temperature": 1.5, "seed": 2, "max_tokens": 8, "top_logprobs": 3}
+    response = llm.chat(asked, **options)
+    [choice] = response.raw["choices"]
+    content = choice["logprobs"]["content"]
+    assert content == response.additional_kwargs["memvr"]["tokens"]
+    for token, found in zip(content, response.logprobs, strict=True):
+        assert (found[0].token, found[0].logprob) == (token["token"], token["logprob"])
+        # Its own probability is said once, whether or not it is among the likeliest.
+        likely = [(one["token"], one["logprob"]) for one in token["top_logprobs"]]
+        others = [(one.token, one.logprob) for one in found[1:]]
+        assert len(likely) == 3
+        assert others == [one for one in likely if one[1] != token["logprob"]]
+    streamed = [one for piece in llm.stream_chat(asked, **options) for one in piece.logprobs]
+    assert streamed == response.logprobs
+    [[one], *_] = llm.chat(asked, max_tokens=2).logprobs
+    assert one.logprob <= 0
 
 
 def test_several_answers_are_choices(llm, asked):

@@ -79,6 +79,11 @@ def _check_whole(config: DecodingConfig, request: Request, *, scored: bool) -> N
         f"n={sampling.n}": sampling.n > 1,
         f"temperature={sampling.temperature}": not sampling.greedy,
         f"repetition_penalty={sampling.repetition_penalty}": sampling.repetition_penalty != 1,
+        f"presence_penalty={sampling.presence_penalty}": sampling.presence_penalty != 0,
+        f"frequency_penalty={sampling.frequency_penalty}": sampling.frequency_penalty != 0,
+        "logit_bias": bool(sampling.logit_bias),
+        f"min_tokens={sampling.min_tokens}": sampling.min_tokens > 0,
+        f"top_logprobs={sampling.top_logprobs}": sampling.top_logprobs > 0,
         "a schema or tools": request.response_format is not None or bool(request.callable_tools),
         "the score of a given answer": scored,
         "MemVR (memvr=None leaves it out)": bool(request.images)

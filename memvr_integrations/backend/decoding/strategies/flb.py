@@ -21,9 +21,9 @@ class FLB(Method[FLBConfig]):
         """Keep each row's first logits, and add them to all later ones."""
         config = self.config
         for row, now in zip(rows, own, strict=True):
-            if row.step == 0:
+            if row.length == 0:
                 row.carried["first"] = now.clone()
         first = torch.stack([row.carried["first"] for row in rows])
-        grown = [config.alpha * (1 - math.exp(-config.rate * row.step)) for row in rows]
+        grown = [config.alpha * (1 - math.exp(-config.rate * row.length)) for row in rows]
         push = -torch.tensor(grown, device=own.device)[:, None]
         return keep_plausible(contrast(own, first, 1.0, push), own, config.beta)

@@ -107,6 +107,7 @@ class _Search:
         self._past: dict[int, _Choices] = {}
         self._rolled: Counter[int] = Counter()
         self._finished: list[_Answer] = []
+        self._ends = host.end_tokens.union(row.stop_token_ids)
 
     def run(self) -> Generator[None, None, _Answer | None]:
         """The best answer; None where nobody waits for it any more."""
@@ -196,7 +197,7 @@ class _Search:
         order = choices.scores.view(-1).argsort(descending=True, stable=True)
         order = order[: 2 * count]
         tokens = choices.tokens.view(-1)[order].tolist()
-        ends = [token in self._host.end_tokens for token in tokens]
+        ends = [token in self._ends for token in tokens]
         scores = choices.scores.view(-1)[order]
         for rank, (end, score) in enumerate(zip(ends, scores.tolist(), strict=True)):
             if end and rank < count and score > -torch.inf:
@@ -214,7 +215,7 @@ class _Search:
         """A beam that fills a gap, or says more after an end, can't win."""
         tokens, known = choices.tokens.view(-1), set[int]()
         for beam, at in enumerate(going):
-            if at in known or int(tokens[at]) in self._host.end_tokens:
+            if at in known or int(tokens[at]) in self._ends:
                 path.scores[beam] = -torch.inf
             known.add(at)
 

@@ -22,7 +22,7 @@ class YesBias(Method[YesBiasConfig]):
 
     def scores(self, rows: Sequence[Row], own: Tensor, other: Tensor | None) -> Tensor:
         """Act on first tokens, and no others."""
-        first = [at for at, row in enumerate(rows) if row.step == 0]
+        first = [at for at, row in enumerate(rows) if row.length == 0]
         if not first:
             return own
         biased, yes = own.clone(), torch.tensor(self._yes_tokens(), device=own.device)

@@ -207,6 +207,29 @@ def test_stop_strings_cut(backend, ask, endless):
     assert cut.text == whole.text[: whole.text.index(word)]
 
 
+def test_stop_tokens_end_a_beam_as_end_tokens_do(backend, ask, endless):
+    request = ask("Describe it.", 1, max_tokens=8, memvr=None, decoding=OPERAConfig(beams=2))
+    with endless(backend):
+        [whole] = backend.generate(request)
+        last = whole.tokens[-1].id
+        stop = dataclasses.replace(request.sampling, stop_token_ids=[last])
+        [cut] = backend.generate(dataclasses.replace(request, sampling=stop))
+    ids = [token.id for token in cut.tokens]
+    assert (ids[-1], ids.count(last), cut.finish_reason) == (last, 1, "stop")
+    assert cut.tokens[-1].text == ""
+
+
+def test_where_every_token_is_a_stop_token_nothing_more_is_searched(backend, ask, endless):
+    config = OPERAConfig(beams=2, candidates=2)
+    every = range(backend._host.vocabulary)
+    with endless(backend) as passes:
+        [done] = backend.generate(
+            ask("What?", 1, max_tokens=8, memvr=None, decoding=config, stop_token_ids=every)
+        )
+    assert (len(done.tokens), done.finish_reason) == (1, "stop")
+    assert passes.forwards == 1 + config.candidates
+
+
 def test_requests_are_searched_one_by_one(make_backend, ask, endless):
     backend = make_backend()
     config = OPERAConfig(beams=3, candidates=2)
@@ -234,6 +257,11 @@ def test_the_model_is_left_as_it_was(backend, ask):
         ({"n": 2}, "n=2"),
         ({"temperature": 0.5}, r"temperature=0\.5"),
         ({"repetition_penalty": 1.2}, r"repetition_penalty=1\.2"),
+        ({"presence_penalty": 0.5}, r"presence_penalty=0\.5"),
+        ({"frequency_penalty": 0.5}, r"frequency_penalty=0\.5"),
+        ({"logit_bias": {5: 1}}, "does not go with logit_bias"),
+        ({"min_tokens": 2}, "min_tokens=2"),
+        ({"top_logprobs": 2}, "top_logprobs=2"),
         ({"response_format": {"type": "object"}}, "a schema"),
         ({"memvr": True}, "memvr=None leaves it out"),
     ],
