@@ -5,6 +5,7 @@ of the time. So no test says what it answers; where an answer must be of a certa
 dictates it. `whole` is for tests of what the model knows.
 """
 
+import functools
 import random
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,6 +20,7 @@ from bundled_settings import FIRST_THEMES
 from hooked import Endless, attached
 
 from memvr_integrations.backend import Backend, Image, Message, Request, SamplingParams
+from memvr_integrations.backend.hosting import loading
 from memvr_integrations.backend.hosting.load_config import LoadConfig
 from memvr_integrations.backend.hosting.loading import LoadedModel, load_model
 from memvr_integrations.bundled import WEIGHTS
@@ -78,6 +80,34 @@ def whole() -> Iterator[Backend]:
     """The bundled model with all its layers, where it has to be right."""
     with Backend.load("bundled", device="cpu", progress=False) as shared:
         yield shared
+
+
+@pytest.fixture
+def half_of_a_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Integrations that load the bundled model by the path of its folder are given half of it.
+
+    By that path alone: they share what was loaded by name with those who want it whole.
+    """
+    whole = loading.load_model
+
+    def load(name: str | Path, config: LoadConfig) -> LoadedModel:
+        return half() if name == str(WEIGHTS) else whole(name, config)
+
+    monkeypatch.setattr(loading, "load_model", load)
+
+
+@pytest.fixture(scope="session")
+def kept_model() -> Callable[[str | Path, LoadConfig], LoadedModel]:
+    return functools.cache(load_model)
+
+
+@pytest.fixture
+def loads_once(
+    monkeypatch: pytest.MonkeyPatch, kept_model: Callable[[str | Path, LoadConfig], LoadedModel]
+) -> None:
+    """Who loads a model as somebody did before is given that one; they must not run it at once."""
+    monkeypatch.setattr(loading, "load_model", kept_model)
+    monkeypatch.setattr("memvr_integrations.backend.serving.backend.load_model", kept_model)
 
 
 @pytest.fixture
