@@ -177,7 +177,6 @@ def second_of_two(at, folder):
 
 
 def one_of_two(rank, folder):
-    os.environ["GLOO_SOCKET_IFNAME"] = "lo"
     dist.init_process_group(
         "gloo",
         init_method=f"file://{folder}/meeting",
@@ -199,7 +198,8 @@ def one_of_two(rank, folder):
     dist.destroy_process_group()
 
 
-def test_processes_begin_alike_go_on_alike_and_stop_after_the_same_step(tmp_path):
+def test_processes_begin_alike_go_on_alike_and_stop_after_the_same_step(tmp_path, monkeypatch):
+    monkeypatch.setenv("GLOO_SOCKET_IFNAME", "lo")
     # The first is this process: one that begins takes seconds to import torch.
     other = torch.multiprocessing.spawn(second_of_two, (tmp_path,), join=False)
     try:
