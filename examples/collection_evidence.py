@@ -52,7 +52,7 @@ def cases(scenes: list[Scene], count: int) -> list[Case]:
 
 
 parser = argparse.ArgumentParser()
-parser.add_argument("--scenes", type=int, default=4)
+parser.add_argument("--scenes", type=int, default=2)
 parser.add_argument("--questions", type=int, default=1)
 parser.add_argument("--folder", help="where the collection is kept; else it is forgotten")
 given, _ = parser.parse_known_args()

@@ -61,6 +61,7 @@ def at_the_root(monkeypatch):
     monkeypatch.chdir(ROOT)
 
 
+@pytest.mark.usefixtures("loads_once")
 @pytest.mark.parametrize("example", python_blocks(), ids=str)
 def test_python_block_runs(example: CodeExample, eval_example: EvalExample):
     eval_example.run(example)
@@ -70,7 +71,7 @@ def test_python_block_runs(example: CodeExample, eval_example: EvalExample):
 def short_examination(monkeypatch):
     from memvr_integrations.doctor import examination
 
-    monkeypatch.setattr(examination, "Subject", partial(examination.Subject, tokens=4, rounds=1))
+    monkeypatch.setattr(examination, "Subject", partial(examination.Subject, tokens=2, rounds=1))
 
 
 @pytest.fixture
@@ -81,6 +82,7 @@ def agreeing_loads(monkeypatch):
     monkeypatch.setattr(Backend, "load", lambda name, **options: Agreeing())
 
 
+@pytest.mark.usefixtures("loads_once")
 @pytest.mark.parametrize("command", list(commands()))
 def test_shell_command_works(command, tmp_path, request):
     piped, _, rest = command.rpartition(" | ")

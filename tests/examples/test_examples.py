@@ -18,7 +18,7 @@ PROGRAMS = sorted(path.name for path in EXAMPLES.glob("*.py") if path.name != "d
 SAYS = {
     "ask.py": ["Yes, there is a dog."],
     "collection_evidence.py": [
-        "4 scenes, 1 questions",
+        "2 scenes, 1 questions",
         "| plain decoding, shown the right scene |",
     ],
     "langchain_abstention.py": ["Is there a tree in the picture? Yes", "knife in the picture? No"],
@@ -44,6 +44,7 @@ def drawing():
     return runpy.run_path(str(EXAMPLES / "draw_scenes.py"))
 
 
+@pytest.mark.usefixtures("loads_once")
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_program_runs(name, capsys):
     with warnings.catch_warnings():

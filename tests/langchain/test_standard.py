@@ -14,6 +14,7 @@ from langchain_tests.unit_tests import ChatModelUnitTests
 from PIL import Image
 from scripted_engine import ScriptedEngine
 
+from memvr_integrations.bundled import WEIGHTS
 from memvr_integrations.langchain import ChatMemVR
 
 NEVER_TRAINED = "the bundled model was never trained for tools: valid arguments, not the right ones"
@@ -78,10 +79,11 @@ class TestProtocol(_Images):
         return {"model": "scripted", "engine": ScriptedEngine()}
 
 
+@pytest.mark.usefixtures("half_of_a_path")
 class TestBundled(_Images):
     @property
     def chat_model_params(self):
-        return {"model": "bundled", "device": "cpu", "max_tokens": 60}
+        return {"model": str(WEIGHTS), "device": "cpu", "max_tokens": 60}
 
     @pytest.mark.xfail(reason=NEVER_TRAINED)
     def test_tool_calling(self, model):

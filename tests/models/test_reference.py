@@ -82,7 +82,8 @@ def port(request, tmp_path_factory):
     ]
     if family == "qwen":
         rows += [([70, 71, *picture, 72, 73, *picture, 74, 75], torch.cat(two))]
-    return SimpleNamespace(model=model, original=original, rows=rows)
+    never = [original.answer(*row, STEPS, NEVER) for row in rows]
+    return SimpleNamespace(model=model, original=original, rows=rows, never=never)
 
 
 def inputs(row):
@@ -102,18 +103,20 @@ def close(ours, theirs):
 
 
 def test_every_position_is_the_original(port):
-    answers = [port.original.answer(*row, 1, NEVER) for row in port.rows]
     for numbers, prompt in together(port):
         with torch.no_grad():
             logits = port.model(**prompt).logits
         for out, number in zip(logits, numbers, strict=True):
-            close(out[-len(answers[number].prompt) :], answers[number].prompt)
+            expected = port.never[number].prompt
+            close(out[-len(expected) :], expected)
 
 
 @pytest.mark.parametrize("retraces", ["off", "always", "sometimes"])
 def test_answers_are_the_original(port, retraces):
-    config = dataclasses.replace(NEVER, entropy_threshold=0.0) if retraces == "always" else NEVER
-    answers = [port.original.answer(*row, STEPS, config) for row in port.rows]
+    config, answers = NEVER, port.never
+    if retraces == "always":
+        config = dataclasses.replace(NEVER, entropy_threshold=0.0)
+        answers = [port.original.answer(*row, STEPS, config) for row in port.rows]
     if retraces == "sometimes":
         highest = sorted(max(step.values()) for one in answers for step in one.entropies if step)
         half = sum(highest[len(highest) // 2 - 1 :][:2]) / 2

@@ -9,10 +9,10 @@ import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import asdict, replace
+from importlib.metadata import version
 from pathlib import Path
 
 import torch
-import transformers
 
 from memvr_integrations import __version__
 from memvr_integrations.errors import BenchmarkError, ConfigError, MemVRWarning
@@ -243,5 +243,5 @@ def machine() -> str:
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
     return (
         f"{datetime.date.today()}, {os.cpu_count()} CPU cores ({platform.machine()}), {device}, "
-        f"torch {torch.__version__}, transformers {transformers.__version__}"
+        f"torch {torch.__version__}, transformers {version('transformers')}"
     )

@@ -2,6 +2,7 @@ import pytest
 from llama_index_contract import MultiModalLLMContract
 from scripted_engine import ScriptedEngine
 
+from memvr_integrations.bundled import WEIGHTS
 from memvr_integrations.errors import ConfigError
 from memvr_integrations.llama_index import MemVRMultiModalLLM
 
@@ -20,10 +21,11 @@ class TestScripted(MultiModalLLMContract):
             super().test_it_can_be_pickled(llm)
 
 
+@pytest.mark.usefixtures("half_of_a_path")
 class TestBundled(MultiModalLLMContract):
     @pytest.fixture
     def llm(self):
-        return MemVRMultiModalLLM(model="bundled", device="cpu", max_tokens=64)
+        return MemVRMultiModalLLM(model=str(WEIGHTS), device="cpu", max_tokens=64)
 
     @pytest.fixture
     def picture(self, scene_file):

@@ -255,6 +255,8 @@ def test_the_verdict_is_about_every_setting():
     assert verdicts[2].startswith("No setting")
 
 
-def test_processes_find_what_one_finds():
+def test_processes_find_what_one_finds(monkeypatch):
+    # A process that imports torch takes seconds, and what is done here does not need it.
+    monkeypatch.setattr(torch, "set_num_threads", abs)
     with Processes(2) as processes:
         assert processes.map(len, ["a", "bc", "def"]) == Processes().map(len, ["a", "bc", "def"])
