@@ -20,6 +20,7 @@ from bundled_settings import FIRST_THEMES
 from hooked import Endless, attached
 
 from memvr_integrations.backend import Backend, Image, Message, Request, SamplingParams
+from memvr_integrations.backend.decoding.slots import SlotCache
 from memvr_integrations.backend.hosting import loading
 from memvr_integrations.backend.hosting.load_config import LoadConfig
 from memvr_integrations.backend.hosting.loading import LoadedModel, load_model
@@ -189,6 +190,8 @@ def scripted() -> Callable[[Backend, Sequence[int]], AbstractContextManager[None
     seen: dict[str, int] = {}
 
     def _is_prompt(out: Mapping[str, object]) -> bool:
+        if isinstance(cache_in(out), SlotCache):
+            return False  # it is filled from other caches
         length = positions_in(cache_in(out))
         fresh = seen.get("length") is None or length <= seen["length"]
         seen["length"] = length

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from memvr_integrations.backend.decoding.answer import AnswerText
 from memvr_integrations.backend.decoding.choosing import choose
 from memvr_integrations.backend.decoding.decoder import Decoder
 from memvr_integrations.backend.decoding.following import Followed, Followers, first_logits
@@ -67,9 +66,7 @@ class Group:
         """
         host = self._decoder.host
         for row in rows:
-            sampling = row.job.request.sampling
-            row.begin(AnswerText(host.tokenizer, sampling.stop, whole_until=sampling.min_tokens))
-            row.restart(row.job.constraint(host, row.prompt))
+            row.begin(host)
         firsts, which = _distinct(host, rows)
         reading, plan, traces = self._read(firsts, rows, which)
         followed = self._followers.read(rows)

@@ -192,11 +192,13 @@ class Row:
         """The next token id of an answer that is computed again; None once it is new."""
         return self.tokens[self._replayed].id if self._replayed < len(self.tokens) else None
 
-    def begin(self, text: AnswerText) -> None:
-        """Start the answer's text, unless the answer is computed again."""
+    def begin(self, host: Host) -> None:
+        """Start the answer, or start again to compute what there is of it."""
+        sampling = self.job.request.sampling
         if not self.tokens:
-            self.text = text
+            self.text = AnswerText(host.tokenizer, sampling.stop, whole_until=sampling.min_tokens)
             self._certain: list[TokenRecord] = []
+        self.restart(self.job.constraint(host, self.prompt))
 
     def take(self, token: TokenRecord, *, end: bool, limit: int, model: str) -> None:
         """Add a token, give the caller what is new, and close the answer where it ends."""

@@ -58,7 +58,8 @@ class OwnRun:
         def keep(model: object, input_ids: Tensor, **prepared: object) -> Tensor:
             for name in ("logits_processor", "stopping_criteria", "generation_config"):
                 prepared.pop(name)
-            self._ids, self._state = input_ids, prepared
+            # Some models hand on to a part of theirs.
+            self._model, self._ids, self._state = model, input_ids, prepared
             return input_ids
 
         host = self._host
@@ -76,7 +77,7 @@ class OwnRun:
 
     def _forward(self, ids: Tensor, *, first: bool) -> Tensor:
         # Typed as if they could be tensors; transformers' own loops call both of them like this.
-        model: Any = self._host.model
+        model: Any = self._model
         inputs = model.prepare_inputs_for_generation(
             ids,
             next_sequence_length=None if first else 1,

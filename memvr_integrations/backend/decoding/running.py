@@ -102,6 +102,7 @@ class Running:
     def _search(self, row: Row) -> _Search:
         config = row.job.decoding
         assert config is not None
+        row.begin(self._decoder.host)
         return _Search([row], method_of(self._decoder.host, config).search(row))
 
     def _group(self, row: Row) -> Group:
