@@ -123,7 +123,7 @@ class Marks:
 
     def _inseparable(self, mark: str) -> RequestError:
         return RequestError(
-            f"A message's text spells {mark}, which {self._name}'s tokenizer can't read as text. "
+            f"A text of this request spells {mark}, which {self._name}'s tokenizer can't read as text. "
             "Remove it from the text."
         )
 

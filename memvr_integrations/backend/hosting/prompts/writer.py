@@ -152,6 +152,16 @@ class PromptWriter:
             inputs=inputs, image_tokens=image_tokens, room=self._context - int(ids.shape[1])
         )
 
+    def tokens(self, text: str) -> tuple[int, ...]:
+        """The tokens of a text alone, as others write it: what spells a mark is read as text.
+
+        Raises:
+            RequestError: The tokenizer knows no such reading of a mark in it.
+        """
+        seamed = self._marks.seamed(text)
+        tokenizer = self._marks.processor_for(seamed).tokenizer
+        return tuple(tokenizer(seamed, add_special_tokens=False).input_ids)
+
     def lost(self, pictures: int, became: str) -> RequestError:
         """The error for pictures that a prompt does not show as it should."""
         return self._chat.lost(pictures, became)
