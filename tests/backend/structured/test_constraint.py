@@ -1,4 +1,5 @@
 import datetime
+import ipaddress
 import json
 import random
 import re
@@ -227,6 +228,24 @@ def test_formats_can_be_read(grammars, tokenizer, form, read):
     for seed in range(8):
         _, text = write(grammars, tokenizer, asked, 60, seed)
         read(json.loads(text))
+
+
+@pytest.mark.parametrize(
+    ("form", "pattern", "read"),
+    [
+        ("date", "-0[26]-", datetime.date.fromisoformat),
+        ("date-time", "^2026.*Z$", datetime.datetime.fromisoformat),
+        ("uuid", "^1234", uuid.UUID),
+        ("ipv4", r"^10\..*7$", ipaddress.IPv4Address),
+        ("email", r"^a.*@example\.org$", str),
+    ],
+)
+def test_a_format_and_a_pattern_are_both_kept(grammars, tokenizer, form, pattern, read):
+    asked = grammar(response_format={"type": "string", "format": form, "pattern": pattern})
+    for seed in range(6):
+        text = json.loads(write(grammars, tokenizer, asked, 60, seed)[1])
+        assert re.search(pattern, text)
+        read(text)
 
 
 def test_a_call_is_always_whole(grammars, tokenizer):

@@ -123,8 +123,8 @@ class Marks:
 
     def _inseparable(self, mark: str) -> RequestError:
         return RequestError(
-            f"A text of this request spells {mark}, which {self._name}'s tokenizer can't read as text. "
-            "Remove it from the text."
+            f"A text of this request spells {mark}, which {self._name}'s tokenizer can't read "
+            "as text. Remove it from the text."
         )
 
 
