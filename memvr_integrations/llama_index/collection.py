@@ -84,7 +84,7 @@ class ImageCollectionIndex(SearchableImages):
             show_progress=show_progress,
         )
         self.llm, self.embed_model = self._shelf.llm, self._shelf.embed_model
-        self.vector_store, self.persist_dir = self._shelf.vector_store, self._shelf.folder
+        self.vector_store, self.persist_dir = self._shelf.vectors.store, self._shelf.folder
 
     @classmethod
     @knows_its_options
@@ -183,14 +183,14 @@ class ImageCollectionIndex(SearchableImages):
         Raises:
             ConfigError: Something is said of an image that JSON does not hold.
         """
-        self._shelf.catch_up()  # refuses, before a picture is kept in a folder that is gone
+        self._shelf.vectors.catch_up()  # refuses, before a picture is kept in a folder that is gone
         found, failed = entries(images, self.persist_dir / "images")
         wait_for(self._shelf.take_in(found))
         return self._shelf.report(found, failed)
 
     async def aadd(self, images: "Given | Iterable[Given]") -> list[str]:
         """`add` for asyncio."""
-        self._shelf.catch_up()
+        self._shelf.vectors.catch_up()
         kept = self.persist_dir / "images"
         found, failed = await asyncio.to_thread(entries, images, kept)
         await self._shelf.take_in(found)

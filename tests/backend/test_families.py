@@ -164,6 +164,18 @@ def test_a_text_cannot_pretend_to_be_a_picture_or_a_video(backend):
             backend.generate(ask(f"What is {token}?", SQUARE))
 
 
+def test_a_label_that_spells_a_mark_is_scored_as_text(backend):
+    host, control = backend._host, backend._host.tokenizer.all_special_ids
+    marks = host.tokenizer.convert_ids_to_tokens(sorted(control))
+    for mark in {*marks, "<s>"}:
+        for ids in host.spellings(mark):
+            assert not set(ids) & set(control)
+            assert host.tokenizer.decode(ids).strip() == mark
+    plain = host.tokenizer("Yes", add_special_tokens=False).input_ids
+    assert host.spellings("Yes")[0] == tuple(plain)
+    assert all(score < 0 for score in backend.score(ask("Which?", SQUARE), [marks[0], "Yes"]))
+
+
 def prompt_ids(backend, *messages, **options):
     """What the model reads, each picture a few of its tokens."""
     request = Request(messages=messages, **options)

@@ -4,13 +4,16 @@ import random
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import PIL.Image
 from fields import COLORS, SeeingEngine
 from killing import Ended, Report, Running
+from llama_index.vector_stores.qdrant import QdrantVectorStore
 from outcome import Found
+from qdrant_client import QdrantClient
 
 from memvr_integrations.backend.images import load_image
 from memvr_integrations.llama_index import ImageCollectionIndex, MemVRMultiModalLLM
@@ -42,10 +45,20 @@ def _shown_in(file: Path) -> str:
     return next(name for name, colour in COLORS.items() if colour == pixel)
 
 
-def opened(folder: Path, engine: SeeingEngine | None = None) -> ImageCollectionIndex:
-    """The collection in a folder, or a new one."""
+@contextmanager
+def opened(folder: Path, engine: SeeingEngine | None = None) -> Iterator[ImageCollectionIndex]:
+    """The collection in a folder, or a new one; with a folder `vectors` beside it in Qdrant."""
     llm = MemVRMultiModalLLM(model="scripted", engine=engine or SeeingEngine())
-    return ImageCollectionIndex(folder, llm=llm, batch_size=2, show_progress=False)
+    vectors = folder.parent / "vectors"
+    with ExitStack() as held:
+        store = None
+        if vectors.is_dir():
+            client = held.enter_context(closing(QdrantClient(path=str(vectors))))
+            store = QdrantVectorStore(collection_name="photos", client=client)
+        index = ImageCollectionIndex(
+            folder, llm=llm, vector_store=store, batch_size=2, show_progress=False
+        )
+        yield held.enter_context(index)
 
 
 def _name(path: str, place: Path) -> str:
@@ -182,19 +195,29 @@ class Tally:
             self.wrong.append(f"{kind}, {about}: {why}")
 
 
-def soak(*, kills: int = 100, seed: int = 0, pairs: int = 20, step_bytes: int = 4096) -> Found:
+def soak(
+    *,
+    kills: int = 100,
+    store_kills: int = 100,
+    seed: int = 0,
+    pairs: int = 20,
+    step_bytes: int = 4096,
+) -> Found:
     """Collections while they are written: killed, on a full disk, two processes at once."""
     tally = Tally()
     with tempfile.TemporaryDirectory() as folder:
         for place in _places(Path(folder) / "killed", 1):
-            _kill(place, kills, seed, tally)
+            _kill(place, "killed", kills, seed, tally)
+        for place in _places(Path(folder) / "killed in Qdrant", 1):
+            (place / "vectors").mkdir()
+            _kill(place, "killed, vectors in Qdrant", store_kills, seed, tally)
         _fill_disk(Path(folder) / "full", seed, step_bytes, tally)
         for at, place in enumerate(_places(Path(folder) / "pairs", pairs)):
             _work_in_pairs(place, seed + at, tally)
     counts = tally.counts
     figures: dict[str, int | float | str] = {
         what: counts[what]
-        for kind in ("killed", "full disk", "two at once")
+        for kind in ("killed", "killed, vectors in Qdrant", "full disk", "two at once")
         for what in (kind, f"{kind}, clear errors")
     }
     figures["operations done before the kills"] = counts["done"]
@@ -209,7 +232,7 @@ def _places(folder: Path, count: int) -> Iterator[Path]:
         yield folder / str(at)
 
 
-def _kill(place: Path, kills: int, seed: int, tally: Tally) -> None:
+def _kill(place: Path, kind: str, kills: int, seed: int, tally: Tally) -> None:
     """One collection, killed again and again at any point of its work."""
     rng, state = random.Random(seed), State()
     for at in range(kills):
@@ -218,10 +241,10 @@ def _kill(place: Path, kills: int, seed: int, tally: Tally) -> None:
         ended = running.end(reports=reports, pause=rng.random() ** 2 * 0.05)
         certain, after = possible(ended, state)
         state, why = judged(place, certain, after)
-        tally.take("killed", f"kill {at} of seed {seed}", ended, why)
-        kinds = [kind for kind, _ in ended.reported]  # type: ignore[misc]  # what `work` reports
-        tally.counts["done"] += kinds.count("done")
-        tally.counts["within"] += ended.killed and bool(kinds) and kinds[-1].startswith("begin")
+        tally.take(kind, f"kill {at} of seed {seed}", ended, why)
+        steps = [step for step, _ in ended.reported]  # type: ignore[misc]  # what `work` reports
+        tally.counts["done"] += steps.count("done")
+        tally.counts["within"] += ended.killed and bool(steps) and steps[-1].startswith("begin")
 
 
 def _fill_disk(folder: Path, seed: int, step_bytes: int, tally: Tally) -> None:

@@ -189,9 +189,7 @@ def valid(text: str, schema: Schema) -> tuple[str, str]:
     try:
         value = _read(text, object_pairs_hook=_once, parse_constant=_refuse)
         written = json.dumps(schema)
-        # Beside a pattern a format is a remark.
-        both = '"pattern"' in written and '"format"' in written
-        formats = None if both else _Standard.FORMAT_CHECKER
+        formats = _Standard.FORMAT_CHECKER
         _Validator(_read(written), format_checker=formats).validate(value)
     except RecursionError:  # a schema that refers to itself around nothing has no meaning
         return "undecided", ""

@@ -176,11 +176,7 @@ class Host:
 
     def spellings(self, text: str) -> list[tuple[int, ...]]:
         """The ways in which an answer may begin with a text: with and without a blank before it."""
-        found = {
-            tuple(self.tokenizer(start + text, add_special_tokens=False).input_ids): None
-            for start in ("", " ")
-        }
-        return list(found)
+        return list(dict.fromkeys(self.prompts.tokens(start + text) for start in ("", " ")))
 
     def _end_tokens(self) -> frozenset[int]:
         ends = self.model.generation_config.eos_token_id

@@ -273,7 +273,7 @@ class Backend:
             ImageError: An image can't be used.
         """
         self._check_open()
-        job = self._intake.job(BlockingInbox(request))
+        job = self._intake.checked(BlockingInbox(request))
         prompt = self._host.prompts.write(request, job.pictures)
         return Usage(
             prompt_tokens=prompt.length, image_tokens=prompt.image_tokens, completion_tokens=0

@@ -4,15 +4,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from memvr_integrations.backend.decoding.jobs import Job, timed_out
-from memvr_integrations.backend.decoding.strategies import at_work
+from memvr_integrations.backend.decoding.strategies import at_work, second_prompt
 from memvr_integrations.backend.hosting.host import Host
 from memvr_integrations.backend.hosting.prompts.writer import Picture
 from memvr_integrations.backend.images import load_image, pixel_hash
 from memvr_integrations.backend.images.opened import opened
 from memvr_integrations.backend.serving.inbox import Inbox
-from memvr_integrations.backend.structured.grammar import grammar_of
+from memvr_integrations.backend.structured.grammar import Grammar, grammar_of
 from memvr_integrations.backend.structured.shared_work import Left
-from memvr_integrations.errors import RequestError, UnsupportedModelError, picture_named
+from memvr_integrations.errors import (
+    MemVRError,
+    RequestError,
+    UnsupportedModelError,
+    picture_named,
+)
 from memvr_integrations.memvr import MemVRConfig
 from memvr_integrations.memvr.plan import window
 from memvr_integrations.types import Image, Request, SamplingParams, Text
@@ -31,7 +36,39 @@ class Intake:
         self._warn_of_marks = host.prompts.warn_of_marks
 
     def job(self, inbox: Inbox) -> Job:
-        """The job of a request.
+        """The job of a request, which can be answered.
+
+        Raises:
+            ContextLengthError: Its prompt leaves no room for an answer under a schema.
+            MemVRError: As `checked`.
+        """
+        job = self.checked(inbox)
+        if job.grammar is not None:
+            self._find_room(job, job.grammar, inbox)
+        return job
+
+    def _find_room(self, job: Job, grammar: Grammar, inbox: Inbox) -> None:
+        """Seek a short end where the prompt wants one: the inference thread has no time for it."""
+        try:
+            job.second = second_prompt(self._host, job)
+            prompt = self._host.prompts.fitted(job.request, job.pictures)
+        except MemVRError:
+            raise
+        except Exception:
+            return  # the inference thread comes to it as well, and says what it means
+        room = min(one.room for one in (prompt, job.second) if one is not None)
+        limit = min(job.request.sampling.max_tokens, room)
+        self._checked_grammar(grammar, inbox, limit)
+        job.prompt = prompt
+
+    def _checked_grammar(self, grammar: Grammar, inbox: Inbox, limit: int | None = None) -> None:
+        try:
+            self._host.grammars.check(grammar, limit, inbox.wanted)
+        except Left:
+            raise timed_out(inbox.request) from None
+
+    def checked(self, inbox: Inbox) -> Job:
+        """The job of a request, however long its prompt.
 
         Raises:
             RequestError: It can't be answered as it stands.
@@ -52,11 +89,7 @@ class Intake:
         decoding = at_work(self._host, request, scored=bool(inbox.dictated))
         grammar = grammar_of(request)
         if grammar is not None:
-            try:
-                # Here, for a search for a short answer would keep the inference thread from others.
-                self._host.grammars.check(grammar, request.sampling.max_tokens, inbox.wanted)
-            except Left:
-                raise timed_out(request) from None
+            self._checked_grammar(grammar, inbox)
         return Job(
             request=request,
             pictures=pictures,

@@ -38,15 +38,21 @@ class Grammars:
         self._shared = SharedWork(self._compile, 64)
         self._shorter = SharedWork(self._shorter_end, 256)
 
-    def check(self, grammar: Grammar, limit: int, wanted: Wanted = lambda: True) -> None:
+    def check(
+        self, grammar: Grammar, limit: int | None = None, wanted: Wanted = lambda: True
+    ) -> None:
         """Compile a grammar ahead of `start`, once for all who ask meanwhile.
+
+        With a `limit` an end within so many tokens is sought as well, which may take seconds.
 
         Raises:
             RequestError: It can't be enforced, or not within `limit` tokens; the message says why.
             UnsupportedModelError: The model's tokenizer can't be held to any grammar.
             Left: The caller didn't want it any more.
         """
-        self._shared.get(grammar, wanted)
+        compiled = self._shared.get(grammar, wanted)
+        if limit is not None:
+            self._end(compiled, grammar, limit, wanted)
 
     def start(self, grammar: Grammar, limit: int) -> "Constraint":
         """A new answer of at most `limit` tokens.
@@ -54,16 +60,16 @@ class Grammars:
         Raises:
             RequestError: No valid answer so short was found.
         """
-        return Constraint(*self._ready(grammar, limit, lambda: True), limit)
+        compiled = self._shared.get(grammar, lambda: True)
+        return Constraint(compiled, self._end(compiled, grammar, limit, lambda: True), limit)
 
-    def _ready(
-        self, grammar: Grammar, limit: int, wanted: Wanted
-    ) -> tuple["_Compiled", tuple[int, ...]]:
-        """A compiled grammar, and a way to its end that is short enough."""
-        compiled = self._shared.get(grammar, wanted)
+    def _end(
+        self, compiled: "_Compiled", grammar: Grammar, limit: int, wanted: Wanted
+    ) -> tuple[int, ...]:
+        """A way to the end that is short enough."""
         if len(compiled.end) < limit or compiled.call:
-            return compiled, compiled.end
-        return compiled, self._shorter.get((grammar, limit), wanted)
+            return compiled.end
+        return self._shorter.get((grammar, limit), wanted)
 
     def _shorter_end(self, key: tuple[Grammar, int], wanted: Wanted) -> tuple[int, ...]:
         grammar, limit = key

@@ -5,6 +5,8 @@ import json
 import re
 from collections.abc import Mapping
 
+from llguidance import LLMatcher
+
 from memvr_integrations.backend.structured.closing import (
     ANY,
     ANYTHING,
@@ -106,11 +108,7 @@ def _settle(node: dict[str, object], root: dict[str, object]) -> None:
         node["pattern"] = _without_quotes(pattern)
     if isinstance(keys := node.get("patternProperties"), dict):
         node["patternProperties"] = {_without_quotes(key): value for key, value in keys.items()}
-    form = node.get("format")
-    if form not in _FORMATS:
-        node.pop("format", None)
-    if form in _PATTERNS:
-        node.setdefault("pattern", f"^({_PATTERNS[str(form)]})$")
+    _keep_format(node)
     if isinstance(node.get("items"), list):  # as drafts before 2020 write tuples
         node["prefixItems"] = node.pop("items")
         node["items"] = node.pop("additionalItems", True)
@@ -119,6 +117,30 @@ def _settle(node: dict[str, object], root: dict[str, object]) -> None:
     node.pop("uniqueItems", None)  # kept by `Repeats`
     for fixed in ("const", "enum"):
         _check_constants(node.get(fixed))
+
+
+def _keep_format(node: dict[str, object]) -> None:
+    """Say a format by its pattern, where llguidance has none of that form; the own one holds too.
+
+    Raises:
+        RequestError: No text is of both.
+    """
+    form, own, beside = str(node.get("format")), node.get("pattern"), node.get("allOf", [])
+    if form not in _FORMATS:
+        node.pop("format", None)
+    said = {"pattern": f"^({_PATTERNS[form]})$"} if form in _PATTERNS else {}
+    if not isinstance(own, str) or not isinstance(beside, list):
+        node |= said
+    elif said or form in _FORMATS:
+        both = {"type": "string", "pattern": own, "allOf": [said or {"format": form}]}
+        problem = LLMatcher.validate_grammar(LLMatcher.grammar_from_json_schema(json.dumps(both)))
+        if problem.startswith("Unsatisfiable"):
+            raise RequestError(
+                f"No text fits both the pattern {own!r} and the format {form!r} of this schema "
+                f"as it is written while decoding{': ' * bool(said)}{said.get('pattern', '')}. "
+                "Take one of them out of the schema, and check it after the answer."
+            )
+        node |= {"allOf": [*beside, said]} if said else {}
 
 
 def _check_constants(value: object) -> None:

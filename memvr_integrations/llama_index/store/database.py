@@ -3,12 +3,13 @@
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TypeAlias
 
 from memvr_integrations.errors import ConfigError, RequestError
 
+_PATIENCE = 60  # seconds
 Value: TypeAlias = str | bytes | int | None
 
 _ADVICE = {
@@ -57,6 +58,19 @@ class Database:
         with self._errors_of_sqlite(), self._lock:
             before, self._version = self._version, self._read_version()
         return before != self._version
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep others, of any process, out of what they do alone; one that is killed lets go.
+
+        The file itself can be read and written meanwhile.
+        """
+        with self._errors_of_sqlite():
+            lock = sqlite3.connect(f"{self._path}-alone", timeout=_PATIENCE, isolation_level=None)
+        with closing(lock):
+            with self._errors_of_sqlite():
+                lock.execute("BEGIN EXCLUSIVE")
+            yield
 
     def close(self) -> None:
         """Close the file."""

@@ -84,6 +84,7 @@ class Records(Database):
             "facts (name TEXT PRIMARY KEY, value TEXT)",
             "images (id TEXT PRIMARY KEY, source TEXT, stamp TEXT, caption TEXT, embedding BLOB, "
             "metadata TEXT)",
+            "half_done (id TEXT PRIMARY KEY)",
         )
 
     def fact(self, name: str, value: str) -> str:
@@ -110,6 +111,18 @@ class Records(Database):
     def remove(self, ids: Iterable[str]) -> None:
         """Forget some records."""
         self.write("DELETE FROM images WHERE id = ?", [(one,) for one in ids])
+
+    def note(self, ids: Iterable[str]) -> None:
+        """Note whose vectors are about to change."""
+        self.write("INSERT OR IGNORE INTO half_done VALUES (?)", [(one,) for one in ids])
+
+    def settle(self, ids: Iterable[str]) -> None:
+        """Their vectors are as the records say."""
+        self.write("DELETE FROM half_done WHERE id = ?", [(one,) for one in ids])
+
+    def noted(self) -> list[str]:
+        """Whose vectors were about to change, and may be half done."""
+        return [str(one) for [one] in self.read("SELECT id FROM half_done")]
 
     def stamps(self) -> dict[str, tuple[str, Metadata]]:
         """The stamp and the metadata of every image, by its id."""

@@ -18,7 +18,8 @@ from memvr_integrations.llama_index.llm.warning import warn
 from memvr_integrations.llama_index.store.images import is_file
 from memvr_integrations.llama_index.store.nodes import CaptionedImage
 from memvr_integrations.llama_index.store.records import Record, Records
-from memvr_integrations.llama_index.store.shelf import Shelf, ids_of
+from memvr_integrations.llama_index.store.shelf import Shelf
+from memvr_integrations.llama_index.store.vectors import ids_of
 
 
 class ImageRetriever(BaseRetriever):
@@ -39,17 +40,17 @@ class ImageRetriever(BaseRetriever):
         super().__init__()
 
     def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
-        self._shelf.catch_up()
+        self._shelf.vectors.catch_up()
         hits = _Hits(self._shelf.records, self._top_k)
         vector = wait_for(self._vector(query_bundle))
         while not hits.complete:
-            hits.take(self._shelf.vector_store.query(self._query(vector, hits.wanted)))
+            hits.take(self._shelf.vectors.store.query(self._query(vector, hits.wanted)))
         return self._nodes(hits)
 
     async def _aretrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
-        self._shelf.catch_up()
+        self._shelf.vectors.catch_up()
         hits = _Hits(self._shelf.records, self._top_k)
-        vector, store = await self._vector(query_bundle), self._shelf.vector_store
+        vector, store = await self._vector(query_bundle), self._shelf.vectors.store
         while not hits.complete:
             query = self._query(vector, hits.wanted)
             # Qdrant has a client of its own for asyncio, which it may not have been given.

@@ -5,7 +5,6 @@ import io
 import shutil
 import weakref
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from tempfile import mkdtemp
@@ -14,11 +13,7 @@ from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.embeddings import MultiModalEmbedding
 from llama_index.core.llms import LLM
 from llama_index.core.vector_stores import SimpleVectorStore
-from llama_index.core.vector_stores.types import (
-    BasePydanticVectorStore,
-    VectorStoreQuery,
-    VectorStoreQueryResult,
-)
+from llama_index.core.vector_stores.types import BasePydanticVectorStore
 from tqdm.auto import tqdm
 
 from memvr_integrations.checks import check_integer, check_kind, check_text
@@ -30,6 +25,7 @@ from memvr_integrations.llama_index.store.embedding import WordEmbedding
 from memvr_integrations.llama_index.store.images import Entry, is_file
 from memvr_integrations.llama_index.store.metadata import Metadata
 from memvr_integrations.llama_index.store.records import Record, Records
+from memvr_integrations.llama_index.store.vectors import Vectors, check_store
 
 
 class Shelf:
@@ -52,14 +48,14 @@ class Shelf:
         """`batch_size` images are described together, and are on disk before the next ones."""
         check_kind("llm", llm, LLM | None, "MemVRMultiModalLLM(model=...), or None")
         check_kind("embed_model", embed_model, BaseEmbedding | None, "WordEmbedding(), or None")
-        _check_store(vector_store)
+        check_store(vector_store)
         check_text("caption_prompt", caption_prompt)
         check_integer("batch_size", batch_size, least=1)
         self.folder = _folder_of(persist_dir)
         self.llm = llm or MemVRMultiModalLLM()
         self.embed_model = embed_model or WordEmbedding()
-        self.vector_store = vector_store or SimpleVectorStore()
         self.records = Records(self.folder / "images.sqlite")
+        self.vectors = Vectors(vector_store or SimpleVectorStore(), self.records)
         self.captions = CaptionImages(
             llm=self.llm, prompt=caption_prompt, cache=self.folder / "captions.sqlite"
         )
@@ -69,7 +65,7 @@ class Shelf:
         self.failures: dict[str, str] = {}
         self._agree("embed_model", self.embed_model.model_name)
         self._agree("caption_prompt", caption_prompt)
-        self._fill_store()
+        self.vectors.fill()
 
     def _agree(self, name: str, value: str) -> None:
         before = self.records.fact(name, value)
@@ -79,29 +75,9 @@ class Shelf:
                 "that one, or make another collection."
             )
 
-    def _fill_store(self) -> None:
-        """A store that is new, or lost what it had, gets the vectors that are kept on disk."""
-        first = self.records.first()
-        if first is None:
-            return
-        known = VectorStoreQuery(
-            query_embedding=first.embedding, similarity_top_k=1, node_ids=[first.id]
-        )
-        # Each store has errors of its own for a collection that isn't there yet; what else is
-        # wrong with a store, `add` says.
-        with suppress(Exception):
-            # What is found may be another collection's, in a store that several share.
-            if self.records.get(ids_of(self.vector_store.query(known))):
-                return
-        self.vector_store.add([record.node for record in self.records])
-
-    def catch_up(self) -> None:
-        """Vectors in memory don't know what another process wrote since it was read last."""
-        if self.records.changed_elsewhere() and isinstance(self.vector_store, SimpleVectorStore):
-            self.vector_store.add([record.node for record in self.records])
-
     async def take_in(self, entries: Sequence[Entry]) -> None:
         """Describe what is new or changed; what changed and can't be read any more is forgotten."""
+        self.vectors.mend()
         known = self.records.stamps()
         changed: list[Entry] = []
         relabelled: dict[str, Metadata] = {}
@@ -112,8 +88,8 @@ class Shelf:
                 changed.append(kept)
             elif kept.metadata != before:
                 relabelled[entry.id] = kept.metadata or {}
-        same = self.records.get(list(relabelled))
-        self._keep([replace(record, metadata=relabelled[record.id]) for record in same])
+        if same := self.records.get(list(relabelled)):
+            self.vectors.put([replace(one, metadata=relabelled[one.id]) for one in same])
         with tqdm(total=len(changed), disable=not self._show_progress, unit="image") as bar:
             for start in range(0, len(changed), self._batch_size):
                 batch = changed[start : start + self._batch_size]
@@ -141,25 +117,15 @@ class Shelf:
     def forget(self, ids: Sequence[str]) -> None:
         """Forget images, by id."""
         if ids:
-            # Vectors without a record are passed over; a record without one is never found.
-            self.records.remove(ids)
-            self.vector_store.delete_nodes(list(ids))
-
-    def _keep(self, records: Sequence[Record]) -> None:
-        if not records:
-            return
-        before = [record.id for record in self.records.get([record.id for record in records])]
-        if before:
-            self.vector_store.delete_nodes(before)
-        self.vector_store.add([record.node for record in records])
-        self.records.put(records)
+            self.vectors.remove(ids)
 
     async def _take_in_batch(self, batch: Sequence[Entry]) -> None:
         described = await asyncio.gather(*map(self._describe, batch))
         records = [one for one in described if one is not None]
         if records:
             vectors = await self._embed(records)
-            self._keep([replace(r, embedding=v) for r, v in zip(records, vectors, strict=True)])
+            found = zip(records, vectors, strict=True)
+            self.vectors.put([replace(record, embedding=vector) for record, vector in found])
         lost = [entry.id for entry, one in zip(batch, described, strict=True) if one is None]
         self.forget([record.id for record in self.records.get(lost)])
 
@@ -195,20 +161,6 @@ class Shelf:
         (await self.captions.picture(source)).save(picture, "PNG")
         picture.seek(0)
         return await model.aget_image_embedding(picture)
-
-
-def ids_of(result: VectorStoreQueryResult) -> list[str]:
-    """What a store found, whichever way it says so."""
-    return result.ids or [node.node_id for node in result.nodes or ()]
-
-
-def _check_store(store: BasePydanticVectorStore | None) -> None:
-    check_kind("vector_store", store, BasePydanticVectorStore | None, "QdrantVectorStore(...)")
-    if getattr(store, "_aclient", None) and not getattr(store, "_client", None):
-        raise ConfigError(
-            f"The {type(store).__name__} has a client for asyncio alone; give it one for "
-            "ordinary calls too (client=...)."
-        )
 
 
 def _folder_of(persist_dir: str | Path | None) -> Path:

@@ -13,7 +13,7 @@ from waiting import eventually
 
 from memvr_integrations.backend import Message, SamplingParams, Tool
 from memvr_integrations.backend.structured import constraint, way_out
-from memvr_integrations.errors import RequestError, RequestTimeoutError
+from memvr_integrations.errors import ContextLengthError, RequestError, RequestTimeoutError
 
 SCHEMA = {
     "type": "object",
@@ -243,13 +243,47 @@ def test_a_pattern_that_cannot_be_held_is_named(backend, asked):
         backend.generate(asked(response_format=schema))
 
 
-def test_the_inference_thread_seeks_no_short_answer(backend, asked, monkeypatch):
-    def noted(*given, **options):
-        threads.append(threading.current_thread().name)
-        return way_out.shortest_end(*given, **options)
+@pytest.fixture
+def sought(backend, monkeypatch):
+    """The names of the threads that wait for a short answer."""
+    threads, shorter = [], backend._host.grammars._shorter
+    get = shorter.get
 
-    threads = []
-    monkeypatch.setattr(constraint, "shortest_end", noted)
+    def noted(key, wanted):
+        threads.append(threading.current_thread().name)
+        return get(key, wanted)
+
+    monkeypatch.setattr(shorter, "get", noted)
+    return threads
+
+
+def filling(backend, asked, room):
+    """A request whose prompt leaves room for so many tokens."""
+    request = asked(response_format=SCHEMA, max_tokens=500)
+
+    def longer(words):
+        messages = [Message("user", "cow" + " cow" * words), *request.messages]
+        return dataclasses.replace(request, messages=messages)
+
+    used = backend.count(longer(9)).prompt_tokens - 9
+    assert backend.count(longer(10)).prompt_tokens == used + 10
+    return longer(backend.context - room - used)
+
+
+def test_the_inference_thread_seeks_no_short_answer(backend, asked, sought):
     with pytest.raises(RequestError, match=r"within the 4 tokens .* raise max_tokens"):
         backend.generate(asked(0, response_format=SCHEMA, max_tokens=4))
-    assert set(threads) == {"memvr-grammar"}
+    with pytest.raises(RequestError, match=r"within the 5 tokens .* context") as refused:
+        backend.generate(filling(backend, asked, 5))
+    assert sought == [threading.current_thread().name] * 2
+    least = int(str(refused.value).split("but one of ")[1].split()[0])
+    [done] = backend.generate(filling(backend, asked, least))
+    jsonschema.validate(json.loads(done.text), SCHEMA)
+    assert done.usage.completion_tokens <= least
+
+
+def test_a_prompt_that_is_too_long_for_a_schema_can_be_counted(backend, asked):
+    request = filling(backend, asked, -9)
+    assert backend.count(request).prompt_tokens == backend.context + 9
+    with pytest.raises(ContextLengthError, match="send fewer images or a shorter"):
+        backend.generate(request)

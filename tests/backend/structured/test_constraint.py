@@ -1,4 +1,5 @@
 import datetime
+import ipaddress
 import json
 import random
 import re
@@ -229,6 +230,24 @@ def test_formats_can_be_read(grammars, tokenizer, form, read):
         read(json.loads(text))
 
 
+@pytest.mark.parametrize(
+    ("form", "pattern", "read"),
+    [
+        ("date", "-0[26]-", datetime.date.fromisoformat),
+        ("date-time", "^2026.*Z$", datetime.datetime.fromisoformat),
+        ("uuid", "^1234", uuid.UUID),
+        ("ipv4", r"^10\..*7$", ipaddress.IPv4Address),
+        ("email", r"^a.*@example\.org$", str),
+    ],
+)
+def test_a_format_and_a_pattern_are_both_kept(grammars, tokenizer, form, pattern, read):
+    asked = grammar(response_format={"type": "string", "format": form, "pattern": pattern})
+    for seed in range(6):
+        text = json.loads(write(grammars, tokenizer, asked, 60, seed)[1])
+        assert re.search(pattern, text)
+        read(text)
+
+
 def test_a_call_is_always_whole(grammars, tokenizer):
     tool = Tool(name="paint", parameters=SCHEMAS[1])
     asked = grammar(tools=[tool, Tool(name="look")], tool_choice="required")
@@ -282,13 +301,13 @@ def test_a_replayed_token_is_never_replaced(grammars, tokenizer):
 )
 def test_what_cannot_be_enforced_is_named(grammars, schema, match):
     with pytest.raises(RequestError, match=rf"can't be enforced while decoding: .*{match}"):
-        grammars.check(grammar(response_format=schema), 9999)
+        grammars.check(grammar(response_format=schema))
 
 
 def test_more_different_values_than_there_are_are_refused(grammars):
     schema = {"type": "array", "uniqueItems": True, "minItems": 3, "items": {"type": "boolean"}}
     with pytest.raises(RequestError, match="more different values than there are"):
-        grammars.check(grammar(response_format=schema), 9999)
+        grammars.check(grammar(response_format=schema))
 
 
 def test_open_values_are_no_infinite_numbers(grammars, tokenizer):
@@ -346,13 +365,13 @@ def test_an_endless_schema_is_refused(grammars, monkeypatch):
     monkeypatch.setattr(way_out, "_PLAN", ((32, 1),))  # less patience, no other outcome
     node = {"type": "object", "properties": {"next": {"$ref": "#/$defs/N"}}, "required": ["next"]}
     with pytest.raises(RequestError, match=r"No answer of at most|can't be enforced"):
-        grammars.check(grammar(response_format={"$defs": {"N": node}, "$ref": "#/$defs/N"}), 99)
+        grammars.check(grammar(response_format={"$defs": {"N": node}, "$ref": "#/$defs/N"}))
 
 
 def test_a_slow_tokenizer_is_reported():
     grammars = Grammars([], vocabulary=10, ends=frozenset([1]))
     with pytest.raises(UnsupportedModelError, match="fast tokenizer"):
-        grammars.check(grammar(response_format={}), 99)
+        grammars.check(grammar(response_format={}))
 
 
 def test_a_decimal_point_is_kept_while_there_is_room(grammars, tokenizer):

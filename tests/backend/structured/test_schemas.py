@@ -49,9 +49,24 @@ def test_unknown_formats_are_remarks():
     assert narrowed({"type": "string", "format": "password"}) == {"type": "string"}
 
 
-def test_a_pattern_of_ones_own_goes_before_a_format():
-    schema = {"type": "string", "format": "date", "pattern": "^2026"}
-    assert narrowed(schema)["pattern"] == "^2026"
+def test_a_format_and_a_pattern_of_ones_own_both_hold():
+    found = narrowed({"type": "string", "format": "date", "pattern": "^2026", "allOf": [{}]})
+    assert found["pattern"] == "^2026"
+    [_, both] = found["allOf"]
+    assert both["pattern"] == narrowed({"type": "string", "format": "date"})["pattern"]
+    named = {"type": "string", "format": "ipv4", "pattern": "^10"}
+    assert narrowed(named) == named
+
+
+@pytest.mark.parametrize(
+    ("form", "pattern"),
+    [("date", "^1850"), ("uri", "^ftp:"), ("ipv4", "[a-z]"), ("email", "^[A-Z]")],
+)
+def test_a_format_and_a_pattern_that_no_text_fits_are_refused(form, pattern):
+    # Where nothing requires the text the answer would leave it out in silence.
+    schema = {"properties": {"x": {"type": "string", "format": form, "pattern": pattern}}}
+    with pytest.raises(RequestError, match=rf"the pattern '.*' and the format '{form}'.* Take one"):
+        narrowed(schema)
 
 
 def test_numbers_stay_where_every_reader_is_exact():

@@ -7,7 +7,7 @@ from typing import Protocol
 from memvr_integrations.backend.structured.grammar import CALL_BEGIN, CALL_END, CALL_MIDDLE
 from memvr_integrations.backend.structured.tool_calls import written
 from memvr_integrations.types import Image, Message, Request, Text
-from memvr_integrations.types.tools import ANSWER_IN_JSON, ToolCall
+from memvr_integrations.types.tools import ANSWER_IN_JSON, JsonSchema, Tool, ToolCall
 
 _TOOLS = "You can call these tools, each given by the JSON schema of its arguments:"
 _HOW = f'To call one, answer with {CALL_BEGIN}"its name"{CALL_MIDDLE}{{...}}{CALL_END}.'
@@ -34,18 +34,23 @@ def plain_messages(request: Request, guard: Guard = as_it_is) -> list[Message]:
     messages = [_plain(message, guard) for message in request.messages]
     if request.callable_tools:
         lines = [_TOOLS]
-        for tool in request.callable_tools:
-            shown = {
-                "name": tool.name,
-                "description": tool.description,
-                "parameters": tool.parameters,
-            }
-            lines.append(guard(json.dumps(shown, ensure_ascii=False)))
+        lines += [guard(shown_tool(tool)) for tool in request.callable_tools]
         messages.insert(0, Message("system", "\n".join([*lines, _HOW])))
     if request.response_format is not None:
-        schema = guard(json.dumps(dict(request.response_format), ensure_ascii=False))
+        schema = guard(shown_schema(request.response_format))
         messages.append(Message("user", f"{ANSWER_IN_JSON} {schema}"))
     return merged(messages)
+
+
+def shown_tool(tool: Tool) -> str:
+    """A tool as a prompt lists it."""
+    shown = {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
+    return json.dumps(shown, ensure_ascii=False)
+
+
+def shown_schema(schema: JsonSchema) -> str:
+    """An answer's schema as a prompt shows it."""
+    return json.dumps(dict(schema), ensure_ascii=False)
 
 
 def without_system(messages: Sequence[Message]) -> list[Message]:

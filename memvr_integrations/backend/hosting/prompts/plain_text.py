@@ -123,8 +123,8 @@ class Marks:
 
     def _inseparable(self, mark: str) -> RequestError:
         return RequestError(
-            f"A message's text spells {mark}, which {self._name}'s tokenizer can't read as text. "
-            "Remove it from the text."
+            f"A text of this request spells {mark}, which {self._name}'s tokenizer can't read "
+            "as text. Remove it from the text."
         )
 
 
@@ -159,12 +159,15 @@ class RoleMarks:
             parts.append(part)
         return Message(message.role, parts)
 
+    def spelled(self, text: str) -> list[str]:
+        """The marks that a text spells, each once."""
+        return list(dict.fromkeys(self._pattern.findall(text)))
+
     def found(self, message: Message) -> list[str]:
         """The marks that a message spells, each once."""
         texts = [part.text for part in message.content if isinstance(part, Text)]
         texts += [text for call in message.tool_calls for text in (call.name, call.arguments)]
-        spelled = self._pattern.findall("\n".join([*texts, f"{message.name or ''}:"]))
-        return list(dict.fromkeys(spelled))
+        return self.spelled("\n".join([*texts, f"{message.name or ''}:"]))
 
 
 def role_marks(pieces: Sequence[str], tokens: Iterable[str]) -> set[str]:

@@ -11,7 +11,11 @@ from torch import Tensor
 
 from memvr_integrations.backend.hosting.noise import Noise
 from memvr_integrations.backend.hosting.prompts.built_in_templates import BUILT_IN
-from memvr_integrations.backend.hosting.prompts.conversation import plain_messages
+from memvr_integrations.backend.hosting.prompts.conversation import (
+    plain_messages,
+    shown_schema,
+    shown_tool,
+)
 from memvr_integrations.backend.hosting.prompts.plain_text import Marks, RoleMarks, role_marks
 from memvr_integrations.backend.hosting.prompts.templates import ChatTemplate
 from memvr_integrations.errors import (
@@ -152,19 +156,38 @@ class PromptWriter:
             inputs=inputs, image_tokens=image_tokens, room=self._context - int(ids.shape[1])
         )
 
+    def tokens(self, text: str) -> tuple[int, ...]:
+        """The tokens of a text alone, as others write it: what spells a mark is read as text.
+
+        Raises:
+            RequestError: The tokenizer knows no such reading of a mark in it.
+        """
+        seamed = self._marks.seamed(text)
+        tokenizer = self._marks.processor_for(seamed).tokenizer
+        return tuple(tokenizer(seamed, add_special_tokens=False).input_ids)
+
     def lost(self, pictures: int, became: str) -> RequestError:
         """The error for pictures that a prompt does not show as it should."""
         return self._chat.lost(pictures, became)
 
     def warn_of_marks(self, request: Request) -> None:
         """Warn of texts that spell marks which no tokenizer can set apart, as `USER:`."""
-        for number, message in enumerate(request.messages, start=1):
-            if marks := self._roles.found(message):
+        found = {
+            f"Message {number} ({message.role})": self._roles.found(message)
+            for number, message in enumerate(request.messages, start=1)
+        }
+        for tool in request.callable_tools:
+            found[f"The tool {tool.name!r}"] = self._roles.spelled(shown_tool(tool))
+        if request.response_format is not None:
+            schema = shown_schema(request.response_format)
+            found["The answer's schema"] = self._roles.spelled(schema)
+        for place, marks in found.items():
+            if marks:
                 read = [self._roles.broken(mark) for mark in marks]
                 warnings.warn(
-                    f"Message {number} ({message.role}) spells {_listed(marks)}, which marks turns "
-                    f"in {self._name}'s prompts. The model reads {_listed(read)} instead, so that "
-                    "a text can't pass for somebody's turn.",
+                    f"{place} spells {_listed(marks)}, which marks turns in {self._name}'s "
+                    f"prompts. The model reads {_listed(read)} instead, so that a text can't pass "
+                    "for somebody's turn.",
                     MemVRWarning,
                     stacklevel=2,
                 )
