@@ -23,11 +23,11 @@ def triggers_act(subject: Subject) -> Finding:
     layers = window(subject.settings, subject.backend.layers)
     settings = f"layers {min(layers)} to {max(layers)} of {subject.backend.layers} can trigger"
     advice = f"decode with memvr=None until it is mended, and {REPORT}"
-    [usual] = subject.backend.generate(subject.ask(subject.square, memvr=subject.settings))
+    [usual] = subject.answers(subject.ask(subject.square, memvr=subject.settings))
     with subject.logprobs() as steps:
-        [forced] = subject.backend.generate(subject.ask(subject.square, memvr=subject.always))
+        [forced] = subject.answers(subject.ask(subject.square, memvr=subject.always))
     with subject.logprobs() as plain_steps:
-        subject.backend.generate(subject.ask(subject.square))
+        subject.answers(subject.ask(subject.square))
     found = {token.trigger_layer for token in forced.tokens}
     if not found <= layers:
         return failed(f"{settings}, but with a threshold of 0 it was {found}", advice)
@@ -36,8 +36,7 @@ def triggers_act(subject: Subject) -> Finding:
         return failed(f"{settings}, and retracing changes no log-probability", advice)
     if () in subject.kinds:
         blank, plain = (
-            subject.backend.generate(subject.ask(memvr=memvr))[0].tokens
-            for memvr in (subject.always, None)
+            subject.answers(subject.ask(memvr=memvr))[0].tokens for memvr in (subject.always, None)
         )
         if any(token.trigger_layer is not None for token in blank) or blank != plain:
             return failed("a request without pictures triggers, or differs from MemVR off", advice)
@@ -53,7 +52,7 @@ def schema_kept(subject: Subject) -> Finding:
     message = Message("user", [Image(subject.square), QUESTION])
     request = Request(messages=(message,), response_format=_SCHEMA, memvr=subject.attached)
     try:
-        [done] = subject.backend.generate(request)
+        [done] = subject.answers(request)
     except UnsupportedModelError as error:
         return not_applicable(str(error))
     try:

@@ -50,7 +50,7 @@ def off_equals_plain(subject: Subject) -> Finding:
 def _answered(
     subject: Subject, pictures: Sequence[PIL.Image.Image], memvr: MemVRConfig | None
 ) -> _Tokens:
-    [done] = subject.backend.generate(subject.ask(*pictures, memvr=memvr))
+    [done] = subject.answers(subject.ask(*pictures, memvr=memvr))
     return [(token.id, token.logprob) for token in done.tokens]
 
 
@@ -116,13 +116,13 @@ def batch_equals_alone(subject: Subject) -> Finding:
     if not subject.attached:
         return not_applicable("MemVR can't attach to this model, so it computes a row at a time")
     requests, before = _mixed(subject), subject.backend.steps
-    together = subject.backend.generate(requests)
+    together = subject.answers(*requests)
     if (steps := subject.backend.steps - before) > subject.tokens:
         return failed(f"{len(requests)} requests took {steps} steps, one by one", "free memory")
     difference, gaps, tokens, triggered = 0.0, list[float](), 0, 0
     for request, row in zip(requests, together, strict=True):
         with subject.logprobs() as own:
-            [alone] = subject.backend.generate(request)
+            [alone] = subject.answers(request)
         pairs = enumerate(zip(_decisions(row), _decisions(alone), strict=False))
         apart = next((n for n, (one, other) in pairs if one != other), None)
         for here, there in zip(row.tokens[:apart], alone.tokens, strict=False):
@@ -163,7 +163,8 @@ def stream_equals_whole(subject: Subject) -> Finding:
     pictures = max(subject.kinds, key=len)
     memvr = subject.sometimes if subject.attached else None
     request = subject.ask(*pictures, memvr=memvr)
-    [whole] = subject.backend.generate(request)
+    [whole] = subject.answers(request)
+    subject.backend.forget()
     chunks = list(subject.backend.stream(request))
     last = chunks[-1].completion
     ids = [token.id for chunk in chunks for token in chunk.tokens]

@@ -56,6 +56,7 @@ def speed(subject: Subject) -> Finding:
 
 def _pace(subject: Subject, memvr: MemVRConfig | None) -> float | None:
     arrivals = []
+    subject.backend.forget()
     for chunk in subject.backend.stream(subject.ask(subject.square, memvr=memvr)):
         arrivals += [time.perf_counter()] * len(chunk.tokens)
     subject.alone()

@@ -14,7 +14,7 @@ from memvr_integrations.backend import Backend
 from memvr_integrations.bundled import EXAMPLE
 from memvr_integrations.errors import RequestError
 from memvr_integrations.memvr import MemVRConfig
-from memvr_integrations.types import Request, SamplingParams
+from memvr_integrations.types import Completion, Request, SamplingParams
 
 QUESTION = "What is in the picture?"
 
@@ -79,13 +79,18 @@ class Subject:
         sampling = SamplingParams(max_tokens=self.tokens)
         return Request.ask(question, *pictures, sampling=sampling, memvr=memvr)
 
+    def answers(self, *requests: Request) -> list[Completion]:
+        """Answers whose prompts are read whole, so that equal requests have equal forwards."""
+        self.backend.forget()
+        return self.backend.generate(requests)
+
     @cached_property
     def sometimes(self) -> MemVRConfig:
         """Settings by which some tokens trigger and others don't.
 
         The threshold lies in the widest gap between entropies, so that no rounding decides.
         """
-        [done] = self.backend.generate(self.ask(self.square, memvr=self.never))
+        [done] = self.answers(self.ask(self.square, memvr=self.never))
         seen = sorted(token.entropy or 0.0 for token in done.tokens)
         low, high = max(
             itertools.pairwise(seen), key=lambda pair: pair[1] - pair[0], default=(0.0, seen[0])

@@ -129,7 +129,8 @@ def test_the_visual_tokens_are_counted(backend, subject, family, memories):
         assert done.usage.image_tokens == expected
         inputs = processed(subject, images, "What is it?")
         assert done.usage.prompt_tokens == inputs["input_ids"].shape[1]
-        assert [sum(memory.images[0]) for memory in memories] == [expected] * bool(images)
+        # One that goes on from what was kept, and triggers, is read again.
+        assert {sum(memory.images[0]) for memory in memories} == ({expected} if images else set())
 
 
 def test_each_picture_is_encoded_once(backend, family):
@@ -142,6 +143,29 @@ def test_each_picture_is_encoded_once(backend, family):
     # LLaVA-OneVision sees a picture in company otherwise than alone.
     backend.generate(ask("Six?", fresh, other))
     assert backend.images_encoded == before + (3 if family.both else 2)
+
+
+def test_what_was_read_before_makes_no_difference(backend, folder, name):
+    """Second questions, a second turn, and what comes together; off, and triggering or not."""
+    kept = backend._worker._running._decoder.prefixes
+    never = dataclasses.replace(SETTINGS, entropy_threshold=1.0)
+    with Backend.load(folder, device="cpu", progress=False, prefix_bytes=0) as other:
+        for at, memvr in enumerate((None, never, SETTINGS, ALWAYS)):
+            images = picture(20 + at, (60, 60)), picture(30 + at, (30, 60))
+            asked = [ask(f"Is there a {one}?", images[0], memvr=memvr) for one in "abc"]
+            if name != "paligemma":
+                asked += [ask(f"Is there a {one}?", *images, memvr=memvr) for one in "ab"]
+            asked += [ask("Which?", images[1], memvr=memvr)]
+            before = kept.hits
+            one_by_one = [backend.generate(one)[0] for one in asked]
+            if kept.limit and memvr in (None, never):
+                assert kept.hits - before >= 3
+            for one, seen in zip(asked, one_by_one, strict=True):
+                same(seen, other.generate(one)[0])
+            kept.clear()
+            for one, seen in zip(one_by_one, backend.generate(asked), strict=True):
+                same(one, seen)
+    assert bool(kept.limit) == (name not in {"paligemma", "qwen3_5", "gemma4"})
 
 
 def test_icons_and_strips_are_pictures(backend, name):

@@ -3,9 +3,13 @@
 from contextlib import AbstractContextManager, nullcontext
 from weakref import WeakKeyDictionary
 
+from transformers import DynamicCache
+from transformers.cache_utils import DynamicLayer
+
 from memvr_integrations.backend.decoding.jobs import Row
 from memvr_integrations.backend.decoding.masks import StepMasks
 from memvr_integrations.backend.decoding.own_run import OwnRun
+from memvr_integrations.backend.decoding.prefixes import PrefixStore
 from memvr_integrations.backend.decoding.streams import SlotStream, Stream
 from memvr_integrations.backend.hosting.host import Host
 from memvr_integrations.memvr import MemVRConfig
@@ -15,13 +19,36 @@ from memvr_integrations.memvr.forward import Layout, Pass
 from memvr_integrations.memvr.plan import Plan, formula
 from memvr_integrations.memvr.uncertainty import ExactProbe, Probe
 
+# Whose prompts were seen to be read from left to right, pictures aside, which attend within
+# themselves: tests/backend/test_families.py.
+_CAUSAL = {
+    "aya_vision",
+    "gemma3",
+    "glm46v",
+    "glm4v",
+    "glm4v_moe",
+    "idefics3",
+    "internvl",
+    "llava",
+    "llava_next",
+    "llava_onevision",
+    "mistral3",
+    "qwen2_5_vl",
+    "qwen2_vl",
+    "qwen3_vl",
+    "qwen3_vl_moe",
+    "smolvlm",
+    "vipllava",
+}
+
 
 class Decoder:
     """One model, and what the loop keeps about it; only the inference thread touches it."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, prefix_bytes: int = 0) -> None:
         self.host = host
         self.masks = StepMasks(host.model)
+        self.prefixes = PrefixStore(host.model, prefix_bytes * self._reusable)
         self._armed: ArmedModel | None = None
         self._others: WeakKeyDictionary[Host, Decoder] = WeakKeyDictionary()
 
@@ -31,7 +58,13 @@ class Decoder:
         return self.host.unsupported is None and self.masks.joinable
 
     @property
-    def armed(self) -> ArmedModel:
+    def _reusable(self) -> bool:
+        """Whether the keys and values of a prompt depend on nothing that follows it."""
+        own = DynamicCache(config=self.host.model.config).layers
+        causal = self.host.model.config.model_type in _CAUSAL
+        return self.joinable and causal and all(isinstance(one, DynamicLayer) for one in own)
+
+    def arm(self) -> ArmedModel:
         """The model with hooks in its layers, from the first time that it is needed."""
         if self._armed is None:
             self._armed = ArmedModel(self.host.model, _probe)
@@ -47,12 +80,17 @@ class Decoder:
         return SlotStream(self.host, self.masks) if self.joinable else OwnRun(self.host)
 
     def acting(
-        self, plan: Plan | None, config: MemVRConfig | None, layout: Layout
+        self,
+        plan: Plan | None,
+        config: MemVRConfig | None,
+        layout: Layout,
+        *,
+        twin: bool = False,
     ) -> AbstractContextManager[Pass | None]:
-        """MemVR in one forward, where there is a plan."""
+        """MemVR in one forward, where there is a plan; with a plain `twin` of what it retraces."""
         if plan is None or config is None:
             return nullcontext()
-        return self.armed.acting(plan, config, layout)
+        return self.arm().acting(plan, config, layout, twin=twin)
 
     def of(self, host: Host) -> "Decoder":
         """This decoder, or that of a student."""

@@ -11,7 +11,7 @@ from memvr_integrations.backend.decoding.inputs import batch_inputs, encoded
 from memvr_integrations.backend.decoding.jobs import Row
 from memvr_integrations.backend.decoding.strategies import method_of
 from memvr_integrations.backend.decoding.strategies.method import Second
-from memvr_integrations.backend.decoding.streams import Reading, Stream
+from memvr_integrations.backend.decoding.streams import Reading, Stream, real_columns
 
 
 @dataclass(eq=False)
@@ -58,7 +58,9 @@ class Followers:
         prompts = [second.prompt for _, second in pairs]
         features = encoded(host, prompts, [second.pictures for _, second in pairs])
         inputs = batch_inputs(host, prompts, features)
-        reading = following.stream.read(inputs, [prompt.length for prompt in prompts])
+        lengths = [prompt.length for prompt in prompts]
+        real = real_columns(lengths, 0, host.model.device)
+        reading = following.stream.read(inputs, lengths, real=real)
         return Followed(following, reading, [row for row, _ in pairs])
 
     def join(self, read: Sequence[Followed]) -> None:

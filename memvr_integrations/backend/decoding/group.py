@@ -1,7 +1,7 @@
 """Rows that decode together, a token a step: those that share a formula of MemVR."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -10,11 +10,10 @@ from torch import Tensor
 from memvr_integrations.backend.decoding.choosing import choose
 from memvr_integrations.backend.decoding.decoder import Decoder
 from memvr_integrations.backend.decoding.following import Followed, Followers, first_logits
-from memvr_integrations.backend.decoding.inputs import batch_inputs, encoded
 from memvr_integrations.backend.decoding.jobs import Row
+from memvr_integrations.backend.decoding.reading import Part, PromptReader
 from memvr_integrations.backend.decoding.strategies import method_of
 from memvr_integrations.backend.decoding.strategies.method import Forward, Method
-from memvr_integrations.backend.decoding.streams import Reading
 from memvr_integrations.backend.hosting.host import Host
 from memvr_integrations.memvr import MemVRConfig
 from memvr_integrations.memvr.frames import Frame
@@ -30,8 +29,7 @@ class _Joining:
     rows: Sequence[Row]
     which: Sequence[int]
     tokens: Tensor
-    reading: Reading
-    plan: Plan | None
+    parts: Sequence[Part]
     followed: Sequence[Followed]
 
 
@@ -45,6 +43,7 @@ class Group:
         self._decoder, self.closed = decoder, closed or not decoder.joinable
         self.rows: list[Row] = []
         self._stream = decoder.stream()
+        self._reader = PromptReader(decoder, self._stream)
         self._followers = Followers(decoder)
         self._next: Tensor | None = None
         self._plan: Plan | None = None
@@ -68,23 +67,49 @@ class Group:
         for row in rows:
             row.begin(host)
         firsts, which = _distinct(host, rows)
-        reading, plan, traces = self._read(firsts, rows, which)
+
+        def within(numbers: Sequence[int], real: Tensor | None) -> AbstractContextManager[None]:
+            places = {number: place for place, number in enumerate(numbers)}
+            theirs = [at for at, number in enumerate(which) if number in places]
+            return self._within(
+                [rows[at] for at in theirs],
+                [places[which[at]] for at in theirs],
+                prompt=True,
+                real=real,
+            )
+
+        parts = self._reader.read(firsts, within)
+        # A prompt that was read again is what the later pass says.
+        known = {
+            number: (logits, trace)
+            for part in parts
+            for number, logits, trace in zip(
+                part.numbers, part.reading.logits, part.traces, strict=True
+            )
+        }
         followed = self._followers.read(rows)
-        own, other = reading.logits[which], first_logits(followed)
-        tokens = self._choose(rows, own, other, [traces[at] for at in which])
-        self._joining = _Joining(rows, which, tokens, reading, plan, followed)
+        own = torch.stack([known[number][0] for number in which])
+        traces = [known[number][1] for number in which]
+        tokens = self._choose(rows, own, first_logits(followed), traces)
+        self._joining = _Joining(rows, which, tokens, parts, followed)
 
     def join(self) -> None:
         """Let the rows that were read last, and are not done, decode from now on."""
         joining, self._joining = self._joining, None
         assert joining is not None
-        stay = [at for at, row in enumerate(joining.rows) if not row.done]
-        if not stay:
-            return
-        which = [joining.which[at] for at in stay]
-        self._stream.join(joining.reading, which)
+        known = {number: part for part in joining.parts for number in part.numbers}
+        for part in joining.parts:
+            stay = [
+                at
+                for at, row in enumerate(joining.rows)
+                if not row.done and known[joining.which[at]] is part
+            ]
+            if stay:
+                places = [part.numbers.index(joining.which[at]) for at in stay]
+                self._stream.join(part.reading, places)
+                rows = [joining.rows[at] for at in stay]
+                self._grow(rows, joining.tokens[stay], part.plan, places)
         self._followers.join(joining.followed)
-        self._grow([joining.rows[at] for at in stay], joining.tokens[stay], joining.plan, which)
 
     def step(self) -> None:
         """Give every row its next token; those that are done leave."""
@@ -104,37 +129,6 @@ class Group:
         other = self._followers.step(self.rows, self._next)
         self._next = self._choose(self.rows, own, other, traces)
         self._leave()
-
-    def _read(
-        self, firsts: Sequence[Row], rows: Sequence[Row], which: Sequence[int]
-    ) -> tuple[Reading, Plan | None, Sequence[RowTrace | None]]:
-        host = self._decoder.host
-        prompts = [row.prompt for row in firsts]
-        features = encoded(host, prompts, [row.job.pictures for row in firsts])
-        configs = [row.config for row in firsts]
-        plan = None
-        if any(configs):
-            evidence = features
-            if host.vision is not None and any(row.job.evidence for row in firsts):
-                # What the control "shuffled" retraces instead of a row's own images.
-                others = host.vision.encode([row.job.evidence for row in firsts])
-                evidence = [other or own for other, own in zip(others, features, strict=True)]
-            images = [[tokens for one in own for tokens in one.evidence] for own in evidence]
-            plan = self._decoder.armed.plan(images, configs)
-        inputs = batch_inputs(host, prompts, features)
-        lengths = [prompt.length for prompt in prompts]
-        width = max(lengths)
-        real = None if min(lengths) == width else inputs["attention_mask"].bool()
-        frame = Frame(width=width, prompt=width, real=real)
-        config = next((config for config in configs if config), None)
-        with (
-            self._decoder.acting(plan, config, frame) as acted,
-            self._within(rows, which, prompt=True, real=real),
-        ):
-            reading = self._stream.read(inputs, lengths)
-        if acted is None:
-            return reading, None, [None] * len(firsts)
-        return reading, plan, acted.record().steps()[0].rows
 
     @contextmanager
     def _within(

@@ -41,25 +41,23 @@ class StepMasks:
 
     def of(self, lengths: Lengths, device: torch.device) -> Mask:
         """The mask of one step, in the form that the model takes; None hides nothing."""
+        if lengths.even and "linear_attention" not in self._names:
+            return None
         end = lengths.longest + 1
         if _FLASH in self.implementation:
-            return None if lengths.even else self._seen(lengths, end, None, device).long()
+            return self._seen(lengths, end, None, device).long()
         windows = set(self._windows)
         closed = any(window is not None and end > window for window in windows)
         if "linear_attention" in self._names or (closed and len(windows) > 1):
             return {
                 name: None
-                if name == "linear_attention"
+                if name == "linear_attention" or lengths.even
                 else self._mask(lengths, end, window, device)
                 for name, window in self._names.items()
             }
         return self._mask(lengths, end, self._windows[0] if closed else None, device)
 
-    def _mask(
-        self, lengths: Lengths, end: int, window: int | None, device: torch.device
-    ) -> Tensor | None:
-        if lengths.even and (window is None or end <= window):
-            return None
+    def _mask(self, lengths: Lengths, end: int, window: int | None, device: torch.device) -> Tensor:
         seen = self._seen(lengths, end, window, device)[:, None, None]
         if self.implementation != _ADDED:
             return seen

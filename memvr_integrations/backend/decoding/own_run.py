@@ -33,8 +33,16 @@ class OwnRun:
         # Any of transformers' caches; they share no typed base that has all of their methods.
         return cache_in(self._state)
 
-    def read(self, inputs: dict[str, Tensor], lengths: Sequence[int]) -> Reading:
-        """Read prompts of one length."""
+    def read(
+        self,
+        inputs: dict[str, Tensor],
+        lengths: Sequence[int],
+        *,
+        real: object = None,
+        past: object = None,
+        shared: int = 0,
+    ) -> Reading:
+        """Read prompts of one length, from their first token on."""
         self._prepare(inputs)
         logits = self._forward(self.ids, first=True)
         return Reading(logits=logits, cache=self._cache, prompts=list(self.ids), positions=None)

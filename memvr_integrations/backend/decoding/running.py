@@ -38,8 +38,8 @@ class Running:
     failure is one row's fault: each is computed again alone, and can only spoil its own answer.
     """
 
-    def __init__(self, host: Host) -> None:
-        self._decoder = Decoder(host)
+    def __init__(self, host: Host, prefix_bytes: int = 0) -> None:
+        self._decoder = Decoder(host, prefix_bytes)
         self._turns: list[Group | _Search] = []
         self.most: int | None = None
         self.again: list[Row] = []
@@ -90,6 +90,10 @@ class Running:
         self._turns = [turn for turn in self._turns if turn.rows]
         if not self._turns and not self.again:
             self.most = None
+
+    def forget(self) -> None:
+        """Forget the prompts that were kept."""
+        self._decoder.prefixes.clear()
 
     def close(self) -> None:
         """Let all rows go, and leave the model as it was found."""

@@ -55,11 +55,16 @@ class Lengths:
 
 
 class SlotLayer(DynamicLayer):
-    """The keys and values of one layer, each (slots, heads, columns, dim), with room to grow."""
+    """The keys and values of one layer, each (slots, heads, columns, dim), with room to grow.
 
-    def __init__(self, lengths: Lengths) -> None:
+    A `window` is kept whole: what a row no longer sees is masked. Where all rows are as long, it is
+    left out, as it is where a model keeps nothing else.
+    """
+
+    def __init__(self, lengths: Lengths, window: int | None = None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._lengths = lengths
+        self._lengths, self._window = lengths, window
+        self.is_sliding = window is not None
         self._kept: list[Tensor] = []
 
     def update(
@@ -75,15 +80,24 @@ class SlotLayer(DynamicLayer):
             else:
                 every = torch.arange(rows, device=kept.device)
                 kept[every, :, lengths.columns(kept.device)] = new[:, :, 0]
-        keys, values = (kept[:rows, :, :end] for kept in self._kept)
+        start = self._first(end)
+        keys, values = (kept[:rows, :, start:end] for kept in self._kept)
         return keys, values
 
     def get_seq_length(self) -> int:
         """The length of the longest row."""
         return self._lengths.longest
 
-    def join(self, layer: CacheLayerMixin, rows: Sequence[int], starts: Sequence[int]) -> None:
-        """Copy `rows` of a prefilled layer, each from its first real column on, into new slots."""
+    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
+        """How many columns a step attends to, and which is the first."""
+        end = self._lengths.longest + query_length
+        return end - self._first(end), self._first(end)
+
+    def _first(self, end: int) -> int:
+        return max(end - self._window, 0) if self._window and self._lengths.even else 0
+
+    def join(self, layer: CacheLayerMixin, rows: Sequence[int], shared: int) -> None:
+        """Copy `rows` of a prefilled layer into new slots, without what is padding."""
         if layer.keys is None or layer.values is None:
             return
         read, lengths = (layer.keys, layer.values), self._lengths.rows
@@ -93,8 +107,10 @@ class SlotLayer(DynamicLayer):
         before = len(lengths) - len(rows)
         self._make_room(len(lengths), max(lengths[before:]) + 1)
         for kept, states in zip(self._kept, read, strict=True):
-            for slot, (row, start) in enumerate(zip(rows, starts, strict=True), start=before):
-                kept[slot, :, : lengths[slot]] = states[row, :, start:]
+            for slot, row in enumerate(rows, start=before):
+                own = lengths[slot] - shared
+                kept[slot, :, :shared] = states[row, :, :shared]
+                kept[slot, :, shared : lengths[slot]] = states[row, :, states.shape[2] - own :]
                 _clear(kept, slot, lengths[slot])
 
     def leave(self, slot: int, last: int) -> None:
@@ -127,7 +143,7 @@ class SlotLayer(DynamicLayer):
 class StateLayer(LinearAttentionLayer):
     """The states of one layer that keeps sums of the past instead of keys: a row a slot."""
 
-    def join(self, layer: CacheLayerMixin, rows: Sequence[int], starts: Sequence[int]) -> None:
+    def join(self, layer: CacheLayerMixin, rows: Sequence[int], shared: int) -> None:
         """Take over `rows` of a prefilled layer."""
         assert isinstance(layer, LinearAttentionLayer)
         for own, read in zip(self._states, _states(layer), strict=True):
@@ -159,7 +175,7 @@ class StateLayer(LinearAttentionLayer):
 class NoLayer(DummyLayer):
     """A layer that uses another's keys and values."""
 
-    def join(self, layer: object, rows: object, starts: object) -> None:
+    def join(self, layer: object, rows: object, shared: int) -> None:
         """Nothing is kept."""
 
     def leave(self, slot: int, last: int) -> None:
@@ -185,19 +201,20 @@ class SlotCache(Cache):
         width = self.lengths.longest
         return torch.stack([pad(ids, (0, width - len(ids)), value=-1) for ids in self._prompts])
 
-    def join(self, cache: Cache, rows: Sequence[int], prompts: Sequence[Tensor]) -> None:
-        """Take over `rows` of a prefilled cache, padded on the left; a row may come twice.
+    def join(
+        self, cache: Cache, rows: Sequence[int], prompts: Sequence[Tensor], shared: int = 0
+    ) -> None:
+        """Take over `rows` of a prefilled cache; a row may come twice.
 
-        `prompts` are the tokens that each of them has read. The prefilled layers are emptied one
-        after the other, so that at most one of them is there twice.
+        `prompts` are the tokens that each of them has read. The first `shared` are those of all
+        rows, and what follows is padded on the left. The prefilled layers are emptied one after
+        the other, so that at most one of them is there twice.
         """
-        width, lengths = cache.get_seq_length(), [len(ids) for ids in prompts]
         self._prompts += prompts
-        self.lengths.rows += lengths
+        self.lengths.rows += [len(ids) for ids in prompts]
         self.lengths.changed()
-        starts = [width - length for length in lengths]
         for own, layer in zip(self._own, cache.layers, strict=True):
-            own.join(layer, rows, starts)  # type: ignore[arg-type]  # a prompt's, see `prompt_cache`
+            own.join(layer, rows, shared)  # type: ignore[arg-type]  # a prompt's, see `prompt_cache`
             if isinstance(layer, DynamicLayer):
                 layer.keys = layer.values = None
 
@@ -246,9 +263,8 @@ def _slot_layers(
 
 def _slot_layer(layer: object, lengths: Lengths) -> "SlotLayer | StateLayer | NoLayer | None":
     kind = type(layer)
-    # A window is kept whole: what a row no longer sees is masked.
-    if kind in (DynamicLayer, DynamicSlidingWindowLayer):
-        return SlotLayer(lengths)
+    if isinstance(layer, DynamicLayer) and kind in (DynamicLayer, DynamicSlidingWindowLayer):
+        return SlotLayer(lengths, getattr(layer, "sliding_window", None))
     if isinstance(layer, LinearAttentionLayer) and kind is LinearAttentionLayer:
         return StateLayer(number_of_states=layer.number_of_states)
     return NoLayer() if kind is DummyLayer else None  # type: ignore[no-untyped-call]

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 from transformers import Cache
 
 from memvr_integrations.backend.decoding.masks import StepMasks
@@ -20,21 +21,33 @@ class Reading:
     """What reading some prompts left behind.
 
     Shapes: `logits` (prompts, vocabulary) float32, of what comes next; `prompts` (length,) each,
-    their tokens; `positions` (..., prompts, 1), of the next token, None where the model counts
-    itself.
+    their tokens, of which `shared` are the same in all and lie in the cache's first columns;
+    `positions` (..., prompts, 1), of the next token, None where the model counts itself.
     """
 
     logits: Tensor
     cache: Cache
     prompts: Sequence[Tensor]
     positions: Tensor | None
+    shared: int = 0
 
 
 class Stream(Protocol):
     """Rows that decode together; `logits` are (rows, vocabulary) in float32."""
 
-    def read(self, inputs: dict[str, Tensor], lengths: Sequence[int]) -> Reading:
-        """Read prompts, padded on the left."""
+    def read(
+        self,
+        inputs: dict[str, Tensor],
+        lengths: Sequence[int],
+        *,
+        real: Tensor | None,
+        past: Cache | None = None,
+        shared: int = 0,
+    ) -> Reading:
+        """Read prompts, padded on the left; `past` holds their first `shared` tokens.
+
+        `real` says which of the positions after those are no padding, (prompts, width) bool.
+        """
 
     def join(self, reading: Reading, prompts: Sequence[int]) -> None:
         """Add a row for each of `prompts`, which may name one several times."""
@@ -50,42 +63,63 @@ class SlotStream:
     """Rows that join and leave as they like."""
 
     def __init__(self, host: Host, masks: StepMasks) -> None:
-        self._model, self._masks = host.model, masks
+        self._model, self._masks, self._pad = host.model, masks, host.pad
         self._cache: SlotCache | None = None
         self._positions: Tensor | None = None
         parameters = inspect.signature(self._model.forward).parameters
         self._counts = "position_ids" in parameters
         self._keeps = "logits_to_keep" in parameters
 
-    def read(self, inputs: dict[str, Tensor], lengths: Sequence[int]) -> Reading:
-        """Read prompts, padded on the left, as `generate` would."""
+    def read(
+        self,
+        inputs: dict[str, Tensor],
+        lengths: Sequence[int],
+        *,
+        real: Tensor | None,
+        past: Cache | None = None,
+        shared: int = 0,
+    ) -> Reading:
+        """Read prompts, padded on the left, as `generate` would.
+
+        `past` holds their first `shared` tokens, which all of them have in common; images that
+        begin there are not among `inputs`. `real` says which of the positions after those are no
+        padding, (prompts, width) bool; None: all.
+        """
         # Typed as if they could be tensors; transformers' own loop calls both of them like this.
         model: Any = self._model
-        given: dict[str, object] = {**inputs, CACHE: prompt_cache(model.config), "use_cache": True}
+        given: dict[str, object] = {**inputs, "use_cache": True}
         ids = inputs["input_ids"]
         del given["input_ids"]
         if self._counts:
-            positions = model._prepare_position_ids_for_generation(ids, given)
-            given["position_ids"] = positions
-        if len(set(lengths)) == 1:
-            given["attention_mask"] = None
+            given["position_ids"] = model._prepare_position_ids_for_generation(ids, given)
+        prompts = [row[-length:] for row, length in zip(ids, lengths, strict=True)]
+        given[CACHE] = prompt_cache(model.config) if past is None else past
+        ids, given["attention_mask"] = ids[:, shared:], None
+        if real is not None:
+            # A column may hold a token of one row that is shared, and was read already.
+            ids = ids.masked_fill(~real, self._pad)
+            given["attention_mask"] = pad(real.long(), (shared, 0), value=1)
+        if shared:
+            given = {name: one for name, one in given.items() if not name.endswith("grid_thw")}
         if self._keeps:
             given["logits_to_keep"] = 1
         prepared = model.prepare_inputs_for_generation(ids, is_first_iteration=True, **given)
         out = model(**prepared, return_dict=True)
         counted = prepared.get("position_ids")
         return Reading(
-            logits=out.logits[:, -1].float(),
+            logits=out.logits[: len(lengths), -1].float(),
             cache=prepared[CACHE],
-            prompts=[row[-length:] for row, length in zip(ids, lengths, strict=True)],
+            prompts=prompts,
             positions=None if counted is None else counted[..., -1:] + 1,
+            shared=shared,
         )
 
     def join(self, reading: Reading, prompts: Sequence[int]) -> None:
         """Add a row for each of `prompts`, which may name one several times."""
         if self._cache is None:
             self._cache = SlotCache(self._model.config)
-        self._cache.join(reading.cache, prompts, [reading.prompts[at] for at in prompts])
+        read = [reading.prompts[at] for at in prompts]
+        self._cache.join(reading.cache, prompts, read, reading.shared)
         if reading.positions is not None:
             new = reading.positions[..., prompts, :]
             old = self._positions
@@ -113,3 +147,14 @@ class SlotStream:
         self._cache.advance()
         logits: Tensor = out.logits[:, -1]
         return logits.float()
+
+
+def real_columns(lengths: Sequence[int], shared: int, device: torch.device | str) -> Tensor | None:
+    """Which positions of prompts are no padding, which lies before what they don't share.
+
+    Shapes: (prompts, width) bool; None where all are real.
+    """
+    if len(set(lengths)) == 1:
+        return None
+    own = torch.tensor(lengths, device=device)[:, None] - shared
+    return torch.arange(max(lengths) - shared, 0, -1, device=device) <= own

@@ -46,11 +46,14 @@ class Backend:
         image_policy: ImagePolicy | None = None,
         queueing: QueueConfig | None = None,
         cache_bytes: int = DEFAULT_CACHE_BYTES,
+        prefix_bytes: int | None = None,
     ) -> None:
         """Serve a loaded model; `Backend.load` is the usual way in."""
         self._host = Host(loaded, FeatureCache(cache_bytes))
         self._intake = Intake(self._host, image_policy or ImagePolicy())
-        self._worker = Worker(self._host, queueing or QueueConfig())
+        if prefix_bytes is None:
+            prefix_bytes = DEFAULT_CACHE_BYTES * (loaded.model.device.type == "cpu")
+        self._worker = Worker(self._host, queueing or QueueConfig(), prefix_bytes)
         # Wide, because a slow download must not keep others waiting.
         self._pool = ThreadPoolExecutor(16, thread_name_prefix="memvr-intake")
         self._finalizer = weakref.finalize(self, _shut, self._worker, self._pool)
@@ -72,6 +75,7 @@ class Backend:
         image_policy: ImagePolicy | None = None,
         queueing: QueueConfig | None = None,
         cache_bytes: int = DEFAULT_CACHE_BYTES,
+        prefix_bytes: int | None = None,
     ) -> Self:
         """Load a model by catalog name, local directory or hub id, and serve it.
 
@@ -82,8 +86,11 @@ class Backend:
         implementation of transformers ("sdpa", "eager", "flash_attention_2"); None leaves the
         choice to it. `memvr=None` (or False) loads models that MemVR can't attach to as well, to
         be decoded plainly. `progress` shows a bar while weights load. `image_policy` says which
-        pictures may come in, `queueing` how requests become batches; `cache_bytes` bounds the
-        kept image features.
+        pictures may come in, `queueing` how many requests are computed together; `cache_bytes`
+        bounds the kept image features. `prefix_bytes` bounds the kept keys and values of prompts,
+        so that another question about the same picture, or the next turn of a conversation, is
+        read from where it differs; None keeps as much on a CPU, and nothing elsewhere, where
+        memory is short.
 
         Raises:
             ModelNotFoundError: Nothing is called so, or the hub can't be reached.
@@ -105,6 +112,7 @@ class Backend:
             image_policy=image_policy,
             queueing=queueing,
             cache_bytes=cache_bytes,
+            prefix_bytes=prefix_bytes,
         )
 
     @property
@@ -284,6 +292,10 @@ class Backend:
         self._check_open()
         ids: list[int] = self._host.tokenizer(text, add_special_tokens=False).input_ids
         return ids
+
+    def forget(self) -> None:
+        """Forget the prompts that were kept, so that the next ones are read whole."""
+        self._worker.forget()
 
     def close(self) -> None:
         """Stop after the current token and let the model go; closing twice does no harm."""

@@ -24,11 +24,11 @@ class Worker:
     `config` bounds what waits and what runs together.
     """
 
-    def __init__(self, host: Host, config: QueueConfig) -> None:
+    def __init__(self, host: Host, config: QueueConfig, prefix_bytes: int = 0) -> None:
         self._host, self.config = host, config
         self._waiting: deque[Row] = deque()
-        self._running = Running(host)
-        self._busy = False
+        self._running = Running(host, prefix_bytes)
+        self._busy = self._forgetting = False
         self._changed = threading.Condition()
         self._closed = False
         self._thread = threading.Thread(target=self._serve, name="memvr-inference", daemon=True)
@@ -49,6 +49,11 @@ class Worker:
         """Whether any row waits or runs."""
         with self._changed:
             return bool(self._waiting or self._busy)
+
+    def forget(self) -> None:
+        """Read all prompts to come as if they were the first."""
+        with self._changed:
+            self._forgetting = True
 
     def check_room(self, jobs: int) -> None:
         """Refuse what `submit` would refuse now, before anything was done for it.
@@ -122,6 +127,9 @@ class Worker:
                 self._busy = False
                 self._changed.wait_for(lambda: self._waiting or self._closed)
             self._busy = True
+            if self._forgetting:
+                self._forgetting = False
+                running.forget()
             return list(islice(self._waiting, self.config.max_batch))
 
     def _begin(self, candidates: Sequence[Row]) -> None:

@@ -8,6 +8,7 @@ import functools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+import torch
 from torch import Tensor, nn
 
 from memvr_integrations.errors import UnsupportedModelError
@@ -37,6 +38,8 @@ class ArmedModel:
         self._anatomy = find_anatomy(model)
         self._methods: dict[MemVRConfig, Method] = {}
         self._pass: Pass | None = None
+        self._rows = 0
+        self._twin = False
         self._handles = []
         for at, (layer, ffn) in enumerate(
             zip(self._anatomy.layers, self._anatomy.ffns, strict=True)
@@ -80,15 +83,20 @@ class ArmedModel:
         )
 
     @contextmanager
-    def acting(self, plan: Plan, config: MemVRConfig, layout: Layout) -> Iterator[Pass]:
+    def acting(
+        self, plan: Plan, config: MemVRConfig, layout: Layout, *, twin: bool = False
+    ) -> Iterator[Pass]:
         """Within the `with`, one forward of the model follows `plan`; the pass has its decisions.
 
-        `config` is any of the rows' settings: those that they share count.
+        `config` is any of the rows' settings: those that they share count. With `twin`, which is
+        for a prompt alone, what is retraced goes on once more as it would have been: from there
+        on the model has a second row, which is plain.
 
         Raises:
             UnsupportedModelError: The forward ran without calling its layers as modules.
         """
         self._pass = Pass(self._method(config), plan, layout)
+        self._rows, self._twin = plan.able.shape[0], twin
         try:
             yield self._pass
             if not self._pass.followed:
@@ -112,12 +120,19 @@ class ArmedModel:
 
     def _probe(self, layer: int, module: nn.Module, args: tuple[object, ...], out: object) -> None:
         if self._pass is not None:
-            self._pass.probe(layer, states_in(out, module))
+            self._pass.probe(layer, states_in(out, module)[: self._rows])
 
     def _retrace(
         self, layer: int, module: nn.Module, args: tuple[object, ...], out: object
     ) -> object:
         if self._pass is None:
             return out
-        mixed = self._pass.retrace(layer, states_in(args, module), states_in(out, module))
+        hidden, plain = states_in(args, module), states_in(out, module)
+        mixed = self._pass.retrace(layer, hidden[: self._rows], own := plain[: self._rows])
+        if mixed is own:
+            return out
+        twins = plain[self._rows :]
+        if self._twin and not len(twins):
+            twins = own  # the residual that it is added to is the same for both
+        mixed = torch.cat([mixed, twins]) if len(twins) else mixed
         return (mixed, *out[1:]) if isinstance(out, tuple) else mixed
