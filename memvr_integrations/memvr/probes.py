@@ -12,8 +12,11 @@ from memvr_integrations.memvr.uncertainty import TOP, capped, layer_entropy
 
 # Two sums of the same float32 products give entropies that differ by far less.
 _TIE = 1e-4
-# A state whose largest value is so many times its usual one is rounded too coarsely in 7 bits.
-_SPIKED = 24.0
+
+
+# So many of the tokens that bounds put highest are computed exactly; then more, where those
+# prove nothing and a vocabulary is so large that it pays.
+_KEEP, _MORE = 256, 2048
 
 
 class Probe(Protocol):
@@ -61,8 +64,8 @@ class StrictProbe:
     """Screens in int8, and computes exactly every logit that could be among the ten largest.
 
     What is left out provably lies under the tenth, so the entropies are those of the whole head
-    up to rounding. Where too many could be among them, or an entropy lies so near its threshold
-    that rounding would decide, it runs the whole head.
+    up to rounding. Where that can't be proven, or an entropy lies so near its threshold that
+    rounding would decide, it runs the whole head.
     """
 
     def __init__(self, head: nn.Linear, screen: Screen, softcap: float | None = None) -> None:
@@ -71,7 +74,7 @@ class StrictProbe:
         self._screen = screen
         self._softcap = softcap
         self._exact = ExactProbe(head, "top10", softcap)
-        self._limit = head.weight.shape[0] // 8
+        self._keeps = (_KEEP, _MORE) if head.weight.shape[0] > 8 * _MORE else (_KEEP,)
         self.proven = self.asked = 0
 
     def begin(self) -> None:
@@ -83,9 +86,9 @@ class StrictProbe:
         """Read the entropies (rows, decisions) of hidden states (rows, decisions, dim)."""
         device = self._head.weight.device
         waiting, thresholds = waiting.to(device), thresholds.to(device)
-        found, doubtful = self._screened(hidden.to(device)[waiting])
+        found, proven = self._screened(hidden.to(device)[waiting])
         entropy = thresholds.new_full(waiting.shape, torch.nan).masked_scatter(waiting, found)
-        unproven = torch.zeros_like(waiting).masked_scatter(waiting, doubtful)
+        unproven = torch.zeros_like(waiting).masked_scatter(waiting, ~proven)
         unproven |= (entropy - thresholds).abs() < _TIE
         failed = int(unproven.sum())
         self.asked, self.proven = self.asked + len(found), self.proven + len(found) - failed
@@ -94,28 +97,23 @@ class StrictProbe:
         return torch.where(unproven, self._exact(hidden, thresholds, waiting, first), entropy)
 
     def _screened(self, states: Tensor) -> tuple[Tensor, Tensor]:
-        """Entropies of states (n, dim), and which of them mean nothing: both (n,)."""
-        length = states.norm(dim=1)
-        spiked = states.abs().amax(1) * states.shape[1] ** 0.5 > _SPIKED * length
-        estimate, rounded = self._screen.logits(states, fine=bool(spiked.any()))
-        best = estimate.topk(min(TOP, estimate.shape[1]), dim=1).indices
-        floor = self._rescored(states, best).amin(1, keepdim=True)
-        # What isn't a number counts as high, as it does in the whole head's ten largest.
-        could = ~(self._screen.highest(estimate, states, rounded) < floor)
-        counts = could.sum(1)
-        unproven = (counts > self._limit) | ~length.isfinite()
-        could &= ~unproven[:, None]
-        logits = torch.full_like(estimate, -torch.inf)
-        rows: list[int] = torch.where(unproven, 0, counts).tolist()
-        for row, tokens in enumerate(could.nonzero()[:, 1].split(rows)):
-            exact = self._rescored(states[row : row + 1], tokens[None])
-            logits[row, tokens] = capped(exact[0], self._softcap)
-        return layer_entropy(logits), unproven
+        """Entropies of states (n, dim), and which of them are proven: both (n,)."""
+        return self._rescored(self._screen.highest(states), states, self._keeps)
 
-    def _rescored(self, states: Tensor, tokens: Tensor) -> Tensor:
-        """The head's logits of tokens (n, k) from states (n, dim), as (n, k)."""
-        weights, offsets = _taken(self._head, tokens)
-        return _logits(weights, states, offsets)
+    def _rescored(
+        self, highest: Tensor, states: Tensor, keeps: Sequence[int]
+    ) -> tuple[Tensor, Tensor]:
+        keep, *more = keeps
+        best = highest.topk(min(keep + 1, highest.shape[1]), dim=1)
+        logits = _logits(*_taken(self._head, best.indices[:, :keep]), states)
+        # Anything left out lies under the best of what was left out. What isn't a number counts
+        # as high there, and proves nothing here.
+        proven = best.values[:, -1] < logits.topk(min(TOP, logits.shape[1]), dim=1).values[:, -1]
+        entropy = layer_entropy(capped(logits, self._softcap))
+        if more and not proven.all():
+            rest = ~proven
+            entropy[rest], proven[rest] = self._rescored(highest[rest], states[rest], more)
+        return entropy, proven
 
 
 class ReuseProbe:
@@ -130,7 +128,7 @@ class ReuseProbe:
         head: nn.Linear,
         screen: Screen | None = None,
         softcap: float | None = None,
-        keep: int = 256,
+        keep: int = _KEEP,
     ) -> None:
         """Probe with `head`, keeping its `keep` best tokens: by `screen`, or by the whole head."""
         self._head = head
@@ -154,7 +152,7 @@ class ReuseProbe:
         assert self._rows is not None, "a row is probed before its first layer"
         flat = self._rows.flatten(0, 1)
         offsets = None if self._offsets is None else self._offsets.flatten(0, 1)
-        logits = _logits(flat, hidden.flatten(0, 1), offsets)
+        logits = _logits(flat, offsets, hidden.flatten(0, 1))
         return layer_entropy(capped(logits, self._softcap)).view(hidden.shape[:2])
 
     def candidates(self, states: Tensor) -> Tensor:
@@ -163,7 +161,7 @@ class ReuseProbe:
             logits: Tensor = self._head(states)
         else:
             flat = states.reshape(-1, states.shape[-1]).float()
-            logits = self._screen.logits(flat, fine=True)[0].view(*states.shape[:-1], -1)
+            logits = self._screen.logits(flat).view(*states.shape[:-1], -1)
         return logits.topk(self._keep, dim=-1).indices
 
     def _begin_rows(self, hidden: Tensor, first: Sequence[int]) -> None:
@@ -190,7 +188,7 @@ def _taken(head: nn.Linear, tokens: Tensor) -> tuple[Tensor, Tensor | None]:
     return weights, None if head.bias is None else head.bias[tokens]
 
 
-def _logits(weights: Tensor, states: Tensor, offsets: Tensor | None) -> Tensor:
-    """Logits (n, k) of weights (n, k, dim) and states (n, dim)."""
+def _logits(weights: Tensor, offsets: Tensor | None, states: Tensor) -> Tensor:
+    """Logits (n, k) of weights (n, k, dim), biases (n, k) and states (n, dim)."""
     logits = torch.bmm(weights, states.unsqueeze(-1)).squeeze(-1)
     return logits if offsets is None else logits + offsets

@@ -10,7 +10,7 @@ import argparse
 import itertools
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import PIL.Image
@@ -119,7 +119,7 @@ def compare(loaded: LoadedModel, config: MemVRConfig, decisions: int, rows: int)
     )
     thresholds = itertools.cycle(THRESHOLDS)
     configs = [replace(config, entropy_threshold=next(thresholds)) for _ in range(rows)]
-    generate = loaded.model.generate
+    generate: Callable[..., Tensor] = loaded.model.generate  # type: ignore[assignment]
     for at, inputs in enumerate(_prompts(loaded, rows)):
         if comparing.decisions >= decisions:
             break
@@ -132,7 +132,7 @@ def compare(loaded: LoadedModel, config: MemVRConfig, decisions: int, rows: int)
 
 def _prompts(loaded: LoadedModel, rows: int) -> Iterator[BatchFeature]:
     rng, sprites = random.Random(0), Sprites(SPRITES)
-    loaded.processor.tokenizer.padding_side = "left"  # type: ignore[attr-defined]
+    loaded.processor.tokenizer.padding_side = "left"
     while True:
         conversations = []
         for _ in range(rows):
