@@ -14,9 +14,8 @@ from memvr_integrations.memvr.uncertainty import TOP, capped, layer_entropy
 _TIE = 1e-4
 
 
-# So many of the tokens that bounds put highest are computed exactly; then more, where those
-# prove nothing and a vocabulary is so large that it pays.
-_KEEP, _MORE = 256, 2048
+# So many tokens are computed exactly.
+_KEEP = 256
 
 
 class Probe(Protocol):
@@ -74,7 +73,7 @@ class StrictProbe:
         self._screen = screen
         self._softcap = softcap
         self._exact = ExactProbe(head, "top10", softcap)
-        self._keeps = (_KEEP, _MORE) if head.weight.shape[0] > 8 * _MORE else (_KEEP,)
+        self._most = head.weight.shape[0] // 8
         self.proven = self.asked = 0
 
     def begin(self) -> None:
@@ -98,22 +97,28 @@ class StrictProbe:
 
     def _screened(self, states: Tensor) -> tuple[Tensor, Tensor]:
         """Entropies of states (n, dim), and which of them are proven: both (n,)."""
-        return self._rescored(self._screen.highest(states), states, self._keeps)
+        highest = self._screen.highest(states)
+        entropy, floor, proven = self._rescored(highest, states, _KEEP)
+        if not proven.all():
+            rest = (~proven).nonzero()[:, 0]
+            counts = highest[rest].ge(floor[rest, None]).sum(1)
+            rest, counts = rest[counts <= self._most], counts[counts <= self._most]
+            if len(rest):
+                keep = max(_KEEP, int(counts.max()))
+                entropy[rest], _, proven[rest] = self._rescored(highest[rest], states[rest], keep)
+        return entropy, proven
 
     def _rescored(
-        self, highest: Tensor, states: Tensor, keeps: Sequence[int]
-    ) -> tuple[Tensor, Tensor]:
-        keep, *more = keeps
+        self, highest: Tensor, states: Tensor, keep: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Entropies over the `keep` highest bounds, their tenth logits, and which are proven."""
         best = highest.topk(min(keep + 1, highest.shape[1]), dim=1)
         logits = _logits(*_taken(self._head, best.indices[:, :keep]), states)
+        floor = logits.topk(min(TOP, logits.shape[1]), dim=1).values[:, -1]
         # Anything left out lies under the best of what was left out. What isn't a number counts
         # as high there, and proves nothing here.
-        proven = best.values[:, -1] < logits.topk(min(TOP, logits.shape[1]), dim=1).values[:, -1]
-        entropy = layer_entropy(capped(logits, self._softcap))
-        if more and not proven.all():
-            rest = ~proven
-            entropy[rest], proven[rest] = self._rescored(highest[rest], states[rest], more)
-        return entropy, proven
+        proven = best.values[:, -1] < floor
+        return layer_entropy(capped(logits, self._softcap)), floor, proven
 
 
 class ReuseProbe:

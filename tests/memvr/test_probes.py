@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from memvr_integrations.memvr import ExactProbe, ReuseProbe, Screen, StrictProbe
+from memvr_integrations.memvr import ExactProbe, ReuseProbe, Screen, StrictProbe, probes
 
 NEVER = torch.tensor([[9.0]])
 
@@ -68,6 +68,16 @@ def test_strict_runs_the_whole_head_only_where_it_must():
     flat = strict_of(head_of(4000, 64, scale=0.0))
     read(flat, hidden)
     assert (flat.asked, flat.proven) == (8, 0)
+
+
+def test_strict_computes_more_where_the_first_prove_nothing(monkeypatch):
+    monkeypatch.setattr(probes, "_KEEP", 12)
+    head, hidden = head_of(4000, 300), torch.randn(6, 1, 300)
+    probe = strict_of(head)
+    hidden[2] = 0
+    exact = read(ExactProbe(head, "top10"), hidden)
+    torch.testing.assert_close(read(probe, hidden), exact, rtol=0, atol=1e-6)
+    assert (probe.asked, probe.proven) == (6, 5)
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf, 1e38])
