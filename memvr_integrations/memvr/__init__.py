@@ -9,6 +9,8 @@ tensors out, for engines that place the calls themselves. Read it from the botto
 - `formula`: the FFN's output blended with visual evidence.
 - `frames`, `packed`: how the positions of a forward pass lie, padded or packed.
 - `trace`: what happened, read without disturbing it.
+- `screen`, `probes`: ways to read a layer's entropy with less than the whole head.
+- `choosing`: which of them a model gets.
 - `plan`: settings and memory of a batch, laid out as tensors.
 - `forward`: one forward pass: probe, decide, retrace.
 - `arming`: all that knows Hugging Face: hooks on a model, which make those calls.
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from memvr_integrations.memvr.arming.anatomy import find_anatomy
     from memvr_integrations.memvr.arming.blindfold import blindfolded, covered
     from memvr_integrations.memvr.arming.hooks import retracing
+    from memvr_integrations.memvr.choosing import ChosenProbe, choose_probe
     from memvr_integrations.memvr.config import MemVRConfig
     from memvr_integrations.memvr.formula import dampen, retrace, retrieval_weights
     from memvr_integrations.memvr.forward import Method, Pass
@@ -30,16 +33,17 @@ if TYPE_CHECKING:
     from memvr_integrations.memvr.memory import VisualMemory
     from memvr_integrations.memvr.packed import Packed
     from memvr_integrations.memvr.plan import Plan, window
+    from memvr_integrations.memvr.probes import ExactProbe, Probe, ReuseProbe, StrictProbe
+    from memvr_integrations.memvr.screen import Screen
     from memvr_integrations.memvr.trace import Record, RowTrace, Step, Trace
     from memvr_integrations.memvr.uncertainty import (
-        ExactProbe,
-        Probe,
         decide,
         layer_entropy,
         threshold_tensor,
     )
 
 __all__ = [
+    "ChosenProbe",
     "ExactProbe",
     "Frame",
     "MemVRConfig",
@@ -49,11 +53,15 @@ __all__ = [
     "Plan",
     "Probe",
     "Record",
+    "ReuseProbe",
     "RowTrace",
+    "Screen",
     "Step",
+    "StrictProbe",
     "Trace",
     "VisualMemory",
     "blindfolded",
+    "choose_probe",
     "covered",
     "dampen",
     "decide",
@@ -70,6 +78,7 @@ _HOMES = {
     "arming.anatomy": ("find_anatomy",),
     "arming.blindfold": ("blindfolded", "covered"),
     "arming.hooks": ("retracing",),
+    "choosing": ("ChosenProbe", "choose_probe"),
     "config": ("MemVRConfig",),
     "formula": ("dampen", "retrace", "retrieval_weights"),
     "forward": ("Method", "Pass"),
@@ -77,7 +86,9 @@ _HOMES = {
     "memory": ("VisualMemory",),
     "packed": ("Packed",),
     "plan": ("Plan", "window"),
+    "probes": ("ExactProbe", "Probe", "ReuseProbe", "StrictProbe"),
+    "screen": ("Screen",),
     "trace": ("Record", "RowTrace", "Step", "Trace"),
-    "uncertainty": ("ExactProbe", "Probe", "decide", "layer_entropy", "threshold_tensor"),
+    "uncertainty": ("decide", "layer_entropy", "threshold_tensor"),
 }
 __getattr__ = lazily(__name__, {name: home for home, names in _HOMES.items() for name in names})

@@ -10,8 +10,9 @@ from memvr_integrations.errors import ArmingError
 from memvr_integrations.memvr.config import MemVRConfig, Scope
 from memvr_integrations.memvr.formula import LayerFormula
 from memvr_integrations.memvr.plan import Plan
+from memvr_integrations.memvr.probes import Probe
 from memvr_integrations.memvr.trace import NOT_PROBED, NOT_TRIGGERED, Record
-from memvr_integrations.memvr.uncertainty import Probe, decide
+from memvr_integrations.memvr.uncertainty import decide
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -103,8 +104,10 @@ class Pass:
             )
         if method.config.norm_before_head:
             states = method.norm(states)
-        entropy = method.probe(states).to(thresholds.device)
-        triggered = decide(entropy, thresholds, self._waiting & eligible)
+        waiting = self._waiting & eligible
+        entropy = method.probe(states, thresholds, waiting, self._plan.first[layer])
+        entropy = entropy.to(thresholds.device)
+        triggered = decide(entropy, thresholds, waiting)
         self._entropies[layer] = entropy
         self._waiting = self._waiting & ~triggered
         self._triggers = self._triggers.masked_fill(triggered, layer)

@@ -1,5 +1,6 @@
 """The settings and the visual memory of a batch, laid out as tensors a row."""
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Self
@@ -91,6 +92,15 @@ class Plan:
     thresholds: Tensor
     ratios: Tensor
     gains: dict[int, Tensor]
+
+    @functools.cached_property
+    def first(self) -> dict[int, tuple[int, ...]]:
+        """By layer, the rows whose window begins there."""
+        begins = [min(row, default=None) for row in self.windows]
+        return {
+            layer: tuple(row for row, begin in enumerate(begins) if begin == layer)
+            for layer in self.layers
+        }
 
     @classmethod
     def build(

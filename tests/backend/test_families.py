@@ -147,7 +147,7 @@ def test_each_picture_is_encoded_once(backend, family):
 
 def test_what_was_read_before_makes_no_difference(backend, folder, name):
     """Second questions, a second turn, and what comes together; off, and triggering or not."""
-    kept = backend._worker._running._decoder.prefixes
+    kept = backend._worker.decoder.prefixes
     never = dataclasses.replace(SETTINGS, entropy_threshold=1.0)
     with Backend.load(folder, device="cpu", progress=False, prefix_bytes=0) as other:
         for at, memvr in enumerate((None, never, SETTINGS, ALWAYS)):

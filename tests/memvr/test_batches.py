@@ -8,7 +8,7 @@ from memvr_models import batch, generate, going_on, prompt, tiny_llava, triggers
 from transformers.generation.candidate_generator import CandidateGenerator
 
 from memvr_integrations.errors import ArmingError
-from memvr_integrations.memvr import MemVRConfig, retracing
+from memvr_integrations.memvr import MemVRConfig, ReuseProbe, Screen, retracing
 
 CONFIG = MemVRConfig(entropy_threshold=0.8, retracing_ratio=0.3)
 ROWS = [prompt([0], 8), prompt([], 30), prompt([1, 2], 3), prompt([3], 1), prompt([4, 0, 1], 5)]
@@ -45,6 +45,25 @@ def test_each_row_of_a_mixed_batch_equals_that_row_alone(variant):
         triggered |= set(triggers(trace, row))
     assert None in triggered
     assert len(triggered) > 1
+
+
+def test_rows_of_different_windows_share_a_batch_under_a_probe_that_reuses():
+    windows = [(5, 16), (9, 20), (2, 8)]
+    configs = [
+        dataclasses.replace(CONFIG, starting_layer=start, ending_layer=end)
+        for start, end in windows
+    ]
+    rows = [ROWS[0], ROWS[2], ROWS[3]]
+    head = tiny_llava().lm_head
+    probe = ReuseProbe(head, Screen(head.weight, None), keep=20)
+    with retracing(tiny_llava(), configs, probe=probe) as trace:
+        generate(tiny_llava(), batch(rows))
+    for row, (inputs, config) in enumerate(zip(rows, configs, strict=True)):
+        with retracing(tiny_llava(), config, probe=probe) as own:
+            generate(tiny_llava(), inputs)
+        assert triggers(trace, row) == triggers(own)
+        for step, single in zip(trace.steps, own.steps, strict=True):
+            assert step.rows[row].entropies == pytest.approx(single.rows[0].entropies, abs=2e-5)
 
 
 @pytest.mark.parametrize("scope", ["all", "last"])

@@ -9,6 +9,8 @@ from torch.nn import functional
 from memvr_integrations.errors import ConfigError
 from memvr_integrations.memvr import (
     MemVRConfig,
+    Screen,
+    StrictProbe,
     decide,
     layer_entropy,
     retrace,
@@ -48,11 +50,16 @@ def check_entropies(trace, recorded):
             assert entropy == pytest.approx(recorded[at, layer].item(), abs=2e-5)
 
 
-@pytest.mark.parametrize("sync_free", [False, True])
+WAYS = ["as it comes", "sync-free", "strict"]
+
+
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("name", sorted(LLAVA.keys() - EMPTY - BLUNT))
-def test_llava_case(name, sync_free):
-    case, arrays = LLAVA[name], load_arrays("llava_public")
-    with retracing(tiny_llava(), settings(case), sync_free=sync_free) as trace:
+def test_llava_case(name, way):
+    case, arrays, head = LLAVA[name], load_arrays("llava_public"), tiny_llava().lm_head
+    probe = StrictProbe(head, Screen(head.weight, None)) if way == "strict" else "exact"
+    sync_free = way == "sync-free"
+    with retracing(tiny_llava(), settings(case), sync_free=sync_free, probe=probe) as trace:
         ids, logits = generate(tiny_llava(), inputs_of(name, case), case["max_new_tokens"])
     triggered = [as_recorded(step.rows[0].trigger_layer) for step in trace.steps]
     assert triggered == case["trigger_layer"]

@@ -13,11 +13,16 @@ from memvr_integrations.backend.decoding.prefixes import PrefixStore
 from memvr_integrations.backend.decoding.streams import SlotStream, Stream
 from memvr_integrations.backend.hosting.host import Host
 from memvr_integrations.memvr import MemVRConfig
-from memvr_integrations.memvr.arming.anatomy import Anatomy
+from memvr_integrations.memvr.arming.anatomy import Anatomy, find_anatomy
 from memvr_integrations.memvr.arming.armed import ArmedModel
+from memvr_integrations.memvr.choosing import ChosenProbe, ProbeKind, choose_probe
+from memvr_integrations.memvr.config import Uncertainty
 from memvr_integrations.memvr.forward import Layout, Pass
 from memvr_integrations.memvr.plan import Plan, formula
-from memvr_integrations.memvr.uncertainty import ExactProbe, Probe
+from memvr_integrations.memvr.probes import Probe
+
+# At most ten decisions of ten thousand are others than with "exact", see docs/speed.md.
+DEFAULT_PROBE: ProbeKind = "reuse"
 
 # Whose prompts were seen to be read from left to right, pictures aside, which attend within
 # themselves: tests/backend/test_families.py.
@@ -45,8 +50,9 @@ _CAUSAL = {
 class Decoder:
     """One model, and what the loop keeps about it; only the inference thread touches it."""
 
-    def __init__(self, host: Host, prefix_bytes: int = 0) -> None:
-        self.host = host
+    def __init__(self, host: Host, prefix_bytes: int = 0, probe: ProbeKind = DEFAULT_PROBE) -> None:
+        self.host, self._probe_kind = host, probe
+        self._chosen: dict[Uncertainty, ChosenProbe] = {}
         self.masks = StepMasks(host.model)
         self.prefixes = PrefixStore(host.model, prefix_bytes * self._reusable)
         self._armed: ArmedModel | None = None
@@ -67,8 +73,20 @@ class Decoder:
     def arm(self) -> ArmedModel:
         """The model with hooks in its layers, from the first time that it is needed."""
         if self._armed is None:
-            self._armed = ArmedModel(self.host.model, _probe)
+            self._armed = ArmedModel(self.host.model, self._probe)
         return self._armed
+
+    def choose_probe(self, form: Uncertainty = "top10") -> ChosenProbe:
+        """The probe of the kind that was asked for; the first time takes seconds on large heads."""
+        if form not in self._chosen:
+            anatomy = find_anatomy(self.host.model)
+            self._chosen[form] = choose_probe(
+                self._probe_kind, anatomy.head, softcap=anatomy.softcap, form=form
+            )
+        return self._chosen[form]
+
+    def _probe(self, anatomy: Anatomy, config: MemVRConfig) -> Probe:
+        return self.choose_probe(config.uncertainty).probe
 
     def together(self, one: Row, other: Row) -> bool:
         """Whether two rows can be in one batch: their formulas are one, or MemVR is off in one."""
@@ -105,7 +123,3 @@ class Decoder:
         if self._armed is not None:
             self._armed.detach()
             self._armed = None
-
-
-def _probe(anatomy: Anatomy, config: MemVRConfig) -> Probe:
-    return ExactProbe(anatomy.head, config.uncertainty, anatomy.softcap)

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 import torch
 
-from memvr_integrations.backend.decoding.decoder import Decoder
+from memvr_integrations.backend.decoding.decoder import DEFAULT_PROBE, Decoder
 from memvr_integrations.backend.decoding.group import Group
 from memvr_integrations.backend.decoding.jobs import Row
 from memvr_integrations.backend.decoding.strategies import method_of
 from memvr_integrations.backend.hosting.host import Host
 from memvr_integrations.errors import GenerationError, MemoryExhaustedError, MemVRError
+from memvr_integrations.memvr.choosing import ProbeKind
 
 logger = logging.getLogger(__name__)
 
@@ -38,8 +39,10 @@ class Running:
     failure is one row's fault: each is computed again alone, and can only spoil its own answer.
     """
 
-    def __init__(self, host: Host, prefix_bytes: int = 0) -> None:
-        self._decoder = Decoder(host, prefix_bytes)
+    def __init__(
+        self, host: Host, *, prefix_bytes: int = 0, probe: ProbeKind = DEFAULT_PROBE
+    ) -> None:
+        self.decoder = Decoder(host, prefix_bytes, probe)
         self._turns: list[Group | _Search] = []
         self.most: int | None = None
         self.again: list[Row] = []
@@ -58,7 +61,7 @@ class Running:
         """Whether two rows can read their prompts in one batch."""
         if one.alone or other.alone or _searches(one) or _searches(other):
             return False
-        return self._decoder.together(one, other)
+        return self.decoder.together(one, other)
 
     def join(self, rows: Sequence[Row]) -> None:
         """Let rows begin that can read their prompts `together`."""
@@ -93,7 +96,7 @@ class Running:
 
     def forget(self) -> None:
         """Forget the prompts that were kept."""
-        self._decoder.prefixes.clear()
+        self.decoder.prefixes.clear()
 
     def close(self) -> None:
         """Let all rows go, and leave the model as it was found."""
@@ -101,19 +104,19 @@ class Running:
             if isinstance(turn, _Search):
                 turn.steps.close()
         self._turns.clear()
-        self._decoder.release()
+        self.decoder.release()
 
     def _search(self, row: Row) -> _Search:
         config = row.job.decoding
         assert config is not None
-        row.begin(self._decoder.host)
-        return _Search([row], method_of(self._decoder.host, config).search(row))
+        row.begin(self.decoder.host)
+        return _Search([row], method_of(self.decoder.host, config).search(row))
 
     def _group(self, row: Row) -> Group:
         open_to_it = (turn for turn in self._turns if isinstance(turn, Group) and turn.takes(row))
         if row.alone:
-            return Group(self._decoder, closed=True)
-        return next(open_to_it, None) or Group(self._decoder)
+            return Group(self.decoder, closed=True)
+        return next(open_to_it, None) or Group(self.decoder)
 
     def _read_again(self, rows: Sequence[Row], failure: "_Failure") -> None:
         """Find out whose prompts can't be read."""
@@ -146,7 +149,7 @@ class Running:
         self.again += rows
 
     def _fail(self, row: Row, failure: "_Failure") -> None:
-        name = self._decoder.host.name
+        name = self.decoder.host.name
         row.job.fail(_too_large(failure.error, name) if failure.memory else ours(failure.error))
 
 

@@ -7,11 +7,13 @@ import weakref
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Self, TypeVar, get_args
 
 from transformers import PreTrainedModel
 
+from memvr_integrations.backend.decoding.decoder import DEFAULT_PROBE
 from memvr_integrations.backend.decoding.jobs import gather, timed_out
 from memvr_integrations.backend.hosting.host import Host
 from memvr_integrations.backend.hosting.load_config import Device, Dtype, LoadConfig, Quantization
@@ -22,11 +24,36 @@ from memvr_integrations.backend.serving.inbox import AsyncInbox, BlockingInbox, 
 from memvr_integrations.backend.serving.intake import Intake, as_list, check_streams
 from memvr_integrations.backend.serving.scores import Spellings
 from memvr_integrations.backend.serving.worker import Worker
+from memvr_integrations.checks import check_choice
 from memvr_integrations.errors import BackendClosedError
 from memvr_integrations.memvr import MemVRConfig
+from memvr_integrations.memvr.choosing import ProbeKind
 from memvr_integrations.types import Chunk, Completion, Request, Usage
 from memvr_integrations.types.engine import Identity
 from memvr_integrations.types.image_policy import ImagePolicy
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackendReport:
+    """What a backend computed so far, and how.
+
+    Args:
+        steps: In each, every running answer got a token.
+        images_encoded: Pictures that went through the vision tower.
+        prefix_hits: Prompts that went on from one that was kept.
+        prefix_tokens: Their tokens that were not read again.
+        joins: Whether answers are computed together, and join and leave between steps.
+        probe: The kind, the way and why, and the milliseconds that its choice went by; None where
+            MemVR can't attach.
+    """
+
+    steps: int
+    images_encoded: int
+    prefix_hits: int
+    prefix_tokens: int
+    joins: bool
+    probe: dict[str, str | dict[str, float]] | None
+
 
 _Given = TypeVar("_Given")
 _Made = TypeVar("_Made")
@@ -47,13 +74,18 @@ class Backend:
         queueing: QueueConfig | None = None,
         cache_bytes: int = DEFAULT_CACHE_BYTES,
         prefix_bytes: int | None = None,
+        probe: ProbeKind = DEFAULT_PROBE,
     ) -> None:
         """Serve a loaded model; `Backend.load` is the usual way in."""
         self._host = Host(loaded, FeatureCache(cache_bytes))
         self._intake = Intake(self._host, image_policy or ImagePolicy())
         if prefix_bytes is None:
             prefix_bytes = DEFAULT_CACHE_BYTES * (loaded.model.device.type == "cpu")
-        self._worker = Worker(self._host, queueing or QueueConfig(), prefix_bytes)
+        check_choice("probe", probe, get_args(ProbeKind))
+        self._probe = probe
+        self._worker = Worker(
+            self._host, queueing or QueueConfig(), prefix_bytes=prefix_bytes, probe=probe
+        )
         # Wide, because a slow download must not keep others waiting.
         self._pool = ThreadPoolExecutor(16, thread_name_prefix="memvr-intake")
         self._finalizer = weakref.finalize(self, _shut, self._worker, self._pool)
@@ -76,6 +108,7 @@ class Backend:
         queueing: QueueConfig | None = None,
         cache_bytes: int = DEFAULT_CACHE_BYTES,
         prefix_bytes: int | None = None,
+        probe: ProbeKind = DEFAULT_PROBE,
     ) -> Self:
         """Load a model by catalog name, local directory or hub id, and serve it.
 
@@ -90,7 +123,9 @@ class Backend:
         bounds the kept image features. `prefix_bytes` bounds the kept keys and values of prompts,
         so that another question about the same picture, or the next turn of a conversation, is
         read from where it differs; None keeps as much on a CPU, and nothing elsewhere, where
-        memory is short.
+        memory is short. `probe` says how layers are probed: "exact" runs the whole head at each,
+        "strict" decides as that does and computes less, "reuse" costs hardly anything and decides
+        otherwise in a few of ten thousand cases (docs/speed.md).
 
         Raises:
             ModelNotFoundError: Nothing is called so, or the hub can't be reached.
@@ -113,6 +148,7 @@ class Backend:
             queueing=queueing,
             cache_bytes=cache_bytes,
             prefix_bytes=prefix_bytes,
+            probe=probe,
         )
 
     @property
@@ -130,6 +166,8 @@ class Backend:
         """
         origin = self._host.origin
         key = origin.key() if origin else None
+        if key and self._probe == "reuse":
+            key += "-reuse"  # the others decide alike
         return Identity(name=self.name, key=key or self._own_key, durable=key is not None)
 
     @property
@@ -193,6 +231,19 @@ class Backend:
     def images_encoded(self) -> int:
         """How many pictures went through the vision tower so far; a cached one doesn't."""
         return self._host.vision.encoded if self._host.vision is not None else 0
+
+    def report(self) -> BackendReport:
+        """What was computed so far, and how."""
+        decoder = self._worker.decoder
+        probe = None if self._host.unsupported else decoder.choose_probe().to_dict()
+        return BackendReport(
+            steps=self.steps,
+            images_encoded=self.images_encoded,
+            prefix_hits=decoder.prefixes.hits,
+            prefix_tokens=decoder.prefixes.tokens,
+            joins=decoder.joinable,
+            probe=probe,
+        )
 
     def generate(self, requests: Request | Sequence[Request]) -> list[Completion]:
         """Answer all requests, together where they fit; the first failure is raised.

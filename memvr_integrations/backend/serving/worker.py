@@ -8,12 +8,14 @@ from itertools import islice
 
 import torch
 
+from memvr_integrations.backend.decoding.decoder import DEFAULT_PROBE, Decoder
 from memvr_integrations.backend.decoding.jobs import Job, Row
 from memvr_integrations.backend.decoding.running import Running, ours
 from memvr_integrations.backend.decoding.strategies import second_prompt
 from memvr_integrations.backend.hosting.host import Host
 from memvr_integrations.backend.serving.admission import QueueConfig, admitted, prompt_batches
 from memvr_integrations.errors import BackendClosedError, QueueFullError
+from memvr_integrations.memvr.choosing import ProbeKind
 
 logger = logging.getLogger(__name__)
 
@@ -24,15 +26,27 @@ class Worker:
     `config` bounds what waits and what runs together.
     """
 
-    def __init__(self, host: Host, config: QueueConfig, prefix_bytes: int = 0) -> None:
+    def __init__(
+        self,
+        host: Host,
+        config: QueueConfig,
+        *,
+        prefix_bytes: int = 0,
+        probe: ProbeKind = DEFAULT_PROBE,
+    ) -> None:
         self._host, self.config = host, config
         self._waiting: deque[Row] = deque()
-        self._running = Running(host, prefix_bytes)
+        self._running = Running(host, prefix_bytes=prefix_bytes, probe=probe)
         self._busy = self._forgetting = False
         self._changed = threading.Condition()
         self._closed = False
         self._thread = threading.Thread(target=self._serve, name="memvr-inference", daemon=True)
         self._thread.start()
+
+    @property
+    def decoder(self) -> Decoder:
+        """The model as it is run; it belongs to the inference thread, its counts may be read."""
+        return self._running.decoder
 
     @property
     def steps(self) -> int:
@@ -109,6 +123,8 @@ class Worker:
     @torch.inference_mode()
     def _serve(self) -> None:
         try:
+            if self._host.unsupported is None:
+                self.decoder.choose_probe()  # now, while nobody waits for it
             while not self._closed:
                 self._begin(self._candidates())
                 self._running.step()

@@ -19,7 +19,7 @@ from memvr_integrations.memvr.config import MemVRConfig
 from memvr_integrations.memvr.forward import Layout, Method, Pass
 from memvr_integrations.memvr.memory import VisualMemory
 from memvr_integrations.memvr.plan import Plan, formula
-from memvr_integrations.memvr.uncertainty import Probe
+from memvr_integrations.memvr.probes import Probe
 
 
 class ArmedModel:

@@ -6,20 +6,20 @@ Only forward hooks and three instance attributes are used, and all are gone when
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Literal
 from weakref import WeakKeyDictionary
 
 from torch import nn
 
 from memvr_integrations.errors import ArmingError, ConfigError
-from memvr_integrations.memvr.arming.anatomy import Anatomy, find_anatomy
+from memvr_integrations.memvr.arming.anatomy import find_anatomy
 from memvr_integrations.memvr.arming.session import Session
+from memvr_integrations.memvr.choosing import ProbeKind, choose_probe
 from memvr_integrations.memvr.config import MemVRConfig
 from memvr_integrations.memvr.forward import Method
 from memvr_integrations.memvr.memory import VisualMemory
 from memvr_integrations.memvr.plan import shared_config, window
+from memvr_integrations.memvr.probes import Probe
 from memvr_integrations.memvr.trace import Trace
-from memvr_integrations.memvr.uncertainty import CandidateProbe, ExactProbe, Probe
 
 _armed: WeakKeyDictionary[nn.Module, Session] = WeakKeyDictionary()
 _arming = threading.Lock()
@@ -32,7 +32,7 @@ def retracing(
     *,
     memory: VisualMemory | None = None,
     sync_free: bool = False,
-    probe: Literal["exact", "candidates"] = "exact",
+    probe: ProbeKind | Probe = "exact",
     keep_where: bool = False,
 ) -> Iterator[Trace]:
     """Arm a model: within the `with`, its forward passes retrace the image where they are unsure.
@@ -47,8 +47,9 @@ def retracing(
             for a cache that was filled before, for `inputs_embeds`, or for other images' tokens.
         sync_free: Never wait for the device while decoding, at the price of probing every layer of
             the window. This form compiles; results are the same to the last bit.
-        probe: "exact" runs the whole head at every probed layer; "candidates" at the first one,
-            and later over its 1024 best tokens.
+        probe: "exact" runs the whole head at every probed layer. "strict" decides as it does with
+            less of it, "reuse" nearly always with still less, see `choose_probe`, which runs at
+            every arming here: for many armings of one model pass what it chose.
         keep_where: Keep in the trace where in the images each retracing found its evidence.
 
     Yields:
@@ -73,15 +74,13 @@ def retracing(
         )
     anatomy = find_anatomy(model)
     windows = {window(row, len(anatomy.layers)) for row in rows if row is not None}
-    if probe == "candidates" and (shared.uncertainty != "top10" or len(windows) > 1):
-        raise ConfigError(
-            "probe='candidates' needs uncertainty='top10' and one window for all rows. "
-            "Pass probe='exact'."
-        )
+    if isinstance(probe, str):
+        head, form = anatomy.head, shared.uncertainty
+        probe = choose_probe(probe, head, softcap=anatomy.softcap, form=form).probe
     method = Method(
         config=shared,
         norm=anatomy.norm,
-        probe=_probe(probe, anatomy, shared),
+        probe=probe,
         sync_free=sync_free,
         keep_where=keep_where,
     )
@@ -100,11 +99,3 @@ def retracing(
         session.detach()
         with _arming:
             _armed.pop(anatomy.decoder, None)
-
-
-def _probe(kind: str, anatomy: Anatomy, config: MemVRConfig) -> Probe:
-    if kind == "exact":
-        return ExactProbe(anatomy.head, config.uncertainty, anatomy.softcap)
-    if kind == "candidates":
-        return CandidateProbe(anatomy.head, anatomy.softcap)
-    raise ConfigError(f"probe={kind!r} must be 'exact' or 'candidates'.")

@@ -25,7 +25,7 @@ def same(one, other):
 
 
 def kept(backend):
-    return backend._worker._running._decoder.prefixes
+    return backend._worker.decoder.prefixes
 
 
 @pytest.fixture

@@ -94,16 +94,8 @@ def test_a_second_generate_during_the_first_is_refused(model):
         generate(model, prompt([0], 8), 2, logits_processor=[nested])
 
 
-@pytest.mark.parametrize(
-    ("config", "probe"),
-    [
-        (MemVRConfig(uncertainty="vocabulary"), "candidates"),
-        ([ALWAYS, MemVRConfig(ending_layer=12)], "candidates"),
-        (ALWAYS, "guess"),
-    ],
-)
-def test_a_probe_that_does_not_fit(model, config, probe):
-    with pytest.raises(ConfigError, match="probe="), retracing(model, config, probe=probe):
+def test_a_probe_that_there_is_not(model):
+    with pytest.raises(ConfigError, match="probe="), retracing(model, ALWAYS, probe="guess"):
         pass
 
 

@@ -14,7 +14,14 @@ from memvr_models import (
     triggers,
 )
 
-from memvr_integrations.memvr import VisualMemory, retracing
+from memvr_integrations.memvr import (
+    ReuseProbe,
+    Screen,
+    StrictProbe,
+    VisualMemory,
+    choosing,
+    retracing,
+)
 
 
 @pytest.fixture
@@ -80,13 +87,25 @@ def test_nan_entropy_never_triggers(model):
     assert len(row.entropies) == 10
 
 
-def test_candidates_decide_as_the_whole_head_where_they_hold_it(model):
-    runs = []
-    for probe in ("exact", "candidates"):
+def test_each_kind_of_probe_decides_alike(model):
+    head = model.lm_head
+    screen, runs = Screen(head.weight, None), []
+    for probe in ("exact", StrictProbe(head, screen), ReuseProbe(head, screen)):
         with retracing(model, SOMETIMES, probe=probe) as trace:
             ids, _ = generate(model, prompt([0], 8))
         runs.append((ids.tolist(), triggers(trace)))
-    assert runs[0] == runs[1]
+    assert runs[0] == runs[1] == runs[2]
+
+
+def test_a_kind_of_probe_by_name(model, monkeypatch):
+    monkeypatch.setattr(choosing, "_SMALL", 0)
+    runs = []
+    for probe in ("exact", "strict", "reuse"):
+        with retracing(model, SOMETIMES, probe=probe) as trace:
+            generate(model, prompt([0], 8))
+        runs.append([step.rows[0].entropies for step in trace.steps])
+    assert runs[1] == [pytest.approx(row, abs=2e-5) for row in runs[0]]
+    assert runs[2] != runs[0]
 
 
 # -- ways to call it
