@@ -109,6 +109,8 @@ class Pass:
         entropy = entropy.to(thresholds.device)
         triggered = decide(entropy, thresholds, waiting)
         self._entropies[layer] = entropy
+        if not (method.sync_free or triggered.any()):
+            return
         self._waiting = self._waiting & ~triggered
         self._triggers = self._triggers.masked_fill(triggered, layer)
         if method.config.dynamic_ratio:
@@ -117,9 +119,13 @@ class Pass:
         if method.sync_free:
             self._triggered = triggered
             return
-        any_triggered, any_waiting = torch.stack([triggered.any(), self._waiting.any()]).tolist()
-        self._triggered = triggered if any_triggered else None
-        self._done = not any_waiting
+        self._triggered = triggered
+        self._done = not self._waiting.any()
+
+    @property
+    def retraces(self) -> bool:
+        """Whether the next layer's FFN is to be retraced."""
+        return self._triggered is not None
 
     def retrace(self, layer: int, hidden: Tensor, ffn_out: Tensor) -> Tensor:
         """Return what `layer`'s FFN shall give: retraced in the rows that just triggered.

@@ -29,23 +29,26 @@ def choose(
     (rows, vocabulary) in float32; they may be one tensor. `traces` say what MemVR did in each row.
     """
     chosen = scores.argmax(-1)
-    for index, row in enumerate(rows):
-        if not row.done:
-            chosen[index] = _choice(host, row, own[index], scores[index], int(chosen[index]))
+    likeliest: list[int] = chosen.tolist()
+    tokens = [
+        token if row.done else _choice(host, row, own[index], scores[index], token)
+        for index, (row, token) in enumerate(zip(rows, likeliest, strict=True))
+    ]
+    if tokens != likeliest:
+        chosen = torch.tensor(tokens, device=scores.device)
     logprobs, tops = _logprobs(scores, chosen), top_tokens(scores, [r.top_logprobs for r in rows])
     if scores is not own:
         cut = logprobs.isneginf()
         logprobs = torch.where(cut, _logprobs(own, chosen), logprobs)
     numbers = torch.stack([logprobs, layer_entropy(own)]).tolist()
-    for row, *known in zip(rows, chosen.tolist(), *numbers, tops, traces, strict=True):
+    for row, *known in zip(rows, tokens, *numbers, tops, traces, strict=True):
         if not row.done:
             _record(host, row, *known)
     return chosen
 
 
 def _choice(host: Host, row: Row, own: Tensor, scores: Tensor, likeliest: int) -> int:
-    allowed = row.allowed(scores.shape[-1], host.end_tokens)
-    token = likeliest
+    allowed, token = row.allowed(scores.shape[-1], host.end_tokens), likeliest
     if allowed is not None or not row.sampler.plain:
         ruled_out = scores is not own and _nothing_left(scores, allowed)
         logits = own if ruled_out else scores

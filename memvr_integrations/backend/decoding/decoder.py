@@ -85,6 +85,12 @@ class Decoder:
             )
         return self._chosen[form]
 
+    @property
+    def chosen(self) -> dict[str, str | dict[str, float]] | None:
+        """The usual probe, and why it is this one; None as long as none was chosen."""
+        known = self._chosen.get("top10")
+        return None if known is None else known.to_dict()
+
     def _probe(self, anatomy: Anatomy, config: MemVRConfig) -> Probe:
         return self.choose_probe(config.uncertainty).probe
 

@@ -26,22 +26,28 @@ _SPARE = 64  # columns of room at least, so that growing is rare
 
 
 class Lengths:
-    """How long each row is; the layers of one cache share it."""
+    """How long each row is; the layers of one cache share it.
+
+    `longest` is 0 without rows, and `even` says whether all are as long.
+    """
 
     def __init__(self) -> None:
         self.rows: list[int] = []
-        self._device: torch.device | None = None
+        self.changed()
+
+    def changed(self) -> None:
+        """Forget what was made of the rows as they were."""
+        self.longest = max(self.rows, default=0)
+        self.even = len(set(self.rows)) <= 1
         self._columns: Tensor | None = None
+        self._every: Tensor | None = None
 
-    @property
-    def longest(self) -> int:
-        """The length of the longest row; 0 without rows."""
-        return max(self.rows, default=0)
-
-    @property
-    def even(self) -> bool:
-        """Whether all rows are as long."""
-        return len(set(self.rows)) <= 1
+    def advance(self) -> None:
+        """Count one more position of every row."""
+        self.rows = [length + 1 for length in self.rows]
+        self.longest += 1
+        if self._columns is not None:
+            self._columns = self._columns + 1
 
     def columns(self, device: torch.device) -> Tensor:
         """Each row's length, (rows,), on a device."""
@@ -49,9 +55,11 @@ class Lengths:
             self._columns = torch.tensor(self.rows, dtype=torch.long, device=device)
         return self._columns
 
-    def changed(self) -> None:
-        """Forget what was made of the rows as they were."""
-        self._columns = None
+    def every(self, device: torch.device) -> Tensor:
+        """The numbers of all rows, (rows,), on a device."""
+        if self._every is None or self._every.device != device:
+            self._every = torch.arange(len(self.rows), device=device)
+        return self._every
 
 
 class SlotLayer(DynamicLayer):
@@ -74,15 +82,16 @@ class SlotLayer(DynamicLayer):
         lengths = self._lengths
         rows, end = len(lengths.rows), lengths.longest + 1
         self._make_room(rows, end)
-        for kept, new in zip(self._kept, (key_states, value_states), strict=True):
-            if lengths.even:
-                kept[:rows, :, end - 1] = new[:, :, 0]
-            else:
-                every = torch.arange(rows, device=kept.device)
-                kept[every, :, lengths.columns(kept.device)] = new[:, :, 0]
+        keys, values = self._kept
+        if lengths.even:
+            keys[:rows, :, end - 1] = key_states[:, :, 0]
+            values[:rows, :, end - 1] = value_states[:, :, 0]
+        else:
+            every, columns = lengths.every(keys.device), lengths.columns(keys.device)
+            keys[every, :, columns] = key_states[:, :, 0]
+            values[every, :, columns] = value_states[:, :, 0]
         start = self._first(end)
-        keys, values = (kept[:rows, :, start:end] for kept in self._kept)
-        return keys, values
+        return keys[:rows, :, start:end], values[:rows, :, start:end]
 
     def get_seq_length(self) -> int:
         """The length of the longest row."""
@@ -235,8 +244,7 @@ class SlotCache(Cache):
 
     def advance(self) -> None:
         """Count the position that every row has just got."""
-        self.lengths.rows = [length + 1 for length in self.lengths.rows]
-        self.lengths.changed()
+        self.lengths.advance()
 
 
 def prompt_cache(config: PreTrainedConfig) -> Cache:

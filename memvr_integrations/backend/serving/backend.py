@@ -7,7 +7,6 @@ import weakref
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Self, TypeVar, get_args
 
@@ -20,6 +19,7 @@ from memvr_integrations.backend.hosting.load_config import Device, Dtype, LoadCo
 from memvr_integrations.backend.hosting.loading import LoadedModel, load_model
 from memvr_integrations.backend.hosting.vision import DEFAULT_CACHE_BYTES, FeatureCache
 from memvr_integrations.backend.serving.admission import QueueConfig
+from memvr_integrations.backend.serving.backend_report import BackendReport
 from memvr_integrations.backend.serving.inbox import AsyncInbox, BlockingInbox, Inbox
 from memvr_integrations.backend.serving.intake import Intake, as_list, check_streams
 from memvr_integrations.backend.serving.scores import Spellings
@@ -31,29 +31,6 @@ from memvr_integrations.memvr.choosing import ProbeKind
 from memvr_integrations.types import Chunk, Completion, Request, Usage
 from memvr_integrations.types.engine import Identity
 from memvr_integrations.types.image_policy import ImagePolicy
-
-
-@dataclass(frozen=True, kw_only=True)
-class BackendReport:
-    """What a backend computed so far, and how.
-
-    Args:
-        steps: In each, every running answer got a token.
-        images_encoded: Pictures that went through the vision tower.
-        prefix_hits: Prompts that went on from one that was kept.
-        prefix_tokens: Their tokens that were not read again.
-        joins: Whether answers are computed together, and join and leave between steps.
-        probe: The kind, the way and why, and the milliseconds that its choice went by; None where
-            MemVR can't attach.
-    """
-
-    steps: int
-    images_encoded: int
-    prefix_hits: int
-    prefix_tokens: int
-    joins: bool
-    probe: dict[str, str | dict[str, float]] | None
-
 
 _Given = TypeVar("_Given")
 _Made = TypeVar("_Made")
@@ -235,14 +212,13 @@ class Backend:
     def report(self) -> BackendReport:
         """What was computed so far, and how."""
         decoder = self._worker.decoder
-        probe = None if self._host.unsupported else decoder.choose_probe().to_dict()
         return BackendReport(
             steps=self.steps,
             images_encoded=self.images_encoded,
             prefix_hits=decoder.prefixes.hits,
             prefix_tokens=decoder.prefixes.tokens,
             joins=decoder.joinable,
-            probe=probe,
+            probe=decoder.chosen,
         )
 
     def generate(self, requests: Request | Sequence[Request]) -> list[Completion]:

@@ -40,6 +40,7 @@ class ArmedModel:
         self._pass: Pass | None = None
         self._rows = 0
         self._twin = False
+        self._probed: frozenset[int] = frozenset()
         self._handles = []
         for at, (layer, ffn) in enumerate(
             zip(self._anatomy.layers, self._anatomy.ffns, strict=True)
@@ -97,6 +98,7 @@ class ArmedModel:
         """
         self._pass = Pass(self._method(config), plan, layout)
         self._rows, self._twin = plan.able.shape[0], twin
+        self._probed = frozenset(plan.layers)
         try:
             yield self._pass
             if not self._pass.followed:
@@ -109,29 +111,28 @@ class ArmedModel:
             self._pass = None
 
     def _method(self, config: MemVRConfig) -> Method:
-        shared = formula(config)
-        if shared not in self._methods:
-            self._methods[shared] = Method(
-                config=shared,
-                norm=self._anatomy.norm,
-                probe=self._make_probe(self._anatomy, shared),
-            )
-        return self._methods[shared]
+        known = self._methods.get(config)
+        if known is None:
+            shared = formula(config)
+            probe = self._make_probe(self._anatomy, shared)
+            known = Method(config=shared, norm=self._anatomy.norm, probe=probe)
+            self._methods[config] = known
+        return known
 
     def _probe(self, layer: int, module: nn.Module, args: tuple[object, ...], out: object) -> None:
-        if self._pass is not None:
-            self._pass.probe(layer, states_in(out, module)[: self._rows])
+        acting = self._pass
+        if acting is not None and layer in self._probed:
+            acting.probe(layer, states_in(out, module)[: self._rows])
 
     def _retrace(
         self, layer: int, module: nn.Module, args: tuple[object, ...], out: object
     ) -> object:
-        if self._pass is None:
+        acting = self._pass
+        if acting is None or not acting.retraces:
             return out
-        hidden, plain = states_in(args, module), states_in(out, module)
-        mixed = self._pass.retrace(layer, hidden[: self._rows], own := plain[: self._rows])
-        if mixed is own:
-            return out
-        twins = plain[self._rows :]
+        plain = states_in(out, module)
+        own, twins = plain[: self._rows], plain[self._rows :]
+        mixed = acting.retrace(layer, states_in(args, module)[: self._rows], own)
         if self._twin and not len(twins):
             twins = own  # the residual that it is added to is the same for both
         mixed = torch.cat([mixed, twins]) if len(twins) else mixed
