@@ -2,6 +2,7 @@
 
 import json
 
+from memvr_integrations.doctor.equalities import ROUNDING
 from memvr_integrations.doctor.finding import REPORT, Finding, failed, not_applicable, ok
 from memvr_integrations.doctor.subject import QUESTION, Subject
 from memvr_integrations.errors import UnsupportedModelError
@@ -32,7 +33,7 @@ def triggers_act(subject: Subject) -> Finding:
     if not found <= layers:
         return failed(f"{settings}, but with a threshold of 0 it was {found}", advice)
     changed = float((steps[0] - plain_steps[0]).abs().max())
-    if changed == 0:
+    if changed <= ROUNDING:
         return failed(f"{settings}, and retracing changes no log-probability", advice)
     if () in subject.kinds:
         blank, plain = (

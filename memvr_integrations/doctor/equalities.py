@@ -14,7 +14,7 @@ from memvr_integrations.memvr import MemVRConfig
 from memvr_integrations.types import Completion, Request
 
 _Tokens: TypeAlias = list[tuple[int, float]]  # ids and log-probabilities
-_ROUNDING = 1e-4  # of log-probabilities in float32, where a batch or two pictures add up otherwise
+ROUNDING = 1e-4  # of log-probabilities in float32, where a batch or two pictures add up otherwise
 
 
 def off_equals_plain(subject: Subject) -> Finding:
@@ -32,7 +32,7 @@ def off_equals_plain(subject: Subject) -> Finding:
         if apart and not subject.exact:
             note = "; off and plain are not compared with two pictures in half precision"
         else:
-            within = _ROUNDING if apart else 0.0
+            within = ROUNDING if apart else 0.0
             problem = problem or _difference(off, plain, "off", "the model's own", within=within)
         if problem:
             return failed(
@@ -137,7 +137,7 @@ def batch_equals_alone(subject: Subject) -> Finding:
     )
     if gaps:
         says += f", where the two best tokens were at most {max(gaps):.1e} apart"
-    bad = gaps or difference > _ROUNDING if subject.exact else gaps and max(gaps) > difference
+    bad = gaps or difference > ROUNDING if subject.exact else gaps and max(gaps) > difference
     advice = f'use dtype="float32" or QueueConfig(max_batch=1), and {REPORT}'
     return failed(says, advice) if bad else ok(says)
 

@@ -82,7 +82,7 @@ class Subject:
     def answers(self, *requests: Request) -> list[Completion]:
         """Answers whose prompts are read whole, so that equal requests have equal forwards."""
         self.backend.forget()
-        return self.backend.generate(requests)
+        return self.backend.generate(list(requests))
 
     @cached_property
     def sometimes(self) -> MemVRConfig:

@@ -3,6 +3,7 @@
 from collections import OrderedDict, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ from transformers.cache_utils import (
 from memvr_integrations.backend.hosting.origin import touched
 from memvr_integrations.backend.hosting.prompts.writer import Picture
 
-Units = NDArray[np.int64]
+Units: TypeAlias = NDArray[np.int64]
 """A prompt's tokens, with a number of its picture in place of each image token."""
 
 # A prompt that adds less than this to one that is kept is not worth keeping too.
@@ -40,16 +41,27 @@ class Prefix:
         """Its size in memory."""
         return self.units.nbytes + sum(one.nbytes for pair in self.layers for one in pair)
 
-    def cache(self, length: int, rows: int) -> Cache:
-        """Its first positions as a cache of some rows, which a forward can go on from."""
-        layers: list[CacheLayerMixin | LinearAttentionCacheLayerMixin | DummyLayer] = []
+    def cache(self, length: int, prompts: Sequence[Tensor]) -> "PrefixCache":
+        """Its first positions as a cache of some prompts, which a forward can go on from."""
+        layers: _Layers = []
         for keys, values in self.layers:
             layer = DynamicLayer()
             layer.lazy_initialization(keys, values)
-            layer.keys = keys[:, :, :length].expand(rows, -1, -1, -1)
-            layer.values = values[:, :, :length].expand(rows, -1, -1, -1)
+            layer.keys = keys[:, :, :length].expand(len(prompts), -1, -1, -1)
+            layer.values = values[:, :, :length].expand(len(prompts), -1, -1, -1)
             layers.append(layer)
-        return Cache(layers=layers)
+        return PrefixCache(layers, torch.stack([ids[:length] for ids in prompts]))
+
+
+_Layers: TypeAlias = list[CacheLayerMixin | LinearAttentionCacheLayerMixin | DummyLayer]
+
+
+class PrefixCache(Cache):
+    """What prompts begin with; `prompts` are its tokens, (prompts, length)."""
+
+    def __init__(self, layers: _Layers, prompts: Tensor) -> None:
+        super().__init__(layers=layers)
+        self.prompts = prompts
 
 
 class PrefixStore:
@@ -141,6 +153,8 @@ class PrefixStore:
     def clear(self) -> None:
         """Forget everything."""
         self._kept.clear()
+        self._shown.clear()
+        self._again.clear()
         self._size = 0
 
     def _drop(self, key: int) -> None:

@@ -162,6 +162,7 @@ class PromptReader:
         written = [one.row.prompt for one in prompts]
         left = [one.after_shared(host.prompts.image_token) for one in prompts]
         lengths = [prompt.length for prompt in written]
+        ids = [prompt.inputs["input_ids"][0].to(host.model.device) for prompt in written]
         real = real_columns(lengths, shared, host.model.device)
         width = max(lengths) - shared
         config = next((one.row.config for one in prompts if one.row.config), None)
@@ -174,7 +175,7 @@ class PromptReader:
                 batch_inputs(host, written, left),
                 lengths,
                 real=real,
-                past=prefix.cache(shared, len(prompts)) if prefix else None,
+                past=prefix.cache(shared, ids) if prefix else None,
                 shared=shared,
             )
         traces: Sequence[RowTrace | None] = [None] * len(prompts)

@@ -143,8 +143,8 @@ class Backend:
         """
         origin = self._host.origin
         key = origin.key() if origin else None
-        if key and self._probe == "reuse":
-            key += "-reuse"  # the others decide alike
+        if key and self._probe != DEFAULT_PROBE:
+            key += f"-{self._probe}"
         return Identity(name=self.name, key=key or self._own_key, durable=key is not None)
 
     @property
