@@ -77,8 +77,9 @@ class ChatMemVR(ChatSettings, Withholding):
         **kwargs: Any,
     ) -> ChatResult:
         with langchain_errors():
-            messages = inlined(messages, self._policy())
             model = self._caching(kwargs)
+            if model._cache() is not None:
+                messages = inlined(messages, self._policy())
         return super(ChatMemVR, model)._generate_with_cache(messages, stop, run_manager, **kwargs)
 
     async def _agenerate_with_cache(
@@ -89,11 +90,12 @@ class ChatMemVR(ChatSettings, Withholding):
         **kwargs: Any,
     ) -> ChatResult:
         with langchain_errors():
-            if refers(messages):
+            model = self
+            if self._cache() is not None:
+                # Which model it is may have to be read from its weights.
+                model = await asyncio.to_thread(self._caching, kwargs)
+            if model._cache() is not None and refers(messages):
                 messages = await asyncio.to_thread(inlined, messages, self._policy())
-            # Which model it is may have to be read from its weights.
-            caches = self._cache() is not None
-            model = await asyncio.to_thread(self._caching, kwargs) if caches else self
         asked = super(ChatMemVR, model)._agenerate_with_cache
         return await asked(messages, stop, run_manager, **kwargs)
 

@@ -13,7 +13,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Self
 
-import PIL.Image
 from langchain_core.decisions import (
     Answer,
     BaseDecisionModel,
@@ -38,7 +37,7 @@ from memvr_integrations.grounding.choice import YES_NO, ashares, shares
 from memvr_integrations.langchain.chat import ChatMemVR
 from memvr_integrations.langchain.failures import langchain_errors
 from memvr_integrations.langchain.messages import to_messages
-from memvr_integrations.types import Completion, Image, Message, Request, Text, Usage
+from memvr_integrations.types import Completion, Image, Message, ReadImage, Request, Text, Usage
 from memvr_integrations.types.engine import Engine
 from memvr_integrations.wire.parts import Part, is_block, parts_of
 
@@ -198,8 +197,8 @@ def _located(name: str, request: Request, done: Completion) -> BoxAnswer:
         )
     box = done.boxes[0]
     picture = request.images[box.image].source
-    assert isinstance(picture, PIL.Image.Image)  # `opened` has read it
-    width, height = picture.size
+    assert isinstance(picture, ReadImage)  # as `opened` leaves it
+    width, height = picture.pixels.size
     return BoxAnswer(
         type="box",
         box=BoxCoordinates(

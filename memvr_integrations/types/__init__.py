@@ -23,7 +23,15 @@ from memvr_integrations.types.decoding import (
 )
 from memvr_integrations.types.engine import Engine, Identity
 from memvr_integrations.types.image_policy import ImagePolicy
-from memvr_integrations.types.requests import Image, Message, Request, Role, SamplingParams, Text
+from memvr_integrations.types.requests import (
+    Image,
+    Message,
+    ReadImage,
+    Request,
+    Role,
+    SamplingParams,
+    Text,
+)
 from memvr_integrations.types.tools import JsonSchema, Tool, ToolCall, ToolCallDelta
 
 __all__ = [
@@ -44,6 +52,7 @@ __all__ = [
     "JsonSchema",
     "Message",
     "OPERAConfig",
+    "ReadImage",
     "Request",
     "Role",
     "RudderConfig",

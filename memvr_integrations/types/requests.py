@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import PIL.Image
 
     ImageSource: TypeAlias = (
-        Path | bytes | bytearray | memoryview | str | PIL.Image.Image | np.ndarray
+        Path | bytes | bytearray | memoryview | str | PIL.Image.Image | np.ndarray | "ReadImage"
     )
 
 Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
@@ -47,12 +47,25 @@ class Text:
 
 
 @dataclass(frozen=True, eq=False)
+class ReadImage:
+    """A picture that was read before, so that nobody reads it again.
+
+    `pixels` are upright RGB and never change any more; `hash` is their `pixel_hash`.
+    """
+
+    pixels: PIL.Image.Image
+    hash: str
+
+
+@dataclass(frozen=True, eq=False)
 class Image:
     """A picture in a message.
 
     `source` is a `pathlib.Path`, encoded bytes, a PIL image, a numpy array, or a string with
     base64, a data URL or (where the backend's policy allows the host) an http(s) URL. A string
-    is never taken as a path, so that text from a stranger can't open a file.
+    is never taken as a path, so that text from a stranger can't open a file. `load_image` of
+    `memvr_integrations.backend.images` reads all of them, and the `ReadImage` that some callers
+    give.
     """
 
     source: ImageSource

@@ -1,6 +1,7 @@
 """Every family through the whole backend: from the files of a checkpoint to the tokens given."""
 
 import dataclasses
+import itertools
 import re
 from random import Random
 
@@ -16,7 +17,7 @@ from waiting import eventually, idle
 from memvr_integrations.backend import Backend, Image, Message, Request, SamplingParams, Tool
 from memvr_integrations.backend.hosting.prompts.conversation import plain_messages
 from memvr_integrations.backend.hosting.prompts.templates import ChatTemplate
-from memvr_integrations.backend.hosting.prompts.writer import Picture
+from memvr_integrations.backend.hosting.prompts.writer import Picture, PromptWriter
 from memvr_integrations.doctor.equalities import batch_equals_alone, processed
 from memvr_integrations.doctor.examination import CHECKS, named
 from memvr_integrations.doctor.measures import speed
@@ -166,6 +167,43 @@ def test_what_was_read_before_makes_no_difference(backend, folder, name):
             for one, seen in zip(one_by_one, backend.generate(asked), strict=True):
                 same(one, seen)
     assert bool(kept.limit) == (name not in {"paligemma", "qwen3_5", "gemma4"})
+
+
+def test_prompts_are_written_as_if_the_pixels_were_processed(backend):
+    host = backend._host
+    whole = PromptWriter(
+        "whole", host.processor, host.model.config, context=host.context, whole_inputs=True
+    )
+    pictures = [picture(9, size) for size in [(60, 60), (30, 60), (61, 33), (90, 17), (28, 28)]]
+    combined = [*itertools.permutations(pictures, 1), *itertools.permutations(pictures, 2)]
+    for images in [*combined, *combined, (SQUARE, SQUARE, WIDE), pictures]:
+        shown = [Picture(image=image, hash="") for image in images]
+        written = host.prompts.write(ask("Which?", *images), shown)
+        expected = whole.write(ask("Which?", *images), shown).inputs
+        for name, value in written.inputs.items():
+            assert torch.equal(value, expected[name]), (name, [image.size for image in images])
+
+
+def test_pixels_are_processed_once_a_picture(backend, family, monkeypatch):
+    kind = type(backend._host.processor.image_processor)
+    processed, process = [], kind.__call__
+
+    def noting(self, images, **settings):
+        processed.append(images)
+        return process(self, images, **settings)
+
+    monkeypatch.setattr(kind, "__call__", noting)
+    fresh, twin, other = picture(11, (44, 52)), picture(12, (44, 52)), picture(13, (52, 44))
+    for images, runs in [
+        ([fresh], 1),
+        ([fresh], 0),
+        ([twin], 1),  # its prompt is known by its size, but not what it shows
+        ([fresh, other], 2 if family.both else 1),  # LLaVA-OneVision: as it is in company
+        ([other, fresh], 0),
+    ]:
+        processed.clear()
+        backend.generate(ask("Which?", *images, tokens=1))
+        assert len(processed) == runs, [image.size for image in images]
 
 
 def test_icons_and_strips_are_pictures(backend, name):

@@ -4,6 +4,7 @@ import PIL.Image
 import pytest
 from bundled_settings import ALWAYS
 from langchain_core import exceptions
+from langchain_core.caches import InMemoryCache
 from langchain_core.messages import HumanMessage
 from pydantic import ValidationError
 from scripted_engine import ScriptedEngine
@@ -137,10 +138,13 @@ def test_an_engine_keeps_its_own_limits_for_pictures(engine, tmp_path, scenes):
     list(model.stream([HumanMessage([block])]))
     assert {request.image_policy for request in engine.requests} == {None}  # the engine's
     hosts = ImagePolicy(allowed_hosts=["*"])
+    strict = ChatMemVR(model="scripted", engine=engine, image_policy=hosts, cache=InMemoryCache())
     with pytest.raises(errors.ImageError, match="image_dirs"):
-        ChatMemVR(model="scripted", engine=engine, image_policy=hosts).invoke(
-            [HumanMessage([block])]
-        )
+        strict.invoke([HumanMessage([block])])
+    # Without a cache that has to see its pixels, the picture is left to the engine.
+    strict.model_copy(update={"cache": None}).invoke([HumanMessage([block])])
+    assert engine.requests[-1].images[0].source == block["url"]
+    assert engine.requests[-1].image_policy == hosts
 
 
 @pytest.mark.parametrize(

@@ -164,13 +164,13 @@ def test_what_the_model_cannot_read_is_refused_in_a_question(scripted, place):
 
 async def test_questions_about_one_picture_read_and_encode_it_once(backend, scenes, monkeypatch):
     opening = importlib.import_module("memvr_integrations.backend.images.opened")
-    read, encoded, load = [], [], opening.load_image
+    read, encoded, load = [], [], opening.read_image
 
     def noting(source, policy):
         read.append(isinstance(source, str))
         return load(source, policy)
 
-    monkeypatch.setattr(opening, "load_image", noting)
+    monkeypatch.setattr(opening, "read_image", noting)
     model = MemVRDecision(chat=ChatMemVR(engine=backend))
     tower = backend.model.base_model.vision_tower
     with tower.register_forward_hook(lambda *_: encoded.append(1)):

@@ -6,6 +6,7 @@ from memvr_integrations.backend.images.sources import (
     load_image,
     path_or_data,
     pixel_hash,
+    read_image,
 )
 from memvr_integrations.types.image_policy import ImagePolicy
 
@@ -16,4 +17,5 @@ __all__ = [
     "load_image",
     "path_or_data",
     "pixel_hash",
+    "read_image",
 ]

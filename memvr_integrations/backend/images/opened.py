@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from memvr_integrations.backend.images.sources import load_image
+from memvr_integrations.backend.images.sources import read_image
 from memvr_integrations.errors import ImageError
 from memvr_integrations.types import Image, Message, Text
 from memvr_integrations.types.image_policy import ImagePolicy
@@ -16,7 +16,7 @@ def opened(messages: Sequence[Message], policy: ImagePolicy) -> tuple[Message, .
 
     def read(part: Text | Image) -> Text | Image:
         try:
-            return Image(load_image(part.source, policy)) if isinstance(part, Image) else part
+            return Image(read_image(part.source, policy)) if isinstance(part, Image) else part
         except ImageError:
             return part
 

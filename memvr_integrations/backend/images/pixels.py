@@ -173,12 +173,15 @@ def shows_first_of_many(image: Image.Image) -> bool:
         return False
 
 
-def decode(opened: Image.Image, name: str) -> Image.Image:
-    """Give all pixels as a new RGB image: upright, eight bits, on white; ImageError if it can't."""
+def decode(opened: Image.Image, name: str, *, own: bool) -> Image.Image:
+    """Give all pixels as a new RGB image: upright, eight bits, on white; ImageError if it can't.
+
+    What nobody else holds (`own`) may become that image itself.
+    """
     try:
         clear = _clear_value(opened)
         opened.load()
-        upright = _upright(opened, name)
+        upright = _upright(opened, name, own)
         if clear is not None:
             upright.info["transparency"] = clear
         if upright.mode in ("I", "F") or upright.mode.startswith("I;16"):
@@ -208,9 +211,13 @@ def _clear_value(image: Image.Image) -> int | tuple[int, ...] | None:
     return None
 
 
-def _upright(image: Image.Image, name: str) -> Image.Image:
+def _upright(image: Image.Image, name: str, own: bool) -> Image.Image:
+    pixels = image.im
     try:
-        return ImageOps.exif_transpose(image)
+        if not own:
+            return ImageOps.exif_transpose(image)
+        ImageOps.exif_transpose(image, in_place=True)
+        pixels = image.im
     # The pixels are good, so unreadable EXIF is no reason to refuse them.
     except Exception as problem:
         warnings.warn(
@@ -218,14 +225,15 @@ def _upright(image: Image.Image, name: str) -> Image.Image:
             MemVRWarning,
             stacklevel=4,
         )
-        return image.copy()
+    # A plain image, without a copy: a decoder's own has the encoded data and further frames.
+    return image._new(pixels) if own else image.copy()
 
 
 def _flatten(image: Image.Image) -> Image.Image:
     if image.mode == "La":
         image = image.convert("LA")
     if not image.has_transparency_data:
-        return image.convert("RGB")
+        return image if image.mode == "RGB" else image.convert("RGB")
     clear = image.convert("RGBA")
     white = Image.new("RGB", image.size, "white")
     white.paste(clear, mask=clear.getchannel("A"))

@@ -32,20 +32,24 @@ from memvr_integrations.backend.images.pixels import (
     shows_first_of_many,
 )
 from memvr_integrations.errors import ImageError, MemVRWarning
+from memvr_integrations.types import ReadImage
 from memvr_integrations.types.image_policy import ImagePolicy
 
-__all__ = ["DEFAULT_POLICY", "ImagePolicy", "ImageSource", "load_image", "pixel_hash"]
+__all__ = ["DEFAULT_POLICY", "ImagePolicy", "ImageSource", "load_image", "pixel_hash", "read_image"]
 
 ImageSource: TypeAlias = (
-    Path | bytes | bytearray | memoryview | str | Image.Image | npt.NDArray[np.generic]
+    Path | bytes | bytearray | memoryview | str | Image.Image | npt.NDArray[np.generic] | ReadImage
 )
 
 DEFAULT_POLICY = ImagePolicy()
 _SHOWN = 200  # characters of a name in an error
+_ROWS = 64  # hashed at a time: as many fit into a processor's cache
 
 
 def load_image(source: ImageSource, policy: ImagePolicy = DEFAULT_POLICY) -> Image.Image:
     """Take in an image and give it as RGB: a new image, upright, decoded, on white.
+
+    A `ReadImage` gives the one that it holds, if the policy lets it in.
 
     Arrays are (H, W), (H, W, 1), (H, W, 3) or (H, W, 4): uint8, uint16, bool, or floats in
     0..1. Of an animation the first frame is taken, with a MemVRWarning. ImageError names the
@@ -56,11 +60,15 @@ def load_image(source: ImageSource, policy: ImagePolicy = DEFAULT_POLICY) -> Ima
         opened = from_array(source, name, policy)
     elif isinstance(source, Image.Image):
         opened = source
+    elif isinstance(source, ReadImage):
+        opened = source.pixels
     else:
         opened = open_image(_read(source, name, policy), name)
     check_size(opened.size, name, policy)
+    if isinstance(source, ReadImage):
+        return opened
     animated = shows_first_of_many(opened)
-    pixels = decode(opened, name)
+    pixels = decode(opened, name, own=opened is not source)
     if animated:
         warnings.warn(
             f"{name} has more than one frame or page; only the first is used. "
@@ -69,6 +77,14 @@ def load_image(source: ImageSource, policy: ImagePolicy = DEFAULT_POLICY) -> Ima
             stacklevel=2,
         )
     return pixels
+
+
+def read_image(source: ImageSource, policy: ImagePolicy = DEFAULT_POLICY) -> ReadImage:
+    """`load_image` and `pixel_hash`, for a picture that is asked about several times."""
+    pixels = load_image(source, policy)
+    if isinstance(source, ReadImage):
+        return source
+    return ReadImage(pixels, pixel_hash(pixels))
 
 
 def path_or_data(source: ImageSource) -> ImageSource:
@@ -93,7 +109,9 @@ def pixel_hash(image: Image.Image) -> str:
     if image.mode != "RGB":
         raise ImageError(f"{_name(image)} is not RGB; pass it through load_image before pixel_hash")
     digest = hashlib.sha256(f"{image.width}x{image.height}:".encode())
-    digest.update(image.tobytes())
+    for top in range(0, image.height, _ROWS):
+        rows = image.crop((0, top, image.width, min(top + _ROWS, image.height)))
+        digest.update(rows.tobytes())
     return digest.hexdigest()
 
 
@@ -103,6 +121,8 @@ def _name(source: object) -> str:
             return f"file {str(source)[:_SHOWN]!r}"
         case bytes() | bytearray() | memoryview():
             return f"image data of {memoryview(source).nbytes} bytes"
+        case ReadImage():
+            return f"picture {source.hash[:12]} of size {source.pixels.size}"
         case Image.Image():
             return f"Pillow image of mode {source.mode} and size {source.size}"
         case np.ndarray():

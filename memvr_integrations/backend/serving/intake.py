@@ -7,7 +7,7 @@ from memvr_integrations.backend.decoding.jobs import Job, timed_out
 from memvr_integrations.backend.decoding.strategies import at_work, second_prompt
 from memvr_integrations.backend.hosting.host import Host
 from memvr_integrations.backend.hosting.prompts.writer import Picture
-from memvr_integrations.backend.images import load_image, pixel_hash
+from memvr_integrations.backend.images import read_image
 from memvr_integrations.backend.images.opened import opened
 from memvr_integrations.backend.serving.inbox import Inbox
 from memvr_integrations.backend.structured.grammar import Grammar, grammar_of
@@ -138,9 +138,9 @@ class Intake:
                 yield picture
 
     def _picture(self, part: Image, policy: ImagePolicy) -> Picture:
-        image = load_image(part.source, policy)
-        self._host.check_kind(image)
-        return Picture(image=image, hash=pixel_hash(image))
+        read = read_image(part.source, policy)
+        self._host.check_kind(read.pixels)
+        return Picture(image=read.pixels, hash=read.hash)
 
 
 def _check_text(request: Request) -> None:

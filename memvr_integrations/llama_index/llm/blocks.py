@@ -21,7 +21,7 @@ from llama_index.core.schema import (
 
 from memvr_integrations.checks import check_list
 from memvr_integrations.errors import ImageError, RequestError, picture_named
-from memvr_integrations.types import Image, Text
+from memvr_integrations.types import Image, ReadImage, Text
 from memvr_integrations.wire.parts import Part, own_png
 
 if TYPE_CHECKING:
@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 
     from memvr_integrations.backend.images import ImageSource
 
-ImageDocument: TypeAlias = "ImageBlock | BaseNode | NodeWithScore | Path | bytes | PIL.Image.Image"
+ImageDocument: TypeAlias = (
+    "ImageBlock | BaseNode | NodeWithScore | Path | bytes | PIL.Image.Image | ReadImage"
+)
 
 # Hints for other models, and calls, which `messages` reads.
 _PASSED_OVER = (CachePoint, ThinkingBlock, ToolCallBlock)

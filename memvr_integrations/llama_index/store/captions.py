@@ -5,23 +5,21 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
-from llama_index.core.base.llms.types import ChatMessage, TextBlock
+from llama_index.core.base.llms.types import ChatMessage, ChatResponse, TextBlock
 from llama_index.core.llms import LLM
 from llama_index.core.schema import BaseNode, TransformComponent
 from pydantic import Field, PrivateAttr, SerializeAsAny
 
-from memvr_integrations.backend.images import DEFAULT_POLICY, load_image, pixel_hash
+from memvr_integrations.backend.images import DEFAULT_POLICY, read_image
 from memvr_integrations.grounding.captions import CAPTION_PROMPT, caption_from
 from memvr_integrations.llama_index.llm import MemVRMultiModalLLM
 from memvr_integrations.llama_index.llm.blocking import wait_for
 from memvr_integrations.llama_index.llm.blocks import image_block, is_image, source_of_node
 from memvr_integrations.llama_index.llm.checks import CheckedComponent
 from memvr_integrations.llama_index.store.database import Database
-
-if TYPE_CHECKING:
-    import PIL.Image
+from memvr_integrations.types import ReadImage
 
 
 class CaptionImages(CheckedComponent, TransformComponent):
@@ -70,33 +68,42 @@ class CaptionImages(CheckedComponent, TransformComponent):
         Raises:
             ImageError: The picture can't be used.
         """
-        image = await self.picture(source)
+        picture = await self.picture(source)
         if self._known is None:
             table = "captions (key TEXT PRIMARY KEY, text TEXT)"
             self._known = Database(self.cache or ":memory:", table)
-        key = await asyncio.to_thread(self._key, pixel_hash(image))
+        key = await asyncio.to_thread(self._key, picture.hash)
         # Equal pictures of one batch wait for the first one's caption; locks are a loop's own.
         place = id(asyncio.get_running_loop()), key
         lock = self._asked.setdefault(place, asyncio.Lock())
         try:
             async with lock:
-                return await self._kept(self._known, key, image)
+                return await self._kept(self._known, key, picture)
         finally:
             self._asked.pop(place, None)
 
-    async def _kept(self, known: Database, key: str, image: "PIL.Image.Image") -> str:
+    async def _kept(self, known: Database, key: str, picture: ReadImage) -> str:
         """The caption that is kept under a key; asked for where there is none."""
         if rows := known.read("SELECT text FROM captions WHERE key = ?", (key,)):
             return str(rows[0][0])
-        blocks = [image_block(image), TextBlock(text=self.prompt)]
-        answer = await self.llm.achat([ChatMessage(role="user", blocks=blocks)])
+        answer = await self._answer(picture)
         text = caption_from(
             answer.message.content or "", prompt=self.prompt, model=self.llm.metadata.model_name
         )
         known.write("INSERT OR REPLACE INTO captions VALUES (?, ?)", [(key, text)])
         return text
 
-    async def picture(self, source: Any) -> "PIL.Image.Image":
+    async def _answer(self, picture: ReadImage) -> ChatResponse:
+        text = TextBlock(text=self.prompt)
+        if isinstance(self.llm, MemVRMultiModalLLM):
+            # As it is: writing a photograph's PNG takes seconds, and reading it again half of one.
+            asked = [ChatMessage(role="user", blocks=[text])]
+            answer: ChatResponse = await self.llm.achat(asked, image_documents=[picture])
+            return answer
+        block = await asyncio.to_thread(image_block, picture)
+        return await self.llm.achat([ChatMessage(role="user", blocks=[block, text])])
+
+    async def picture(self, source: Any) -> ReadImage:
         """One picture; URLs and file:// are the LLM's to allow.
 
         Raises:
@@ -104,7 +111,7 @@ class CaptionImages(CheckedComponent, TransformComponent):
         """
         llm = self.llm
         policy = llm._policy() if isinstance(llm, MemVRMultiModalLLM) else DEFAULT_POLICY
-        return await asyncio.to_thread(load_image, source, policy)
+        return await asyncio.to_thread(read_image, source, policy)
 
     def close(self) -> None:
         """Close the file of captions."""

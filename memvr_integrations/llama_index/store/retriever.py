@@ -1,5 +1,6 @@
 """Finds images by a question, or by another image."""
 
+import asyncio
 from pathlib import Path
 
 from llama_index.core.base.base_retriever import BaseRetriever
@@ -55,9 +56,10 @@ class ImageRetriever(BaseRetriever):
             query = self._query(vector, hits.wanted)
             # Qdrant has a client of its own for asyncio, which it may not have been given.
             if getattr(store, "_aclient", self) is None:
-                hits.take(store.query(query))
+                result = store.query(query)
             else:
-                hits.take(await store.aquery(query))
+                result = await store.aquery(query)
+            await asyncio.to_thread(hits.take, result)  # it reads files that were changed
         return self._nodes(hits)
 
     def _query(self, vector: list[float], count: int) -> VectorStoreQuery:

@@ -26,6 +26,7 @@ from memvr_integrations.llama_index.store.images import Entry, is_file
 from memvr_integrations.llama_index.store.metadata import Metadata
 from memvr_integrations.llama_index.store.records import Record, Records
 from memvr_integrations.llama_index.store.vectors import Vectors, check_store
+from memvr_integrations.wire.parts import png_of
 
 
 class Shelf:
@@ -157,10 +158,9 @@ class Shelf:
         """A picture's vector: core's embeddings read files, but what URLs may be read we know."""
         if is_file(source):
             return await model.aget_image_embedding(source)
-        picture = io.BytesIO()
-        (await self.captions.picture(source)).save(picture, "PNG")
-        picture.seek(0)
-        return await model.aget_image_embedding(picture)
+        picture = await self.captions.picture(source)
+        png = await asyncio.to_thread(png_of, picture)
+        return await model.aget_image_embedding(io.BytesIO(png))
 
 
 def _folder_of(persist_dir: str | Path | None) -> Path:

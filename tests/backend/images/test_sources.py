@@ -1,6 +1,7 @@
 """Where an image comes from: files, strings, URLs, and what may not be read."""
 
 import base64
+import hashlib
 import io
 import os
 import threading
@@ -21,7 +22,7 @@ from pictures import (
 )
 from PIL import Image
 
-from memvr_integrations.backend.images import ImagePolicy, load_image, pixel_hash
+from memvr_integrations.backend.images import ImagePolicy, load_image, pixel_hash, read_image
 from memvr_integrations.backend.images import sources as images
 from memvr_integrations.errors import ImageError
 
@@ -105,6 +106,31 @@ def test_pixel_hash_differs_by_sizes_and_pixels():
     assert pixel_hash(PICTURE) == pixel_hash(PICTURE.copy())
     with pytest.raises(ImageError, match="load_image before pixel_hash"):
         pixel_hash(PICTURE.convert("L"))
+
+
+def test_a_hash_is_that_of_all_pixels_at_once():
+    tall = PICTURE.resize((3, 200))
+    expected = hashlib.sha256(b"3x200:" + tall.tobytes())
+    assert pixel_hash(tall) == expected.hexdigest()
+
+
+def test_a_picture_that_was_read_is_not_read_again():
+    read = read_image(PNG)
+    assert read.hash == pixel_hash(PICTURE)
+    assert read_image(read) is read
+    assert load_image(read) is read.pixels
+    refused(read, "above max_pixels=10", ImagePolicy(max_pixels=10))
+
+
+def test_pixels_that_are_right_already_are_not_copied(monkeypatch):
+    def never(*_, **__):
+        raise AssertionError("a copy")
+
+    for name in ("copy", "convert", "transpose"):
+        monkeypatch.setattr(Image.Image, name, never)
+    image = load_image(PNG)
+    assert type(image) is Image.Image  # no decoder, which would keep the file's bytes
+    assert image.format is None
 
 
 def test_the_result_shares_nothing_with_the_source():

@@ -55,6 +55,13 @@ def test_things_are_named_in_the_singular(question, things):
     assert named_things(question) == things
 
 
+def test_a_picture_is_read_once_for_all_things(index, found, engine):
+    VisualRerank(llm=index.llm).postprocess_nodes(found, query_str="A blue cat, dog and cow?")
+    shown = [request.images[0].source for request in engine.requests]
+    assert len(shown) == 4 * len(found)  # blue is a thing too
+    assert len({id(one) for one in shown}) == len(found)
+
+
 async def test_what_is_seen_comes_first(index, found):
     rerank = VisualRerank(llm=index.llm, top_n=2, keep_retrieval_score=True)
     sorted_ = rerank.postprocess_nodes(found, query_str="Where is the blue one?")

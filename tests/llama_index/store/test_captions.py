@@ -1,14 +1,20 @@
 """Captions of nodes and documents, whatever class holds the picture."""
 
+import threading
+
 import pytest
 from fields import SeeingEngine, paint
+from llama_index.core.base.llms.types import ChatMessage, ChatResponse
 from llama_index.core.ingestion import IngestionPipeline
+from llama_index.core.llms import MockLLM
 from llama_index.core.node_parser import SentenceSplitter
 from llama_index.core.schema import Document, ImageDocument, ImageNode, MediaResource, Node
 from pydantic import ValidationError
 
+from memvr_integrations.backend.images import load_image, pixel_hash
 from memvr_integrations.errors import ConfigError, ImageError
 from memvr_integrations.llama_index import CaptionImages, MemVRMultiModalLLM
+from memvr_integrations.llama_index.store import captions
 from memvr_integrations.types import Identity
 
 RED = "A field that is red."
@@ -43,6 +49,36 @@ def test_every_node_with_a_picture_is_captioned(llm, red):
         CaptionImages(llm=llm)([ImageDocument()])
 
 
+async def test_a_picture_is_read_beside_the_event_loop_and_once(llm, red, monkeypatch):
+    threads, read = [], captions.read_image
+
+    def noting(source, policy):
+        threads.append(threading.current_thread())
+        return read(source, policy)
+
+    monkeypatch.setattr(captions, "read_image", noting)
+    await CaptionImages(llm=llm).caption(red)
+    assert len(threads) == 1
+    assert threads[0] is not threading.main_thread()
+    [image] = llm.engine.requests[0].images
+    assert image.source.hash == pixel_hash(load_image(red))
+    assert load_image(image.source) is image.source.pixels
+
+
+class OtherLLM(MockLLM):
+    """Says the size of the picture that it was shown."""
+
+    async def achat(self, messages, **options):
+        [picture, text] = messages[0].blocks
+        shown = load_image(picture.resolve_image().read())
+        answer = f"{text.text} {shown.size}"
+        return ChatResponse(message=ChatMessage(role="assistant", content=answer))
+
+
+async def test_another_llm_is_shown_the_picture_in_a_block(red):
+    assert await CaptionImages(llm=OtherLLM()).caption(red) == "Describe the picture. (9, 7)"
+
+
 def test_documents_go_through_a_pipeline(llm, red):
     pipeline = IngestionPipeline(
         transformations=[CaptionImages(llm=llm), SentenceSplitter()], disable_cache=True
@@ -69,13 +105,13 @@ def test_the_folder_of_a_cache_is_made(llm, red, tmp_path):
 
 
 async def test_captions_are_those_of_the_model_that_answers(red, tmp_path):
-    def captions(key, name="captions.sqlite"):
+    def captioning(key, name="captions.sqlite"):
         engine = SeeingEngine()
         engine.identity = Identity(name="scripted", key=key, durable=True)
         return CaptionImages(llm=MemVRMultiModalLLM(engine=engine), cache=tmp_path / name)
 
     for key, asked in (("one", 1), ("two", 1), ("one", 0)):  # the last one after a restart
-        made = captions(key)
+        made = captioning(key)
         assert await made.caption(red) == RED
         assert len(made.llm.engine.requests) == asked
         made.close()

@@ -18,6 +18,7 @@ from memvr_integrations.backend.hosting.prompts.conversation import (
 )
 from memvr_integrations.backend.hosting.prompts.plain_text import Marks, RoleMarks, role_marks
 from memvr_integrations.backend.hosting.prompts.templates import ChatTemplate
+from memvr_integrations.backend.hosting.sizes import ByPicture
 from memvr_integrations.errors import (
     ContextLengthError,
     MemVRWarning,
@@ -107,7 +108,10 @@ class PromptWriter:
         frame: Sequence[str] = getattr(processor, "image_frame", ())
         known = {own, self._chat.placeholder, token}
         self._reserved = {*known, *frame, *filter(None, others)}
-        self._marks = Marks(name, processor, self._chat.source)
+        sizes = ByPicture(processor)
+        self._showing = sizes.showing
+        reader = processor if whole_inputs else sizes.writing
+        self._marks = Marks(name, reader, self._chat.source)
         around = self._chat.around(_TURNS)
         self._roles = RoleMarks(role_marks(around, {*known, *self._marks.tokens}))
         try:
@@ -193,9 +197,9 @@ class PromptWriter:
                 )
 
     def shown(self, images: Sequence[PIL.Image.Image]) -> Mapping[str, Tensor]:
-        """What the processor makes of pictures in a prompt: pixels, and how they are cut."""
+        """What the processor makes of copies of one picture: pixels, and how they are cut."""
         asked = Message("user", [*(Image(image) for image in images), Text("?")])
-        return self._tokenise([asked], images)
+        return self._chat.tokenise(self._chat.show([asked]).text, images, self._showing)
 
     def _tokenise(
         self, messages: Sequence[Message], images: Sequence[PIL.Image.Image]
