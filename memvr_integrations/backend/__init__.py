@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from memvr_integrations.backend.serving.admission import QueueConfig
     from memvr_integrations.backend.serving.backend import Backend
 else:
-    __getattr__ = lazily(__name__, {"Backend": "serving.backend", "QueueConfig": "serving.worker"})
+    __getattr__ = lazily(__name__, {"Backend": "serving.backend", "QueueConfig": "serving.admission"})
 
 __all__ = [
     "CATALOG",
