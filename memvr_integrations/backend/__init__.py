@@ -38,7 +38,9 @@ if TYPE_CHECKING:
     from memvr_integrations.backend.serving.admission import QueueConfig
     from memvr_integrations.backend.serving.backend import Backend
 else:
-    __getattr__ = lazily(__name__, {"Backend": "serving.backend", "QueueConfig": "serving.admission"})
+    __getattr__ = lazily(
+        __name__, {"Backend": "serving.backend", "QueueConfig": "serving.admission"}
+    )
 
 __all__ = [
     "CATALOG",

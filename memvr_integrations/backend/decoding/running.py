@@ -42,6 +42,7 @@ class Running:
         self._decoder = Decoder(host)
         self._turns: list[Group | _Search] = []
         self.most: int | None = None
+        self._short: list[Row] = []  # of memory
         self.again: list[Row] = []
         self.steps = 0
 
@@ -68,7 +69,7 @@ class Running:
         if _searches(rows[0]):
             self._turns.append(self._search(rows[0]))
             return
-        group = self._group(rows[0])
+        group = self._group(rows)
         failure = _failure(lambda: group.read(rows))
         if failure is not None:
             self._read_again(rows, failure)
@@ -88,7 +89,8 @@ class Running:
             if failure is not None:
                 self._discard(turn, rows, failure)
         self._turns = [turn for turn in self._turns if turn.rows]
-        if not self._turns and not self.again:
+        self._short = [row for row in self._short if not row.done]
+        if not self._short:
             self.most = None
 
     def close(self) -> None:
@@ -105,11 +107,13 @@ class Running:
         row.begin(self._decoder.host)
         return _Search([row], method_of(self._decoder.host, config).search(row))
 
-    def _group(self, row: Row) -> Group:
-        open_to_it = (turn for turn in self._turns if isinstance(turn, Group) and turn.takes(row))
-        if row.alone:
+    def _group(self, rows: Sequence[Row]) -> Group:
+        if rows[0].alone:
             return Group(self._decoder, closed=True)
-        return next(open_to_it, None) or Group(self._decoder)
+        for turn in self._turns:
+            if isinstance(turn, Group) and all(map(turn.takes, rows)):
+                return turn
+        return Group(self._decoder)
 
     def _read_again(self, rows: Sequence[Row], failure: "_Failure") -> None:
         """Find out whose prompts can't be read."""
@@ -121,6 +125,7 @@ class Running:
         elif failure.memory and self._turns:
             # It can begin when others have left.
             self.most = len(self.rows)
+            self._short += rows
             self.again += rows
         else:
             self._fail(rows[0], failure)
@@ -132,6 +137,7 @@ class Running:
         rows, others = [row for row in rows if not row.done], len(self.rows)
         if failure.memory and len(rows) + others > 1:
             self.most = max((len(rows) + others) // 2, 1)
+            self._short += rows
         elif len(rows) == 1:
             self._fail(rows[0], failure)
             return
