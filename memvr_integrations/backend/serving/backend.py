@@ -82,8 +82,8 @@ class Backend:
         implementation of transformers ("sdpa", "eager", "flash_attention_2"); None leaves the
         choice to it. `memvr=None` (or False) loads models that MemVR can't attach to as well, to
         be decoded plainly. `progress` shows a bar while weights load. `image_policy` says which
-        pictures may come in, `queueing` how requests become batches; `cache_bytes` bounds the
-        kept image features.
+        pictures may come in, `queueing` how many requests wait and are computed
+        together; `cache_bytes` bounds the kept image features.
 
         Raises:
             ModelNotFoundError: Nothing is called so, or the hub can't be reached.

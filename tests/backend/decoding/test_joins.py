@@ -90,18 +90,18 @@ class Course:
             self._now = max(self._now, self._coming[0].comes)
         due = [one for one in self._coming if one.comes <= self._now]
         self._coming = [one for one in self._coming if one.comes > self._now]
+        jobs = []
         for one in due:
             try:
-                job = self._backend._intake.job(one.inbox)
+                jobs.append(self._backend._intake.job(one.inbox))
             except MemVRError as error:
                 one.inbox.put(error)
-            else:
-                worker.submit(job)
+        worker.submit(*jobs)  # all at once, so that they begin together
 
 
 def shaped(rng, request):
     """Some requests with penalties, a bias, likely tokens or a least length."""
-    if request.strategy is not None and request.strategy.whole or rng.random() < 0.7:
+    if (request.strategy is not None and request.strategy.whole) or rng.random() < 0.7:
         return request
     sampling = replace(
         request.sampling,
@@ -134,6 +134,11 @@ def callers_of(material, seed, count):
 
 def compared(models, seed, count):
     """What was wrong with each, how many rows ran at once, and how many tokens had a trigger."""
+    config = models.busy.model.config.get_text_config()
+    if "linear_attention" in (getattr(config, "layer_types", None) or ()):
+        # Sums of the past carry rounding on from token to token: here it shall be no excuse.
+        for backend in (models.busy, models.alone):
+            backend.model.double()
     callers = callers_of(models.material, seed, count)
     course = Course(models.busy, callers)
     course.run()
@@ -150,7 +155,7 @@ def compared(models, seed, count):
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_row_is_itself_alone_whoever_comes_and_goes(kind):
     with world(kind) as models:
-        wrong, most, triggers = compared(models, seed=27, count=24)
+        wrong, most, triggers = compared(models, seed=27, count=16)
     assert not wrong
     assert most > 4
     assert triggers

@@ -182,11 +182,8 @@ def test_a_prompt_for_which_memory_lacks_waits_for_others_to_leave(
         tried = failing(monkeypatch, reason)
         assert ids(fresh.generate(requests)) == ids(expected)
     # The second was tried beside the first, and begins when that is done.
-    assert tried == [("read", 1), ("join", 1), ("read", 1), *[("step", 1)] * 5] + [
-        ("read", 1),
-        ("join", 1),
-        *[("step", 1)] * 2,
-    ]
+    begun = [("read", 1), ("join", 1)]
+    assert tried == [*begun, ("read", 1), *[("step", 1)] * 5, *begun, *[("step", 1)] * 2]
 
 
 def test_out_of_memory_for_a_single_request_gives_advice(fresh, ask, monkeypatch):
