@@ -79,10 +79,10 @@ class Course:
         self.most = max(self.most, len(self._running.rows))
         self._plain()
         self._now += 1
+        self._let_in()
         for one in self._leaving:
             if one.comes + one.stays <= self._now:
                 one.inbox.cancel()
-        self._let_in()
 
     def _let_in(self):
         worker, running = self._backend._worker, self._running

@@ -1,12 +1,17 @@
 """Masks of uneven rows: each row sees what transformers shows it alone."""
 
+import dataclasses
 from collections.abc import Mapping
 
 import pytest
 import torch
+from families import FAMILIES
+from tiny_family import text
 from transformers import AutoModelForCausalLM
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+from worlds import noise
 
+from memvr_integrations.backend import Backend, Request, SamplingParams
 from memvr_integrations.backend.decoding.masks import StepMasks
 from memvr_integrations.backend.decoding.slots import Lengths, SlotCache, prompt_cache
 from memvr_integrations.models.vision_language import CACHE
@@ -163,3 +168,19 @@ def test_what_cannot_be_masked_here_cannot_join():
     model = make("whole", "sdpa")
     model.config._attn_implementation_internal = "flex_attention"
     assert not StepMasks(model).joinable
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+@pytest.mark.xfail(strict=True, reason="its wrapper takes one mask, `StepMasks.most` is not used")
+def test_paligemma_2_answers_beyond_its_window(tmp_path):
+    first = FAMILIES["paligemma"]
+    own = text(model_type="gemma2", sliding_window=20)
+    family = dataclasses.replace(first, config=first.config | {"text_config": own})
+    with Backend.load(family.save("paligemma", tmp_path), device="cpu", progress=False) as backend:
+        sampling = SamplingParams(max_tokens=20)
+        questions = ("What is it?", "Is there a dog, a cat or a cow?")
+        requests = [Request.ask(one, *noise(1), sampling=sampling) for one in questions]
+        together = backend.generate(requests)
+        alone = [backend.generate(request)[0] for request in requests]
+    ids = [[token.id for token in answer.tokens] for answer in together]
+    assert ids == [[token.id for token in answer.tokens] for answer in alone]
