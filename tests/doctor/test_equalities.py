@@ -121,7 +121,7 @@ def test_a_batch_that_was_split(make_backend):
 
     subject = Subject(make_backend(queueing=QueueConfig(max_batch=2)), tokens=2)
     found = batch_equals_alone(subject)
-    assert (found.outcome, found.says) == ("failed", "5 requests took 3 batches")
+    assert (found.outcome, found.says) == ("failed", "5 requests took 3 steps, one by one")
 
 
 def without_first_letter(chunk):

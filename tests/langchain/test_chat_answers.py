@@ -15,6 +15,7 @@ from langchain_core.messages import (
     trim_messages,
 )
 from pydantic import BaseModel
+from waiting import together
 
 from memvr_integrations import errors
 from memvr_integrations.langchain import ChatMemVR, image_block
@@ -138,21 +139,23 @@ async def test_a_cancelled_call_stops_the_computing(backend, seen, endless):
             await asyncio.sleep(0.01)
 
 
-async def test_concurrent_calls_share_batches(backend, scenes):
+async def test_concurrent_calls_share_their_steps(backend, scenes, endless):
     model = ChatMemVR(engine=backend, max_tokens=8)
     asked = [[HumanMessage([image_block(scene.pixels), "What?"])] for scene in scenes]
-    before = backend.batches
-    answers = await asyncio.gather(*(model.ainvoke(one) for one in asked))
-    assert backend.batches - before < len(asked) / 2
-    assert [one.content for one in answers] == [model.invoke(one).content for one in asked]
+    with endless(backend) as passes, together(backend, rows=len(asked)):
+        answers = await asyncio.gather(*(model.ainvoke(one) for one in asked))
+    assert max(passes.rows) == len(asked)
+    with endless(backend):
+        alone = [model.invoke(one).content for one in asked]
+    assert [one.content for one in answers] == alone
 
 
-def test_batches_too(backend, scenes):
+def test_batches_too(backend, scenes, endless):
     model = ChatMemVR(engine=backend, max_tokens=8)
     asked = [[HumanMessage([image_block(scene.pixels), "What?"])] for scene in scenes]
-    before = backend.batches
-    assert len(model.batch(asked, {"max_concurrency": 6})) == 6
-    assert backend.batches - before < 6
+    with endless(backend) as passes, together(backend, rows=6):
+        assert len(model.batch(asked, {"max_concurrency": 6})) == 6
+    assert max(passes.rows) == 6
 
 
 # -- counting and describing

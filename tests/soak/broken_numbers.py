@@ -18,9 +18,10 @@ from families import FAMILIES
 from flatness import eventually
 from outcome import Found
 from PIL import Image as Pillow
+from waiting import together
 from worlds import noise
 
-from memvr_integrations.backend import Backend, Completion, QueueConfig, Request, SamplingParams
+from memvr_integrations.backend import Backend, Completion, Request, SamplingParams
 from memvr_integrations.errors import (
     GenerationError,
     MemVRError,
@@ -82,8 +83,7 @@ class Heard:
 def _try(one: Break, source: Path, asked: str, deadline: float, tally: Tally) -> None:
     """Break a model and ask it everything."""
     [picture] = noise(1)
-    queueing = QueueConfig(gather_seconds=0.02)
-    with Backend.load(source, device="cpu", progress=False, queueing=queueing) as backend:
+    with Backend.load(source, device="cpu", progress=False) as backend:
         [sound] = backend.generate(TEXT)
         counted = one.apply(backend.model)
         for question in questions(picture, str(source), EAGER):
@@ -174,15 +174,13 @@ def _beside(
 
 async def _neighbours(backend: Backend, picture: Pillow.Image, sound: Completion) -> list[str]:
     """A damaged row says nothing about the row beside it."""
-    before = backend.batches
     damaged = Request.ask(WORDS, picture, sampling=SamplingParams(max_tokens=8), memvr=EAGER)
-    results = await asyncio.gather(
-        *(backend.agenerate(request) for request in (damaged, TEXT, damaged)),
-        return_exceptions=True,
-    )
+    with together(backend, rows=3):
+        results = await asyncio.gather(
+            *(backend.agenerate(request) for request in (damaged, TEXT, damaged)),
+            return_exceptions=True,
+        )
     wrong = []
-    if backend.batches != before + 1:
-        wrong.append(f"{backend.batches - before} batches instead of one show no neighbours")
     mine = results[1]
     ids = [token.id for token in sound.tokens]
     if isinstance(mine, BaseException) or [token.id for token in mine[0].tokens] != ids:

@@ -85,7 +85,7 @@ def _together(
     diary: "Diary",
 ) -> None:
     """Let some requests come at once, then each alone, and write down what became of them."""
-    begun, batches = time.monotonic(), models.busy.batches
+    begun, steps = time.monotonic(), models.busy.steps
     crowd = Crowd(models.busy, callers=callers, deadline=deadline)
     heard = crowd.serve(asks)
     wrong = list(crowd.hung)
@@ -100,7 +100,7 @@ def _together(
             diary.note(ask, heard[ask.number], alone.get(ask.number))
     diary.rest(
         seconds=time.monotonic() - begun,
-        batches=models.busy.batches - batches,
+        steps=models.busy.steps - steps,
         wrong=wrong,
         hung=len(crowd.hung) + len(single.hung),
     )
@@ -158,7 +158,7 @@ class Diary:
             }
         )
 
-    def rest(self, *, seconds: float, batches: int, wrong: Sequence[str], hung: int) -> None:
+    def rest(self, *, seconds: float, steps: int, wrong: Sequence[str], hung: int) -> None:
         """Write down what is known while nothing runs, and keep all since the rest before."""
         self.write(
             {
@@ -166,7 +166,7 @@ class Diary:
                 "run": self._run,
                 "memory": memory(),
                 "seconds": seconds,
-                "batches": batches,
+                "steps": steps,
                 "wrong": list(wrong),
                 "hung": hung,
             }
@@ -214,7 +214,7 @@ class Diary:
             "answers": int(self.total("answers")),
             "their tokens": int(self.total("tokens")),
             "tokens at which a layer triggered": int(self.total("triggers")),
-            "batches": int(self.total("batches")),
+            "steps": int(self.total("steps")),
             "by a strategy": _listed(Counter(str(c["strategy"]) for c in calls if c["strategy"])),
             "compared with the same request alone": sum(bool(c["compared"]) for c in calls),
             "wrong": sum(bool(c["wrong"]) for c in calls),

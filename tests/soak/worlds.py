@@ -56,7 +56,7 @@ def world(kind: str) -> Iterator[World]:
             source,
             device="cpu",
             progress=False,
-            queueing=QueueConfig(max_batch=1, gather_seconds=0),
+            queueing=QueueConfig(max_batch=1),
             cache_bytes=0,
         )
         with _closing(busy), _closing(alone):

@@ -2,6 +2,9 @@
 
 import threading
 import time
+from contextlib import contextmanager
+
+from memvr_integrations.backend import Request, SamplingParams
 
 
 def eventually(condition, seconds=60.0):
@@ -30,3 +33,34 @@ def held_at(passes, forwards):
 
 def slow(seconds):
     return lambda rows: time.sleep(seconds)
+
+
+@contextmanager
+def together(backend, *, rows):
+    """What is asked within begins in one step: the model is held until so many rows wait.
+
+    A request of one token holds it, and has left before they begin.
+    """
+    entered, go_on = threading.Event(), threading.Event()
+
+    def hold(module, args):
+        entered.set()
+        assert go_on.wait(60), "nobody let it go on"
+
+    def let_go():
+        eventually(lambda: len(backend._worker._waiting) >= rows)
+        go_on.set()
+
+    handle = backend._host.model.register_forward_pre_hook(hold)
+    holder = Request.ask("Wait.", sampling=SamplingParams(max_tokens=1))
+    threads = [
+        threading.Thread(target=backend.generate, args=[holder]),
+        threading.Thread(target=let_go),
+    ]
+    threads[0].start()
+    assert entered.wait(60)
+    handle.remove()
+    threads[1].start()
+    yield
+    for thread in threads:
+        thread.join(60)

@@ -45,6 +45,7 @@ class Running:
         self.decoder = Decoder(host, prefix_bytes, probe)
         self._turns: list[Group | _Search] = []
         self.most: int | None = None
+        self._short: list[Row] = []  # of memory
         self.again: list[Row] = []
         self.steps = 0
 
@@ -71,7 +72,7 @@ class Running:
         if _searches(rows[0]):
             self._turns.append(self._search(rows[0]))
             return
-        group = self._group(rows[0])
+        group = self._group(rows)
         failure = _failure(lambda: group.read(rows))
         if failure is not None:
             self._read_again(rows, failure)
@@ -91,7 +92,8 @@ class Running:
             if failure is not None:
                 self._discard(turn, rows, failure)
         self._turns = [turn for turn in self._turns if turn.rows]
-        if not self._turns and not self.again:
+        self._short = [row for row in self._short if not row.done]
+        if not self._short:
             self.most = None
 
     def forget(self) -> None:
@@ -112,11 +114,13 @@ class Running:
         row.begin(self.decoder.host)
         return _Search([row], method_of(self.decoder.host, config).search(row))
 
-    def _group(self, row: Row) -> Group:
-        open_to_it = (turn for turn in self._turns if isinstance(turn, Group) and turn.takes(row))
-        if row.alone:
+    def _group(self, rows: Sequence[Row]) -> Group:
+        if rows[0].alone:
             return Group(self.decoder, closed=True)
-        return next(open_to_it, None) or Group(self.decoder)
+        for turn in self._turns:
+            if isinstance(turn, Group) and all(map(turn.takes, rows)):
+                return turn
+        return Group(self.decoder)
 
     def _read_again(self, rows: Sequence[Row], failure: "_Failure") -> None:
         """Find out whose prompts can't be read."""
@@ -128,6 +132,7 @@ class Running:
         elif failure.memory and self._turns:
             # It can begin when others have left.
             self.most = len(self.rows)
+            self._short += rows
             self.again += rows
         else:
             self._fail(rows[0], failure)
@@ -139,6 +144,7 @@ class Running:
         rows, others = [row for row in rows if not row.done], len(self.rows)
         if failure.memory and len(rows) + others > 1:
             self.most = max((len(rows) + others) // 2, 1)
+            self._short += rows
         elif len(rows) == 1:
             self._fail(rows[0], failure)
             return

@@ -36,6 +36,7 @@ class Worker:
     ) -> None:
         self._host, self.config = host, config
         self._waiting: deque[Row] = deque()
+        self._joining: Sequence[Row] = ()
         self._running = Running(host, prefix_bytes=prefix_bytes, probe=probe)
         self._busy = self._forgetting = False
         self._changed = threading.Condition()
@@ -112,13 +113,17 @@ class Worker:
             if self._closed:
                 return
             self._closed = True
-            for row in [*self._waiting, *self._running.again, *self._running.rows]:
-                if not row.done:
-                    row.job.fail(BackendClosedError("The backend was closed before the answer."))
+            self._let_go()
             self._waiting.clear()
             self._changed.notify()
         if threading.current_thread() is not self._thread:
             self._thread.join()
+
+    def _let_go(self) -> None:
+        running = self._running
+        for row in [*self._waiting, *self._joining, *running.again, *running.rows]:
+            if not row.done:
+                row.job.fail(BackendClosedError("The backend was closed before the answer."))
 
     @torch.inference_mode()
     def _serve(self) -> None:
@@ -129,7 +134,9 @@ class Worker:
                 self._begin(self._candidates())
                 self._running.step()
         finally:
-            self.close()  # whatever ended this thread, nobody may wait for it
+            # Whatever ended this thread, nobody may wait for it, nor who moved on meanwhile.
+            self.close()
+            self._let_go()
             self._running.close()
 
     def _candidates(self) -> list[Row]:
@@ -146,7 +153,9 @@ class Worker:
             if self._forgetting:
                 self._forgetting = False
                 running.forget()
-            return list(islice(self._waiting, self.config.max_batch))
+            # Searches that must wait for another hold up nobody.
+            able = (row for row in self._waiting if running.can_begin(row))
+            return list(islice(able, self.config.max_batch))
 
     def _begin(self, candidates: Sequence[Row]) -> None:
         """Let rows begin, as many as there is room for."""
@@ -157,8 +166,10 @@ class Worker:
         gone = {*begin, *(row for row in candidates if row.done)}
         with self._changed:
             self._waiting = deque(row for row in self._waiting if row not in gone)
+            self._joining = begin
         for batch in prompt_batches(begin, self._running):
             self._running.join(batch)
+        self._joining = ()
         if begin:
             logger.debug("%d rows begin; %d run", len(begin), len(self._running.rows))
 

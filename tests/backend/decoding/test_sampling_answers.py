@@ -9,7 +9,7 @@ import torch
 from hooked import END, attached
 from torch.nn.functional import log_softmax
 
-from memvr_integrations.backend import Image, Message, QueueConfig, Request, SamplingParams, Tool
+from memvr_integrations.backend import Image, Message, Request, SamplingParams, Tool
 from memvr_integrations.errors import RequestError
 from memvr_integrations.types.decoding import VCDConfig
 
@@ -23,8 +23,9 @@ SHAPED = {
 
 
 @pytest.fixture
-def patient(make_backend):
-    return make_backend(queueing=QueueConfig(max_batch=16, gather_seconds=0.05))
+def fresh(make_backend):
+    """A backend that has computed nothing yet."""
+    return make_backend()
 
 
 @pytest.fixture
@@ -92,18 +93,17 @@ def test_every_token_is_the_best_after_bias_and_penalties(backend, ask, logits_o
     assert 301 not in ids
 
 
-def test_a_row_of_a_batch_equals_itself_alone(patient, ask):
+def test_each_of_mixed_rows_equals_itself_alone(fresh, ask):
     requests = [
         ask("Describe the picture.", 0, max_tokens=12, **SHAPED),
         ask("Is there a dog in the picture, or a cat, or a cow?", 1, max_tokens=7, top_logprobs=1),
         ask("Hello?", max_tokens=9, temperature=1.2, seed=3, **SHAPED),
         ask("What?", 2, max_tokens=3),
     ]
-    before = patient.batches
-    together = patient.generate(requests)
-    assert patient.batches == before + 1
+    together = fresh.generate(requests)
+    assert fresh.steps == 11
     for one, request in zip(together, requests, strict=True):
-        [alone] = patient.generate(request)
+        [alone] = fresh.generate(request)
         assert [token.id for token in one.tokens] == [token.id for token in alone.tokens]
         for mine, theirs in zip(one.tokens, alone.tokens, strict=True):
             wanted = request.sampling.top_logprobs
@@ -113,9 +113,9 @@ def test_a_row_of_a_batch_equals_itself_alone(patient, ask):
             )
 
 
-def test_an_answer_that_is_computed_again_goes_on_as_it_began(patient, ask):
+def test_an_answer_that_is_computed_again_goes_on_as_it_began(fresh, ask):
     requests = [ask("Describe it.", n, max_tokens=12, **SHAPED) for n in range(2)]
-    before = patient.generate(requests)
+    before = fresh.generate(requests)
     steps = 0
 
     def fail(module, args, out):
@@ -124,8 +124,8 @@ def test_an_answer_that_is_computed_again_goes_on_as_it_began(patient, ask):
         if steps == 5:
             raise torch.OutOfMemoryError("no room")
 
-    with attached(patient, fail):
-        after = patient.generate(requests)
+    with attached(fresh, fail):
+        after = fresh.generate(requests)
     assert steps > 12  # it was
     for one, other in zip(after, before, strict=True):
         assert [token.id for token in one.tokens] == [token.id for token in other.tokens]

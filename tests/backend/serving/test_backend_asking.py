@@ -138,7 +138,7 @@ def test_a_bad_image_raises_before_anything_is_queued(make_backend, ask):
         asyncio.run(backend.agenerate([bad]))
     with pytest.raises(ImageError):
         backend.generate([ask(), bad])
-    assert backend.batches == 0
+    assert backend.steps == 0
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import gc
 import threading
 
 import pytest
-from waiting import eventually, held_at, idle, slow
+from waiting import eventually, held_at, idle, slow, together
 
 from memvr_integrations.backend import QueueConfig
 from memvr_integrations.errors import ImageError, RequestTimeoutError
@@ -58,16 +58,23 @@ async def test_cancelling_a_task_stops_the_computing(make_backend, ask, endless)
 
 
 async def test_one_row_leaves_and_the_others_finish(make_backend, ask, endless):
-    backend = make_backend(queueing=QueueConfig(max_batch=2, gather_seconds=60))
-    with endless(backend):
+    backend = make_backend()
+    with endless(backend) as passes:
         leaving, staying = ask(max_tokens=300), ask("Where?", max_tokens=20)
         stream = backend.astream(leaving)
-        other = asyncio.create_task(backend.agenerate([staying]))
-        await anext(stream)
+        go_on = held_at(passes, 6)
+        with together(backend, rows=2):
+            first = asyncio.create_task(anext(stream))
+            other = asyncio.create_task(backend.agenerate([staying]))
+            await first
+        while passes.forwards < 6:
+            await asyncio.sleep(0.01)
         await stream.aclose()
+        go_on.set()
         [done] = await other
         assert done.usage.completion_tokens == 20
-    assert backend.batches == 1
+    assert passes.rows == [1, 1, 1, *[2] * 4, *[1] * 15]
+    assert backend.steps == 1 + 19
 
 
 async def test_breaking_out_of_async_streams_leaves_nothing_running(make_backend, ask, endless):
@@ -119,7 +126,7 @@ async def test_an_abandoned_picture_is_never_queued(make_backend, ask, monkeypat
     go_on.set()
     await asyncio.sleep(0.2)
     eventually(lambda: idle(backend))
-    assert backend.batches == 0
+    assert backend.steps == 0
 
 
 # -- time-outs
@@ -167,7 +174,7 @@ async def test_a_time_out_counts_the_queue(make_backend, ask, endless):
         first.close()
         go_on.set()
     assert (await backend.agenerate(ask(max_tokens=1, timeout=60)))[0].tokens
-    assert backend.batches == 2
+    assert passes.forwards <= 4 + 1  # who timed out was not read
 
 
 async def test_the_time_of_a_long_list_runs_from_its_start(make_backend, ask, endless):

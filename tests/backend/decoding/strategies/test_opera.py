@@ -230,13 +230,13 @@ def test_where_every_token_is_a_stop_token_nothing_more_is_searched(backend, ask
     assert passes.forwards == 1 + config.candidates
 
 
-def test_requests_are_searched_one_by_one(make_backend, ask, endless):
+def test_requests_are_searched_one_after_the_other(make_backend, ask, endless):
     backend = make_backend()
     config = OPERAConfig(beams=3, candidates=2)
     asked = [ask("What?", n, max_tokens=4, memvr=None, decoding=config) for n in (0, 1)]
     with endless(backend) as passes:
         together = backend.generate(asked)
-        assert backend.batches == 2
+        assert backend.steps == 2 * 4
         assert passes.forwards == 2 * 4 * (1 + 2)
         assert set(passes.rows) == {3}
         assert together == [backend.generate(one)[0] for one in asked]

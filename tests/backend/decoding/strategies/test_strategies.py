@@ -7,7 +7,6 @@ import math
 
 import pytest
 
-from memvr_integrations.backend import QueueConfig
 from memvr_integrations.errors import ConfigError, MemVRError, RequestError, UnsupportedModelError
 from memvr_integrations.memvr import MemVRConfig
 from memvr_integrations.types.decoding import (
@@ -53,8 +52,9 @@ kinds = pytest.mark.parametrize(
 
 
 @pytest.fixture
-def patient(make_backend):
-    return make_backend(queueing=QueueConfig(max_batch=16))
+def fresh(make_backend):
+    """A backend that has computed nothing yet."""
+    return make_backend()
 
 
 def ids(answer):
@@ -71,11 +71,11 @@ def same(one, other):
 
 @pytest.mark.parametrize("decoding", NEUTRAL, ids=lambda config: config.name)
 @pytest.mark.parametrize("memvr", [None, EAGER], ids=["plain", "memvr"])
-def test_neutral_settings_are_greedy_bit_for_bit(patient, ask, endless, decoding, memvr):
+def test_neutral_settings_are_greedy_bit_for_bit(fresh, ask, endless, decoding, memvr):
     asked = [("Describe the picture.", 0), ("Is there a dog, or perhaps a cow?", 1, 2)]
-    with endless(patient):
+    with endless(fresh):
         plain, neutral = (
-            patient.generate([ask(*one, max_tokens=5, memvr=memvr, decoding=d) for one in asked])
+            fresh.generate([ask(*one, max_tokens=5, memvr=memvr, decoding=d) for one in asked])
             for d in (None, decoding)
         )
     assert [answer.tokens for answer in neutral] == [answer.tokens for answer in plain]
@@ -83,7 +83,7 @@ def test_neutral_settings_are_greedy_bit_for_bit(patient, ask, endless, decoding
 
 
 @named
-def test_rows_of_a_batch_equal_themselves_alone(patient, ask, endless, decoding):
+def test_rows_equal_themselves_alone(fresh, ask, endless, decoding):
     common = {"decoding": decoding, "max_tokens": 5}
     requests = [
         ask("Describe the picture.", 0, memvr=None, **common),
@@ -95,10 +95,10 @@ def test_rows_of_a_batch_equal_themselves_alone(patient, ask, endless, decoding)
     ]
     # VCD has nothing to do without a picture, so that such a request keeps other company.
     requests = [one for one in requests if one.images or not decoding.needs_image]
-    with endless(patient):
-        together = patient.generate(requests)
-        assert patient.batches == 1
-        alone = [patient.generate(request)[0] for request in requests]
+    with endless(fresh):
+        together = fresh.generate(requests)
+        assert fresh.steps == 4
+        alone = [fresh.generate(request)[0] for request in requests]
     for one, other in zip(together, alone, strict=True):
         same(one, other)
 
@@ -191,10 +191,15 @@ def test_a_strategy_by_name_or_by_its_fields(backend, ask):
         assert answer.decoding == FLBConfig()
 
 
-def test_rows_of_other_strategies_wait_for_their_own_batch(patient, ask):
-    kinds = [None, "flb", "vcd", {"name": "vcd", "alpha": 2}, "vcd", None]
-    patient.generate([ask("What?", 0, max_tokens=1, decoding=kind) for kind in kinds])
-    assert patient.batches == 4
+def test_rows_of_all_strategies_share_their_steps(fresh, ask, endless):
+    kinds = [None, *STRONG, *NEUTRAL, None]
+    requests = [ask("What?", 0, max_tokens=4, memvr=EAGER, decoding=kind) for kind in kinds]
+    with endless(fresh):
+        together = fresh.generate(requests)
+        assert fresh.steps == 3
+        alone = [fresh.generate(request)[0] for request in requests]
+    for one, other in zip(together, alone, strict=True):
+        same(one, other)
 
 
 def test_without_a_picture_there_is_nothing_to_blur(backend, ask, endless):
@@ -233,10 +238,10 @@ def test_a_long_disturbance_takes_room_from_the_answer(backend, ask, endless):
             backend.generate(ask("dog " * 2010, decoding=ICDConfig(disturbance="no " * 99)))
 
 
-def test_a_batch_that_failed_goes_on_from_the_given_tokens(patient, ask, endless):
+def test_rows_whose_step_failed_go_on_from_the_given_tokens(fresh, ask, endless):
     requests = [ask("Describe.", n, max_tokens=6, decoding=STRONG[0]) for n in (0, 1)]
-    with endless(patient) as passes:
-        expected = patient.generate(requests)
+    with endless(fresh) as passes:
+        expected = fresh.generate(requests)
         count = itertools.count()
 
         def fail_once(rows):
@@ -244,7 +249,7 @@ def test_a_batch_that_failed_goes_on_from_the_given_tokens(patient, ask, endless
                 raise ValueError("in the third token")
 
         passes.before = fail_once
-        again = patient.generate(requests)
+        again = fresh.generate(requests)
     assert [ids(answer) for answer in again] == [ids(answer) for answer in expected]
 
 

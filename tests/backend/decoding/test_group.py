@@ -1,4 +1,4 @@
-"""A batch is nothing but its rows: each equals itself alone, and without MemVR the plain model."""
+"""Rows that decode together: each equals itself alone, and without MemVR the plain model."""
 
 import asyncio
 import time
@@ -7,8 +7,9 @@ import pytest
 import torch
 from hooked import attached
 from torch.nn.functional import log_softmax
+from waiting import together as begun_together
 
-from memvr_integrations.backend import Image, QueueConfig
+from memvr_integrations.backend import Image
 from memvr_integrations.errors import GenerationError, RequestError
 from memvr_integrations.memvr import MemVRConfig
 
@@ -17,9 +18,9 @@ PICKY = MemVRConfig(starting_layer=1, ending_layer=6, entropy_threshold=0.8, ret
 
 
 @pytest.fixture
-def patient(make_backend):
-    """A backend that waits for company, so that a list of requests is one batch."""
-    return make_backend(queueing=QueueConfig(max_batch=16))
+def fresh(make_backend):
+    """A backend that has computed nothing yet."""
+    return make_backend()
 
 
 def same(one, other):
@@ -34,7 +35,7 @@ def same(one, other):
         assert mine.entropy == pytest.approx(theirs.entropy, abs=1e-4)
 
 
-def test_each_row_of_a_mixed_batch_equals_the_request_alone(patient, ask, endless):
+def test_each_of_mixed_rows_equals_the_request_alone(fresh, ask, endless):
     requests = [
         ask("Describe the picture.", 0, max_tokens=14, memvr=EAGER),
         ask("Describe the picture.", 0, max_tokens=14, memvr=None),
@@ -47,11 +48,11 @@ def test_each_row_of_a_mixed_batch_equals_the_request_alone(patient, ask, endles
         ask("Which?", 5, max_tokens=8, temperature=1.3, seed=9, memvr=EAGER),
         ask("Which?", 5, max_tokens=8, temperature=0.9, top_k=5, repetition_penalty=1.4, seed=2),
     ]
-    with endless(patient) as passes:
-        together = patient.generate(requests)
-        assert (patient.batches, max(passes.rows)) == (1, 8)
-        alone = [patient.generate(request)[0] for request in requests]
-    assert patient.batches == 9
+    with endless(fresh) as passes:
+        together = fresh.generate(requests)
+        # The answer of one token is complete before the first step.
+        assert (fresh.steps, max(passes.rows)) == (13, 7)
+        alone = [fresh.generate(request)[0] for request in requests]
     for one, other in zip(together, alone, strict=True):
         same(one, other)
     assert [answer.usage.completion_tokens for answer in together] == [14, 14, 9, 6, 11, 1, 8, 8]
@@ -59,10 +60,10 @@ def test_each_row_of_a_mixed_batch_equals_the_request_alone(patient, ask, endles
     assert together[0].tokens != together[1].tokens
 
 
-def test_a_finished_row_does_not_change_the_others(patient, ask):
+def test_a_finished_row_does_not_change_the_others(fresh, ask):
     requests = [ask("Describe the picture.", n, max_tokens=2 + 5 * n) for n in range(4)]
-    for one, request in zip(patient.generate(requests), requests, strict=True):
-        same(one, patient.generate(request)[0])
+    for one, request in zip(fresh.generate(requests), requests, strict=True):
+        same(one, fresh.generate(request)[0])
 
 
 def inputs_of(backend, loaded, scene, question):
@@ -201,11 +202,11 @@ def test_emoji_are_streamed_whole(backend, ask, scripted, ids_of):
     assert not any("\ufffd" in chunk.text for chunk in chunks)
 
 
-def test_a_seed_repeats_in_any_batch(patient, ask):
+def test_a_seed_repeats_in_any_company(fresh, ask):
     seeded = ask("Describe the picture.", 0, temperature=1.5, seed=21, max_tokens=10)
-    [alone] = patient.generate(seeded)
+    [alone] = fresh.generate(seeded)
     others = [ask(f"Number {n}?", temperature=2.0, max_tokens=5 + n) for n in range(3)]
-    crowd = patient.generate([*others, seeded, ask("Again?", 1, seed=21, temperature=1.5)])
+    crowd = fresh.generate([*others, seeded, ask("Again?", 1, seed=21, temperature=1.5)])
     assert [t.id for t in crowd[3].tokens] == [t.id for t in alone.tokens]
 
 
@@ -224,20 +225,20 @@ def test_the_generation_settings_of_a_checkpoint_stay_out(make_backend, ask, loa
     assert loaded.model.generation_config is settings
 
 
-def test_shuffled_retraces_other_pictures(patient, ask, scenes, endless):
+def test_shuffled_retraces_other_pictures(fresh, ask, scenes, endless):
     shuffled = EAGER.changed({"control": "shuffled"})
 
     def asked(config, number, *others):
         evidence = [Image(scenes[other].pixels) for other in others]
         return ask("Describe it.", number, memvr=config, evidence=evidence, max_tokens=8)
 
-    with endless(patient):
-        own = patient.generate(asked(EAGER, 1))[0]
-        together = patient.generate(
+    with endless(fresh):
+        own = fresh.generate(asked(EAGER, 1))[0]
+        together = fresh.generate(
             [asked(shuffled, 1, 1), asked(shuffled, 1, 2), asked(shuffled, 1, 3, 4)]
         )
-        assert patient.batches == 2
-        alone = patient.generate(asked(shuffled, 1, 3, 4))[0]
+        assert fresh.steps == 7 + 7
+        alone = fresh.generate(asked(shuffled, 1, 3, 4))[0]
     assert [t.logprob for t in together[0].tokens] == pytest.approx(
         [t.logprob for t in own.tokens], abs=1e-4
     )
@@ -278,21 +279,19 @@ def test_numbers_that_are_none_are_reported(make_backend, ask, number, options):
     assert backend.generate(request)[0].tokens
 
 
-async def test_a_damaged_row_leaves_the_row_beside_it_alone(patient, ask, endless):
+async def test_a_damaged_row_leaves_the_row_beside_it_alone(fresh, ask, endless):
     requests = [ask(max_tokens=3, temperature=1.0, seed=seed) for seed in (1, 2)]
-    with endless(patient):
-        [alone] = patient.generate(requests[1])
+    with endless(fresh):
+        [alone] = fresh.generate(requests[1])
 
         def spoil(module, args, out):
             if len(out.logits) > 1:
                 out.logits[0] = float("nan")
             return out
 
-        before = patient.batches
-        with attached(patient, spoil):
+        with begun_together(fresh, rows=2), attached(fresh, spoil):
             damaged, sound = await asyncio.gather(
-                *(patient.agenerate(request) for request in requests), return_exceptions=True
+                *(fresh.agenerate(request) for request in requests), return_exceptions=True
             )
     assert isinstance(damaged, GenerationError)
     same(sound[0], alone)
-    assert patient.batches == before + 1

@@ -1,0 +1,418 @@
+"""Groups and searches side by side: they take turns, and what fails begins again."""
+
+import asyncio
+import contextlib
+import itertools
+import weakref
+
+import pytest
+import torch
+from hooked import attached
+from waiting import eventually, held_at, idle, together
+
+from memvr_integrations.backend.decoding.group import Group
+from memvr_integrations.errors import GenerationError, MemoryExhaustedError, MemVRError
+from memvr_integrations.memvr import MemVRConfig
+from memvr_integrations.types.decoding import OPERAConfig
+
+EAGER = MemVRConfig(starting_layer=1, ending_layer=5, entropy_threshold=0.3, retracing_ratio=0.25)
+OUT = torch.OutOfMemoryError("CUDA out of memory")
+
+
+@pytest.fixture
+def fresh(make_backend):
+    return make_backend()
+
+
+def ids(answers):
+    return [[token.id for token in answer.tokens] for answer in answers]
+
+
+def alone(backend, requests):
+    return [backend.generate(request)[0] for request in requests]
+
+
+def failing(monkeypatch, reason):
+    """Let groups fail where `reason(what, rows)` gives an exception; what was tried, and rows."""
+    tried = []
+
+    def attempted(what, plain, rows_of):
+        def attempt(group, *given):
+            rows = rows_of(group, *given)
+            tried.append((what, len(rows)))
+            if error := reason(what, rows):
+                raise error
+            plain(group, *given)
+
+        return attempt
+
+    rows_of = {
+        "read": lambda group, rows: rows,
+        "join": lambda group: [*group.rows, *group._joining.rows],
+        "step": lambda group: group.rows,
+    }
+    for what, found in rows_of.items():
+        monkeypatch.setattr(Group, what, attempted(what, getattr(Group, what), found))
+    return tried
+
+
+def asked(row):
+    return row.job.request.messages[0].content[-1].text
+
+
+# -- one row's fault
+
+
+@pytest.mark.parametrize("where", ["read", "join", "step"])
+async def test_a_row_that_breaks_spoils_its_own_answer(fresh, ask, monkeypatch, endless, where):
+    requests = [ask(f"{word}?", 0, max_tokens=4, memvr=EAGER) for word in ("one", "bad", "two")]
+    with endless(fresh):
+        expected = alone(fresh, requests)
+
+        def reason(what, rows):
+            bad = what == where and any("bad" in asked(row) for row in rows)
+            return ArithmeticError("no numbers left") if bad else None
+
+        tried = failing(monkeypatch, reason)
+        with together(fresh, rows=3):
+            results = await asyncio.gather(
+                *(fresh.agenerate(one) for one in requests), return_exceptions=True
+            )
+    assert isinstance(results[1], GenerationError)
+    assert "ArithmeticError: no numbers left" in str(results[1])
+    assert isinstance(results[1].__cause__, ArithmeticError)
+    assert (where, 3) in tried
+    assert ids([results[0][0], results[2][0]]) == ids([expected[0], expected[2]])
+
+
+def test_a_step_that_fails_once_is_computed_again_by_every_row_alone(
+    fresh, ask, monkeypatch, endless
+):
+    requests = [ask("Describe.", n, max_tokens=5, memvr=EAGER) for n in range(3)]
+    with endless(fresh):
+        expected = alone(fresh, requests)
+        errors = iter([None, ValueError("odd")])
+        tried = failing(monkeypatch, lambda what, rows: what == "step" and next(errors, None))
+        assert ids(fresh.generate(requests)) == ids(expected)
+    assert [rows for what, rows in tried if what == "read"] == [3, 1, 1, 1]
+    assert {rows for what, rows in tried[4:]} == {1}
+
+
+@pytest.mark.parametrize("where", ["read", "join"])
+def test_a_prompt_that_fails_once_costs_those_who_run_nothing(
+    fresh, ask, monkeypatch, endless, where
+):
+    """While the model is held, two come; their reading or joining fails the first time."""
+    first = ask("Describe.", 0, max_tokens=12, memvr=EAGER)
+    later = [ask("What?", n, max_tokens=4, memvr=EAGER) for n in (1, 2)]
+    with endless(fresh) as passes:
+        expected = alone(fresh, [first, *later])
+        errors = iter([None, ValueError("odd")])
+        failing(monkeypatch, lambda what, rows: what == where and next(errors, None))
+        go_on = held_at(passes, passes.forwards + 4)
+        stream = fresh.stream(first)
+        begun = [next(stream)]
+
+        async def come():
+            tasks = [asyncio.ensure_future(fresh.agenerate(one)) for one in later]
+            while len(fresh._worker._waiting) < 2:
+                await asyncio.sleep(0.01)
+            go_on.set()
+            return [one for [one] in await asyncio.gather(*tasks)]
+
+        joined = asyncio.run(come())
+        chunks = [*begun, *stream]
+    assert ids([chunks[-1].completion, *joined]) == ids(expected)
+    assert [t for chunk in chunks for t in chunk.tokens] == list(chunks[-1].completion.tokens)
+
+
+# -- memory
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OUT,
+        MemoryError(),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+    ],
+)
+def test_where_memory_runs_out_half_as_many_run_at_once(fresh, ask, monkeypatch, endless, error):
+    requests = [ask(f"{n}?", n, max_tokens=4) for n in range(6)]
+    with endless(fresh):
+        expected = fresh.generate(requests)
+        tried = failing(
+            monkeypatch, lambda what, rows: error if what == "step" and len(rows) > 2 else None
+        )
+        assert ids(fresh.generate(requests)) == ids(expected)
+    reads = [rows for what, rows in tried if what == "read"]
+    assert reads == [6, 3, 1, 1, 1, 1, 1, 1]
+    eventually(lambda: idle(fresh))
+    assert fresh._worker._running.most is None  # and then as many as before
+    del tried[:]
+    monkeypatch.undo()
+    tried = failing(monkeypatch, lambda what, rows: None)
+    fresh.generate(requests)
+    assert tried[0] == ("read", 6)
+
+
+def test_where_prompts_need_too_much_fewer_are_read_at_once(fresh, ask, monkeypatch, endless):
+    requests = [ask(f"{n}?", n, max_tokens=4) for n in range(6)]
+    with endless(fresh):
+        expected = fresh.generate(requests)
+        tried = failing(
+            monkeypatch, lambda what, rows: OUT if what == "read" and len(rows) > 2 else None
+        )
+        assert ids(fresh.generate(requests)) == ids(expected)
+    assert [rows for what, rows in tried if what == "read"] == [6, 3, 1, 1, 1, 3, 1, 1, 1]
+    assert [rows for what, rows in tried if what == "step"] == [6] * 3
+
+
+def test_a_prompt_for_which_memory_lacks_waits_for_others_to_leave(
+    fresh, ask, monkeypatch, endless
+):
+    requests = [ask("Describe.", 0, max_tokens=6), ask("And " * 40 + "this?", 1, max_tokens=3)]
+    with endless(fresh):
+        expected = alone(fresh, requests)
+
+        def reason(what, rows):
+            beside = bool(fresh._worker._running.rows)
+            return OUT if what == "read" and beside else None
+
+        tried = failing(monkeypatch, reason)
+        assert ids(fresh.generate(requests)) == ids(expected)
+    # The second was tried beside the first, and begins when that is done.
+    begun = [("read", 1), ("join", 1)]
+    assert tried == [*begun, ("read", 1), *[("step", 1)] * 5, *begun, *[("step", 1)] * 2]
+
+
+def test_out_of_memory_for_a_single_request_gives_advice(fresh, ask, monkeypatch):
+    failing(monkeypatch, lambda what, rows: OUT)
+    with pytest.raises(
+        MemoryExhaustedError, match=r"smaller images.*quantization='4bit'"
+    ) as caught:
+        fresh.generate([ask("One?"), ask("Two?")])
+    assert isinstance(caught.value, MemVRError | MemoryError)
+    assert caught.value.__cause__ is OUT
+    monkeypatch.undo()
+    assert fresh.generate(ask(max_tokens=1))[0].tokens
+
+
+def test_a_log_says_how_it_went_and_never_what_was_asked(fresh, ask, monkeypatch, caplog, endless):
+    errors = {"read": MemoryError(), "step": ValueError("odd")}
+    failing(monkeypatch, lambda what, rows: errors.get(what) if len(rows) > 1 else None)
+    with caplog.at_level("DEBUG", logger="memvr_integrations"), endless(fresh):
+        fresh.generate([ask("Secret?", n, max_tokens=2) for n in (0, 1)])
+    assert "2 rows begin; 2 run" in caplog.messages
+    assert "reading 2 prompts ran out of memory; 1 at a time now" in caplog.messages
+    assert "a step of 2 rows failed (ValueError); they begin again" in caplog.messages
+    assert "encoded an image as 64 tokens" in caplog.messages
+    assert "Secret" not in caplog.text
+
+
+def test_what_a_failed_step_held_is_let_go_before_its_rows_begin_again(fresh, ask, monkeypatch):
+    """Out of memory is no time to keep tensors."""
+    held, seen = [], []
+    read, step = Group.read, Group.step
+
+    def fail(group):
+        if len(group.rows) > 1:
+            large = torch.zeros(1000)
+            held.append(weakref.ref(large))
+            raise OUT
+        step(group)
+
+    def note(group, rows):
+        seen.extend(ref() is not None for ref in held)
+        read(group, rows)
+
+    monkeypatch.setattr(Group, "step", fail)
+    monkeypatch.setattr(Group, "read", note)
+    fresh.generate([ask(max_tokens=2, min_tokens=2), ask(max_tokens=2, min_tokens=2)])
+    assert held
+    assert seen
+    assert not any(seen)
+
+
+# -- what was given
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("out of memory"), ValueError("odd")])
+async def test_what_was_given_stays_true_after_a_retry(fresh, ask, endless, error):
+    """Rows whose fifth step fails go on where they were, sampled or not."""
+    requests = [
+        ask("Describe.", 0, max_tokens=10, temperature=1.5, seed=5, n=2),
+        ask("Describe.", 1, max_tokens=12),
+        ask("Unseeded.", max_tokens=9, temperature=2.0),
+    ]
+    with endless(fresh) as passes:
+        expected = [(await fresh.agenerate(one))[0] for one in requests[:2]]
+        steps = itertools.count()
+
+        def fail_once(rows):
+            if rows > 2 and next(steps) == 5:
+                raise error
+
+        async def collect(request):
+            chunks = [chunk async for chunk in fresh.astream(request)]
+            for index in range(request.sampling.n):
+                own = [chunk for chunk in chunks if chunk.index == index]
+                completion = own[-1].completion
+                assert "".join(chunk.text for chunk in own) == completion.text
+                given = tuple(token for chunk in own for token in chunk.tokens)
+                assert given == completion.tokens
+                assert len(given) == request.sampling.max_tokens
+            return {chunk.index: chunk.completion for chunk in chunks if chunk.completion}
+
+        passes.before = fail_once
+        with together(fresh, rows=4):
+            got = await asyncio.gather(*(collect(request) for request in requests))
+    assert next(steps) > 5
+    assert ids(got[0].values()) == ids([expected[0], expected[0].alternatives[0]])
+    assert ids([got[1][0]]) == ids([expected[1]])
+
+
+def test_a_retry_goes_on_from_the_given_tokens_even_if_it_would_choose_others(fresh, ask):
+    """Rows alone and rows together may round differently: what was given is forced."""
+    requests = [ask("Describe.", n, memvr=None, max_tokens=8) for n in (0, 1)]
+    forwards, failing_once = 0, False
+
+    def disturb(module, args, out):
+        nonlocal forwards
+        out.logits[..., 2] = -torch.inf
+        if failing_once:
+            forwards += 1
+            if forwards == 5:
+                raise ValueError("after four tokens")
+            # The two take turns: these are the first four tokens of both.
+            if forwards > 5 and (forwards - 6) // 2 < 4:
+                out.logits[..., 700] = 1000.0
+        return out
+
+    with attached(fresh, disturb):
+        expected = fresh.generate(requests)
+        failing_once = True
+        got = fresh.generate(requests)
+    assert forwards == 5 + 2 * 8
+    assert ids(got) == ids(expected)
+
+
+# -- turns
+
+
+def test_searches_take_turns_with_rows_and_one_another(make_backend, ask, endless):
+    backend = make_backend()
+    search = OPERAConfig(beams=3, candidates=2)
+    requests = [
+        ask("What?", 0, max_tokens=6, memvr=None, decoding=search),
+        ask("What?", 1, max_tokens=4, memvr=None, decoding=search),
+        ask("Where?", 2, max_tokens=3, memvr=EAGER),
+    ]
+    with endless(backend) as passes:
+        expected = alone(backend, requests)
+        del passes.rows[:]
+        got = backend.generate(requests)
+    assert ids(got) == ids(expected)
+    # The row is done before the first search, and the second begins after it.
+    ones = [at for at, rows in enumerate(passes.rows) if rows == 1]
+    assert len(ones) == 3
+    assert ones[-1] < 6 * 3
+    assert passes.rows[6 * 3 + 3 :] == [3] * 12
+
+
+def test_searches_that_wait_hold_up_nobody(make_backend, ask, endless):
+    from memvr_integrations.backend import QueueConfig
+
+    backend = make_backend(queueing=QueueConfig(max_batch=2))
+    search = OPERAConfig(beams=3, candidates=1)
+    requests = [
+        *[ask("What?", n, max_tokens=4, memvr=None, decoding=search) for n in range(3)],
+        ask("Where?", max_tokens=2),
+    ]
+    with endless(backend) as passes:
+        backend.generate(requests)
+    assert max(at for at, rows in enumerate(passes.rows) if rows == 1) < 4 * 2 + 2
+
+
+def test_a_search_whose_step_fails_is_reported_and_leaves_the_model(fresh, ask, monkeypatch):
+    search = ask("What?", 0, max_tokens=4, memvr=None, decoding=OPERAConfig(beams=2, candidates=1))
+    attention = fresh._host.model.model.language_model.layers[-1].self_attn
+    before, count = attention.config, itertools.count()
+
+    def fail(module, args, out):
+        if next(count) == 3:
+            raise ValueError("odd")
+
+    with attached(fresh, fail), pytest.raises(GenerationError, match="ValueError: odd"):
+        fresh.generate(search)
+    eventually(lambda: idle(fresh))
+    assert attention.config is before
+    assert fresh.generate(search)[0].tokens
+
+
+def test_formulas_take_turns_and_never_mix(make_backend, ask, endless):
+    backend = make_backend()
+    other = MemVRConfig(
+        starting_layer=1,
+        ending_layer=5,
+        entropy_threshold=0.3,
+        retracing_ratio=0.25,
+        activation="silu",
+        norm_before_head=False,
+    )
+    configs = [EAGER, other, EAGER, None, other]
+    requests = [
+        ask("Describe.", n, memvr=config, max_tokens=4 + n) for n, config in enumerate(configs)
+    ]
+    with endless(backend) as passes:
+        expected = alone(backend, requests)
+        before = backend.steps
+        del passes.rows[:]
+        got = backend.generate(requests)
+        assert backend.steps - before == 7
+        assert {2, 3} <= set(passes.rows)
+    assert ids(got) == ids(expected)
+    for one, same in zip(got, expected, strict=True):
+        assert [t.trigger_layer for t in one.tokens] == [t.trigger_layer for t in same.tokens]
+    assert got[0].tokens[0].entropy != got[1].tokens[0].entropy
+
+
+def test_a_row_without_memvr_lets_no_other_formula_in(make_backend, ask, endless):
+    """Rows that begin together join one group: all of them have to go with it."""
+    backend = make_backend()
+    other = EAGER.changed({"activation": "silu", "retracing_ratio": 0.9})
+    first = ask("Describe.", 0, memvr=EAGER, max_tokens=12)
+    later = [ask("What?", 1, memvr=None, max_tokens=6), ask("What?", 2, memvr=other, max_tokens=6)]
+    with endless(backend) as passes:
+        expected = alone(backend, [first, *later])
+        go_on = held_at(passes, passes.forwards + 3)
+        stream = backend.stream(first)
+        begun = [next(stream)]
+
+        async def come():
+            tasks = [asyncio.ensure_future(backend.agenerate(one)) for one in later]
+            while len(backend._worker._waiting) < 2:
+                await asyncio.sleep(0.01)
+            go_on.set()
+            return [one for [one] in await asyncio.gather(*tasks)]
+
+        joined = asyncio.run(come())
+        [*_, last] = [*begun, *stream]
+    for one, same in zip([last.completion, *joined], expected, strict=True):
+        assert [t.id for t in one.tokens] == [t.id for t in same.tokens]
+        assert [t.logprob for t in one.tokens] == pytest.approx(
+            [t.logprob for t in same.tokens], abs=1e-4
+        )
+
+
+def test_closing_in_the_middle_leaves_the_model_as_it_was(loaded, make_backend, ask, endless):
+    backend = make_backend()
+    hooks = [len(module._forward_hooks) for module in loaded.model.modules()]
+    with endless(backend) as passes:
+        stream = backend.stream(ask("What?", 0, max_tokens=900, memvr=EAGER))
+        next(stream)
+        assert passes.forwards
+        backend.close()
+    with contextlib.suppress(MemVRError):
+        list(stream)
+    assert [len(module._forward_hooks) for module in loaded.model.modules()] == hooks
