@@ -114,10 +114,14 @@ def loads_once(
 
 @pytest.fixture
 def make_backend(loaded: LoadedModel) -> Iterator[Callable[..., Backend]]:
-    """More backends around one model in memory; use one at a time."""
+    """More backends around one model in memory; use one at a time.
+
+    They keep no prompts unless it is asked for, so that equal requests have equal forwards.
+    """
     made: list[Backend] = []
 
     def make(**options: object) -> Backend:
+        options = {"prefix_bytes": 0} | options
         made.append(Backend(loaded, **options))  # type: ignore[arg-type]
         return made[-1]
 

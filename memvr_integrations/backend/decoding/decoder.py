@@ -96,12 +96,21 @@ class Decoder:
 
     def together(self, one: Row, other: Row) -> bool:
         """Whether two rows can be in one batch: their formulas are one, or MemVR is off in one."""
+        if self.alone(one) or self.alone(other):
+            return False
         formulas = {formula(row.config) for row in (one, other) if row.config is not None}
-        return self.joinable and len(formulas) <= 1
+        return len(formulas) <= 1
 
-    def stream(self) -> Stream:
-        """A new stream."""
-        return SlotStream(self.host, self.masks) if self.joinable else OwnRun(self.host)
+    def alone(self, row: Row) -> bool:
+        """Whether a row can't be computed together with others, nor join them."""
+        most = self.masks.most
+        too_long = most is not None and row.prompt.length + row.most > most
+        return not self.joinable or too_long
+
+    def stream(self, *, alone: bool = False) -> Stream:
+        """A new stream; of one row `alone`, if need be."""
+        together = self.joinable and not alone
+        return SlotStream(self.host, self.masks) if together else OwnRun(self.host)
 
     def acting(
         self,

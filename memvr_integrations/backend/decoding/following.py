@@ -46,14 +46,15 @@ class Followers:
             config = row.job.decoding
             second = config and method_of(self._decoder.host, config).second(row)
             if second:
-                shared = self._decoder.of(second.host).joinable
-                asked.setdefault(second.host if shared else row, []).append((row, second))
+                alone = self._decoder.of(second.host).alone(row)
+                asked.setdefault(row if alone else second.host, []).append((row, second))
         return [self._read(key, pairs) for key, pairs in asked.items()]
 
     def _read(self, key: object, pairs: Sequence[tuple[Row, Second]]) -> Followed:
         host = pairs[0][1].host
         if key not in self._followings:
-            self._followings[key] = _Following(self._decoder.of(host).stream())
+            stream = self._decoder.of(host).stream(alone=key is not host)
+            self._followings[key] = _Following(stream)
         following = self._followings[key]
         prompts = [second.prompt for _, second in pairs]
         features = encoded(host, prompts, [second.pictures for _, second in pairs])

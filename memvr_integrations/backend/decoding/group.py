@@ -36,13 +36,13 @@ class _Joining:
 class Group:
     """Running rows of one model; a row is whole from its prompt to its last token.
 
-    `closed` groups take no more rows.
+    A `closed` group takes no more rows, and one `alone` is of a row that can't join any.
     """
 
-    def __init__(self, decoder: Decoder, *, closed: bool = False) -> None:
-        self._decoder, self.closed = decoder, closed or not decoder.joinable
+    def __init__(self, decoder: Decoder, *, closed: bool = False, alone: bool = False) -> None:
+        self._decoder, self.closed = decoder, closed or alone
         self.rows: list[Row] = []
-        self._stream = decoder.stream()
+        self._stream = decoder.stream(alone=alone)
         self._reader = PromptReader(decoder, self._stream)
         self._followers = Followers(decoder)
         self._next: Tensor | None = None

@@ -115,8 +115,9 @@ class Running:
         return _Search([row], method_of(self.decoder.host, config).search(row))
 
     def _group(self, rows: Sequence[Row]) -> Group:
-        if rows[0].alone:
-            return Group(self.decoder, closed=True)
+        alone = self.decoder.alone(rows[0])
+        if alone or rows[0].alone:
+            return Group(self.decoder, closed=True, alone=alone)
         for turn in self._turns:
             if isinstance(turn, Group) and all(map(turn.takes, rows)):
                 return turn

@@ -64,10 +64,11 @@ def prompt_batches(rows: Sequence[Row], running: Running) -> list[list[Row]]:
     """The rows in batches of similar length, whose padding costs little."""
     batches: list[list[Row]] = []
     for row in sorted(rows, key=lambda one: one.prompt.length):
-        shortest = batches[-1][0].prompt.length if batches else 0
-        similar = row.prompt.length <= _SIMILAR * shortest
-        if similar and all(running.together(other, row) for other in batches[-1]):
-            batches[-1].append(row)
+        for batch in batches:
+            similar = row.prompt.length <= _SIMILAR * batch[0].prompt.length
+            if similar and all(running.together(other, row) for other in batch):
+                batch.append(row)
+                break
         else:
             batches.append([row])
     return batches

@@ -154,10 +154,10 @@ def compared(models, seed, count):
     return wrong, course.most, triggers
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", KINDS[:3])
 def test_each_row_is_itself_alone_whoever_comes_and_goes(kind):
     with world(kind) as models:
-        wrong, most, triggers = compared(models, seed=KINDS.index(kind), count=14)
+        wrong, most, triggers = compared(models, seed=KINDS.index(kind), count=10)
     assert not wrong
     assert most > 2
     assert triggers

@@ -66,6 +66,7 @@ def make(kind, attention):
 def lengths_of(rows):
     lengths = Lengths()
     lengths.rows = list(rows)
+    lengths.changed()
     return lengths
 
 
@@ -105,6 +106,9 @@ def visible(mask, row, width):
 def test_each_row_sees_what_it_sees_alone(kind, attention, rows):
     model = make(kind, attention)
     mask = StepMasks(model).of(lengths_of(rows), torch.device("cpu"))
+    if len(set(rows)) == 1:  # what a window hides is left out
+        assert mask is None or not any(one is not None for one in mask.values())
+        return
     names = getattr(model.config, "layer_types", None) or [FULL] * len(model.model.layers)
     for row, length in enumerate(rows):
         for name, alone in zip(names, masks_alone(model, length), strict=True):
@@ -120,8 +124,9 @@ def test_each_row_sees_what_it_sees_alone(kind, attention, rows):
 
 @each_kind
 @each_attention
-def test_the_model_computes_each_row_as_alone(kind, attention):
-    model, rows = make(kind, attention), [3, 20, 9]
+@pytest.mark.parametrize("rows", [[3, 20, 9], [20, 20, 20], [5]], ids=str)
+def test_the_model_computes_each_row_as_alone(kind, attention, rows):
+    model = make(kind, attention)
     masks, slots = StepMasks(model), SlotCache(model.config)
     last = []
     with torch.no_grad():
@@ -133,7 +138,7 @@ def test_the_model_computes_each_row_as_alone(kind, attention):
             model(input_ids=tokens(length), use_cache=True, **{CACHE: alone})
             last.append(alone)
         for step in range(4):
-            new = torch.tensor([[5], [6], [7]]) + step
+            new = torch.tensor([[5], [6], [7]])[: len(rows)] + step
             mask = masks.of(slots.lengths, new.device)
             positions = torch.tensor(slots.lengths.rows)[:, None]
             together = model(
@@ -143,12 +148,6 @@ def test_the_model_computes_each_row_as_alone(kind, attention):
             for row, cache in enumerate(last):
                 alone = model(input_ids=new[row : row + 1], **{CACHE: cache}).logits
                 torch.testing.assert_close(together[row : row + 1], alone, atol=1e-5, rtol=0)
-
-
-def test_nothing_is_hidden_where_all_are_as_long_and_within_the_window():
-    model = make("mixed", "sdpa")
-    assert StepMasks(model).of(lengths_of([5, 5]), torch.device("cpu")) is None
-    assert isinstance(StepMasks(model).of(lengths_of([9, 9]), torch.device("cpu")), dict)
 
 
 def test_flash_attention_is_given_the_columns_that_are_real():
@@ -171,7 +170,6 @@ def test_what_cannot_be_masked_here_cannot_join():
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-@pytest.mark.xfail(strict=True, reason="its wrapper takes one mask, `StepMasks.most` is not used")
 def test_paligemma_2_answers_beyond_its_window(tmp_path):
     first = FAMILIES["paligemma"]
     own = text(model_type="gemma2", sliding_window=20)

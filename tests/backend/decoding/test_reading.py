@@ -12,6 +12,7 @@ from memvr_integrations.memvr import MemVRConfig, blindfolded
 EAGER = MemVRConfig(starting_layer=1, ending_layer=5, entropy_threshold=0.3, retracing_ratio=0.25)
 LAST = dataclasses.replace(EAGER, scope="last")
 NEVER = dataclasses.replace(EAGER, entropy_threshold=1.0)
+KEPT = 2**28
 QUESTIONS = ("What is it?", "Is there a dog in the picture?", "Is there a cat?", "How many cups?")
 
 
@@ -47,7 +48,7 @@ def test_more_questions_about_a_picture(make_backend, ask, alone, config):
     requests = [ask(one, 0, memvr=config, max_tokens=4) for one in QUESTIONS]
     requests += [ask(one, 1, memvr=config, max_tokens=4) for one in QUESTIONS[:2]]
     expected = alone(requests)
-    backend = make_backend()
+    backend = make_backend(prefix_bytes=KEPT)
     for request, answer in zip(requests, expected, strict=True):
         same(backend.generate(request)[0], answer)
     untouched = [one for one in expected if one.tokens[0].trigger_layer is None]
@@ -62,7 +63,7 @@ def test_many_questions_about_a_picture_at_once(make_backend, ask, alone):
     for config in (None, EAGER):
         requests = [ask(one, 2, memvr=config, max_tokens=3) for one in QUESTIONS]
         expected = alone(requests)
-        backend = make_backend()
+        backend = make_backend(prefix_bytes=KEPT)
         for one, other in zip(backend.generate(requests), expected, strict=True):
             same(one, other)
         if config is None:
@@ -76,7 +77,7 @@ def test_what_is_retraced_is_read_plainly_beside_it(make_backend, ask, alone):
     first = ask("What is it?", 3, memvr=always, max_tokens=2)
     then = [ask("Is there a dog?", 3, memvr=one, max_tokens=3) for one in (NEVER, always)]
     expected = alone([first, *then])
-    backend = make_backend()
+    backend = make_backend(prefix_bytes=KEPT)
     backend.generate(first)
     assert kept(backend).hits == 0
     for question in ("Seen?", "Seen again?"):
@@ -100,7 +101,7 @@ def test_the_next_turn_of_a_conversation(make_backend, scenes, alone, config):
         sampling = SamplingParams(max_tokens=4)
         requests.append(Request(messages=tuple(turns), sampling=sampling, memvr=config))
     expected = alone(requests)
-    backend = make_backend()
+    backend = make_backend(prefix_bytes=KEPT)
     for request, answer in zip(requests, expected, strict=True):
         same(backend.generate(request)[0], answer)
     if config is not EAGER:
@@ -111,13 +112,13 @@ def test_the_next_turn_of_a_conversation(make_backend, scenes, alone, config):
 def test_another_picture_is_never_taken_for_the_same(make_backend, ask, alone):
     requests = [ask("Which?", *numbers, memvr=None) for numbers in ((0, 1), (0, 2), (2, 1), (0,))]
     expected = alone(requests)
-    backend = make_backend()
+    backend = make_backend(prefix_bytes=KEPT)
     for request, answer in zip(requests, expected, strict=True):
         same(backend.generate(request)[0], answer)
 
 
 def test_a_changed_model_reads_everything_anew(make_backend, loaded, ask):
-    backend = make_backend()
+    backend = make_backend(prefix_bytes=KEPT)
     question = ask("What is it?", 0, memvr=None, max_tokens=2)
     [seen] = backend.generate(question)
     [again] = backend.generate(ask("What is this?", 0, memvr=None, max_tokens=2))

@@ -48,14 +48,14 @@ async def test_closing_while_pictures_are_decoded(make_backend, ask, monkeypatch
     from memvr_integrations.backend.serving import intake
 
     backend, begun, go_on = make_backend(), threading.Event(), threading.Event()
-    load = intake.load_image
+    load = intake.read_image
 
     def waiting(*args):
         begun.set()
         assert go_on.wait(60)
         return load(*args)
 
-    monkeypatch.setattr(intake, "load_image", waiting)
+    monkeypatch.setattr(intake, "read_image", waiting)
     tasks = [asyncio.create_task(backend.agenerate([ask("What?", 0)])) for _ in range(5)]
     await asyncio.to_thread(begun.wait, 60)
     closing = asyncio.create_task(asyncio.to_thread(backend.close))

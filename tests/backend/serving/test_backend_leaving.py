@@ -110,14 +110,14 @@ async def test_an_abandoned_picture_is_never_queued(make_backend, ask, monkeypat
     from memvr_integrations.backend.serving import intake
 
     backend, begun, go_on = make_backend(), threading.Event(), threading.Event()
-    load = intake.load_image
+    load = intake.read_image
 
     def waiting(*args):
         begun.set()
         assert go_on.wait(60)
         return load(*args)
 
-    monkeypatch.setattr(intake, "load_image", waiting)
+    monkeypatch.setattr(intake, "read_image", waiting)
     task = asyncio.create_task(backend.agenerate([ask("What?", 0)]))
     await asyncio.to_thread(begun.wait, 60)
     task.cancel()
@@ -142,7 +142,7 @@ async def test_the_time_out_counts_the_decoding_of_pictures(make_backend, ask, m
         done.set()
         raise ImageError("too late")
 
-    monkeypatch.setattr(intake, "load_image", load)
+    monkeypatch.setattr(intake, "read_image", load)
     with pytest.raises(RequestTimeoutError):
         await make_backend().agenerate([ask("What?", 0, timeout=0.05)])
     assert not done.is_set()

@@ -96,13 +96,13 @@ def _threads(name):
 async def test_text_does_not_wait_for_pictures_of_others(backend, ask, scenes, monkeypatch):
     """Not even when many pictures take their time."""
     release = threading.Event()
-    load = intake.load_image
+    load = intake.read_image
 
     def slow_load(source, policy):
         release.wait(60)
         return load(source, policy)
 
-    monkeypatch.setattr(intake, "load_image", slow_load)
+    monkeypatch.setattr(intake, "read_image", slow_load)
     waiting = [
         asyncio.ensure_future(backend.agenerate(ask("Who?", 0, max_tokens=1))) for _ in range(20)
     ]

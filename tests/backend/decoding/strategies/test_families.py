@@ -44,7 +44,7 @@ def name(request):
 @pytest.fixture(scope="module")
 def backend(name, tmp_path_factory):
     folder = FAMILIES[name].save(name, tmp_path_factory.mktemp(name))
-    with Backend.load(folder, device="cpu", progress=False) as loaded:
+    with Backend.load(folder, device="cpu", progress=False, prefix_bytes=0) as loaded:
         yield loaded
 
 
