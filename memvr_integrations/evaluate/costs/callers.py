@@ -96,15 +96,15 @@ def by_chance(
     Who asks waits for the answer: a question that comes while all callers wait is asked as soon
     as one of them has his answer, and counts from then on.
     """
-    rng, rows = random.Random(0), {callers: list[list[float]]() for callers in most}
+    rng, found = random.Random(0), {callers: list[list[float]]() for callers in most}
     for _ in range(rounds):
         arrivals, at = list[tuple[float, int]](), 0.0
         for _ in range(requests):
             at += rng.expovariate(1 / _GAP)
             arrivals.append((at, rng.choice(_LENGTHS)))
-        for callers, found in rows.items():
+        for callers, measured in found.items():
             plan = [(at, subject.ask(tokens)) for at, tokens in arrivals]
-            found.append(asyncio.run(_served(backend, plan, callers)))
+            measured.append(asyncio.run(_served(backend, plan, callers)))
     measures = ["first token", f"answers of {_SHORT} tokens", "all answers"]
     columns = [f"{measure}, {share:.0%}, s" for measure in measures for share in _SHARES]
     return Table(
@@ -113,10 +113,8 @@ def by_chance(
         f"{min(_LENGTHS)} to {max(_LENGTHS)} tokens.",
         columns=["tokens/s", *columns],
         rows={
-            f"{callers} caller{'s' * (callers > 1)}": [
-                _known(values) for values in zip(*found, strict=True)
-            ]
-            for callers, found in rows.items()
+            f"at most {callers} at once": [_known(v) for v in zip(*measured, strict=True)]
+            for callers, measured in found.items()
         },
     )
 

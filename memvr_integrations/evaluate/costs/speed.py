@@ -65,10 +65,8 @@ def _decode(subject: Subject, sizes: Sizes) -> Iterator[Table]:
     timings = decoding.rounds(decode.memvr_ways(subject.preset), sizes.rounds)
     yield decode.table("Decode", timings, decode.GENERATE)
     del timings[decode.GENERATE]
-    chosen = "; ".join(f"{kind}: {way}" for kind, way in decoding.chosen.items())
-    yield decode.table(
-        "MemVR, by probe", timings, decode.OFF, note=f"{chosen}.", milliseconds=False
-    )
+    note = "; ".join(f"{kind}: {way}" for kind, way in decoding.chosen.items())
+    yield decode.table("MemVR", timings, decode.OFF, note=f"{note}.", milliseconds=False)
 
 
 def _strategies(subject: Subject, sizes: Sizes) -> Iterator[Table]:
