@@ -1,7 +1,5 @@
 """Decoding beside what the memory's bandwidth allows: a token reads the decoder's weights once."""
 
-import time
-
 import torch
 
 from memvr_integrations.backend.hosting.loading import LoadedModel
@@ -53,8 +51,7 @@ def bandwidth(subject: Subject, size: int = _BYTES) -> float:
     target = torch.empty_like(source)
     best = 0.0
     for _ in range(_COPIES):
-        subject.synchronized()
-        started = time.perf_counter()
+        started = subject.synchronized()
         target.copy_(source)
         best = max(best, 2 * size / (subject.synchronized() - started))
     return best

@@ -143,11 +143,11 @@ async def _served(
         [answer.whole for answer in answers if answer.tokens == _SHORT],
         [answer.whole for answer in answers],
     ]
-    shares = [_percentile(times, share) for times in waits for share in _SHARES]
+    shares = [percentile(times, share) for times in waits for share in _SHARES]
     return [sum(answer.tokens for answer in answers) / took, *shares]
 
 
-def _percentile(values: Sequence[float], share: float) -> float:
+def percentile(values: Sequence[float], share: float) -> float:
     """The smallest value that so many are not above; NaN of none."""
     return sorted(values)[math.ceil(share * len(values)) - 1] if values else math.nan
 
