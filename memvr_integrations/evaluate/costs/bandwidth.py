@@ -30,6 +30,7 @@ def table(subject: Subject, rounds: int, tokens: int, *, copied: int = _BYTES) -
         f"{1000 * least:.2f} ms.",
         columns=["decode, ms", "decode / weights read once"],
         rows=rows,
+        charted="decode / weights read once",
     )
 
 

@@ -68,6 +68,7 @@ def table(backend: Backend, subject: Subject, rounds: int) -> Table:
     return Table(
         title="Callers at once",
         columns=["ratio"],
+        charted="ratio",
         rows={name: [spread] for name, spread in found.items()},
     )
 
@@ -112,6 +113,7 @@ def by_chance(
         note=f"one every {_GAP} s on average, {requests} a round, answers of "
         f"{min(_LENGTHS)} to {max(_LENGTHS)} tokens.",
         columns=["tokens/s", *columns],
+        charted="tokens/s",
         rows={
             f"at most {callers} at once": [_known(v) for v in zip(*measured, strict=True)]
             for callers, measured in found.items()

@@ -239,11 +239,15 @@ def table(
     title: str,
     timings: dict[str, list[Timing]],
     base: str,
+    charted: str,
     *,
     note: str = "",
     milliseconds: bool = True,
 ) -> Table:
-    """Milliseconds (decode: a token), and ratios to `base` in the same round."""
+    """Milliseconds (decode: a token), and ratios to `base` in the same round.
+
+    `charted` is a kind of time whose ratio says most.
+    """
     kinds = tuple(_KINDS) if milliseconds else ()
     rows = {
         name: [
@@ -253,7 +257,8 @@ def table(
         for name, measured in timings.items()
     }
     columns = [*(f"{kind}, ms" for kind in kinds), *(f"{kind} / {base}" for kind in _RATIOS)]
-    return Table(title=title, columns=columns, rows=rows, note=note)
+    charted = f"{charted} / {base}"
+    return Table(title=title, columns=columns, rows=rows, charted=charted, note=note)
 
 
 def _ratio(measured: Sequence[Timing], base: Sequence[Timing], kind: str) -> Spread:

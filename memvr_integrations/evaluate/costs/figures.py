@@ -76,11 +76,12 @@ class Spread:
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """Rows by name, with a spread in each of the columns."""
+    """Rows by name, with a spread in each of the columns; `charted` is the one that says most."""
 
     title: str
     columns: Sequence[str]
     rows: Mapping[str, Sequence[Spread]]
+    charted: str
     note: str = ""
 
     def markdown(self) -> Iterator[str]:

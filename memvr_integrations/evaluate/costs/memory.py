@@ -49,6 +49,7 @@ def _compared(held: Sequence[float], requests: int) -> Table:
         note=f"{requests:,} mixed requests, {_TOGETHER} at a time; no features and no prompts "
         "are kept.",
         columns=["process"],
+        charted="process",
         rows={name: [Spread(values)] for name, values in rows.items()},
     )
 

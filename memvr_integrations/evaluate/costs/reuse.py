@@ -45,6 +45,7 @@ class Reuse:
             note=f"times to the first token; {len(found[TRIGGERS])} of {rounds} second questions "
             "triggered.",
             columns=["ratio"],
+            charted="ratio",
             rows={name: [Spread(ratios)] for name, ratios in found.items()},
         )
 

@@ -30,7 +30,7 @@ from memvr_integrations.backend.hosting.load_config import Dtype
 from memvr_integrations.backend.serving.backend import Backend
 from memvr_integrations.checks import check_choice, check_integer
 from memvr_integrations.errors import MemVRError
-from memvr_integrations.evaluate.costs import bandwidth, callers, decode, memory, reuse
+from memvr_integrations.evaluate.costs import bandwidth, callers, charts, decode, memory, reuse
 from memvr_integrations.evaluate.costs.figures import Json, Table
 from memvr_integrations.evaluate.costs.shapes import SHAPES
 from memvr_integrations.evaluate.costs.subject import Subject
@@ -63,10 +63,10 @@ class Sizes:
 def _decode(subject: Subject, sizes: Sizes) -> Iterator[Table]:
     decoding = decode.Decoding(subject, sizes.tokens)
     timings = decoding.rounds(decode.memvr_ways(subject.preset), sizes.rounds)
-    yield decode.table("Decode", timings, decode.GENERATE)
+    yield decode.table("Decode", timings, decode.GENERATE, "decode")
     del timings[decode.GENERATE]
     note = "; ".join(f"{kind}: {way}" for kind, way in decoding.chosen.items())
-    yield decode.table("MemVR", timings, decode.OFF, note=f"{note}.", milliseconds=False)
+    yield decode.table("MemVR", timings, decode.OFF, "decode", note=f"{note}.", milliseconds=False)
 
 
 def _strategies(subject: Subject, sizes: Sizes) -> Iterator[Table]:
@@ -74,7 +74,7 @@ def _strategies(subject: Subject, sizes: Sizes) -> Iterator[Table]:
     ways = decode.strategy_ways("bundled" if own else None)
     timings = decode.Decoding(subject, sizes.tokens).rounds(ways, sizes.rounds)
     note = "the student of contrastive is the model itself." if own else ""
-    yield decode.table("Strategies", timings, decode.OFF, note=note)
+    yield decode.table("Strategies", timings, decode.OFF, "answer", note=note)
 
 
 def _callers(subject: Subject, sizes: Sizes) -> Iterator[Table]:
@@ -145,21 +145,31 @@ def main() -> None:
         subject = Subject.load(args.model, device=args.device, dtype=args.dtype)
     except MemVRError as error:
         sys.exit(str(error))
-    about = described(subject)
+    about, found = described(subject), dict[str, Json]()
     if not args.json:
         print(", ".join(f"{key} {value}" for key, value in about.items()), flush=True)
-    found: dict[str, Json] = {}
     for part, tables, seconds in measure(subject, parts, sizes):
         found[part] = [table.to_dict() for table in tables]
         print(f"{part}: {seconds:.0f} s", file=sys.stderr)
-        if not args.json:
-            for table in tables:
-                print("", *table.markdown(), sep="\n", flush=True)
-    whole = json.dumps({**about, "sizes": known, "parts": found}, indent=1, allow_nan=False)
-    if args.out is not None:
-        args.out.write_text(whole + "\n", encoding="utf-8")
+        for table in tables if not args.json else []:
+            print("", *table.markdown(), sep="\n", flush=True)
+        if args.out is not None:
+            keep(args.out, {**about, "sizes": known, "parts": found}, tables)
     if args.json:
-        print(whole)
+        print(_written({**about, "sizes": known, "parts": found}))
+
+
+def keep(folder: Path, measured: dict[str, Json], tables: Sequence[Table]) -> None:
+    """Write what was measured so far, and charts of the newest tables."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "speed.json").write_text(_written(measured) + "\n", encoding="utf-8")
+    for table in tables:
+        name = table.title.lower().replace(" ", "-")
+        (folder / f"{name}.svg").write_text(charts.chart(table), encoding="utf-8")
+
+
+def _written(measured: dict[str, Json]) -> str:
+    return json.dumps(measured, indent=1, allow_nan=False)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -180,7 +190,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     parser.add_argument("--dtype", default="auto", choices=get_args(Dtype))
     parser.add_argument("--json", action="store_true", help="print JSON, with every round's value")
-    parser.add_argument("--out", type=Path, help="a file for that JSON")
+    parser.add_argument("--out", type=Path, help="a folder for that JSON and for charts")
     return parser
 
 

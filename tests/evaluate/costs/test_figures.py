@@ -34,6 +34,7 @@ def test_a_table_is_written_for_readers_and_for_programs():
     table = Table(
         title="Costs",
         note="in turn.",
+        charted="ratio",
         columns=["ms", "ratio"],
         rows={"off": [Spread([4.0]), Spread([1.0])], "on": [Spread([5.0]), Spread([])]},
     )

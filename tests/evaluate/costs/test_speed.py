@@ -4,7 +4,7 @@ import sys
 import pytest
 from tiny_subject import tiny_subject
 
-from memvr_integrations.evaluate.costs import speed
+from memvr_integrations.evaluate.costs import callers, speed
 from memvr_integrations.evaluate.costs.subject import Subject
 
 SMALL = ["--rounds", "1", "--tokens", "3", "--chance", "2", "--requests", "32"]
@@ -20,29 +20,36 @@ def command(monkeypatch):
 
 
 def test_the_command_prints_tables_and_keeps_them(command, tmp_path, capsys):
-    kept = tmp_path / "speed.json"
-    command(*SMALL, "--part", "decode, reuse,bandwidth", "--device", "cpu", "--out", str(kept))
+    kept = tmp_path / "new"
+    command(*SMALL, "--part", "reuse, bandwidth", "--device", "cpu", "--out", str(kept))
     seen = capsys.readouterr()
     assert seen.out.startswith("model bundled, parameters 9760576, dtype float32, machine ")
-    for name in ("model.generate", "never triggers, strict", "second turn / first"):
-        assert f"| {name} |" in seen.out
-    assert "decode: " in seen.err
+    assert "| second turn / first |" in seen.out
+    assert "reuse: " in seen.err
     assert "there is no GPU" in seen.err
-    whole = json.loads(kept.read_text())
+    whole = json.loads((kept / "speed.json").read_text())
     assert whole["sizes"] == {"rounds": 1, "tokens": 3, "chance": 2, "requests": 32}
-    assert [len(tables) for tables in whole["parts"].values()] == [2, 1, 0]
+    assert [len(tables) for tables in whole["parts"].values()] == [1, 0]
     [reused] = whole["parts"]["reuse"]
     assert len(reused["rows"]["second turn / first"]["ratio"]["values"]) == 1
+    assert [path.name for path in kept.glob("*.svg")] == ["never-twice.svg"]
 
 
 def test_json_is_all_that_is_printed_where_it_is_asked_for(command, monkeypatch, capsys):
     monkeypatch.setattr(Subject, "load", lambda name, **options: tiny_subject())
-    command(*SMALL, "--part", "strategies", "--json")
+    for lengths in ("EQUAL", "MIXED"):
+        monkeypatch.setattr(callers, lengths, (2, 3))
+    command(*SMALL, "--part", "decode,callers", "--json")
     whole = json.loads(capsys.readouterr().out)
     assert whole["model"] == "random tiny"
-    [table] = whole["parts"]["strategies"]
-    assert table["rows"]["opera"]["decode / off"]["values"] == []
-    assert table["rows"]["icd"]["decode / off"]["median"] > 0
+    plain, memvr = whole["parts"]["decode"]
+    assert plain["rows"]["off"]["decode / model.generate"]["median"] > 0
+    assert memvr["note"] == "reuse: whole head; strict: whole head; exact: whole head."
+    assert list(plain["rows"])[1:] == list(memvr["rows"])
+    assert [table["title"] for table in whole["parts"]["callers"]] == [
+        "Callers at once",
+        "Questions by chance",
+    ]
 
 
 @pytest.mark.parametrize(
