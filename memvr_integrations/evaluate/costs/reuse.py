@@ -15,11 +15,12 @@ from memvr_integrations.types import Completion, Message, Request, SamplingParam
 
 SECOND = "second question on an image / first"
 TRIGGERS = "the same, where the second question triggers"
+NEVER = "the same, MemVR never triggers"
 OFF = "the same, MemVR off"
 TURN = "second turn / first"
 TEN = "ten questions on an image at once / one"
 EIGHT = "n = 8 / n = 1"
-NAMES = (SECOND, TRIGGERS, OFF, TURN, TEN, EIGHT)
+NAMES = (SECOND, TRIGGERS, NEVER, OFF, TURN, TEN, EIGHT)
 
 _WHAT, _DOG = "What is in the picture?", "Is there a dog in the picture?"
 _SAID = "There is a dog to the left of a red ball, and a tree."
@@ -31,6 +32,7 @@ class Reuse:
 
     def __init__(self, backend: Backend, subject: Subject) -> None:
         self._backend, self._subject = backend, subject
+        self._never = backend.preset.changed({"entropy_threshold": 9.0})
 
     def table(self, rounds: int) -> Table:
         """Ratios, each within a round, after one round to warm up."""
@@ -55,9 +57,10 @@ class Reuse:
         took, [answer] = self._first_token([second])
         yield SECOND if answer.tokens[0].trigger_layer is None else TRIGGERS, took / base
 
-        first, second = (replace(asked, memvr=None) for asked in self._fresh(_WHAT, _DOG))
-        base, _ = self._first_token([first])
-        yield OFF, self._first_token([second])[0] / base
+        for name, memvr in ((NEVER, self._never), (OFF, None)):
+            first, second = (replace(asked, memvr=memvr) for asked in self._fresh(_WHAT, _DOG))
+            base, _ = self._first_token([first])
+            yield name, self._first_token([second])[0] / base
 
         [first] = self._fresh(_WHAT)
         base, _ = self._first_token([first])

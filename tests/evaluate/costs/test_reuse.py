@@ -13,6 +13,6 @@ def test_what_is_measured_is_what_is_reused():
     counts = {name: len(spread.values) for name, [spread] in table.rows.items()}
     assert counts.pop(reuse.SECOND) + counts.pop(reuse.TRIGGERS) == 2
     assert set(counts.values()) == {2}
-    # In each of three rounds that of MemVR off at least; with random weights much triggers.
-    assert hits >= 3
+    # In each of three rounds those that can't trigger; with random weights much else does.
+    assert hits >= 6
     assert all(value > 0 for [spread] in table.rows.values() for value in spread.values)
