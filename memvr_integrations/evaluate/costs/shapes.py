@@ -43,7 +43,9 @@ _QWEN_TOKENS = {
 }
 
 
-def llava(layers: int, width: int, inner: int, heads: int) -> LlavaConfig:
+def llava(
+    layers: int, width: int, inner: int, heads: int, *, vocabulary: int = 32064
+) -> LlavaConfig:
     """LLaVA-1.5 with a decoder of any size."""
     vision = CLIPVisionConfig(
         hidden_size=1024,
@@ -60,9 +62,23 @@ def llava(layers: int, width: int, inner: int, heads: int) -> LlavaConfig:
         num_hidden_layers=layers,
         num_attention_heads=heads,
         num_key_value_heads=heads,
-        vocab_size=32064,
+        vocab_size=vocabulary,
         max_position_embeddings=4096,
     )
+    return LlavaConfig(vision_config=vision, text_config=text)
+
+
+def small_llava(layers: int, width: int, inner: int, heads: int, *, vocabulary: int) -> LlavaConfig:
+    """A LLaVA that sees little: 64 image tokens of a small tower, so that its decoder counts."""
+    vision = CLIPVisionConfig(
+        hidden_size=256,
+        intermediate_size=512,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        image_size=112,
+        patch_size=14,
+    )
+    text = llava(layers, width, inner, heads, vocabulary=vocabulary).text_config
     return LlavaConfig(vision_config=vision, text_config=text)
 
 
@@ -115,7 +131,17 @@ def glm_4v() -> Glm4VConfig:
     return Glm4VConfig(text_config=GlmConfig(max_position_embeddings=8192))
 
 
-# LLaVA's decoders: layers, width, FFN width, heads.
+# LLaVA's decoders: layers, width, FFN width, heads. Small ones are called by the decoder's width
+# and the vocabulary; the one of 576 is as SmolLM2-135M.
+_SMALL = {576: (30, 1536, 9), 768: (12, 2112, 12), 1024: (12, 2816, 16), 2048: (16, 5632, 32)}
+_VOCABULARIES = {"32k": 32064, "49k": 49152}
+
+
+def _small(width: int, vocabulary: int) -> Callable[[], PretrainedConfig]:
+    layers, inner, heads = _SMALL[width]
+    return lambda: small_llava(layers, width, inner, heads, vocabulary=vocabulary)
+
+
 SHAPES: dict[str, Callable[[], PretrainedConfig]] = {
     "0.1b": lambda: llava(12, 768, 2048, 12),
     "1b": lambda: llava(22, 2048, 5632, 32),
@@ -124,6 +150,11 @@ SHAPES: dict[str, Callable[[], PretrainedConfig]] = {
     "qwen2.5-vl-7b": qwen2_5_vl,
     "qwen-vl-chat": qwen_vl,
     "glm-4v-9b": glm_4v,
+    **{
+        f"{width}-{name}": _small(width, vocabulary)
+        for width in _SMALL
+        for name, vocabulary in _VOCABULARIES.items()
+    },
 }
 
 

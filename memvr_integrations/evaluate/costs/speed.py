@@ -1,198 +1,205 @@
-"""What MemVR costs: `python -m memvr_integrations.evaluate.costs.speed`.
+"""What MemVR and the backend cost: `python -m memvr_integrations.evaluate.costs.speed`.
 
-Plain `model.generate`, the backend with MemVR off, and three ways of having it on answer the same
-fresh image in turn, round after round, so that whatever else the machine does hits all alike.
-Ratios are taken within a round. "Never triggers" pays every probe and no retracing; "always
-triggers" stops at the first probe and retraces every token.
+Parts, all of which compare in turn and by ratios within a round:
+  decode      model.generate, MemVR off, as it comes, never and always triggering, by probe
+  strategies  each strategy beside MemVR off
+  callers     many callers at once: throughput, and percentiles of their waits
+  reuse       second questions and turns, ten questions on an image, eight answers
+  memory      what the process holds over many requests
+  bandwidth   decode beside the bandwidth of a GPU's memory; left out where there is none
+
+All of it takes about half an hour for the bundled model on two CPU cores, and hours for a model of
+random weights; each part says what it took. Nothing else should run meanwhile.
 """
 
 import argparse
 import datetime
+import json
 import os
 import platform
-import random
-import statistics
+import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import get_args
 
-import PIL.Image
 import torch
-from torch import Tensor
-from transformers import BatchFeature
-from transformers.generation.streamers import BaseStreamer
 
-from memvr_integrations.backend.hosting.load_config import LoadConfig
-from memvr_integrations.backend.hosting.loading import LoadedModel, load_model, pick_device
+from memvr_integrations.backend.hosting.load_config import Dtype
 from memvr_integrations.backend.serving.backend import Backend
-from memvr_integrations.bundled import KNOWN_THEMES
-from memvr_integrations.bundled.world.scenes import SPRITES, Sprites, draw_scene
-from memvr_integrations.evaluate.costs.shapes import SHAPES, random_model
-from memvr_integrations.memvr import MemVRConfig
-from memvr_integrations.types import Request, SamplingParams
-
-_QUESTION = "Describe the image."
-
-
-@dataclass(frozen=True)
-class Timing:
-    """Seconds to the first token (`prefill`), for each token after it (`decode`), and for all."""
-
-    prefill: float
-    decode: float
-    answer: float
-
-    @classmethod
-    def between(cls, started: float, arrivals: list[float]) -> "Timing":
-        """From the moments at which tokens arrived."""
-        steps = max(len(arrivals) - 1, 1)
-        first, last = arrivals[0], arrivals[-1]
-        return cls(first - started, (last - first) / steps, last - started)
+from memvr_integrations.checks import check_choice, check_integer
+from memvr_integrations.errors import MemVRError
+from memvr_integrations.evaluate.costs import bandwidth, callers, charts, decode, memory, reuse
+from memvr_integrations.evaluate.costs.figures import Json, Table
+from memvr_integrations.evaluate.costs.shapes import SHAPES
+from memvr_integrations.evaluate.costs.subject import Subject
 
 
-class _Arrivals(BaseStreamer):
-    """Notes when each token comes; the first call brings the prompt."""
+@dataclass(frozen=True, kw_only=True)
+class Sizes:
+    """How much is measured.
 
-    def __init__(self, wait: Callable[[], None]) -> None:
-        self._wait, self.times, self._prompt_seen = wait, list[float](), False
+    Args:
+        rounds: Of all ways, taking turns.
+        tokens: Of an answer in `decode`, `strategies` and `bandwidth`.
+        chance: Questions that come by chance, in each of a quarter of the rounds.
+        requests: In `memory`.
+    """
 
-    def put(self, value: Tensor) -> None:
-        if self._prompt_seen:
-            self._wait()
-            self.times.append(time.perf_counter())
-        self._prompt_seen = True
+    rounds: int = 20
+    tokens: int = 32
+    chance: int = 128
+    requests: int = 2000
 
-    def end(self) -> None:
-        pass
+    def __post_init__(self) -> None:
+        """Refuse what leaves nothing to compare."""
+        check_integer("rounds", self.rounds, least=1)
+        check_integer("tokens", self.tokens, least=3)  # the first two belong to the prefill
+        check_integer("chance", self.chance, least=1)
+        check_integer("requests", self.requests, least=memory.LEAST)
 
 
-class Bench:
-    """One model, asked in several ways."""
+def _decode(subject: Subject, sizes: Sizes) -> Iterator[Table]:
+    decoding = decode.Decoding(subject, sizes.tokens)
+    timings = decoding.rounds(decode.memvr_ways(subject.preset), sizes.rounds)
+    yield decode.table("Decode", timings, decode.GENERATE, "decode")
+    del timings[decode.GENERATE]
+    note = "; ".join(f"{kind}: {way}" for kind, way in decoding.chosen.items())
+    yield decode.table("MemVR", timings, decode.OFF, "decode", note=f"{note}.", milliseconds=False)
 
-    def __init__(self, loaded: LoadedModel, tokens: int) -> None:
-        # No token ends an answer, so that all are equally long.
-        beyond = loaded.model.config.get_text_config().vocab_size
-        loaded.model.generation_config.eos_token_id = beyond
-        self._loaded, self._tokens = loaded, tokens
-        self._backend = Backend(loaded)
-        self._wait: Callable[[], None] = (
-            torch.cuda.synchronize if loaded.model.device.type == "cuda" else lambda: None
-        )
-        preset = self._backend.preset
-        self.variants: dict[str, MemVRConfig | None] = {
-            "backend, MemVR off": None,
-            "backend, MemVR preset": preset,
-            "backend, never triggers": replace(preset, entropy_threshold=9.0),
-            "backend, always triggers": replace(preset, entropy_threshold=0.0),
-        }
 
-    def plain(self, image: PIL.Image.Image) -> Timing:
-        """`model.generate` as transformers has it."""
-        loaded = self._loaded
+def _strategies(subject: Subject, sizes: Sizes) -> Iterator[Table]:
+    own = subject.loaded.name == "bundled"
+    ways = decode.strategy_ways("bundled" if own else None)
+    timings = decode.Decoding(subject, sizes.tokens).rounds(ways, sizes.rounds)
+    note = "the student of contrastive is the model itself." if own else ""
+    yield decode.table("Strategies", timings, decode.OFF, "answer", note=note)
+
+
+def _callers(subject: Subject, sizes: Sizes) -> Iterator[Table]:
+    with Backend(subject.loaded) as backend:
+        backend.generate(subject.ask(3))
+        yield callers.table(backend, subject, sizes.rounds)
+        yield callers.by_chance(backend, subject, max(sizes.rounds // 4, 1), sizes.chance)
+
+
+def _reuse(subject: Subject, sizes: Sizes) -> Iterator[Table]:
+    with Backend(subject.loaded) as backend:
+        yield reuse.Reuse(backend, subject).table(sizes.rounds)
+
+
+def _memory(subject: Subject, sizes: Sizes) -> Iterator[Table]:
+    yield memory.table(subject, sizes.requests)
+
+
+def _bandwidth(subject: Subject, sizes: Sizes) -> Iterator[Table]:
+    if subject.on_cpu:
+        print("bandwidth: left out, as there is no GPU", file=sys.stderr)
+        return
+    yield bandwidth.table(subject, sizes.rounds, sizes.tokens)
+
+
+PARTS: dict[str, Callable[[Subject, Sizes], Iterator[Table]]] = {
+    "decode": _decode,
+    "strategies": _strategies,
+    "callers": _callers,
+    "reuse": _reuse,
+    "memory": _memory,
+    "bandwidth": _bandwidth,
+}
+
+
+def measure(
+    subject: Subject, parts: Sequence[str], sizes: Sizes
+) -> Iterator[tuple[str, list[Table], float]]:
+    """The tables of each part, and the seconds that it took."""
+    for part in parts:
         started = time.perf_counter()
-        content = [{"type": "image", "image": image}, {"type": "text", "text": _QUESTION}]
-        inputs: BatchFeature = loaded.processor.apply_chat_template(  # type: ignore[assignment]
-            [{"role": "user", "content": content}],  # type: ignore[arg-type]  # for text alone
-            tokenize=True,
-            return_dict=True,
-            return_tensors="pt",
-            add_generation_prompt=True,
-        )
-        inputs = inputs.to(loaded.model.device, loaded.model.dtype)
-        arrivals = _Arrivals(self._wait)
-        generate: Callable[..., Tensor] = loaded.model.generate  # type: ignore[assignment]
-        with torch.inference_mode():
-            generate(**inputs, max_new_tokens=self._tokens, do_sample=False, streamer=arrivals)
-        return Timing.between(started, arrivals.times)
-
-    def backend(self, image: PIL.Image.Image, config: MemVRConfig | None) -> Timing:
-        """The backend's stream."""
-        started, times = time.perf_counter(), list[float]()
-        request = Request.ask(
-            _QUESTION, image, sampling=SamplingParams(max_tokens=self._tokens), memvr=config
-        )
-        for chunk in self._backend.stream(request):
-            times += [time.perf_counter()] * len(chunk.tokens)
-        while self._backend.busy:  # the last token is reported before the model is let go
-            time.sleep(0.0005)
-        return Timing.between(started, times)
-
-    def rounds(self, count: int) -> dict[str, list[Timing]]:
-        """Every way in turn, `count` times, after one round to warm up."""
-        rng, sprites = random.Random(0), Sprites(SPRITES)
-        timings: dict[str, list[Timing]] = {}
-        for turn in range(count + 1):
-            for name, config in [("model.generate", None), *self.variants.items()]:
-                # A fresh image each time: nobody profits from cached features.
-                image = PIL.Image.fromarray(draw_scene(rng, sprites, KNOWN_THEMES).pixels)
-                plain = name == "model.generate"
-                timing = self.plain(image) if plain else self.backend(image, config)
-                if turn:
-                    timings.setdefault(name, []).append(timing)
-        return timings
-
-    def close(self) -> None:
-        """Free the model."""
-        self._backend.close()
+        tables = list(PARTS[part](subject, sizes))
+        yield part, tables, time.perf_counter() - started
 
 
-def table(timings: dict[str, list[Timing]]) -> Iterator[str]:
-    """Medians, and ratios to `model.generate` of the same round as median (smallest-largest)."""
-    yield "| | prefill, ms | decode, tokens/s | answer, ms | prefill ratio | decode ratio |"
-    yield "|---|---|---|---|---|---|"
-    base = timings["model.generate"]
-    for name, measured in timings.items():
-        prefill = statistics.median(1000 * t.prefill for t in measured)
-        speed = 1 / statistics.median(t.decode for t in measured)
-        answer = statistics.median(1000 * t.answer for t in measured)
-        pairs = list(zip(measured, base, strict=True))
-        ratios = (
-            _spread(m.prefill / b.prefill for m, b in pairs),
-            _spread(m.decode / b.decode for m, b in pairs),
-        )
-        cells = (name, f"{prefill:.0f}", f"{speed:.1f}", f"{answer:.0f}", *ratios)
-        yield f"| {' | '.join(cells)} |"
-
-
-def _spread(values: Iterable[float]) -> str:
-    ordered = sorted(values)
-    return f"{statistics.median(ordered):.2f} ({ordered[0]:.2f}-{ordered[-1]:.2f})"
+def described(subject: Subject) -> dict[str, Json]:
+    """The model, the machine and the day."""
+    model = subject.loaded.model
+    gpu = None if subject.on_cpu else torch.cuda.get_device_name()
+    return {
+        "model": subject.loaded.name,
+        "parameters": model.num_parameters(),
+        "dtype": str(model.dtype).removeprefix("torch."),
+        "machine": gpu or f"{os.cpu_count()} CPU cores ({platform.machine()})",
+        "torch": torch.__version__,
+        "date": datetime.date.today().isoformat(),
+    }
 
 
 def main() -> None:
-    """Parse the options, run the rounds, print the table."""
+    """Parse the options, measure, print the tables."""
+    args = _parser().parse_args()
+    known = {field.name: getattr(args, field.name) for field in fields(Sizes)}
+    try:
+        sizes, parts = Sizes(**known), [name.strip() for name in args.part.split(",")]
+        for part in parts:
+            check_choice("--part", part, tuple(PARTS))
+        subject = Subject.load(args.model, device=args.device, dtype=args.dtype)
+    except MemVRError as error:
+        sys.exit(str(error))
+    about, found = described(subject), dict[str, Json]()
+    if not args.json:
+        print(", ".join(f"{key} {value}" for key, value in about.items()), flush=True)
+    for part, tables, seconds in measure(subject, parts, sizes):
+        found[part] = [table.to_dict() for table in tables]
+        print(f"{part}: {seconds:.0f} s", file=sys.stderr)
+        for table in tables if not args.json else []:
+            print("", *table.markdown(), sep="\n", flush=True)
+        if args.out is not None:
+            keep(args.out, {**about, "sizes": known, "parts": found}, tables)
+    if args.json:
+        print(_written({**about, "sizes": known, "parts": found}))
+
+
+def keep(folder: Path, measured: dict[str, Json], tables: Sequence[Table]) -> None:
+    """Write what was measured so far, and charts of the newest tables."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "speed.json").write_text(_written(measured) + "\n", encoding="utf-8")
+    for table in tables:
+        name = table.title.lower().replace(" ", "-")
+        (folder / f"{name}.svg").write_text(charts.chart(table), encoding="utf-8")
+
+
+def _written(measured: dict[str, Json]) -> str:
+    return json.dumps(measured, indent=1, allow_nan=False)
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
         "--model",
         default="bundled",
-        help=f"a catalog name, directory or hub id, or random weights: {', '.join(SHAPES)}",
+        help="a catalog name, directory or hub id (bundled); or random weights in the shape of "
+        + ", ".join(SHAPES),
     )
-    parser.add_argument("--rounds", type=int, default=10, help="of all ways, taking turns")
-    parser.add_argument("--tokens", type=int, default=32, help="generated tokens an answer")
+    parser.add_argument("--part", default=",".join(PARTS), help="with commas; all of them")
+    for field, what in zip(fields(Sizes), _SIZES, strict=True):
+        parser.add_argument(
+            f"--{field.name}", type=int, default=field.default, help=f"{what} ({field.default})"
+        )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
-    parser.add_argument("--dtype", default="auto", help="auto, float32, bfloat16 or float16")
-    args = parser.parse_args()
-    if args.rounds < 1 or args.tokens < 2:
-        parser.error("--rounds must be at least 1, --tokens at least 2 (the first is the prefill)")
-    options = LoadConfig(device=args.device, dtype=args.dtype, progress=False)
-    device = pick_device(options.device)
-    if args.model in SHAPES:
-        auto = torch.float32 if device.type == "cpu" else torch.bfloat16
-        dtype = auto if args.dtype == "auto" else getattr(torch, args.dtype)
-        loaded = random_model(args.model, SHAPES[args.model](), device, dtype)
-    else:
-        loaded = load_model(args.model, options)
-    where = torch.cuda.get_device_name() if device.type == "cuda" else f"{os.cpu_count()} CPU cores"
-    print(
-        f"{loaded.name}, {loaded.model.num_parameters():,} parameters, {loaded.model.dtype}, "
-        f"{where} ({platform.machine()}), torch {torch.__version__}, {datetime.date.today()}, "
-        f"{args.rounds} rounds of {args.tokens} tokens\n"
-    )
-    bench = Bench(loaded, args.tokens)
-    print("\n".join(table(bench.rounds(args.rounds))))
-    bench.close()
+    parser.add_argument("--dtype", default="auto", choices=get_args(Dtype))
+    parser.add_argument("--json", action="store_true", help="print JSON, with every round's value")
+    parser.add_argument("--out", type=Path, help="a folder for that JSON and for charts")
+    return parser
+
+
+_SIZES = (
+    "of all ways, taking turns",
+    "an answer, three at least",
+    "questions that come by chance, in each of a quarter of the rounds",
+    "of the part memory",
+)
 
 
 if __name__ == "__main__":

@@ -68,6 +68,16 @@ def test_a_shape_is_as_large_as_published(name):
     assert model.config.get_text_config().max_position_embeddings == row.context
 
 
+def test_small_shapes_are_called_by_width_and_vocabulary():
+    config = SHAPES["2048-49k"]().text_config
+    assert (config.hidden_size, config.vocab_size, config.num_hidden_layers) == (2048, 49152, 16)
+    with torch.device("meta"):
+        model = AutoModelForImageTextToText.from_config(SHAPES["1024-32k"]())
+    vision = model.config.vision_config
+    assert (vision.image_size // vision.patch_size) ** 2 == 64
+    assert model.get_output_embeddings().weight.shape == (32064, 1024)
+
+
 @pytest.mark.parametrize("name", SMALL_TOWER)
 def test_a_small_one_answers_and_traces(name):
     config = SHAPES[name]()

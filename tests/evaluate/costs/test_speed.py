@@ -1,59 +1,68 @@
+import json
 import sys
 
 import pytest
-import torch
+from tiny_subject import tiny_subject
 
-from memvr_integrations.evaluate.costs import shapes, speed
-from memvr_integrations.evaluate.costs.speed import Bench, Timing, table
+from memvr_integrations.evaluate.costs import callers, speed
+from memvr_integrations.evaluate.costs.subject import Subject
 
-CPU = torch.device("cpu")
-
-
-def test_the_command_prints_a_row_for_every_way(monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["speed", "--rounds", "1", "--tokens", "3", "--device", "cpu"])
-    speed.main()
-    said = capsys.readouterr().out
-    for name in (
-        "model.generate",
-        "MemVR off",
-        "MemVR preset",
-        "never triggers",
-        "always triggers",
-    ):
-        assert said.count(name) == 1
-    assert "| 1.00 (1.00-1.00) |" in said
+SMALL = ["--rounds", "1", "--tokens", "3", "--chance", "2", "--requests", "32"]
 
 
-def test_random_weights_are_timed():
-    config = shapes.llava(4, 32, 64, 2)
-    config.vision_config.update(
-        {"num_hidden_layers": 2, "hidden_size": 32, "intermediate_size": 64}
-    )
-    bench = Bench(shapes.random_model("tiny", config, CPU, torch.float32), tokens=3)
-    timings = bench.rounds(1)
-    bench.close()
-    assert len(timings) == 5
-    assert all(timing.prefill > 0 and timing.decode > 0 for [timing] in timings.values())
-
-
-def test_timings_and_ratios():
-    assert Timing.between(1.0, [1.5, 1.7, 1.9]) == Timing(
-        0.5, pytest.approx(0.2), pytest.approx(0.9)
-    )
-    rows = list(
-        table(
-            {
-                "model.generate": [Timing(1.0, 0.1, 1.5), Timing(2.0, 0.1, 2.5)],
-                "twice": [Timing(2.0, 0.2, 3.0), Timing(4.0, 0.2, 5.0)],
-            }
-        )
-    )
-    assert rows[-1] == "| twice | 3000 | 5.0 | 4000 | 2.00 (2.00-2.00) | 2.00 (2.00-2.00) |"
-
-
-@pytest.mark.parametrize("options", [["--tokens", "1"], ["--rounds", "0"]])
-def test_what_cannot_be_timed_is_refused(options, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["speed", *options])
-    with pytest.raises(SystemExit):
+@pytest.fixture
+def command(monkeypatch):
+    def run(*options):
+        monkeypatch.setattr(sys, "argv", ["speed", *options])
         speed.main()
-    assert "must be at least" in capsys.readouterr().err
+
+    return run
+
+
+def test_the_command_prints_tables_and_keeps_them(command, tmp_path, capsys):
+    kept = tmp_path / "new"
+    command(*SMALL, "--part", "reuse, bandwidth", "--device", "cpu", "--out", str(kept))
+    seen = capsys.readouterr()
+    assert seen.out.startswith("model bundled, parameters 9760576, dtype float32, machine ")
+    assert "| second turn / first |" in seen.out
+    assert "reuse: " in seen.err
+    assert "there is no GPU" in seen.err
+    whole = json.loads((kept / "speed.json").read_text())
+    assert whole["sizes"] == {"rounds": 1, "tokens": 3, "chance": 2, "requests": 32}
+    assert [len(tables) for tables in whole["parts"].values()] == [1, 0]
+    [reused] = whole["parts"]["reuse"]
+    assert len(reused["rows"]["second turn / first"]["ratio"]["values"]) == 1
+    assert [path.name for path in kept.glob("*.svg")] == ["never-twice.svg"]
+
+
+def test_json_is_all_that_is_printed_where_it_is_asked_for(command, monkeypatch, capsys):
+    monkeypatch.setattr(Subject, "load", lambda name, **options: tiny_subject())
+    for lengths in ("EQUAL", "MIXED"):
+        monkeypatch.setattr(callers, lengths, (2, 3))
+    command(*SMALL, "--part", "decode,callers", "--json")
+    whole = json.loads(capsys.readouterr().out)
+    assert whole["model"] == "random tiny"
+    plain, memvr = whole["parts"]["decode"]
+    assert plain["rows"]["off"]["decode / model.generate"]["median"] > 0
+    assert memvr["note"] == "reuse: whole head; strict: whole head; exact: whole head."
+    assert list(plain["rows"])[1:] == list(memvr["rows"])
+    assert [table["title"] for table in whole["parts"]["callers"]] == [
+        "Callers at once",
+        "Questions by chance",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        (["--tokens", "2"], "tokens=2"),
+        (["--rounds", "0"], "rounds=0"),
+        (["--requests", "31"], "requests=31"),
+        (["--part", "decoding"], "'decoding'"),
+        (["--model", "bundeld"], "bundeld"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused(command, options, why):
+    with pytest.raises(SystemExit) as refused:
+        command(*options)
+    assert why in str(refused.value)
