@@ -109,7 +109,7 @@ def test_a_prompt_that_fails_once_costs_those_who_run_nothing(
         expected = alone(fresh, [first, *later])
         errors = iter([None, ValueError("odd")])
         failing(monkeypatch, lambda what, rows: what == where and next(errors, None))
-        go_on = held_at(passes, passes.forwards + 4)
+        go_on = held_at(passes, passes.forwards + 1)
         stream = fresh.stream(first)
         begun = [next(stream)]
 
@@ -385,7 +385,7 @@ def test_a_row_without_memvr_lets_no_other_formula_in(make_backend, ask, endless
     later = [ask("What?", 1, memvr=None, max_tokens=6), ask("What?", 2, memvr=other, max_tokens=6)]
     with endless(backend) as passes:
         expected = alone(backend, [first, *later])
-        go_on = held_at(passes, passes.forwards + 3)
+        go_on = held_at(passes, passes.forwards + 1)
         stream = backend.stream(first)
         begun = [next(stream)]
 
