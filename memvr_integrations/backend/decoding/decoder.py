@@ -1,7 +1,6 @@
 """A hosted model as the loop runs it: its streams, and MemVR in its layers."""
 
 from contextlib import AbstractContextManager, nullcontext
-from weakref import WeakKeyDictionary
 
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
@@ -56,7 +55,8 @@ class Decoder:
         self.masks = StepMasks(host.model)
         self.prefixes = PrefixStore(host.model, prefix_bytes * self._reusable)
         self._armed: ArmedModel | None = None
-        self._others: WeakKeyDictionary[Host, Decoder] = WeakKeyDictionary()
+        self._others: dict[Host, Decoder] = {}
+        self._said: dict[str, str | dict[str, float]] | None = None
 
     @property
     def joinable(self) -> bool:
@@ -83,13 +83,14 @@ class Decoder:
             self._chosen[form] = choose_probe(
                 self._probe_kind, anatomy.head, softcap=anatomy.softcap, form=form
             )
+            if form == "top10":
+                self._said = self._chosen[form].to_dict()
         return self._chosen[form]
 
     @property
     def chosen(self) -> dict[str, str | dict[str, float]] | None:
         """The usual probe, and why it is this one; None as long as none was chosen."""
-        known = self._chosen.get("top10")
-        return None if known is None else known.to_dict()
+        return self._said
 
     def _probe(self, anatomy: Anatomy, config: MemVRConfig) -> Probe:
         return self.choose_probe(config.uncertainty).probe
@@ -134,7 +135,12 @@ class Decoder:
         return self._others[host]
 
     def release(self) -> None:
-        """Leave the model as it was found."""
+        """Leave the model as it was found, and let it go."""
+        for other in self._others.values():
+            other.release()
+        self._others.clear()
+        self._chosen.clear()
+        self.prefixes.clear()
         if self._armed is not None:
             self._armed.detach()
             self._armed = None

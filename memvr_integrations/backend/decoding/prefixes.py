@@ -1,5 +1,6 @@
 """Keys and values of prompts that were read plainly, for prompts that begin as they do."""
 
+import weakref
 from collections import OrderedDict, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -71,7 +72,7 @@ class PrefixStore:
     """
 
     def __init__(self, model: nn.Module, limit: int) -> None:
-        self._model, self.limit = model, limit
+        self._model, self.limit = weakref.ref(model), limit
         self._kept: OrderedDict[int, Prefix] = OrderedDict()
         self._state: object = None
         self._size = self._next = self.hits = self.tokens = 0
@@ -94,7 +95,8 @@ class PrefixStore:
 
     def check_model(self) -> None:
         """Forget everything if the model is not what it was."""
-        state = touched(self._model), _hooks(self._model)
+        model = self._model()
+        state = model and (touched(model), _hooks(model))
         if state != self._state:
             self.clear()
             self._state = state

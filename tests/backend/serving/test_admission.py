@@ -136,7 +136,7 @@ def test_prompts_that_do_not_go_together_are_read_apart():
     one, other = MemVRConfig(), MemVRConfig(scope="last")
     rows = [row_of(10, config=config) for config in (one, other, one)]
     batches = prompt_batches(rows, running())
-    assert [[row.job.config for row in batch] for batch in batches] == [[one], [other], [one]]
+    assert [[row.job.config for row in batch] for batch in batches] == [[one, one], [other]]
 
 
 def test_alternatives_beyond_the_bound_are_all_computed(make_backend, ask, endless):
