@@ -146,27 +146,33 @@ def test_each_picture_is_encoded_once(backend, family):
     assert backend.images_encoded == before + (3 if family.both else 2)
 
 
-def test_what_was_read_before_makes_no_difference(backend, folder, name):
-    """Second questions, a second turn, and what comes together; off, and triggering or not."""
+@pytest.mark.filterwarnings("ignore:.*gave an empty answer")
+def test_what_was_read_before_makes_no_difference(backend, name):
+    """Second questions, about one picture and about two, one by one and together."""
     kept = backend._worker.decoder.prefixes
-    never = dataclasses.replace(SETTINGS, entropy_threshold=1.0)
-    with Backend.load(folder, device="cpu", progress=False, prefix_bytes=0) as other:
-        for at, memvr in enumerate((None, never, SETTINGS, ALWAYS)):
-            images = picture(20 + at, (60, 60)), picture(30 + at, (30, 60))
-            asked = [ask(f"Is there a {one}?", images[0], memvr=memvr) for one in "abc"]
-            if name != "paligemma":
-                asked += [ask(f"Is there a {one}?", *images, memvr=memvr) for one in "ab"]
-            asked += [ask("Which?", images[1], memvr=memvr)]
-            before = kept.hits
-            one_by_one = [backend.generate(one)[0] for one in asked]
-            if kept.limit and memvr in (None, never):
-                assert kept.hits - before >= 3
-            for one, seen in zip(asked, one_by_one, strict=True):
-                same(seen, other.generate(one)[0])
-            kept.clear()
-            for one, seen in zip(one_by_one, backend.generate(asked), strict=True):
-                same(one, seen)
     assert bool(kept.limit) == (name not in {"paligemma", "qwen3_5", "gemma4"})
+    if not kept.limit:
+        return
+    never = dataclasses.replace(SETTINGS, entropy_threshold=1.0)
+    images = picture(20, (60, 60)), picture(30, (30, 60))
+    for memvr in (never, SETTINGS):
+        asked = [
+            ask(f"Is there a {one}?", *shown, memvr=memvr, tokens=2)
+            for shown in (images[:1], images)
+            for one in "ab"
+        ]
+        expected = []
+        for request in asked:
+            backend.forget()
+            expected += backend.generate(request)
+        backend.forget()
+        before = kept.hits
+        for request, one in zip(asked, expected, strict=True):
+            same(one, backend.generate(request)[0])
+        assert memvr is not never or kept.hits - before >= 2
+        backend.forget()
+        for one, other in zip(expected, backend.generate(asked), strict=True):
+            same(one, other)
 
 
 def test_prompts_are_written_as_if_the_pixels_were_processed(backend):

@@ -19,7 +19,7 @@ from memvr_integrations.errors import ArmingError, ConfigError, MemVRWarning, Un
 from memvr_integrations.memvr import MemVRConfig, retracing
 from memvr_integrations.memvr.arming.armed import ArmedModel
 from memvr_integrations.memvr.frames import Frame
-from memvr_integrations.memvr.uncertainty import ExactProbe
+from memvr_integrations.memvr.probes import ExactProbe
 
 TOKENS = 5
 SILU = MemVRConfig(
