@@ -134,7 +134,7 @@ def test_ctrl_c_in_the_middle_of_an_answer(memvr, monkeypatch, make_backend, end
     monkeypatch.setattr(Backend, "load", lambda name, **options: backend)
 
     def interrupt(rows):
-        if hook.forwards == 20:
+        if hook.forwards % 100 == 20:  # one that comes while Python lets go of something is lost
             signal.pthread_kill(waiting, signal.SIGINT)
 
     with endless(backend) as hook:
