@@ -11,12 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import Cache
-from transformers.cache_utils import (
-    CacheLayerMixin,
-    DummyLayer,
-    DynamicLayer,
-    LinearAttentionCacheLayerMixin,
-)
+from transformers.cache_utils import DynamicLayer
 
 from memvr_integrations.backend.hosting.origin import touched
 from memvr_integrations.backend.hosting.prompts.writer import Picture
@@ -44,7 +39,7 @@ class Prefix:
 
     def cache(self, length: int, prompts: Sequence[Tensor]) -> "PrefixCache":
         """Its first positions as a cache of some prompts, which a forward can go on from."""
-        layers: _Layers = []
+        layers = []
         for keys, values in self.layers:
             layer = DynamicLayer()
             layer.lazy_initialization(keys, values)
@@ -54,14 +49,11 @@ class Prefix:
         return PrefixCache(layers, torch.stack([ids[:length] for ids in prompts]))
 
 
-_Layers: TypeAlias = list[CacheLayerMixin | LinearAttentionCacheLayerMixin | DummyLayer]
-
-
 class PrefixCache(Cache):
     """What prompts begin with; `prompts` are its tokens, (prompts, length)."""
 
-    def __init__(self, layers: _Layers, prompts: Tensor) -> None:
-        super().__init__(layers=layers)
+    def __init__(self, layers: Sequence[DynamicLayer], prompts: Tensor) -> None:
+        super().__init__(layers=[*layers])
         self.prompts = prompts
 
 

@@ -6,7 +6,7 @@ so columns that no row needs are never computed.
 """
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -14,7 +14,6 @@ from torch.nn.functional import pad
 from transformers import Cache, DynamicCache, PreTrainedConfig
 from transformers.cache_utils import (
     CacheLayerMixin,
-    DummyLayer,
     DynamicLayer,
     DynamicSlidingWindowLayer,
     LinearAttentionLayer,
@@ -181,19 +180,6 @@ class StateLayer(LinearAttentionLayer):
         return _states(self)
 
 
-class NoLayer(DummyLayer):
-    """A layer that uses another's keys and values."""
-
-    def join(self, layer: object, rows: object, shared: int) -> None:
-        """Nothing is kept."""
-
-    def leave(self, slot: int, last: int) -> None:
-        """Nothing is kept."""
-
-    def trim(self) -> None:
-        """Nothing is kept."""
-
-
 class SlotCache(Cache):
     """A cache of slots in the form that transformers' models read and write."""
 
@@ -201,8 +187,9 @@ class SlotCache(Cache):
         """Make an empty one for a model with a config that is `joinable`."""
         self.lengths = Lengths()
         self._prompts: list[Tensor] = []
-        self._own = [layer for layer in _slot_layers(config, self.lengths) if layer is not None]
-        super().__init__(layers=[*self._own])
+        layers = [layer for layer in _slot_layers(config, self.lengths) if layer is not None]
+        self._own = [layer for layer in layers if isinstance(layer, SlotLayer | StateLayer)]
+        super().__init__(layers=layers)
 
     @property
     def prompts(self) -> Tensor:
@@ -222,8 +209,9 @@ class SlotCache(Cache):
         self._prompts += prompts
         self.lengths.rows += [len(ids) for ids in prompts]
         self.lengths.changed()
-        for own, layer in zip(self._own, cache.layers, strict=True):
-            own.join(layer, rows, shared)  # type: ignore[arg-type]  # a prompt's, see `prompt_cache`
+        for own, layer in zip(self.layers, cache.layers, strict=True):
+            if isinstance(own, SlotLayer | StateLayer):
+                own.join(layer, rows, shared)  # type: ignore[arg-type]  # of `prompt_cache`
             if isinstance(layer, DynamicLayer):
                 layer.keys = layer.values = None
 
@@ -263,19 +251,19 @@ def joinable(config: PreTrainedConfig) -> bool:
     return all(layer is not None for layer in _slot_layers(config, Lengths()))
 
 
-def _slot_layers(
-    config: PreTrainedConfig, lengths: Lengths
-) -> "list[SlotLayer | StateLayer | NoLayer | None]":
+def _slot_layers(config: PreTrainedConfig, lengths: Lengths) -> list[Any]:
+    # Some are of a class that older releases of transformers haven't.
     return [_slot_layer(layer, lengths) for layer in DynamicCache(config=config).layers]
 
 
-def _slot_layer(layer: object, lengths: Lengths) -> "SlotLayer | StateLayer | NoLayer | None":
+def _slot_layer(layer: object, lengths: Lengths) -> object:
     kind = type(layer)
     if isinstance(layer, DynamicLayer) and kind in (DynamicLayer, DynamicSlidingWindowLayer):
         return SlotLayer(lengths, getattr(layer, "sliding_window", None))
     if isinstance(layer, LinearAttentionLayer) and kind is LinearAttentionLayer:
         return StateLayer(number_of_states=layer.number_of_states)
-    return NoLayer() if kind is DummyLayer else None  # type: ignore[no-untyped-call]
+    # It uses another one's keys and values.
+    return layer if kind.__name__ == "DummyLayer" else None
 
 
 def _states(
