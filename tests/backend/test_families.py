@@ -159,7 +159,7 @@ def test_what_was_read_before_makes_no_difference(backend, name):
         asked = [
             ask(f"Is there a {one}?", *shown, memvr=memvr, tokens=2)
             for shown in (images[:1], images)
-            for one in "ab"
+            for one in ("a", "big cat", "b")
         ]
         expected = []
         for request in asked:

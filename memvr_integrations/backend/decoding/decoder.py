@@ -20,7 +20,8 @@ from memvr_integrations.memvr.forward import Layout, Pass
 from memvr_integrations.memvr.plan import Plan, formula
 from memvr_integrations.memvr.probes import Probe
 
-# At most ten decisions of ten thousand are others than with "exact", see docs/speed.md.
+# It decides otherwise than "exact" where a token that matters later is none of the first layer's
+# best; `python -m memvr_integrations.evaluate.costs.probes` counts how often.
 DEFAULT_PROBE: ProbeKind = "reuse"
 
 # Whose prompts were seen to be read from left to right, pictures aside, which attend within

@@ -134,6 +134,11 @@ class Row:
         return self.job.second or self.prompt
 
     @property
+    def searches(self) -> bool:
+        """Whether its answer is known at its end only."""
+        return self.job.decoding is not None and self.job.decoding.whole
+
+    @property
     def config(self) -> MemVRConfig | None:
         """Its MemVR; None where that is off, or has nothing to retrace."""
         return self.job.config if self.job.pictures else None

@@ -34,6 +34,11 @@ class StepMasks:
         self.joinable = known and attends and joinable(model.config)
 
     @property
+    def windowed(self) -> bool:
+        """Whether a layer sees no further than some columns back, so that padding shortens it."""
+        return any(window is not None for window in self._windows)
+
+    @property
     def most(self) -> int | None:
         """The length beyond which a row of this model can't be masked here; None: no such."""
         windows = [window for window in self._windows if window is not None]

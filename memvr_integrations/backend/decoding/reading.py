@@ -91,7 +91,7 @@ class PromptReader:
         """Read prompts, each in one pass or, where it was taken for plain and is not, in two."""
         fresh = [prompt for prompt in prompts if prompt.prefix is None]
         parts: list[Part] = []
-        for sharing in _by_prefix(prompts):
+        for sharing in _by_prefix(prompts, even=self._decoder.masks.windowed):
             part = self._forward(sharing, within)
             traces = zip(sharing, part.traces, strict=True)
             again = [one for one, trace in traces if not one.plain_after(trace)]
@@ -204,12 +204,16 @@ class PromptReader:
         )
 
 
-def _by_prefix(prompts: Sequence[_Prompt]) -> list[list[_Prompt]]:
-    """The prompts that go on from one prefix, as far as all of them share it."""
-    sharing: dict[Prefix, list[_Prompt]] = {}
+def _by_prefix(prompts: Sequence[_Prompt], *, even: bool) -> list[list[_Prompt]]:
+    """The prompts that go on from one prefix, as far as all of them share it.
+
+    With `even` those alone that are as long: the padding of others would lie after the prefix.
+    """
+    sharing: dict[tuple[Prefix, int], list[_Prompt]] = {}
     for prompt in prompts:
         if prompt.prefix is not None:
-            sharing.setdefault(prompt.prefix, []).append(prompt)
+            length = prompt.row.prompt.length if even else 0
+            sharing.setdefault((prompt.prefix, length), []).append(prompt)
     for some in sharing.values():
         shared = min(prompt.shared for prompt in some)
         for prompt in some:

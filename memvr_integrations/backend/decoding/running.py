@@ -56,11 +56,11 @@ class Running:
 
     def can_begin(self, row: Row) -> bool:
         """Whether a row can begin now: the layers that a search reads belong to one at a time."""
-        return not _searches(row) or not any(isinstance(turn, _Search) for turn in self._turns)
+        return not row.searches or not any(isinstance(turn, _Search) for turn in self._turns)
 
     def together(self, one: Row, other: Row) -> bool:
         """Whether two rows can read their prompts in one batch."""
-        if one.alone or other.alone or _searches(one) or _searches(other):
+        if one.alone or other.alone or one.searches or other.searches:
             return False
         return self.decoder.together(one, other)
 
@@ -69,7 +69,7 @@ class Running:
         rows = [row for row in rows if not row.done]
         if not rows:
             return
-        if _searches(rows[0]):
+        if rows[0].searches:
             self._turns.append(self._search(rows[0]))
             return
         group = self._group(rows)
@@ -79,7 +79,8 @@ class Running:
             return
         failure = _failure(group.join)
         if failure is not None:
-            self._discard(group, [*group.rows, *rows], failure)
+            # Some of them may have joined already.
+            self._discard(group, list(dict.fromkeys([*group.rows, *rows])), failure)
         elif group.rows and group not in self._turns:
             self._turns.append(group)
 
@@ -181,10 +182,6 @@ def _failure(work: Callable[[], None]) -> _Failure | None:
                 torch.cuda.empty_cache()
         return _Failure(error, memory)
     return None
-
-
-def _searches(row: Row) -> bool:
-    return row.job.decoding is not None and row.job.decoding.whole
 
 
 def _out_of_memory(error: Exception) -> bool:

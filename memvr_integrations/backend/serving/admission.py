@@ -55,7 +55,7 @@ def admitted(waiting: Iterable[Row], running: Running, config: QueueConfig) -> l
         begin.append(row)
         jobs.add(row.job)
         read, longest = read + tokens, length
-        if row.job.decoding is not None and row.job.decoding.whole:
+        if row.searches:
             break
     return begin
 

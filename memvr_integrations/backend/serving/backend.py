@@ -101,8 +101,8 @@ class Backend:
         so that another question about the same picture, or the next turn of a conversation, is
         read from where it differs; None keeps as much on a CPU, and nothing elsewhere, where
         memory is short. `probe` says how layers are probed: "exact" runs the whole head at each,
-        "strict" decides as that does and computes less, "reuse" costs hardly anything and decides
-        otherwise in a few of ten thousand cases (docs/speed.md).
+        "strict" decides as that does and computes less, "reuse" computes least and decides nearly
+        always so (docs/how-it-works.md).
 
         Raises:
             ModelNotFoundError: Nothing is called so, or the hub can't be reached.
