@@ -110,6 +110,7 @@ class Backend:
             UnsupportedModelError: It does not read images and write text, has no chat template, or
                 MemVR can't attach to it; with `memvr=None` it decodes plainly then.
         """
+        check_choice("probe", probe, get_args(ProbeKind))  # before minutes of loading
         config = LoadConfig(
             device=device,
             dtype=dtype,

@@ -32,6 +32,23 @@ def alone(backend, requests):
     return [backend.generate(request)[0] for request in requests]
 
 
+def come_later(backend, passes, first, later):
+    """Let two come while the first is held in a step; its chunks, and their answers."""
+    go_on = held_at(passes, passes.forwards + 1)
+    stream = backend.stream(first)
+    begun = [next(stream)]
+
+    async def come():
+        tasks = [asyncio.ensure_future(backend.agenerate(one)) for one in later]
+        while len(backend._worker._waiting) < len(later):
+            await asyncio.sleep(0.01)
+        go_on.set()
+        return [one for [one] in await asyncio.gather(*tasks)]
+
+    joined = asyncio.run(come())
+    return [*begun, *stream], joined
+
+
 def failing(monkeypatch, reason):
     """Let groups fail where `reason(what, rows)` gives an exception; what was tried, and rows."""
     tried = []
@@ -109,19 +126,7 @@ def test_a_prompt_that_fails_once_costs_those_who_run_nothing(
         expected = alone(fresh, [first, *later])
         errors = iter([None, ValueError("odd")])
         failing(monkeypatch, lambda what, rows: what == where and next(errors, None))
-        go_on = held_at(passes, passes.forwards + 1)
-        stream = fresh.stream(first)
-        begun = [next(stream)]
-
-        async def come():
-            tasks = [asyncio.ensure_future(fresh.agenerate(one)) for one in later]
-            while len(fresh._worker._waiting) < 2:
-                await asyncio.sleep(0.01)
-            go_on.set()
-            return [one for [one] in await asyncio.gather(*tasks)]
-
-        joined = asyncio.run(come())
-        chunks = [*begun, *stream]
+        chunks, joined = come_later(fresh, passes, first, later)
     assert ids([chunks[-1].completion, *joined]) == ids(expected)
     assert [t for chunk in chunks for t in chunk.tokens] == list(chunks[-1].completion.tokens)
 
@@ -385,20 +390,8 @@ def test_a_row_without_memvr_lets_no_other_formula_in(make_backend, ask, endless
     later = [ask("What?", 1, memvr=None, max_tokens=6), ask("What?", 2, memvr=other, max_tokens=6)]
     with endless(backend) as passes:
         expected = alone(backend, [first, *later])
-        go_on = held_at(passes, passes.forwards + 1)
-        stream = backend.stream(first)
-        begun = [next(stream)]
-
-        async def come():
-            tasks = [asyncio.ensure_future(backend.agenerate(one)) for one in later]
-            while len(backend._worker._waiting) < 2:
-                await asyncio.sleep(0.01)
-            go_on.set()
-            return [one for [one] in await asyncio.gather(*tasks)]
-
-        joined = asyncio.run(come())
-        [*_, last] = [*begun, *stream]
-    for one, same in zip([last.completion, *joined], expected, strict=True):
+        chunks, joined = come_later(backend, passes, first, later)
+    for one, same in zip([chunks[-1].completion, *joined], expected, strict=True):
         assert [t.id for t in one.tokens] == [t.id for t in same.tokens]
         assert [t.logprob for t in one.tokens] == pytest.approx(
             [t.logprob for t in same.tokens], abs=1e-4
