@@ -9,6 +9,7 @@ tensors out, for engines that place the calls themselves. Read it from the botto
 - `formula`: the FFN's output blended with visual evidence.
 - `frames`, `packed`: how the positions of a forward pass lie, padded or packed.
 - `trace`: what happened, read without disturbing it.
+- `folding`: the final norm within the head.
 - `screen`, `probes`: ways to read a layer's entropy with less than the whole head.
 - `choosing`: which of them a model gets.
 - `plan`: settings and memory of a batch, laid out as tensors.
@@ -27,13 +28,20 @@ if TYPE_CHECKING:
     from memvr_integrations.memvr.arming.hooks import retracing
     from memvr_integrations.memvr.choosing import ChosenProbe, choose_probe
     from memvr_integrations.memvr.config import MemVRConfig
+    from memvr_integrations.memvr.folding import ScalingNorm
     from memvr_integrations.memvr.formula import dampen, retrace, retrieval_weights
     from memvr_integrations.memvr.forward import Method, Pass
     from memvr_integrations.memvr.frames import Frame
     from memvr_integrations.memvr.memory import VisualMemory
     from memvr_integrations.memvr.packed import Packed
     from memvr_integrations.memvr.plan import Plan, window
-    from memvr_integrations.memvr.probes import ExactProbe, Probe, ReuseProbe, StrictProbe
+    from memvr_integrations.memvr.probes import (
+        ExactProbe,
+        FoldedProbe,
+        Probe,
+        ReuseProbe,
+        StrictProbe,
+    )
     from memvr_integrations.memvr.screen import Screen
     from memvr_integrations.memvr.trace import Record, RowTrace, Step, Trace
     from memvr_integrations.memvr.uncertainty import (
@@ -45,6 +53,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ChosenProbe",
     "ExactProbe",
+    "FoldedProbe",
     "Frame",
     "MemVRConfig",
     "Method",
@@ -55,6 +64,7 @@ __all__ = [
     "Record",
     "ReuseProbe",
     "RowTrace",
+    "ScalingNorm",
     "Screen",
     "Step",
     "StrictProbe",
@@ -80,13 +90,14 @@ _HOMES = {
     "arming.hooks": ("retracing",),
     "choosing": ("ChosenProbe", "choose_probe"),
     "config": ("MemVRConfig",),
+    "folding": ("ScalingNorm",),
     "formula": ("dampen", "retrace", "retrieval_weights"),
     "forward": ("Method", "Pass"),
     "frames": ("Frame",),
     "memory": ("VisualMemory",),
     "packed": ("Packed",),
     "plan": ("Plan", "window"),
-    "probes": ("ExactProbe", "Probe", "ReuseProbe", "StrictProbe"),
+    "probes": ("ExactProbe", "FoldedProbe", "Probe", "ReuseProbe", "StrictProbe"),
     "screen": ("Screen",),
     "trace": ("Record", "RowTrace", "Step", "Trace"),
     "uncertainty": ("decide", "layer_entropy", "threshold_tensor"),

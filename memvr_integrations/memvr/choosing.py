@@ -11,7 +11,14 @@ from torch import Tensor, nn
 
 from memvr_integrations.checks import check_choice
 from memvr_integrations.memvr.config import Uncertainty
-from memvr_integrations.memvr.probes import ExactProbe, Probe, ReuseProbe, StrictProbe
+from memvr_integrations.memvr.folding import ScalingNorm
+from memvr_integrations.memvr.probes import (
+    ExactProbe,
+    FoldedProbe,
+    Probe,
+    ReuseProbe,
+    StrictProbe,
+)
 from memvr_integrations.memvr.screen import Screen
 
 ProbeKind = Literal["exact", "strict", "reuse"]
@@ -19,6 +26,7 @@ ProbeKind = Literal["exact", "strict", "reuse"]
 # Below so many weights the whole head costs less than any way around it.
 _SMALL = 1_000_000
 _ROUNDS = 5
+_FOLDED = "whole head with the norm in it"
 _PLAIN = (torch.float32, torch.bfloat16, torch.float16)
 
 
@@ -29,9 +37,11 @@ class ChosenProbe:
     Args:
         probe: For `Method`, or for `retracing(probe=...)`.
         kind: What was asked for: probes of one kind decide alike on one machine.
-        way: "whole head", "int8 screen", or "best of the first layer".
+        way: "whole head", "whole head with the norm in it", "int8 screen", or "best of the first
+            layer".
         reason: Why this way, in words.
         milliseconds: What one probe of one row took, by way; empty where nothing was timed.
+        norms: Whether it reads states before the final norm, which is in it then.
     """
 
     probe: Probe
@@ -39,6 +49,7 @@ class ChosenProbe:
     way: str
     reason: str
     milliseconds: Mapping[str, float] = field(default_factory=dict)
+    norms: bool = False
 
     def to_dict(self) -> dict[str, str | dict[str, float]]:
         """Return all but the probe as plain values that JSON can hold."""
@@ -54,6 +65,7 @@ def choose_probe(
     kind: ProbeKind,
     head: nn.Module,
     *,
+    norm: nn.Module | None = None,
     softcap: float | None = None,
     form: Uncertainty = "top10",
 ) -> ChosenProbe:
@@ -68,6 +80,8 @@ def choose_probe(
     Args:
         kind: "exact", "strict" or "reuse".
         head: The model's; its weights must stay as they are while the probe is used.
+        norm: The final norm before the head, if states are normed before they are probed: a probe
+            may take it over, see `ChosenProbe.norms`.
         softcap: The model's bound on its logits, if it has one.
         form: How entropy is measured; "vocabulary" needs the whole head.
 
@@ -88,16 +102,25 @@ def choose_probe(
         return whole("uncertainty='vocabulary' is over all logits")
     if not isinstance(head, nn.Linear) or (reason := _unfit(head)):
         return whole(reason if isinstance(head, nn.Linear) else "the head is not a plain matrix")
+    scaling = None
+    if norm is not None and head.weight.dtype == torch.float32:
+        scaling = ScalingNorm.of(norm, head.in_features)
     if head.weight.numel() < _SMALL:
-        return whole(f"the head has {head.weight.numel():,} weights alone")
+        reason = f"the head has {head.weight.numel():,} weights alone"
+        foldable = head.bias is None and head.weight.device.type == "cpu"
+        if norm is None or scaling is None or not foldable:
+            return whole(reason)
+        folded = FoldedProbe(head, norm, scaling, softcap)
+        return ChosenProbe(probe=folded, kind=kind, way=_FOLDED, reason=reason, norms=True)
     if kind == "strict" and head.weight.dtype != torch.float32:
         return whole("nothing can be proven of logits that are rounded to half precision")
     screen = Screen.of(head.weight, head.bias)
     if kind == "reuse":
         way = "best of the first layer" if screen is None else "int8 screen"
         reason = "the rule for this head and machine"
-        probe = ReuseProbe(head, screen, softcap)
-        return ChosenProbe(probe=probe, kind=kind, way=way, reason=reason)
+        probe = ReuseProbe(head, screen, softcap, scaling=scaling)
+        norms = scaling is not None
+        return ChosenProbe(probe=probe, kind=kind, way=way, reason=reason, norms=norms)
     if screen is None:
         return whole("this machine has no int8 product")
     strict = StrictProbe(head, screen, softcap)

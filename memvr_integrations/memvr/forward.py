@@ -21,7 +21,7 @@ class Method:
 
     Args:
         config: The settings that all rows share.
-        norm: The decoder's final norm.
+        norm: The decoder's final norm; None where the probe has it in itself.
         probe: From hidden states to entropies.
         sync_free: Never wait for the device: probe every layer and retrace every FFN of the
             window, and pick the result a row. The other form waits once a probe and skips what it
@@ -30,7 +30,7 @@ class Method:
     """
 
     config: MemVRConfig
-    norm: nn.Module
+    norm: nn.Module | None
     probe: Probe
     sync_free: bool = False
     keep_where: bool = False
@@ -72,7 +72,7 @@ class Pass:
         shape = (plan.able.shape[0], layout.decisions)
         device = plan.able.device
         self._waiting = plan.able.expand(shape)
-        self._triggers = torch.full(shape, NOT_TRIGGERED, dtype=torch.int16, device=device)
+        self._triggers: Tensor | None = None
         self._ratios = plan.ratios.expand(shape)
         self._where: Tensor | None = None
         if method.keep_where:
@@ -102,9 +102,9 @@ class Pass:
                 f"This forward pass has {states.shape[0]} rows, its plan {thresholds.shape[0]}. "
                 "Lay both out from the same rows."
             )
-        if method.config.norm_before_head:
+        if method.config.norm_before_head and method.norm is not None:
             states = method.norm(states)
-        waiting = self._waiting & eligible
+        waiting = self._waiting if self._plan.even else self._waiting & eligible
         entropy = method.probe(states, thresholds, waiting, self._plan.first[layer])
         entropy = entropy.to(thresholds.device)
         triggered = decide(entropy, thresholds, waiting)
@@ -112,7 +112,8 @@ class Pass:
         if not (method.sync_free or triggered.any()):
             return
         self._waiting = self._waiting & ~triggered
-        self._triggers = self._triggers.masked_fill(triggered, layer)
+        before = self._untriggered() if self._triggers is None else self._triggers
+        self._triggers = before.masked_fill(triggered, layer)
         if method.config.dynamic_ratio:
             dynamic = (2 * (entropy - thresholds)).clamp(0, 1)
             self._ratios = torch.where(triggered, dynamic, self._ratios)
@@ -160,10 +161,18 @@ class Pass:
 
     def outcome(self) -> tuple[Tensor, Tensor, Tensor | None]:
         """Return `triggers`, `entropies` and `where` in the shapes of a `Record`."""
-        unprobed = torch.full_like(self._triggers, NOT_PROBED, dtype=torch.float32)
-        layers = [self._entropies.get(layer, unprobed) for layer in self._plan.layers]
-        entropies = torch.stack(layers, -1) if layers else unprobed[..., None][..., :0]
-        return self._triggers, entropies, self._where
+        triggers = self._untriggered() if self._triggers is None else self._triggers
+        layers, known = self._plan.layers, self._entropies
+        if len(known) < len(layers) or not layers:
+            unprobed = torch.full_like(triggers, NOT_PROBED, dtype=torch.float32)
+            known = {layer: known.get(layer, unprobed) for layer in layers}
+        each = [known[layer] for layer in layers]
+        entropies = torch.stack(each, -1) if each else unprobed[..., None][..., :0]
+        return triggers, entropies, self._where
+
+    def _untriggered(self) -> Tensor:
+        shape, device = self._waiting.shape, self._waiting.device
+        return torch.full(shape, NOT_TRIGGERED, dtype=torch.int16, device=device)
 
     def record(self) -> Record:
         """Return what was decided, unread."""

@@ -94,6 +94,11 @@ class Plan:
     gains: dict[int, Tensor]
 
     @functools.cached_property
+    def even(self) -> bool:
+        """Whether all rows that can trigger probe the same layers."""
+        return len({row for row in self.windows if row}) <= 1
+
+    @functools.cached_property
     def first(self) -> dict[int, tuple[int, ...]]:
         """By layer, the rows whose window begins there."""
         begins = [min(row, default=None) for row in self.windows]

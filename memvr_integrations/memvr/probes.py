@@ -1,5 +1,6 @@
 """Ways to read a layer's entropy: the whole head, or less of it where that decides alike."""
 
+import math
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -7,12 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from memvr_integrations.memvr.config import Uncertainty
+from memvr_integrations.memvr.folding import ScalingNorm
 from memvr_integrations.memvr.screen import Screen
 from memvr_integrations.memvr.uncertainty import TOP, capped, layer_entropy
 
 # Two sums of the same float32 products give entropies that differ by far less.
 _TIE = 1e-4
-
 
 # So many tokens are computed exactly.
 _KEEP = 256
@@ -57,6 +58,58 @@ class ExactProbe:
     ) -> Tensor:
         """Read the entropies (rows, decisions) of hidden states (rows, decisions, dim)."""
         return layer_entropy(capped(self._head(hidden), self._softcap), self._form)
+
+
+class FoldedProbe:
+    """Reads states before the final norm by a copy of the head that has the norm in it.
+
+    It decides as the norm and the whole head do: where an entropy lies so near its threshold that
+    rounding would decide, it runs those. For small heads on a CPU, where a tensor of ten numbers
+    takes longer to reach than to reckon with.
+    """
+
+    def __init__(
+        self, head: nn.Linear, norm: nn.Module, scaling: ScalingNorm, softcap: float | None = None
+    ) -> None:
+        """Probe with a float32 `head` without bias after a `norm`, which is a `scaling`."""
+        self._weight = (head.weight * scaling.gains).detach().mT.contiguous()
+        self._most = min(TOP, head.out_features)
+        self._scaling, self._softcap = scaling, softcap
+        self._exact, self._norm = ExactProbe(head, "top10", softcap), norm
+
+    def begin(self) -> None:
+        """Do nothing: layers do not depend on each other here."""
+
+    def __call__(
+        self, hidden: Tensor, thresholds: Tensor, waiting: Tensor, first: Sequence[int]
+    ) -> Tensor:
+        """Read the entropies (rows, decisions) of hidden states (rows, decisions, dim)."""
+        rows, decisions, dim = hidden.shape
+        flat = hidden.reshape(-1, dim)
+        best: list[list[float]] = (flat @ self._weight).topk(self._most, dim=-1).values.tolist()
+        lengths: list[float] = torch.linalg.vector_norm(flat, dim=-1).tolist()
+        limits: list[list[float]] = thresholds.tolist()
+        entropies = []
+        for at, (logits, length) in enumerate(zip(best, lengths, strict=True)):
+            entropy = self._entropy(logits, length * length / dim)
+            if not abs(entropy - limits[at // decisions][0]) >= _TIE:
+                return self._exact(self._norm(hidden), thresholds, waiting, first)
+            entropies.append(entropy)
+        return torch.tensor(entropies).view(rows, decisions)
+
+    def _entropy(self, logits: Sequence[float], square: float) -> float:
+        """The entropy of a state's best logits, largest first, before they are scaled; or NaN."""
+        scale, cap = (square + self._scaling.epsilon) ** -0.5, self._softcap
+        if not scale or not math.isfinite(logits[0]):
+            return math.nan  # as it may be, or not: the whole head knows
+        logits = [scale * logit for logit in logits]
+        if cap is not None:
+            logits = [cap * math.tanh(logit / cap) for logit in logits]
+        below = [logit - logits[0] for logit in logits]
+        shares = [math.exp(one) for one in below]
+        total = sum(shares)
+        mean = sum(share * one for share, one in zip(shares, below, strict=True) if share)
+        return (math.log(total) - mean / total) / math.log(TOP)
 
 
 class StrictProbe:
@@ -134,9 +187,14 @@ class ReuseProbe:
         screen: Screen | None = None,
         softcap: float | None = None,
         keep: int = _KEEP,
+        scaling: ScalingNorm | None = None,
     ) -> None:
-        """Probe with `head`, keeping its `keep` best tokens: by `screen`, or by the whole head."""
+        """Probe with `head`, keeping its `keep` best tokens: by `screen`, or by the whole head.
+
+        With a `scaling`, states come before the final norm, which is that one.
+        """
         self._head = head
+        self._scaling = scaling
         self._screen = screen
         self._softcap = softcap
         self._keep = min(keep, head.weight.shape[0])
@@ -152,6 +210,8 @@ class ReuseProbe:
     ) -> Tensor:
         """Read the entropies (rows, decisions) of hidden states (rows, decisions, dim)."""
         hidden = hidden.to(self._head.weight.device)
+        if self._scaling is not None:
+            hidden = hidden * self._scaling.scales(hidden)
         if first:
             self._begin_rows(hidden, first)
         assert self._rows is not None, "a row is probed before its first layer"
@@ -171,8 +231,13 @@ class ReuseProbe:
 
     def _begin_rows(self, hidden: Tensor, first: Sequence[int]) -> None:
         everybody = len(first) == len(hidden)
-        best = self.candidates(hidden if everybody else hidden[list(first)])
-        weights, offsets = _taken(self._head, best)
+        states, gains = hidden if everybody else hidden[list(first)], None
+        if self._scaling is not None:
+            gains = self._scaling.gains
+            states = states * gains
+        weights, offsets = _taken(self._head, self.candidates(states))
+        if gains is not None:
+            weights = weights * gains
         if not everybody:
             weights = _placed(self._rows, weights, first, len(hidden))
             if offsets is not None:

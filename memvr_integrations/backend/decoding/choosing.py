@@ -36,14 +36,19 @@ def choose(
     ]
     if tokens != likeliest:
         chosen = torch.tensor(tokens, device=scores.device)
-    logprobs, tops = _logprobs(scores, chosen), top_tokens(scores, [r.top_logprobs for r in rows])
+    tops = top_tokens(scores, [row.top_logprobs for row in rows])
+    numbers = [*_scores(scores, chosen), layer_entropy(own)]
     if scores is not own:
-        cut = logprobs.isneginf()
-        logprobs = torch.where(cut, _logprobs(own, chosen), logprobs)
-    numbers = torch.stack([logprobs, layer_entropy(own)]).tolist()
-    for row, *known in zip(rows, tokens, *numbers, tops, traces, strict=True):
+        numbers += _scores(own, chosen)
+    for row, token, known, top, trace in zip(
+        rows, tokens, torch.stack(numbers, 1).tolist(), tops, traces, strict=True
+    ):
         if not row.done:
-            _record(host, row, *known)
+            score, total, entropy, *before = known
+            logprob = _logprob(score, total)
+            if logprob == -math.inf and before:
+                logprob = _logprob(*before)  # what a strategy ruled out
+            _record(host, row, token, logprob, entropy, top, trace)
     return chosen
 
 
@@ -52,7 +57,8 @@ def _choice(host: Host, row: Row, own: Tensor, scores: Tensor, likeliest: int) -
     if allowed is not None or not row.sampler.plain:
         ruled_out = scores is not own and _nothing_left(scores, allowed)
         logits = own if ruled_out else scores
-        token = row.sampler.choose(row.ids, logits, allowed, answered=row.length)
+        prompt = row.prompt.inputs["input_ids"][0]
+        token = row.sampler.choose(prompt, logits, allowed, answer=row.answer)
     again = row.replay()
     if again is not None:
         token = again
@@ -92,9 +98,11 @@ def _nothing_left(scores: Tensor, allowed: Tensor | None) -> bool:
     return not bool((allowed.to(scores.device) & ~scores.isneginf()).any())
 
 
-def _logprobs(scores: Tensor, chosen: Tensor) -> Tensor:
-    """Log-probabilities of a token a row; NaN where any of the row's scores is NaN or infinite."""
-    total = scores.logsumexp(-1)
-    # Else every token but the infinite one would only look impossible.
-    total = total.masked_fill(total.isposinf(), torch.nan)
-    return scores.gather(1, chosen[:, None])[:, 0] - total
+def _scores(scores: Tensor, chosen: Tensor) -> list[Tensor]:
+    """The score of a token a row, and the logsumexp of all: both (rows,)."""
+    return [scores.gather(1, chosen[:, None])[:, 0], scores.logsumexp(-1)]
+
+
+def _logprob(score: float, total: float) -> float:
+    """NaN where a score is NaN or infinite: else all other tokens would only look impossible."""
+    return math.nan if total == math.inf else score - total

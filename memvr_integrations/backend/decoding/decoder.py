@@ -12,13 +12,12 @@ from memvr_integrations.backend.decoding.prefixes import PrefixStore
 from memvr_integrations.backend.decoding.streams import SlotStream, Stream
 from memvr_integrations.backend.hosting.host import Host
 from memvr_integrations.memvr import MemVRConfig
-from memvr_integrations.memvr.arming.anatomy import Anatomy, find_anatomy
+from memvr_integrations.memvr.arming.anatomy import find_anatomy
 from memvr_integrations.memvr.arming.armed import ArmedModel
 from memvr_integrations.memvr.choosing import ChosenProbe, ProbeKind, choose_probe
 from memvr_integrations.memvr.config import Uncertainty
 from memvr_integrations.memvr.forward import Layout, Pass
 from memvr_integrations.memvr.plan import Plan, formula
-from memvr_integrations.memvr.probes import Probe
 
 # It decides otherwise than "exact" where a token that matters later is none of the first layer's
 # best; `python -m memvr_integrations.evaluate.costs.probes` counts how often.
@@ -52,7 +51,7 @@ class Decoder:
 
     def __init__(self, host: Host, prefix_bytes: int = 0, probe: ProbeKind = DEFAULT_PROBE) -> None:
         self.host, self._probe_kind = host, probe
-        self._chosen: dict[Uncertainty, ChosenProbe] = {}
+        self._chosen: dict[tuple[Uncertainty, bool], ChosenProbe] = {}
         self.masks = StepMasks(host.model)
         self.prefixes = PrefixStore(host.model, prefix_bytes * self._reusable)
         self._armed: ArmedModel | None = None
@@ -74,27 +73,38 @@ class Decoder:
     def arm(self) -> ArmedModel:
         """The model with hooks in its layers, from the first time that it is needed."""
         if self._armed is None:
-            self._armed = ArmedModel(self.host.model, self._probe)
+            self._armed = ArmedModel(self.host.model, self.choose_probe)
         return self._armed
 
-    def choose_probe(self, form: Uncertainty = "top10") -> ChosenProbe:
-        """The probe of the kind that was asked for; the first time takes seconds on large heads."""
-        if form not in self._chosen:
+    def choose_probe(self, config: MemVRConfig) -> ChosenProbe:
+        """The probe of a formula, of the kind that was asked for.
+
+        The first time takes seconds on large heads.
+        """
+        key = config.uncertainty, config.norm_before_head
+        if key not in self._chosen:
             anatomy = find_anatomy(self.host.model)
-            self._chosen[form] = choose_probe(
-                self._probe_kind, anatomy.head, softcap=anatomy.softcap, form=form
+            self._chosen[key] = choose_probe(
+                self._probe_kind,
+                anatomy.head,
+                norm=anatomy.norm if config.norm_before_head else None,
+                softcap=anatomy.softcap,
+                form=config.uncertainty,
             )
-            if form == "top10":
-                self._said = self._chosen[form].to_dict()
-        return self._chosen[form]
+            self._said = self._said or self._chosen[key].to_dict()
+        return self._chosen[key]
+
+    def check_prefixes(self) -> PrefixStore:
+        """The prompts that are kept, less those of a model that others changed since."""
+        if self._armed is not None:
+            self._armed.detach()  # what is hooked to it now is others'
+        self.prefixes.check_model()
+        return self.prefixes
 
     @property
     def chosen(self) -> dict[str, str | dict[str, float]] | None:
         """The usual probe, and why it is this one; None as long as none was chosen."""
         return self._said
-
-    def _probe(self, anatomy: Anatomy, config: MemVRConfig) -> Probe:
-        return self.choose_probe(config.uncertainty).probe
 
     def together(self, one: Row, other: Row) -> bool:
         """Whether two rows can be in one batch: their formulas are one, or MemVR is off in one."""
@@ -124,6 +134,8 @@ class Decoder:
     ) -> AbstractContextManager[Pass | None]:
         """MemVR in one forward, where there is a plan; with a plain `twin` of what it retraces."""
         if plan is None or config is None:
+            if self._armed is not None:
+                self._armed.detach()
             return nullcontext()
         return self.arm().acting(plan, config, layout, twin=twin)
 

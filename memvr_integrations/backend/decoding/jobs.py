@@ -175,11 +175,9 @@ class Row:
         return self.finish_reason is not None or self.job.over
 
     @property
-    def ids(self) -> Tensor:
-        """The prompt and the tokens computed so far, (length,)."""
-        ids = self.prompt.inputs["input_ids"][0]
-        answer = [token.id for token in self.tokens[: self._replayed]]
-        return torch.cat([ids, ids.new_tensor(answer)])
+    def answer(self) -> list[int]:
+        """The tokens computed so far."""
+        return [token.id for token in self.tokens[: self._replayed]]
 
     def allowed(self, vocabulary: int, ends: frozenset[int]) -> Tensor | None:
         """Which tokens may come next, (vocabulary,) bool on the CPU; None for any.

@@ -134,11 +134,8 @@ class PromptReader:
             _Prompt(number, *one)
             for number, one in enumerate(zip(rows, features, evidence, strict=True))
         ]
-        store = self._decoder.prefixes
-        if store.limit:
-            if any(row.config for row in rows):
-                self._decoder.arm()  # which hooks the model, and so changes it
-            store.check_model()
+        if self._decoder.prefixes.limit:
+            store = self._decoder.check_prefixes()
             for prompt in prompts:
                 store.note(prompt.row.job.pictures)
                 self._find(prompt)

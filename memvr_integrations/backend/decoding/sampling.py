@@ -55,19 +55,28 @@ class RowSampler:
         return self._greedy and not (self._first or self._presence or self._frequency)
 
     def choose(
-        self, ids: Tensor, logits: Tensor, allowed: Tensor | None = None, *, answered: int = 0
+        self,
+        prompt: Tensor,
+        logits: Tensor,
+        allowed: Tensor | None = None,
+        *,
+        answer: Sequence[int] = (),
     ) -> int:
         """The next token, one of those `allowed` if given.
 
-        Shapes: `ids` (length,), the row's tokens so far without padding, the last `answered` of
-        them the answer's; `logits` (vocabulary,); `allowed` (vocabulary,) bool.
+        Shapes: `prompt` (length,), the row's tokens without padding, which those of its `answer`
+        follow; `logits` (vocabulary,); `allowed` (vocabulary,) bool.
         """
         if allowed is not None:
             logits = logits.masked_fill(~allowed.to(logits.device), -torch.inf)
-        said = ids[None]
+        if self.plain:
+            return int(logits.argmax())
+        prompt = prompt.to(logits.device)
+        answered = prompt.new_tensor(answer)
+        said = torch.cat([prompt, answered])[None]
         scores: Tensor = self._first(said, logits[None].clone())  # type: ignore[arg-type]  # a LongTensor
         if self._presence or self._frequency:
-            counts = ids[len(ids) - answered :].bincount(minlength=len(logits))
+            counts = answered.bincount(minlength=len(logits))
             scores = scores - self._frequency * counts - self._presence * (counts > 0)
         scores = self._filters(said, scores)[0]  # type: ignore[arg-type]
         if self._greedy:

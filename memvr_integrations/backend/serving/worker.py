@@ -129,7 +129,7 @@ class Worker:
     def _serve(self) -> None:
         try:
             if self._host.unsupported is None:
-                self.decoder.choose_probe()  # now, while nobody waits for it
+                self.decoder.choose_probe(self._host.preset)  # now, while nobody waits for it
             while not self._closed:
                 self._begin(self._candidates())
                 self._running.step()

@@ -10,53 +10,58 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from memvr_integrations.errors import UnsupportedModelError
-from memvr_integrations.memvr.arming.anatomy import Anatomy, find_anatomy
+from memvr_integrations.memvr.arming.anatomy import find_anatomy
 from memvr_integrations.memvr.arming.calls import states_in
 from memvr_integrations.memvr.arming.opening import fitting_memory, usable_rows
+from memvr_integrations.memvr.choosing import ChosenProbe
 from memvr_integrations.memvr.config import MemVRConfig
 from memvr_integrations.memvr.forward import Layout, Method, Pass
 from memvr_integrations.memvr.memory import VisualMemory
 from memvr_integrations.memvr.plan import Plan, formula
-from memvr_integrations.memvr.probes import Probe
 
 
 class ArmedModel:
-    """A model whose layers stay hooked; outside of `acting` it runs as if they were not.
+    """A model with hooks in the layers that a plan probes; outside of `acting` they do nothing.
 
-    `probe` makes the probe of a formula. `detach` leaves the model as it was found.
+    They stay from one forward to the next with the same layers: `detach` takes them off, and so
+    leaves the model as it was found. `choose` has the probe of a formula.
     """
 
-    def __init__(self, model: nn.Module, probe: Callable[[Anatomy, MemVRConfig], Probe]) -> None:
-        """Hook all layers.
+    def __init__(self, model: nn.Module, choose: Callable[[MemVRConfig], ChosenProbe]) -> None:
+        """Find the model's parts.
 
         Raises:
             UnsupportedModelError: The model lacks a part that MemVR needs.
         """
-        self._model, self._make_probe = model, probe
+        self._model, self._choose = model, choose
         self._anatomy = find_anatomy(model)
         self._methods: dict[MemVRConfig, Method] = {}
         self._pass: Pass | None = None
         self._rows = 0
         self._twin = False
-        self._probed: frozenset[int] = frozenset()
-        self._handles = []
-        for at, (layer, ffn) in enumerate(
-            zip(self._anatomy.layers, self._anatomy.ffns, strict=True)
-        ):
-            probing = functools.partial(self._probe, at)
-            retracing = functools.partial(self._retrace, at)
-            self._handles += [
-                layer.register_forward_hook(probing),
-                ffn.register_forward_hook(retracing),
-            ]
+        self._hooked: tuple[int, ...] = ()
+        self._handles: list[RemovableHandle] = []
 
     def detach(self) -> None:
         """Take the hooks off."""
         for handle in self._handles:
             handle.remove()
         self._handles.clear()
+        self._hooked = ()
+
+    def _hook(self, layers: tuple[int, ...]) -> None:
+        self.detach()
+        for layer in layers:
+            probe = functools.partial(self._probe, layer)
+            retrace = functools.partial(self._retrace, layer + 1)
+            self._handles += [
+                self._anatomy.layers[layer].register_forward_hook(probe),
+                self._anatomy.ffns[layer + 1].register_forward_hook(retrace),
+            ]
+        self._hooked = layers
 
     def plan(
         self, images: Sequence[Sequence[Tensor]], configs: Sequence[MemVRConfig | None]
@@ -98,7 +103,8 @@ class ArmedModel:
         """
         self._pass = Pass(self._method(config), plan, layout)
         self._rows, self._twin = plan.able.shape[0], twin
-        self._probed = frozenset(plan.layers)
+        if self._hooked != plan.layers:
+            self._hook(plan.layers)
         try:
             yield self._pass
             if not self._pass.followed:
@@ -114,14 +120,15 @@ class ArmedModel:
         known = self._methods.get(config)
         if known is None:
             shared = formula(config)
-            probe = self._make_probe(self._anatomy, shared)
-            known = Method(config=shared, norm=self._anatomy.norm, probe=probe)
+            chosen = self._choose(shared)
+            norm = None if chosen.norms else self._anatomy.norm
+            known = Method(config=shared, norm=norm, probe=chosen.probe)
             self._methods[config] = known
         return known
 
     def _probe(self, layer: int, module: nn.Module, args: tuple[object, ...], out: object) -> None:
         acting = self._pass
-        if acting is not None and layer in self._probed:
+        if acting is not None:
             acting.probe(layer, states_in(out, module)[: self._rows])
 
     def _retrace(

@@ -74,12 +74,19 @@ def retracing(
         )
     anatomy = find_anatomy(model)
     windows = {window(row, len(anatomy.layers)) for row in rows if row is not None}
+    norm: nn.Module | None = anatomy.norm
     if isinstance(probe, str):
-        head, form = anatomy.head, shared.uncertainty
-        probe = choose_probe(probe, head, softcap=anatomy.softcap, form=form).probe
+        chosen = choose_probe(
+            probe,
+            anatomy.head,
+            norm=norm if shared.norm_before_head else None,
+            softcap=anatomy.softcap,
+            form=shared.uncertainty,
+        )
+        probe, norm = chosen.probe, None if chosen.norms else norm
     method = Method(
         config=shared,
-        norm=anatomy.norm,
+        norm=norm,
         probe=probe,
         sync_free=sync_free,
         keep_where=keep_where,

@@ -102,9 +102,9 @@ def test_the_logits_are_not_changed():
 
 
 def choice(*, prompt=(), answer=(), allowed=None, **params):
-    ids = torch.tensor([*prompt, *answer], dtype=torch.long)
+    ids = torch.tensor(prompt, dtype=torch.long)
     sampler = RowSampler(SamplingParams(**params), 1)
-    return sampler.choose(ids, LOGITS, allowed, answered=len(answer))
+    return sampler.choose(ids, LOGITS, allowed, answer=answer)
 
 
 def test_the_frequency_penalty_counts_each_time_and_the_presence_penalty_once():

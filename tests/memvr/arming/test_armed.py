@@ -1,6 +1,7 @@
 """One arming for the life of a model, driven by its owner: the same decisions as `retracing`."""
 
 import copy
+import functools
 
 import pytest
 import torch
@@ -18,8 +19,8 @@ from memvr_models import (
 from memvr_integrations.errors import ArmingError, ConfigError, MemVRWarning, UnsupportedModelError
 from memvr_integrations.memvr import MemVRConfig, retracing
 from memvr_integrations.memvr.arming.armed import ArmedModel
+from memvr_integrations.memvr.choosing import choose_probe
 from memvr_integrations.memvr.frames import Frame
-from memvr_integrations.memvr.probes import ExactProbe
 
 TOKENS = 5
 SILU = MemVRConfig(
@@ -33,10 +34,6 @@ def no_gradients():
         yield
 
 
-def probe(anatomy, config):
-    return ExactProbe(anatomy.head, config.uncertainty, anatomy.softcap)
-
-
 @pytest.fixture
 def model():
     shared = tiny_llava()
@@ -46,9 +43,13 @@ def model():
 
 @pytest.fixture
 def armed(model):
-    made = ArmedModel(model, probe)
+    made = ArmedModel(model, functools.partial(exact_probe, model))
     yield made
     made.detach()
+
+
+def exact_probe(model, config):
+    return choose_probe("exact", model.lm_head, form=config.uncertainty)
 
 
 def images_of(model, rows):
@@ -96,7 +97,7 @@ def state_of(model):
 
 def test_detaching_leaves_the_model_as_it_was(model):
     before = state_of(model)
-    armed = ArmedModel(model, probe)
+    armed = ArmedModel(model, functools.partial(exact_probe, model))
     decode(model, armed, [prompt([0], 8)], [ALWAYS])
     armed.detach()
     assert state_of(model) == before
@@ -105,7 +106,7 @@ def test_detaching_leaves_the_model_as_it_was(model):
 
 def test_outside_of_acting_it_is_the_plain_model(model):
     plain = generate(model, prompt([0], 8))[1]
-    armed = ArmedModel(model, probe)
+    armed = ArmedModel(model, functools.partial(exact_probe, model))
     assert torch.equal(generate(model, prompt([0], 8))[1], plain)
     decode(model, armed, [prompt([0], 8)], [ALWAYS])
     assert torch.equal(generate(model, prompt([0], 8))[1], plain)
