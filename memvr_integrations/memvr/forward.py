@@ -107,8 +107,10 @@ class Pass:
         waiting = self._waiting if self._plan.even else self._waiting & eligible
         entropy = method.probe(states, thresholds, waiting, self._plan.first[layer])
         entropy = entropy.to(thresholds.device)
-        triggered = decide(entropy, thresholds, waiting)
         self._entropies[layer] = entropy
+        if not method.sync_free and not self._plan.exceeded(entropy):
+            return
+        triggered = decide(entropy, thresholds, waiting)
         if not (method.sync_free or triggered.any()):
             return
         self._waiting = self._waiting & ~triggered

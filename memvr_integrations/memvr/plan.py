@@ -98,6 +98,21 @@ class Plan:
         """Whether all rows that can trigger probe the same layers."""
         return len({row for row in self.windows if row}) <= 1
 
+    def exceeded(self, entropies: Tensor) -> bool:
+        """Whether any of (rows, decisions) entropies is above its row's threshold; waits for them.
+
+        Numbers of Python are as exact, and quicker to compare where they are few.
+        """
+        values: list[list[float]] = entropies.tolist()
+        return any(
+            value > limit for row, limit in zip(values, self._limits, strict=True) for value in row
+        )
+
+    @functools.cached_property
+    def _limits(self) -> list[float]:
+        limits: list[float] = self.thresholds[:, 0].tolist()
+        return limits
+
     @functools.cached_property
     def first(self) -> dict[int, tuple[int, ...]]:
         """By layer, the rows whose window begins there."""
