@@ -7,6 +7,7 @@ from random import Random
 
 import pytest
 import torch
+from encoding import agree_on_pictures
 from families import FAMILIES
 from llama_index.core.schema import ImageDocument
 from PIL import Image as Pillow
@@ -144,6 +145,10 @@ def test_each_picture_is_encoded_once(backend, family):
     # LLaVA-OneVision sees a picture in company otherwise than alone.
     backend.generate(ask("Six?", fresh, other))
     assert backend.images_encoded == before + (3 if family.both else 2)
+
+
+def test_pictures_that_wait_are_encoded_together_and_as_alone(backend):
+    agree_on_pictures(backend)
 
 
 @pytest.mark.filterwarnings("ignore:.*gave an empty answer")

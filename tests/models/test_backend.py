@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
+from encoding import agree_on_pictures
 from llama_index.core.base.llms.types import ChatMessage, ImageBlock, TextBlock
 from PIL import Image as Pillow
 from published import write_glm, write_qwen
@@ -112,6 +113,10 @@ def test_a_search_of_one_beam_is_greedy(port, pictures):
     assert found.tokens == plain.tokens
     wide = OPERAConfig(beams=2, candidates=2)
     assert backend.generate(replace(asked, decoding=wide))[0].tokens
+
+
+def test_pictures_that_wait_are_encoded_together_and_as_alone(port):
+    agree_on_pictures(port[1])
 
 
 def test_rows_of_a_batch_equal_themselves_alone(port, pictures):
