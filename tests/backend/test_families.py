@@ -15,7 +15,15 @@ from template_kinds import KINDS
 from tiny_family import LAYERS
 from waiting import eventually, idle
 
-from memvr_integrations.backend import Backend, Image, Message, Request, SamplingParams, Tool
+from memvr_integrations.backend import (
+    CATALOG,
+    Backend,
+    Image,
+    Message,
+    Request,
+    SamplingParams,
+    Tool,
+)
 from memvr_integrations.backend.hosting.prompts.conversation import plain_messages
 from memvr_integrations.backend.hosting.prompts.templates import ChatTemplate
 from memvr_integrations.backend.hosting.prompts.writer import Picture, PromptWriter
@@ -116,6 +124,16 @@ def test_the_doctor_finds_it_well(subject, check):
     if check is batch_equals_alone:
         tokens, triggered = map(int, re.findall(r"(\d+) (?:tokens|triggered)", found.says))
         assert 0 < triggered < tokens
+
+
+def test_what_runs_alone_is_what_the_catalog_says(backend):
+    """Its tiny model has no layer with a window of its own; test_masks.py has one of PaliGemma 2."""
+    decoder = backend._worker.decoder
+    assert backend.report().joins
+    assert decoder.masks.most is None
+    kind = backend._host.model.config.model_type
+    said = [row for row in CATALOG if row.family == kind and row.name != "paligemma2-3b"]
+    assert all(row.alone_above is None for row in said)
 
 
 def test_the_preset_is_moved_to_the_depth_and_says_so(backend):

@@ -384,6 +384,7 @@ CATALOG: tuple[CatalogRow, ...] = (
         context=8192,
         image_tokens="1024",
         prompt="built in: images, then one question",
+        alone_above=4096,
         note="One question about one or more images.",
     ),
 )
