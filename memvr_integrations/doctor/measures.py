@@ -35,7 +35,7 @@ def identity(subject: Subject) -> Finding:
 
 
 def speed(subject: Subject) -> Finding:
-    """Tokens a second with MemVR off and on, in turns, without the first; and how layers are probed."""
+    """Tokens a second with MemVR off and on, in turns, without the first; and the probe."""
     if not subject.attached:
         return not_applicable("MemVR can't attach to this model, so it decodes plainly")
     _pace(subject, None)  # warms up

@@ -127,7 +127,7 @@ def test_the_doctor_finds_it_well(subject, check):
 
 
 def test_what_runs_alone_is_what_the_catalog_says(backend):
-    """Its tiny model has no layer with a window of its own; test_masks.py has one of PaliGemma 2."""
+    """No tiny one has PaliGemma 2's windows, beyond which rows run alone: test_masks.py does."""
     decoder = backend._worker.decoder
     assert backend.report().joins
     assert decoder.masks.most is None
