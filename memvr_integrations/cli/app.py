@@ -59,7 +59,7 @@ def models(
         size = "?" if weights is None else f"{'~' * row.estimated}{weights:.2f} GB"
         here = "yes" if row.downloaded else "no"
         licence = row.licence or "see its card"
-        typer.echo(f"{row.name:<22} {here:<5} {size:>9}  {licence:<38} {row.note}")
+        typer.echo(f"{row.name:<22} {here:<5} {size:>9}  {licence:<38} {row.about}")
 
 
 @app.command()

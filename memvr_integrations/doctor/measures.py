@@ -27,14 +27,15 @@ def identity(subject: Subject) -> Finding:
         else "MemVR can't attach"
     )
     dtype = str(model.dtype).removeprefix("torch.")
+    joins = "computed together" if backend.report().joins else "computed one by one"
     return ok(
         f"{backend.name}: {model.config.model_type}, {model.num_parameters():,} parameters, "
-        f"{dtype} on {model.device}, {which}; {memvr}"
+        f"{dtype} on {model.device}, {which}; answers are {joins}; {memvr}"
     )
 
 
 def speed(subject: Subject) -> Finding:
-    """Tokens a second with MemVR off and on, in turns; the first token is left out."""
+    """Tokens a second with MemVR off and on, in turns, without the first; and the probe."""
     if not subject.attached:
         return not_applicable("MemVR can't attach to this model, so it decodes plainly")
     _pace(subject, None)  # warms up
@@ -50,8 +51,13 @@ def speed(subject: Subject) -> Finding:
     off, on = (statistics.median(paces) for paces in zip(*rounds, strict=True))
     return ok(
         f"{off:.1f} tokens/s off, {on:.1f} on: {statistics.median(ratios):.2f} "
-        f"({ratios[0]:.2f} to {ratios[-1]:.2f} in {len(ratios)} rounds)"
+        f"({ratios[0]:.2f} to {ratios[-1]:.2f} in {len(ratios)} rounds){_probe(subject)}"
     )
+
+
+def _probe(subject: Subject) -> str:
+    chosen = subject.backend.report().probe
+    return f"; probe {chosen['kind']}: {chosen['way']} ({chosen['reason']})" if chosen else ""
 
 
 def _pace(subject: Subject, memvr: MemVRConfig | None) -> float | None:

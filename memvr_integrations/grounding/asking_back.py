@@ -3,6 +3,7 @@
 import asyncio
 import math
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from memvr_integrations.errors import RequestError
@@ -18,6 +19,7 @@ RIGHT_PROMPT = (
     "right? Answer yes or no."
 )
 """Asks whether an answer, `response_str`, to a question, `query_str`, is right."""
+_AT_ONCE = 16
 # Words that questions about pictures hold and no picture shows.
 _NEVER_SEEN = frozenset(
     """
@@ -60,14 +62,14 @@ def shows_all(
     """How far a request's pictures show all of some things: their `relevance`, 0 to 1.
 
     `prompt`, with "{thing}" in it, is asked of each under the request's settings, in place of its
-    messages. `retries` are those of `shares`.
+    messages; the pictures are read once, and all that is asked shares batches. `retries` are those
+    of `shares`.
 
     Raises:
         RequestError: There is no thing, or no picture.
         MemVRError: As `shares` does.
     """
-    asked = _about_things(request, things, prompt)
-    return relevance([shares(engine, one, retries=retries)[0] for one in asked])
+    return relevance(_each(engine, _about_things(engine, request, things, prompt), retries))
 
 
 async def ashows_all(
@@ -78,29 +80,36 @@ async def ashows_all(
     prompt: str = THING_PROMPT,
     retries: int = 0,
 ) -> float:
-    """`shows_all` for asyncio; all that is asked shares batches."""
-    return relevance(await _aeach(engine, _about_things(request, things, prompt), retries))
+    """`shows_all` for asyncio."""
+    asked = await asyncio.to_thread(_about_things, engine, request, things, prompt)
+    return relevance(await _aeach(engine, asked, retries))
 
 
 def yes_by_image(engine: Engine, request: Request, prompt: str, *, retries: int = 0) -> list[float]:
     """P(yes) to a question by each of a request's pictures alone.
 
     `prompt` is asked under the request's settings, in place of its messages. With `RIGHT_PROMPT`,
-    filled in, the `rightness` of these is how right an answer is.
+    filled in, the `rightness` of these is how right an answer is. All that is asked shares batches.
 
     Raises:
         RequestError: There is no picture.
         MemVRError: As `shares` does.
     """
-    asked = _by_image(request, prompt)
-    return [shares(engine, one, retries=retries)[0] for one in asked]
+    return _each(engine, _by_image(request, prompt), retries)
 
 
 async def ayes_by_image(
     engine: Engine, request: Request, prompt: str, *, retries: int = 0
 ) -> list[float]:
-    """`yes_by_image` for asyncio; all that is asked shares batches."""
+    """`yes_by_image` for asyncio."""
     return await _aeach(engine, _by_image(request, prompt), retries)
+
+
+def _each(engine: Engine, asked: Sequence[Request], retries: int) -> list[float]:
+    # An engine scores one request a call, and computes together what comes at once.
+    with ThreadPoolExecutor(min(len(asked), _AT_ONCE)) as pool:
+        shared = list(pool.map(lambda one: shares(engine, one, retries=retries), asked))
+    return [yes for yes, _ in shared]
 
 
 async def _aeach(engine: Engine, asked: Sequence[Request], retries: int) -> list[float]:
@@ -108,15 +117,21 @@ async def _aeach(engine: Engine, asked: Sequence[Request], retries: int) -> list
     return [yes for yes, _ in shared]
 
 
-def _about_things(request: Request, things: Sequence[str], prompt: str) -> list[Request]:
+def _about_things(
+    engine: Engine, request: Request, things: Sequence[str], prompt: str
+) -> list[Request]:
     if isinstance(things, str) or not things:
         raise RequestError(f"things={things!r} must be one or more words, as ['cow'].")
-    images = _images(request)
-    return [_asked(request, images, prompt.replace("{thing}", thing)) for thing in things]
+    # Not at the top: who asks about no picture needs neither NumPy nor Pillow.
+    from memvr_integrations.backend.images.opened import opened
+
+    policy = request.image_policy or engine.image_policy
+    [shown] = opened([Message("user", _images(request))], policy)
+    return [_asked(request, shown, prompt.replace("{thing}", thing)) for thing in things]
 
 
 def _by_image(request: Request, prompt: str) -> list[Request]:
-    return [_asked(request, [image], prompt) for image in _images(request)]
+    return [_asked(request, Message("user", [image]), prompt) for image in _images(request)]
 
 
 def _images(request: Request) -> Sequence[Image]:
@@ -125,5 +140,5 @@ def _images(request: Request) -> Sequence[Image]:
     return request.images
 
 
-def _asked(request: Request, images: Sequence[Image], question: str) -> Request:
-    return replace(request, messages=(Message("user", [*images, question]),))
+def _asked(request: Request, shown: Message, question: str) -> Request:
+    return replace(request, messages=(Message("user", [*shown.content, question]),))

@@ -11,7 +11,7 @@ from memvr_integrations.errors import MemVRError, picture_named
 from memvr_integrations.langchain.messages import role_of_message
 from memvr_integrations.types import Image, Text
 from memvr_integrations.types.image_policy import ImagePolicy
-from memvr_integrations.wire.parts import Part, own_png, parts_of, png_of, unwrapped
+from memvr_integrations.wire.parts import Part, own_picture, parts_of, unwrapped
 
 if TYPE_CHECKING:
     from langchain_core.messages import ImageContentBlock
@@ -23,21 +23,17 @@ def image_block(source: "ImageSource") -> "ImageContentBlock":
     """A content block that holds a picture, for `HumanMessage(content=[...])`.
 
     `source` is a path (also as a string: here it is you who names the file), a data URL,
-    encoded bytes, a Pillow image or a numpy array. The pixels travel in the block as PNG,
-    so a cache sees them.
+    encoded bytes, a Pillow image or a numpy array. An ordinary JPEG or PNG travels in the block as
+    it is, any other picture as a PNG; so a cache sees it.
 
     Raises:
         ImageError: The picture can't be used.
     """
-    return _as_block(own_png(source))
+    return _as_block(*own_picture(source))
 
 
-def _as_block(png: bytes) -> "ImageContentBlock":
-    return {
-        "type": "image",
-        "base64": base64.b64encode(png).decode(),
-        "mime_type": "image/png",
-    }
+def _as_block(data: bytes, media: str) -> "ImageContentBlock":
+    return {"type": "image", "base64": base64.b64encode(data).decode(), "mime_type": media}
 
 
 def inlined(messages: Sequence[BaseMessage], policy: ImagePolicy) -> list[BaseMessage]:
@@ -66,6 +62,9 @@ def _elsewhere(part: Part) -> bool:
 def _inlined(
     message: BaseMessage, number: int, policy: ImagePolicy
 ) -> Iterator[str | dict[str, object]]:
+    # Not at the top: NumPy and Pillow come in with the first picture.
+    from memvr_integrations.backend.images import encoded_image
+
     seen, role = 0, role_of_message(message)
     for block in message.content:
         with picture_named(number, role, seen + 1):
@@ -81,7 +80,7 @@ def _inlined(
                 continue
             seen += 1
             with picture_named(number, role, seen):
-                found.append(dict(_as_block(png_of(part.source, policy))))
+                found.append(dict(_as_block(*encoded_image(part.source, policy))))
         inner = {} if isinstance(block, str) else unwrapped(block)
         if inner.get("type") == "tool_result":  # which has to name its call
             yield {"type": "tool_result", "tool_use_id": inner.get("tool_use_id"), "content": found}

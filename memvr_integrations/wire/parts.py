@@ -4,7 +4,6 @@ OpenAI's, Anthropic's, Google's and LangChain's own: whoever writes a message ma
 """
 
 import base64
-import io
 import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, TypeAlias, TypeGuard
@@ -13,10 +12,10 @@ from urllib.parse import unquote_to_bytes
 from memvr_integrations.checks import check_list
 from memvr_integrations.errors import ImageError, RequestError
 from memvr_integrations.types import Image, Text
-from memvr_integrations.types.image_policy import ImagePolicy
 
 if TYPE_CHECKING:
     from memvr_integrations.backend.images import ImageSource
+    from memvr_integrations.backend.images.pixels import MediaType
 
 Part: TypeAlias = Text | Image
 
@@ -170,20 +169,9 @@ def _source(block: Mapping[str, object], kind: str, media: str = "image") -> str
     )
 
 
-# Pictures that a program puts into a message; numpy and Pillow come in with the first one.
-
-
-def png_of(source: "ImageSource", policy: ImagePolicy | None = None) -> bytes:
-    """A picture of a message as PNG, upright and in RGB."""
-    from memvr_integrations.backend.images import load_image
-
-    buffer = io.BytesIO()
-    load_image(source, policy or ImagePolicy()).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def own_png(source: "ImageSource") -> bytes:
+def own_picture(source: "ImageSource") -> "tuple[bytes, MediaType]":
     """What `image_block` puts into a block: here a text is a path, for the program names it."""
-    from memvr_integrations.backend.images import path_or_data
+    # NumPy and Pillow come in with the first picture.
+    from memvr_integrations.backend.images import encoded_image, path_or_data
 
-    return png_of(path_or_data(source))
+    return encoded_image(path_or_data(source))

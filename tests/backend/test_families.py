@@ -7,6 +7,7 @@ from random import Random
 
 import pytest
 import torch
+from encoding import agree_on_pictures
 from families import FAMILIES
 from llama_index.core.schema import ImageDocument
 from PIL import Image as Pillow
@@ -14,7 +15,15 @@ from template_kinds import KINDS
 from tiny_family import LAYERS
 from waiting import eventually, idle
 
-from memvr_integrations.backend import Backend, Image, Message, Request, SamplingParams, Tool
+from memvr_integrations.backend import (
+    CATALOG,
+    Backend,
+    Image,
+    Message,
+    Request,
+    SamplingParams,
+    Tool,
+)
 from memvr_integrations.backend.hosting.prompts.conversation import plain_messages
 from memvr_integrations.backend.hosting.prompts.templates import ChatTemplate
 from memvr_integrations.backend.hosting.prompts.writer import Picture, PromptWriter
@@ -117,6 +126,16 @@ def test_the_doctor_finds_it_well(subject, check):
         assert 0 < triggered < tokens
 
 
+def test_what_runs_alone_is_what_the_catalog_says(backend):
+    """No tiny one has PaliGemma 2's windows, beyond which rows run alone: test_masks.py does."""
+    decoder = backend._worker.decoder
+    assert backend.report().joins
+    assert decoder.masks.most is None
+    kind = backend._host.model.config.model_type
+    said = [row for row in CATALOG if row.family == kind and row.name != "paligemma2-3b"]
+    assert all(row.alone_above is None for row in said)
+
+
 def test_the_preset_is_moved_to_the_depth_and_says_so(backend):
     assert not backend.calibrated
     assert backend.preset == MemVRConfig.preset("llava").for_depth(LAYERS)
@@ -144,6 +163,10 @@ def test_each_picture_is_encoded_once(backend, family):
     # LLaVA-OneVision sees a picture in company otherwise than alone.
     backend.generate(ask("Six?", fresh, other))
     assert backend.images_encoded == before + (3 if family.both else 2)
+
+
+def test_pictures_that_wait_are_encoded_together_and_as_alone(backend):
+    agree_on_pictures(backend)
 
 
 @pytest.mark.filterwarnings("ignore:.*gave an empty answer")

@@ -59,6 +59,9 @@ def test_models(memvr):
     table = memvr("models").stdout
     assert table.splitlines()[1].split()[:2] == ["bundled", "yes"]
     assert "llava-1.5-13b" in table
+    [alone] = [line for line in table.splitlines() if "run alone" in line]
+    assert alone.startswith("paligemma2-3b ")
+    assert alone.endswith("Answers of over 4,096 tokens run alone.")
     rows = json.loads(memvr("models", "--json").stdout)
     assert rows[0]["downloaded"] is True
     assert {"name", "checkpoint", "licence", "calibrated", "photographs"} <= set(rows[0])

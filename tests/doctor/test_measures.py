@@ -11,6 +11,7 @@ def test_identity(subject):
     assert found.outcome == "ok"
     for part in ("bundled: llava", "9,760,576", "float32 on cpu", backend.identity.key[:16]):
         assert part in found.says
+    assert "; answers are computed together; " in found.says
     assert found.says.endswith("MemVR between layers 1 and 6 of 12 above 0.75, calibrated")
 
 
@@ -24,6 +25,9 @@ def test_speed(subject):
     found = speed(subject)
     assert found.outcome == "ok"
     assert "in 2 rounds" in found.says
+    chosen = subject.backend.report().probe
+    assert chosen["kind"] == "reuse"
+    assert found.says.endswith(f"; probe reuse: {chosen['way']} ({chosen['reason']})")
 
 
 def test_speed_of_a_single_token(subject):

@@ -38,6 +38,67 @@ def test_a_block_of_nothing_is_an_error(tmp_path):
         image_block(tmp_path / "none.png")
 
 
+def saved(kind, **options):
+    buffer = io.BytesIO()
+    mode = options.pop("mode", "RGB")
+    Pillow.fromarray(PIXELS).convert(mode).save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+TURNED = Pillow.Exif()
+TURNED[0x0112] = 6
+
+
+@pytest.mark.parametrize(
+    ("data", "media"),
+    [
+        (saved("JPEG"), "image/jpeg"),
+        (saved("JPEG", mode="L"), "image/jpeg"),
+        (saved("PNG", compress_level=9), "image/png"),
+        (saved("JPEG", exif=TURNED), None),
+        (saved("PNG", exif=TURNED), None),
+        (saved("JPEG", mode="CMYK"), None),
+        (saved("PNG", mode="RGBA"), None),
+        (saved("PNG", mode="P"), None),
+        (saved("PNG", transparency=(1, 2, 3)), None),
+        (saved("PNG", save_all=True, append_images=[Pillow.new("RGB", (7, 9))]), None),
+        (saved("BMP"), None),
+        (saved("GIF"), None),
+        (saved("WEBP", lossless=True), None),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:.*has more than one frame")
+def test_an_ordinary_file_travels_as_it_is(tmp_path, data, media):
+    """What others may show otherwise than we do becomes a PNG."""
+    (tmp_path / "a").write_bytes(data)
+    url = f"data:image/any;base64,{base64.b64encode(data).decode()}"
+    for source in (data, tmp_path / "a", url):
+        block = image_block(source)
+        sent = base64.b64decode(block["base64"])
+        assert (sent == data) == (media is not None)
+        assert block["mime_type"] == (media or "image/png") == llama_index_block(source)
+        assert np.array_equal(load_image(sent), load_image(data))
+        if media is None:
+            assert sent.startswith(b"\x89PNG")
+
+
+def llama_index_block(source):
+    from memvr_integrations.llama_index import image_block as block
+
+    return block(source).image_mimetype
+
+
+def test_a_file_that_travels_as_it_is_was_looked_at(tmp_path):
+    file = tmp_path / "cut.jpg"
+    file.write_bytes(saved("JPEG", quality=95)[:-90])
+    with pytest.raises(ImageError, match=r"cut\.jpg.* is damaged or incomplete"):
+        image_block(file)
+    large = io.BytesIO()
+    Pillow.new("1", (20_000, 20_000)).save(large, "PNG")
+    with pytest.raises(ImageError, match="max_pixels"):
+        image_block(large.getvalue())
+
+
 def test_pictures_elsewhere_are_brought_in(tmp_path):
     file = tmp_path / "a.png"
     file.write_bytes(PNG)

@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
+from encoding import agree_on_pictures
 from llama_index.core.base.llms.types import ChatMessage, ImageBlock, TextBlock
 from PIL import Image as Pillow
 from published import write_glm, write_qwen
@@ -11,6 +12,7 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 from typer.testing import CliRunner
 
 from memvr_integrations.backend import Backend, Message, Request, SamplingParams
+from memvr_integrations.backend.hosting.catalog import find
 from memvr_integrations.backend.hosting.converting import convert_checkpoint
 from memvr_integrations.cli import app
 from memvr_integrations.errors import ModelLoadError, RequestError, UnsupportedModelError
@@ -112,6 +114,16 @@ def test_a_search_of_one_beam_is_greedy(port, pictures):
     assert found.tokens == plain.tokens
     wide = OPERAConfig(beams=2, candidates=2)
     assert backend.generate(replace(asked, decoding=wide))[0].tokens
+
+
+def test_pictures_that_wait_are_encoded_together_and_as_alone(port):
+    agree_on_pictures(port[1])
+
+
+def test_answers_join_as_the_catalog_says(port):
+    family, backend = port
+    assert backend.report().joins
+    assert find(NAME[family]).alone_above is None
 
 
 def test_rows_of_a_batch_equal_themselves_alone(port, pictures):

@@ -124,7 +124,7 @@ def catalog() -> str:
         )
         rows.append(
             f"| `{row.name}` | {checkpoint} | {revision} | {row.licence or 'see its card'} | "
-            f"{row.prompt} | {tools} | {row.note} |"
+            f"{row.prompt} | {tools} | {row.about} |"
         )
     rows += [
         "",

@@ -1,5 +1,6 @@
 """Waiting for what a backend does in a thread of its own."""
 
+import asyncio
 import threading
 import time
 from contextlib import contextmanager
@@ -29,6 +30,23 @@ def held_at(passes, forwards):
 
     passes.before = hold
     return go_on
+
+
+def come_later(backend, passes, first, later):
+    """Let two come while the first is held in a step; its chunks, and their answers."""
+    go_on = held_at(passes, passes.forwards + 1)
+    stream = backend.stream(first)
+    begun = [next(stream)]
+
+    async def come():
+        tasks = [asyncio.ensure_future(backend.agenerate(one)) for one in later]
+        while len(backend._worker._waiting) < len(later):
+            await asyncio.sleep(0.01)
+        go_on.set()
+        return [one for [one] in await asyncio.gather(*tasks)]
+
+    joined = asyncio.run(come())
+    return [*begun, *stream], joined
 
 
 def slow(seconds):

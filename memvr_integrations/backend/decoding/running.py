@@ -1,17 +1,15 @@
 """Everything that runs on one model: groups of rows and searches, which take turns by step."""
 
 import logging
-import traceback
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
-
-import torch
 
 from memvr_integrations.backend.decoding.decoder import DEFAULT_PROBE, Decoder
 from memvr_integrations.backend.decoding.group import Group
 from memvr_integrations.backend.decoding.jobs import Row
 from memvr_integrations.backend.decoding.strategies import method_of
 from memvr_integrations.backend.hosting.host import Host
+from memvr_integrations.backend.hosting.out_of_memory import let_go, out_of_memory
 from memvr_integrations.errors import GenerationError, MemoryExhaustedError, MemVRError
 from memvr_integrations.memvr.choosing import ProbeKind
 
@@ -63,6 +61,20 @@ class Running:
         if one.alone or other.alone or one.searches or other.searches:
             return False
         return self.decoder.together(one, other)
+
+    def begin(self, batches: Sequence[Sequence[Row]]) -> None:
+        """Let batches of rows begin, each of such as can read their prompts `together`."""
+        vision = self.decoder.host.vision
+        if vision is None or len(batches) == 1:
+            for batch in batches:
+                self.join(batch)
+            return
+        rows = [row for batch in batches for row in batch if not (row.done or row.searches)]
+        with vision.holding():
+            # Where that fails, each batch comes to its own pictures, and says whose fault it was.
+            _failure(lambda: vision.encode([row.job.pictures for row in rows]))
+            for batch in batches:
+                self.join(batch)
 
     def join(self, rows: Sequence[Row]) -> None:
         """Let rows begin that can read their prompts `together`."""
@@ -170,27 +182,16 @@ class _Failure:
         return "ran out of memory" if self.memory else f"failed ({type(self.error).__name__})"
 
 
-def _failure(work: Callable[[], None]) -> _Failure | None:
+def _failure(work: Callable[[], object]) -> _Failure | None:
     """Do some work; what went wrong, without the tensors that it held."""
     try:
         work()
     except Exception as error:
-        memory = _out_of_memory(error)
+        memory = out_of_memory(error)
         if memory:
-            traceback.clear_frames(error.__traceback__)
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
+            let_go(error)
         return _Failure(error, memory)
     return None
-
-
-def _out_of_memory(error: Exception) -> bool:
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    text = str(error)
-    return isinstance(error, RuntimeError) and (
-        "out of memory" in text or "can't allocate memory" in text
-    )
 
 
 def _too_large(error: Exception, name: str) -> MemVRError:

@@ -24,8 +24,9 @@ class CatalogRow:
     `trained_for_tools` that its card or documentation says so (JSON and calls are kept valid with
     any model). `abstention` is the output entropy (0 to 1) above which an answer is better
     withheld. `box_scale` is set where it writes boxes as `[x0, y0, x1, y1]`, in such parts of a
-    picture's width and height. `port` is the `model_type` that the checkpoint is converted to, None
-    where transformers reads it as it is.
+    picture's width and height. Answers longer than `alone_above` tokens, prompt included, can't be
+    computed together with others; None where all can, 0 where none can. `port` is the `model_type`
+    that the checkpoint is converted to, None where transformers reads it as it is.
     """
 
     name: str
@@ -46,6 +47,7 @@ class CatalogRow:
     trained_for_tools: bool | None = None
     abstention: float | None = None
     box_scale: int | None = None
+    alone_above: int | None = None
     port: str | None = None
     note: str = ""
 
@@ -55,6 +57,14 @@ class CatalogRow:
         if self.preset is None and self.layers is not None:
             return MemVRConfig.preset("llava").for_depth(self.layers)
         return self.preset
+
+    @property
+    def about(self) -> str:
+        """What it is, and which of its answers run alone."""
+        if self.alone_above is None:
+            return self.note
+        which = f"of over {self.alone_above:,} tokens " if self.alone_above else ""
+        return f"{self.note} Answers {which}run alone."
 
     def gigabytes(self, bytes_per_weight: float = 2) -> float | None:
         """Memory of the weights alone: 2 bytes each in bfloat16 and float16, 4 in float32."""

@@ -3,6 +3,7 @@
 from memvr_integrations.backend.images.sources import (
     DEFAULT_POLICY,
     ImageSource,
+    encoded_image,
     load_image,
     path_or_data,
     pixel_hash,
@@ -14,6 +15,7 @@ __all__ = [
     "DEFAULT_POLICY",
     "ImagePolicy",
     "ImageSource",
+    "encoded_image",
     "load_image",
     "path_or_data",
     "pixel_hash",

@@ -4,10 +4,11 @@ import codecs
 import io
 import re
 import warnings
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from memvr_integrations.errors import ImageError, MemVRWarning
 from memvr_integrations.types.image_policy import ImagePolicy
@@ -53,6 +54,9 @@ _SIGNATURES: tuple[tuple[str, int, tuple[bytes, ...]], ...] = (
 
 # Pillow warns of each damaged tag, in up to 65,000 lines for one picture, and keeps the lines.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.\w+ImagePlugin")
+
+MediaType = Literal["image/jpeg", "image/png"]
+_PLAIN: dict[str, MediaType] = {"JPEG": "image/jpeg", "MPO": "image/jpeg", "PNG": "image/png"}
 
 _GREY_STEPS = {"L;2": 85, "L;4": 17}  # between greys of that many bits, once they have eight
 
@@ -173,6 +177,19 @@ def shows_first_of_many(image: Image.Image) -> bool:
         return False
 
 
+def plain_media(image: Image.Image) -> MediaType | None:
+    """What a file is that shows the same however little of it a reader knows; None where not."""
+    media = _PLAIN.get(str(image.format))
+    clear = "transparency" in image.info
+    if media is None or image.mode not in ("RGB", "L") or clear or shows_first_of_many(image):
+        return None
+    try:
+        upright = image.getexif().get(ExifTags.Base.Orientation, 1) == 1  # it may decode a PNG
+    except Exception:  # of a damaged one
+        return None
+    return media if upright else None
+
+
 def decode(opened: Image.Image, name: str, *, own: bool) -> Image.Image:
     """Give all pixels as a new RGB image: upright, eight bits, on white; ImageError if it can't.
 
@@ -223,7 +240,7 @@ def _upright(image: Image.Image, name: str, own: bool) -> Image.Image:
         warnings.warn(
             f"{name} has unreadable EXIF data ({problem!r}); it is taken as upright",
             MemVRWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
     # A plain image, without a copy: a decoder's own has the encoded data and further frames.
     return image._new(pixels) if own else image.copy()

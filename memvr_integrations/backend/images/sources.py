@@ -12,6 +12,7 @@ checked before a pixel is decoded.
 
 import base64
 import hashlib
+import io
 import os
 import stat
 import warnings
@@ -25,17 +26,27 @@ from PIL import Image
 
 from memvr_integrations.backend.images.fetch import download, shown_url
 from memvr_integrations.backend.images.pixels import (
+    MediaType,
     check_size,
     decode,
     from_array,
     open_image,
+    plain_media,
     shows_first_of_many,
 )
 from memvr_integrations.errors import ImageError, MemVRWarning
 from memvr_integrations.types import ReadImage
 from memvr_integrations.types.image_policy import ImagePolicy
 
-__all__ = ["DEFAULT_POLICY", "ImagePolicy", "ImageSource", "load_image", "pixel_hash", "read_image"]
+__all__ = [
+    "DEFAULT_POLICY",
+    "ImagePolicy",
+    "ImageSource",
+    "encoded_image",
+    "load_image",
+    "pixel_hash",
+    "read_image",
+]
 
 ImageSource: TypeAlias = (
     Path | bytes | bytearray | memoryview | str | Image.Image | npt.NDArray[np.generic] | ReadImage
@@ -56,14 +67,46 @@ def load_image(source: ImageSource, policy: ImagePolicy = DEFAULT_POLICY) -> Ima
     source, and says what is wrong with it or which limit of `policy` it breaks.
     """
     name = _name(source)
-    if isinstance(source, np.ndarray):
-        opened = from_array(source, name, policy)
-    elif isinstance(source, Image.Image):
-        opened = source
-    elif isinstance(source, ReadImage):
-        opened = source.pixels
+    return _pixels(source, _opened(source, name, policy), name, policy)
+
+
+def encoded_image(
+    source: ImageSource, policy: ImagePolicy = DEFAULT_POLICY
+) -> tuple[bytes, MediaType]:
+    """Take in an image as `load_image` does, and give it as a file that every model reads.
+
+    A JPEG or PNG stays as it is where nobody has to know of EXIF, transparency or further frames to
+    see it right. Anything else becomes a PNG, written fast and not small.
+    """
+    name = _name(source)
+    if isinstance(source, np.ndarray | Image.Image | ReadImage):
+        data, media, opened = b"", None, _opened(source, name, policy)
     else:
-        opened = open_image(_read(source, name, policy), name)
+        data = _read(source, name, policy)
+        opened = open_image(data, name)
+        check_size(opened.size, name, policy)
+        media = plain_media(opened)
+    pixels = _pixels(source, opened, name, policy)
+    if media is not None:
+        return data, media
+    buffer = io.BytesIO()
+    pixels.save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue(), "image/png"
+
+
+def _opened(source: ImageSource, name: str, policy: ImagePolicy) -> Image.Image:
+    if isinstance(source, np.ndarray):
+        return from_array(source, name, policy)
+    if isinstance(source, Image.Image):
+        return source
+    if isinstance(source, ReadImage):
+        return source.pixels
+    return open_image(_read(source, name, policy), name)
+
+
+def _pixels(
+    source: ImageSource, opened: Image.Image, name: str, policy: ImagePolicy
+) -> Image.Image:
     check_size(opened.size, name, policy)
     if isinstance(source, ReadImage):
         return opened
@@ -74,7 +117,7 @@ def load_image(source: ImageSource, policy: ImagePolicy = DEFAULT_POLICY) -> Ima
             f"{name} has more than one frame or page; only the first is used. "
             "Pass the others one by one as Pillow images.",
             MemVRWarning,
-            stacklevel=2,
+            stacklevel=3,
         )
     return pixels
 

@@ -1,39 +1,33 @@
 """The backend: one model in memory, many callers."""
 
-import asyncio
-import os
 import uuid
 import weakref
-from collections.abc import AsyncGenerator, Callable, Generator, Sequence
+from collections.abc import AsyncGenerator, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from pathlib import Path
-from typing import Self, TypeVar, get_args
+from typing import Self, get_args
 
 from transformers import PreTrainedModel
 
 from memvr_integrations.backend.decoding.decoder import DEFAULT_PROBE
-from memvr_integrations.backend.decoding.jobs import gather, timed_out
 from memvr_integrations.backend.hosting.host import Host
 from memvr_integrations.backend.hosting.load_config import Device, Dtype, LoadConfig, Quantization
 from memvr_integrations.backend.hosting.loading import LoadedModel, load_model
 from memvr_integrations.backend.hosting.vision import DEFAULT_CACHE_BYTES, FeatureCache
 from memvr_integrations.backend.serving.admission import QueueConfig
+from memvr_integrations.backend.serving.asking import Asking
 from memvr_integrations.backend.serving.backend_report import BackendReport
-from memvr_integrations.backend.serving.inbox import AsyncInbox, BlockingInbox, Inbox
+from memvr_integrations.backend.serving.inbox import AsyncInbox, BlockingInbox
 from memvr_integrations.backend.serving.intake import Intake, as_list, check_streams
 from memvr_integrations.backend.serving.scores import Spellings
 from memvr_integrations.backend.serving.worker import Worker
 from memvr_integrations.checks import check_choice
-from memvr_integrations.errors import BackendClosedError
 from memvr_integrations.memvr import MemVRConfig
 from memvr_integrations.memvr.choosing import ProbeKind
 from memvr_integrations.types import Chunk, Completion, Request, Usage
 from memvr_integrations.types.engine import Identity
 from memvr_integrations.types.image_policy import ImagePolicy
-
-_Given = TypeVar("_Given")
-_Made = TypeVar("_Made")
 
 
 class Backend:
@@ -64,9 +58,9 @@ class Backend:
             self._host, queueing or QueueConfig(), prefix_bytes=prefix_bytes, probe=probe
         )
         # Wide, because a slow download must not keep others waiting.
-        self._pool = ThreadPoolExecutor(16, thread_name_prefix="memvr-intake")
-        self._finalizer = weakref.finalize(self, _shut, self._worker, self._pool)
-        self._process = os.getpid()
+        pool = ThreadPoolExecutor(16, thread_name_prefix="memvr-intake")
+        self._finalizer = weakref.finalize(self, _shut, self._worker, pool)
+        self._asking = Asking(self._worker, self._intake, pool, self._finalizer)
         self._own_key = uuid.uuid4().hex  # of a model that was built in memory
 
     @classmethod
@@ -192,8 +186,7 @@ class Backend:
     @property
     def closed(self) -> bool:
         """Whether it can't answer any more: closed, or left in the parent by a fork."""
-        forked = self._process != os.getpid()
-        return forked or self._worker.closed or not self._finalizer.alive
+        return self._asking.closed
 
     @property
     def steps(self) -> int:
@@ -232,7 +225,7 @@ class Backend:
             QueueFullError: Too many requests wait already.
             BackendClosedError: The backend was closed.
         """
-        return self._generate([BlockingInbox(request) for request in as_list(requests)])
+        return self._asking.generate([BlockingInbox(request) for request in as_list(requests)])
 
     def stream(self, request: Request) -> Generator[Chunk, None, None]:
         """The answer's chunks as they come; closing the generator stops the computing.
@@ -241,30 +234,16 @@ class Backend:
             MemVRError: As `generate` does, when the first chunk is asked for or later.
         """
         check_streams(request)
-        inbox = BlockingInbox(request)
-        try:
-            self._submit(inbox)
-            yield from inbox.chunks()
-        finally:
-            inbox.cancel()
+        yield from self._asking.chunks(BlockingInbox(request))
 
     async def agenerate(self, requests: Request | Sequence[Request]) -> list[Completion]:
         """`generate` for asyncio; cancelling the task stops the computing."""
-        return await self._agenerate([AsyncInbox(request) for request in as_list(requests)])
-
-    async def _agenerate(self, inboxes: Sequence[AsyncInbox]) -> list[Completion]:
-        room = asyncio.Semaphore(self._worker.config.max_waiting)
-        tasks = [asyncio.ensure_future(self._collect(inbox, room)) for inbox in inboxes]
-        try:
-            return await asyncio.gather(*tasks)
-        finally:
-            for task in tasks:
-                task.cancel()
+        return await self._asking.agenerate([AsyncInbox(request) for request in as_list(requests)])
 
     async def astream(self, request: Request) -> AsyncGenerator[Chunk, None]:
         """`stream` for asyncio; closing the generator or cancelling the task stops computing."""
         check_streams(request)
-        async with aclosing(self._chunks(AsyncInbox(request))) as chunks:
+        async with aclosing(self._asking.achunks(AsyncInbox(request))) as chunks:
             async for chunk in chunks:
                 yield chunk
 
@@ -284,20 +263,20 @@ class Backend:
             ContextLengthError: An answer does not fit into the model's context.
             MemVRError: As `generate` does.
         """
-        self._check_open()
+        self._asking.check_open()
         request = self._intake.opened(request)
         spellings, asked = self._dictations(request, answers, exclusive)
-        return spellings.scores(self._generate([BlockingInbox(*one) for one in asked]))
+        return spellings.scores(self._asking.generate([BlockingInbox(*one) for one in asked]))
 
     async def ascore(
         self, request: Request, answers: Sequence[str], *, exclusive: bool = True
     ) -> list[float]:
         """`score` for asyncio; cancelling the task stops the computing."""
         if request.images:
-            opening = self._in_pool(request, request.timeout, self._intake.opened, request)
+            opening = self._asking.in_pool(request, request.timeout, self._intake.opened, request)
             request = await opening
         spellings, asked = self._dictations(request, answers, exclusive)
-        return spellings.scores(await self._agenerate([AsyncInbox(*one) for one in asked]))
+        return spellings.scores(await self._asking.agenerate([AsyncInbox(*one) for one in asked]))
 
     def count(self, request: Request) -> Usage:
         """How many tokens the request's prompt has, images included; nothing is computed.
@@ -308,7 +287,7 @@ class Backend:
             RequestError: The prompt can't be written.
             ImageError: An image can't be used.
         """
-        self._check_open()
+        self._asking.check_open()
         job = self._intake.checked(BlockingInbox(request))
         prompt = self._host.prompts.write(request, job.pictures)
         return Usage(
@@ -317,7 +296,7 @@ class Backend:
 
     def tokenize(self, text: str) -> list[int]:
         """The model's tokens of a text, without special ones."""
-        self._check_open()
+        self._asking.check_open()
         ids: list[int] = self._host.tokenizer(text, add_special_tokens=False).input_ids
         return ids
 
@@ -338,104 +317,13 @@ class Backend:
         """Close the backend."""
         self.close()
 
-    def _generate(self, inboxes: Sequence[BlockingInbox]) -> list[Completion]:
-        room = self._worker.config.max_waiting  # a longer list than the queue goes in pieces
-        done: list[Completion] = []
-        try:
-            for start in range(0, len(inboxes), room):
-                piece = inboxes[start : start + room]
-                self._check_open()
-                self._worker.check_room(len(piece))
-                self._worker.submit(*(self._intake.job(inbox) for inbox in piece))
-                for inbox in piece:
-                    chunks = inbox.chunks()
-                    done.append(gather({c.index: c.completion for c in chunks if c.completion}))
-            return done
-        finally:
-            for inbox in inboxes:
-                inbox.cancel()
-
-    async def _chunks(self, inbox: AsyncInbox) -> AsyncGenerator[Chunk, None]:
-        try:
-            await self._asubmit(inbox)
-            async with aclosing(inbox.chunks()) as chunks:
-                async for chunk in chunks:
-                    yield chunk
-        finally:
-            inbox.cancel()
-
-    async def _collect(self, inbox: AsyncInbox, room: asyncio.Semaphore) -> Completion:
-        completions = {}
-        try:
-            async with asyncio.timeout(inbox.seconds_left):
-                await room.acquire()
-        except TimeoutError:
-            raise timed_out(inbox.request) from None
-        try:
-            async with aclosing(self._chunks(inbox)) as chunks:
-                async for chunk in chunks:
-                    if chunk.completion is not None:
-                        completions[chunk.index] = chunk.completion
-        finally:
-            room.release()
-        return gather(completions)
-
     def _dictations(
         self, request: Request, answers: Sequence[str], exclusive: bool
     ) -> tuple[Spellings, list[tuple[Request, tuple[int, ...]]]]:
         """The ways to write the answers, and for each that is computed a request and its tokens."""
-        self._check_open()
+        self._asking.check_open()
         spellings = Spellings(answers, self._host.spellings, exclusive=exclusive)
         return spellings, spellings.requests(request)
-
-    def _check_open(self) -> None:
-        if self.closed:
-            raise BackendClosedError(
-                "This backend was closed, or belongs to the process that this one was forked "
-                "from; load a new one."
-            )
-
-    async def _asubmit(self, inbox: AsyncInbox) -> None:
-        """`_submit`, in a thread of its own where it might hold up the loop."""
-        request = inbox.request
-        quick = not request.images and not request.tools and request.response_format is None
-        if quick and request.decoding is None:
-            self._submit(inbox)
-            return
-        await self._in_pool(request, inbox.seconds_left, self._submit, inbox)
-
-    async def _in_pool(
-        self,
-        request: Request,
-        seconds: float | None,
-        work: Callable[[_Given], _Made],
-        given: _Given,
-    ) -> _Made:
-        """What `work(given)` returns, from another thread, within some seconds."""
-        self._check_open()
-        try:
-            submitting = self._pool.submit(work, given)
-        except RuntimeError:  # closed by another thread in this very moment
-            raise BackendClosedError("The backend was closed before the answer.") from None
-        try:
-            async with asyncio.timeout(seconds):
-                return await asyncio.wrap_future(submitting)
-        except TimeoutError:
-            raise timed_out(request) from None
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
-                raise
-            # Closing the backend cancels what its intake has not begun; the caller lives on.
-            raise BackendClosedError("The backend was closed before the answer.") from None
-
-    def _submit(self, inbox: Inbox) -> None:
-        """Make a job and queue it, unless its caller has left meanwhile."""
-        self._check_open()
-        self._worker.check_room(1)
-        job = self._intake.job(inbox)
-        if not inbox.left.is_set():
-            self._worker.submit(job)
 
 
 def _shut(worker: Worker, intake: ThreadPoolExecutor) -> bool:

@@ -167,8 +167,7 @@ class Worker:
         with self._changed:
             self._waiting = deque(row for row in self._waiting if row not in gone)
             self._joining = begin
-        for batch in prompt_batches(begin, self._running):
-            self._running.join(batch)
+        self._running.begin(prompt_batches(begin, self._running))
         self._joining = ()
         if begin:
             logger.debug("%d rows begin; %d run", len(begin), len(self._running.rows))

@@ -10,7 +10,6 @@ from llama_index.core.schema import NodeWithScore, QueryBundle
 from llama_index_instrumentation import get_dispatcher
 from pydantic import Field
 
-from memvr_integrations.backend.images.opened import opened
 from memvr_integrations.errors import RequestError
 from memvr_integrations.grounding.asking_back import THING_PROMPT, ashows_all, visible_things
 from memvr_integrations.llama_index.llm import MemVRMultiModalLLM
@@ -74,9 +73,7 @@ class VisualRerank(CheckedComponent, BaseNodePostprocessor):
         return found
 
     async def _share(self, node: NodeWithScore, things: Sequence[str]) -> float:
-        # Read once for all things.
-        shown = question("", [node.node])
-        request = self.llm._request(await asyncio.to_thread(opened, shown, self.llm._policy()), {})
+        request = self.llm._request(question("", [node.node]), {})
         engine, retries = await self.llm._aengine({}), self.llm.max_retries
         return await ashows_all(engine, request, things, prompt=self.prompt, retries=retries)
 

@@ -22,7 +22,7 @@ from llama_index.core.schema import (
 from memvr_integrations.checks import check_list
 from memvr_integrations.errors import ImageError, RequestError, picture_named
 from memvr_integrations.types import Image, ReadImage, Text
-from memvr_integrations.wire.parts import Part, own_png
+from memvr_integrations.wire.parts import Part, own_picture
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -41,13 +41,14 @@ def image_block(source: "ImageSource") -> ImageBlock:
     """A block that holds a picture, for `ChatMessage(blocks=[...])`.
 
     `source` is a path (also as a string: here it is you who names the file), a data URL,
-    encoded bytes, a Pillow image or a numpy array. The pixels travel in the block as PNG;
-    `ImageBlock(path=...)` keeps large files out of it.
+    encoded bytes, a Pillow image or a numpy array. An ordinary JPEG or PNG travels in the block as
+    it is, any other picture as a PNG; `ImageBlock(path=...)` keeps large files out of it.
 
     Raises:
         ImageError: The picture can't be used.
     """
-    return ImageBlock(image=own_png(source))
+    data, media = own_picture(source)
+    return ImageBlock(image=data, image_mimetype=media)
 
 
 def parts_of(blocks: Iterable[BaseContentBlock]) -> Iterator[Part]:
@@ -90,6 +91,8 @@ def _source_of(document: object) -> "ImageSource":
 
 
 def _source_of_block(block: ImageBlock) -> Path | str | bytes:
+    if isinstance(block.image, bytes) and block.image.isascii():
+        return block.image.decode()  # base64, which the backend decodes in a thread of its own
     if block.image:
         try:
             encoded: bytes = block.resolve_image().read()

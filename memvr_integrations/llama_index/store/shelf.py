@@ -16,6 +16,7 @@ from llama_index.core.vector_stores import SimpleVectorStore
 from llama_index.core.vector_stores.types import BasePydanticVectorStore
 from tqdm.auto import tqdm
 
+from memvr_integrations.backend.images import encoded_image
 from memvr_integrations.checks import check_integer, check_kind, check_text
 from memvr_integrations.errors import ConfigError, ImageError
 from memvr_integrations.llama_index.llm import MemVRMultiModalLLM
@@ -26,7 +27,6 @@ from memvr_integrations.llama_index.store.images import Entry, is_file
 from memvr_integrations.llama_index.store.metadata import Metadata
 from memvr_integrations.llama_index.store.records import Record, Records
 from memvr_integrations.llama_index.store.vectors import Vectors, check_store
-from memvr_integrations.wire.parts import png_of
 
 
 class Shelf:
@@ -159,8 +159,8 @@ class Shelf:
         if is_file(source):
             return await model.aget_image_embedding(source)
         picture = await self.captions.picture(source)
-        png = await asyncio.to_thread(png_of, picture)
-        return await model.aget_image_embedding(io.BytesIO(png))
+        data, _ = await asyncio.to_thread(encoded_image, picture)
+        return await model.aget_image_embedding(io.BytesIO(data))
 
 
 def _folder_of(persist_dir: str | Path | None) -> Path:

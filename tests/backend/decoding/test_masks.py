@@ -7,13 +7,14 @@ import pytest
 import torch
 from families import FAMILIES
 from tiny_family import text
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, Gemma2Config
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from worlds import noise
 
 from memvr_integrations.backend import Backend, Request, SamplingParams
 from memvr_integrations.backend.decoding.masks import StepMasks
 from memvr_integrations.backend.decoding.slots import Lengths, SlotCache, prompt_cache
+from memvr_integrations.backend.hosting.catalog import find
 from memvr_integrations.models.vision_language import CACHE
 
 WINDOW = 8
@@ -171,6 +172,7 @@ def test_what_cannot_be_masked_here_cannot_join():
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 def test_paligemma_2_answers_beyond_its_window(tmp_path):
+    assert find("paligemma2-3b").alone_above == Gemma2Config().sliding_window
     first = FAMILIES["paligemma"]
     own = text(model_type="gemma2", sliding_window=20)
     family = dataclasses.replace(first, config=first.config | {"text_config": own})
@@ -180,5 +182,8 @@ def test_paligemma_2_answers_beyond_its_window(tmp_path):
         requests = [Request.ask(one, *noise(1), sampling=sampling) for one in questions]
         together = backend.generate(requests)
         alone = [backend.generate(request)[0] for request in requests]
+        decoder = backend._worker.decoder
+        assert decoder.joinable
+        assert decoder.masks.most == 20
     ids = [[token.id for token in answer.tokens] for answer in together]
     assert ids == [[token.id for token in answer.tokens] for answer in alone]

@@ -121,7 +121,12 @@ def test_a_picture_that_comes_twice_is_encoded_once_even_without_a_cache(make_ba
 )
 def test_visual_tokens_of_an_unknown_form_are_refused(encoded):
     base = SimpleNamespace(get_image_features=lambda **_: SimpleNamespace(**encoded))
-    model = SimpleNamespace(base_model=base, dtype=torch.float32, device=torch.device("cpu"))
+    model = SimpleNamespace(
+        base_model=base,
+        config=SimpleNamespace(model_type="llava"),
+        dtype=torch.float32,
+        device=torch.device("cpu"),
+    )
     encoder = VisionEncoder(model, lambda pictures: {}, FeatureCache())
     with pytest.raises(UnsupportedModelError, match="in a form that is not known"):
         encoder.encode([[Picture(image=None, hash="a")]])

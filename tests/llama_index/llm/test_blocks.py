@@ -1,5 +1,6 @@
 import base64
 import io
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from llama_index.core.base.llms.types import (
     AudioBlock,
     CachePoint,
+    ChatMessage,
     CitableBlock,
     CitationBlock,
     DocumentBlock,
@@ -29,6 +31,7 @@ from llama_index.core.schema import (
 from memvr_integrations import langchain
 from memvr_integrations.backend.images import load_image, pixel_hash
 from memvr_integrations.errors import ImageError, RequestError
+from memvr_integrations.llama_index import MemVRMultiModalLLM
 from memvr_integrations.llama_index.llm.blocks import image_block, parts_of, pictures_of
 from memvr_integrations.types import Image, Text
 
@@ -78,6 +81,28 @@ def test_every_block_holds_its_picture(forms, picture):
     for name, block in forms.items():
         [part] = parts_of([block])
         assert same(part, picture), name
+
+
+async def test_base64_is_decoded_beside_the_event_loop(make_backend, encoded, monkeypatch):
+    llm = MemVRMultiModalLLM(engine=make_backend(), max_tokens=1)
+    asked = ChatMessage(role="user", blocks=[ImageBlock(image=encoded), TextBlock(text="What?")])
+    threads, decode = [], base64.b64decode
+
+    def noting(*given, **options):
+        threads.append(threading.current_thread())
+        return decode(*given, **options)
+
+    monkeypatch.setattr(base64, "b64decode", noting)
+    await llm.achat([asked])
+    assert threads
+    assert threading.main_thread() not in threads
+
+
+def test_bytes_that_were_put_into_a_block_later_are_read(encoded, picture):
+    block = ImageBlock(image=b"a")
+    block.image = encoded
+    [part] = parts_of([block])
+    assert same(part, picture)
 
 
 def test_every_document_holds_its_picture(picture, encoded, file):
