@@ -9,7 +9,8 @@ from calling import Heard, Pieces
 from memvr_integrations.backend import Completion
 from memvr_integrations.errors import RequestTimeoutError
 
-CLOSE = 1e-4  # how far log-probabilities may be apart
+# How far log-probabilities may be apart; one beyond 10 has rounding errors in proportion.
+CLOSE, SHARE = 1e-4, 1e-5
 
 
 def faults(ask: Ask, heard: Heard, alone: Heard | None) -> list[str]:
@@ -99,7 +100,7 @@ def _same(index: int, one: Completion, other: Completion) -> Iterator[str]:
 
 
 def _close(one: float, other: float) -> bool:
-    return one == other or math.isclose(one, other, rel_tol=0, abs_tol=CLOSE)
+    return one == other or math.isclose(one, other, rel_tol=SHARE, abs_tol=CLOSE)
 
 
 def _calls(whole: Completion) -> list[tuple[str, str]]:
