@@ -1,6 +1,5 @@
 """Ways to read a layer's entropy: the whole head, or less of it where that decides alike."""
 
-from collections.abc import Sequence
 from typing import Protocol
 
 import torch
@@ -25,7 +24,7 @@ class Probe(Protocol):
         """Forget the forward pass before."""
 
     def __call__(
-        self, hidden: Tensor, thresholds: Tensor, waiting: Tensor, first: Sequence[int]
+        self, hidden: Tensor, thresholds: Tensor, waiting: Tensor, first: Tensor
     ) -> Tensor:
         """Read the entropies of one layer; those of decisions that don't wait may be anything.
 
@@ -33,7 +32,8 @@ class Probe(Protocol):
             hidden: (rows, decisions, dim), normed where the settings say so.
             thresholds: (rows, 1) float32, what the entropies are compared with.
             waiting: (rows, decisions) bool, whose entropy decides.
-            first: The rows that this forward pass probes here for the first time.
+            first: The rows that this forward pass probes here for the first time: their numbers,
+                (n,) long.
 
         Returns:
             (rows, decisions) float32.
@@ -53,7 +53,7 @@ class ExactProbe:
         """Do nothing: layers do not depend on each other here."""
 
     def __call__(
-        self, hidden: Tensor, thresholds: Tensor, waiting: Tensor, first: Sequence[int]
+        self, hidden: Tensor, thresholds: Tensor, waiting: Tensor, first: Tensor
     ) -> Tensor:
         """Read the entropies (rows, decisions) of hidden states (rows, decisions, dim)."""
         return layer_entropy(capped(self._head(hidden), self._softcap), self._form)
@@ -80,7 +80,7 @@ class StrictProbe:
         """Do nothing: layers do not depend on each other here."""
 
     def __call__(
-        self, hidden: Tensor, thresholds: Tensor, waiting: Tensor, first: Sequence[int]
+        self, hidden: Tensor, thresholds: Tensor, waiting: Tensor, first: Tensor
     ) -> Tensor:
         """Read the entropies (rows, decisions) of hidden states (rows, decisions, dim)."""
         device = self._head.weight.device
@@ -148,11 +148,11 @@ class ReuseProbe:
         self._rows = self._offsets = None
 
     def __call__(
-        self, hidden: Tensor, thresholds: Tensor, waiting: Tensor, first: Sequence[int]
+        self, hidden: Tensor, thresholds: Tensor, waiting: Tensor, first: Tensor
     ) -> Tensor:
         """Read the entropies (rows, decisions) of hidden states (rows, decisions, dim)."""
         hidden = hidden.to(self._head.weight.device)
-        if first:
+        if len(first):
             self._begin_rows(hidden, first)
         assert self._rows is not None, "a row is probed before its first layer"
         flat = self._rows.flatten(0, 1)
@@ -169,9 +169,10 @@ class ReuseProbe:
             logits = self._screen.logits(flat).view(*states.shape[:-1], -1)
         return logits.topk(self._keep, dim=-1).indices
 
-    def _begin_rows(self, hidden: Tensor, first: Sequence[int]) -> None:
+    def _begin_rows(self, hidden: Tensor, first: Tensor) -> None:
+        first = first.to(hidden.device)
         everybody = len(first) == len(hidden)
-        best = self.candidates(hidden if everybody else hidden[list(first)])
+        best = self.candidates(hidden if everybody else hidden[first])
         weights, offsets = _taken(self._head, best)
         if not everybody:
             weights = _placed(self._rows, weights, first, len(hidden))
@@ -180,10 +181,10 @@ class ReuseProbe:
         self._rows, self._offsets = weights, offsets
 
 
-def _placed(before: Tensor | None, values: Tensor, rows: Sequence[int], count: int) -> Tensor:
+def _placed(before: Tensor | None, values: Tensor, rows: Tensor, count: int) -> Tensor:
     """Put the values of some rows beside those of rows that began earlier."""
     whole = values.new_zeros(count, *values.shape[1:]) if before is None else before
-    whole[list(rows)] = values
+    whole[rows] = values
     return whole
 
 
