@@ -28,25 +28,28 @@ _INDEXING = {aten.index, aten.index_put, aten.index_put_}
 class Tape:
     """Records a callable's work as a capture does: numbers stay what they were, tensors where.
 
-    What a stream can't do while it is captured is refused here as well. `captured` and `replayed`
-    count, and `fails` is raised by the next captures.
+    What a stream can't do while it is captured is refused here as well. Captures raise `fails`,
+    and replays `breaks`. `tried`, `captured` and `replayed` count.
     """
 
-    def __init__(self, fails: Exception | None = None) -> None:
-        self.fails = fails
-        self.captured = self.replayed = 0
+    def __init__(self, fails: Exception | None = None, breaks: Exception | None = None) -> None:
+        self._fails, self._breaks = fails, breaks
+        self.tried = self.captured = self.replayed = 0
 
     def __call__(self, run: Callable[[], Made]) -> Callable[[], Made]:
+        self.tried += 1
         run()  # what is made once is made now
         with _Recording() as recording:
             made = run()
-            if self.fails is not None:
-                raise self.fails
+            if self._fails is not None:
+                raise self._fails
         self.captured += 1
 
         def replay() -> Made:
-            self.replayed += 1
+            if self._breaks is not None:
+                raise self._breaks
             recording.replay()
+            self.replayed += 1
             return made
 
         return replay

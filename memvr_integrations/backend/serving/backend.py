@@ -120,6 +120,7 @@ class Backend:
                 MemVR can't attach to it; with `memvr=None` it decodes plainly then.
         """
         check_choice("probe", probe, get_args(ProbeKind))  # before minutes of loading
+        check_choice("capture", capture, (True, False))
         config = LoadConfig(
             device=device,
             dtype=dtype,
