@@ -53,14 +53,16 @@ class GraphCapture:
         with torch.cuda.device(self._device):
             side, usual = torch.cuda.Stream(), torch.cuda.current_stream()
             side.wait_stream(usual)
-            # Of its own, because the `with` of a capture that fails leaves its stream behind.
-            with torch.cuda.stream(side):
-                for _ in range(_WARM_UPS):
-                    run()
-                # Other threads may use the device meanwhile: this is not about them.
-                with torch.cuda.graph(graph, stream=side, capture_error_mode="thread_local"):
-                    made = run()
-            usual.wait_stream(side)
+            try:
+                # Of its own, because the `with` of a capture that fails leaves its stream behind.
+                with torch.cuda.stream(side):
+                    for _ in range(_WARM_UPS):
+                        run()
+                    # Other threads may use the device meanwhile: this is not about them.
+                    with torch.cuda.graph(graph, stream=side, capture_error_mode="thread_local"):
+                        made = run()
+            finally:
+                usual.wait_stream(side)
 
         def replay() -> Made:
             with torch.cuda.device(self._device):
