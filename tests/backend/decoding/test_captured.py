@@ -1,6 +1,7 @@
 """Steps that are replayed: as if each had been computed; the tape stands in for a CUDA graph."""
 
 import logging
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -31,7 +32,10 @@ def tiny(tmp_path_factory):
     def load(name):
         if name not in loaded:
             folder = FAMILIES[name].save(name, tmp_path_factory.mktemp(name))
-            loaded[name] = Backend.load(folder, device="cpu", progress=False, prefix_bytes=0)
+            # The probes of a CPU are quick because they wait.
+            loaded[name] = Backend.load(
+                folder, device="cpu", progress=False, prefix_bytes=0, probe="exact"
+            )
         loaded[name]._worker.decoder.capturing = None
         return loaded[name]
 
@@ -142,41 +146,39 @@ def test_what_fails_once_is_computed_as_usual_from_then_on(tiny, caplog, at):
 
 
 @pytest.fixture
-def large_head(monkeypatch):
-    """Heads as small as these are worth a probe of their own."""
+def reusing(monkeypatch, tmp_path):
+    """A backend that reuses a layer's best tokens, though its head is small."""
     monkeypatch.setattr(choosing, "_SMALL", 0)
+    folder = FAMILIES["llava"].save("llava", tmp_path)
+
+    @contextmanager
+    def load():
+        with Backend.load(folder, device="cpu", progress=False, prefix_bytes=0) as backend:
+            yield backend
+
+    return load
 
 
-def chosen_anew(backend):
-    decoder = backend._worker.decoder
-    decoder._chosen.clear()
-    decoder._armed = decoder._armed and decoder._armed.detach()
-
-
-def test_reuse_is_captured_where_there_is_no_screen(tiny, large_head, monkeypatch):
+def test_reuse_is_captured_where_there_is_no_screen(reusing, monkeypatch):
     monkeypatch.setattr(choosing.Screen, "of", lambda weight, bias: None)
-    backend = tiny("llava")
-    chosen_anew(backend)
-    expected = backend.generate(mixed())
-    assert backend.report().probe["way"] == "best of the first layer"
-    tape = capturing(backend)
-    for one, other in zip(expected, backend.generate(mixed()), strict=True):
-        same(one, other)
-    assert tape.captured == 4
-    chosen_anew(backend)
-
-
-def test_a_probe_that_waits_for_the_device_is_not_captured(tiny, large_head, caplog):
-    backend = tiny("llava")
-    chosen_anew(backend)
-    expected = backend.generate(mixed())
-    assert backend.report().probe["way"] == "int8 screen"
-    capturing(backend)
-    with caplog.at_level(logging.WARNING):
+    with reusing() as backend:
+        expected = backend.generate(mixed())
+        assert backend.report().probe["way"] == "best of the first layer"
+        tape = capturing(backend)
         for one, other in zip(expected, backend.generate(mixed()), strict=True):
             same(one, other)
+    assert tape.captured == 4
+
+
+def test_a_probe_that_waits_for_the_device_is_not_captured(reusing, caplog):
+    with reusing() as backend:
+        expected = backend.generate(mixed())
+        assert backend.report().probe["way"] == "int8 screen"
+        capturing(backend)
+        with caplog.at_level(logging.WARNING):
+            for one, other in zip(expected, backend.generate(mixed()), strict=True):
+                same(one, other)
     assert "is not permitted when stream is capturing" in caplog.text
-    chosen_anew(backend)
 
 
 def test_sums_of_the_past_and_what_acts_inside_are_computed(tiny):
