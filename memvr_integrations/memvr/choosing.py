@@ -158,11 +158,12 @@ def _timed(probes: Mapping[str, Probe], weight: Tensor) -> dict[str, float]:
     random = torch.Generator().manual_seed(0)
     state = torch.randn(1, 1, weight.shape[1], generator=random)
     threshold, waiting = torch.zeros(1, 1), torch.ones(1, 1, dtype=torch.bool)
+    first = torch.tensor([0])
 
     def once(probe: Probe) -> float:
         started = time.perf_counter()
         probe.begin()
-        probe(state, threshold, waiting, (0,))
+        probe(state, threshold, waiting, first)
         return 1000 * (time.perf_counter() - started)
 
     taken: dict[str, list[float]] = {way: [] for way in probes}

@@ -114,11 +114,15 @@ class Plan:
         return limits
 
     @functools.cached_property
-    def first(self) -> dict[int, tuple[int, ...]]:
-        """By layer, the rows whose window begins there."""
+    def first(self) -> dict[int, Tensor]:
+        """By layer, the rows whose window begins there: their numbers, (n,), on the device."""
         begins = [min(row, default=None) for row in self.windows]
         return {
-            layer: tuple(row for row, begin in enumerate(begins) if begin == layer)
+            layer: torch.tensor(
+                [row for row, begin in enumerate(begins) if begin == layer],
+                dtype=torch.long,
+                device=self.able.device,
+            )
             for layer in self.layers
         }
 

@@ -26,7 +26,7 @@ class Probe(Protocol):
         """Forget the forward pass before."""
 
     def __call__(
-        self, hidden: Tensor, thresholds: Tensor, waiting: Tensor, first: Sequence[int]
+        self, hidden: Tensor, thresholds: Tensor, waiting: Tensor, first: Tensor
     ) -> Tensor:
         """Read the entropies of one layer; those of decisions that don't wait may be anything.
 
@@ -34,7 +34,8 @@ class Probe(Protocol):
             hidden: (rows, decisions, dim), normed where the settings say so.
             thresholds: (rows, 1) float32, what the entropies are compared with.
             waiting: (rows, decisions) bool, whose entropy decides.
-            first: The rows that this forward pass probes here for the first time.
+            first: The rows that this forward pass probes here for the first time: their numbers,
+                (n,) long.
 
         Returns:
             (rows, decisions) float32.
@@ -54,7 +55,7 @@ class ExactProbe:
         """Do nothing: layers do not depend on each other here."""
 
     def __call__(
-        self, hidden: Tensor, thresholds: Tensor, waiting: Tensor, first: Sequence[int]
+        self, hidden: Tensor, thresholds: Tensor, waiting: Tensor, first: Tensor
     ) -> Tensor:
         """Read the entropies (rows, decisions) of hidden states (rows, decisions, dim)."""
         return layer_entropy(capped(self._head(hidden), self._softcap), self._form)
@@ -81,7 +82,7 @@ class FoldedProbe:
         """Do nothing: layers do not depend on each other here."""
 
     def __call__(
-        self, hidden: Tensor, thresholds: Tensor, waiting: Tensor, first: Sequence[int]
+        self, hidden: Tensor, thresholds: Tensor, waiting: Tensor, first: Tensor
     ) -> Tensor:
         """Read the entropies (rows, decisions) of hidden states (rows, decisions, dim)."""
         rows, decisions, dim = hidden.shape
@@ -133,7 +134,7 @@ class StrictProbe:
         """Do nothing: layers do not depend on each other here."""
 
     def __call__(
-        self, hidden: Tensor, thresholds: Tensor, waiting: Tensor, first: Sequence[int]
+        self, hidden: Tensor, thresholds: Tensor, waiting: Tensor, first: Tensor
     ) -> Tensor:
         """Read the entropies (rows, decisions) of hidden states (rows, decisions, dim)."""
         device = self._head.weight.device
@@ -206,13 +207,13 @@ class ReuseProbe:
         self._rows = self._offsets = None
 
     def __call__(
-        self, hidden: Tensor, thresholds: Tensor, waiting: Tensor, first: Sequence[int]
+        self, hidden: Tensor, thresholds: Tensor, waiting: Tensor, first: Tensor
     ) -> Tensor:
         """Read the entropies (rows, decisions) of hidden states (rows, decisions, dim)."""
         hidden = hidden.to(self._head.weight.device)
         if self._scaling is not None:
             hidden = hidden * self._scaling.scales(hidden)
-        if first:
+        if len(first):
             self._begin_rows(hidden, first)
         assert self._rows is not None, "a row is probed before its first layer"
         flat = self._rows.flatten(0, 1)
@@ -229,9 +230,10 @@ class ReuseProbe:
             logits = self._screen.logits(flat).view(*states.shape[:-1], -1)
         return logits.topk(self._keep, dim=-1).indices
 
-    def _begin_rows(self, hidden: Tensor, first: Sequence[int]) -> None:
+    def _begin_rows(self, hidden: Tensor, first: Tensor) -> None:
+        first = first.to(hidden.device)
         everybody = len(first) == len(hidden)
-        states, gains = hidden if everybody else hidden[list(first)], None
+        states, gains = hidden if everybody else hidden[first], None
         if self._scaling is not None:
             gains = self._scaling.gains
             states = states * gains
@@ -245,10 +247,10 @@ class ReuseProbe:
         self._rows, self._offsets = weights, offsets
 
 
-def _placed(before: Tensor | None, values: Tensor, rows: Sequence[int], count: int) -> Tensor:
+def _placed(before: Tensor | None, values: Tensor, rows: Tensor, count: int) -> Tensor:
     """Put the values of some rows beside those of rows that began earlier."""
     whole = values.new_zeros(count, *values.shape[1:]) if before is None else before
-    whole[list(rows)] = values
+    whole[rows] = values
     return whole
 
 

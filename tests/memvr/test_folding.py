@@ -32,7 +32,7 @@ def head_of(vocabulary=90, *, scale=1.0, seed=1):
 
 def read(probe, hidden, thresholds):
     waiting = torch.ones(hidden.shape[:2], dtype=torch.bool)
-    return probe(hidden, thresholds, waiting, tuple(range(len(hidden))))
+    return probe(hidden, thresholds, waiting, torch.arange(len(hidden)))
 
 
 def torch_norm(dim):
@@ -130,7 +130,7 @@ def test_reuse_takes_the_norm_over():
     hidden = torch.randn(3, 1, DIM)
     later, never = hidden + 0.1 * torch.randn(3, 1, DIM), torch.full((3, 1), 9.0)
     exact = ExactProbe(head, "top10")
-    for states, first in ((hidden, (0, 1, 2)), (later, ())):
+    for states, first in ((hidden, torch.arange(3)), (later, torch.arange(0))):
         waiting = torch.ones(3, 1, dtype=torch.bool)
         found = chosen.probe(states, never, waiting, first)
         torch.testing.assert_close(found, read(exact, norm(states), never), rtol=0, atol=1e-4)

@@ -27,7 +27,8 @@ def strict_of(head, softcap=None):
 def read(probe, hidden, thresholds=NEVER, first=None):
     waiting = torch.ones(hidden.shape[:2], dtype=torch.bool)
     first = range(len(hidden)) if first is None else first
-    return probe(hidden, thresholds.expand(len(hidden), 1), waiting, tuple(first))
+    first = torch.tensor(list(first), dtype=torch.long)
+    return probe(hidden, thresholds.expand(len(hidden), 1), waiting, first)
 
 
 @given(
@@ -143,7 +144,7 @@ def test_decisions_that_do_not_wait_cost_nothing():
     head, hidden = head_of(2000, 16, scale=0.0), torch.randn(2, 1, 16)
     probe = strict_of(head)
     waiting = torch.tensor([[False], [False]])
-    probe(hidden, NEVER.expand(2, 1), waiting, ())
+    probe(hidden, NEVER.expand(2, 1), waiting, torch.tensor([], dtype=torch.long))
     assert (probe.asked, probe.proven) == (0, 0)
 
 

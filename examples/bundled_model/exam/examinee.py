@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -21,6 +21,8 @@ from memvr_integrations.backend import (
     SamplingParams,
 )
 from memvr_integrations.memvr import MemVRConfig, blindfolded
+
+Precision: TypeAlias = Literal["float32", "bfloat16"]
 
 _BATCH = 64
 _ANSWERS = ("Yes", "No")
@@ -65,18 +67,18 @@ class Examinee:
     the same numbers, to retrace in place of those that are asked about.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, precision: Precision = "float32") -> None:
         queueing = QueueConfig(max_batch=_BATCH)
         self.backend = Backend.load(
-            folder, device="cpu", dtype="float32", progress=False, queueing=queueing
+            folder, device="cpu", dtype=precision, progress=False, queueing=queueing
         )
-        self._folder, self._blindfolded = folder, False
+        self._made, self._blindfolded = (folder, precision), False
 
-    def __reduce__(self) -> tuple[type["Examinee"], tuple[Path]]:
+    def __reduce__(self) -> tuple[type["Examinee"], tuple[Path, Precision]]:
         """To another process it goes as its folder: a model that has run doesn't pickle."""
         if self._blindfolded:
             raise ValueError("A blindfolded examinee can't be sent to another process.")
-        return Examinee, (self._folder,)
+        return Examinee, self._made
 
     @contextmanager
     def blindfolded(self, layer: int | None) -> Iterator[None]:

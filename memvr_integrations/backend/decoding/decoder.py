@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager, nullcontext
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
+from memvr_integrations.backend.decoding.captured import Capture, Capturing
 from memvr_integrations.backend.decoding.jobs import Row
 from memvr_integrations.backend.decoding.masks import StepMasks
 from memvr_integrations.backend.decoding.own_run import OwnRun
@@ -49,8 +50,15 @@ _CAUSAL = {
 class Decoder:
     """One model, and what the loop keeps about it; only the inference thread touches it."""
 
-    def __init__(self, host: Host, prefix_bytes: int = 0, probe: ProbeKind = DEFAULT_PROBE) -> None:
+    def __init__(
+        self,
+        host: Host,
+        prefix_bytes: int = 0,
+        probe: ProbeKind = DEFAULT_PROBE,
+        capture: Capture | None = None,
+    ) -> None:
         self.host, self._probe_kind = host, probe
+        self.capturing = None if capture is None else Capturing(capture, host.name)
         self._chosen: dict[tuple[Uncertainty, bool], ChosenProbe] = {}
         self.masks = StepMasks(host.model)
         self.prefixes = PrefixStore(host.model, prefix_bytes * self._reusable)
@@ -131,13 +139,14 @@ class Decoder:
         layout: Layout,
         *,
         twin: bool = False,
+        sync_free: bool = False,
     ) -> AbstractContextManager[Pass | None]:
-        """MemVR in one forward, where there is a plan; with a plain `twin` of what it retraces."""
+        """MemVR in one forward, where there is a plan: `ArmedModel.acting`."""
         if plan is None or config is None:
             if self._armed is not None:
                 self._armed.detach()
             return nullcontext()
-        return self.arm().acting(plan, config, layout, twin=twin)
+        return self.arm().acting(plan, config, layout, twin=twin, sync_free=sync_free)
 
     def of(self, host: Host) -> "Decoder":
         """This decoder, or that of a student."""

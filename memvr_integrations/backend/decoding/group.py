@@ -1,12 +1,14 @@
 """Rows that decode together, a token a step: those that share a formula of MemVR."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from memvr_integrations.backend.decoding.captured import Outcome, SteadySteps
 from memvr_integrations.backend.decoding.choosing import choose
 from memvr_integrations.backend.decoding.decoder import Decoder
 from memvr_integrations.backend.decoding.following import Followed, Followers, first_logits
@@ -44,6 +46,7 @@ class Group:
         self.rows: list[Row] = []
         self._stream = decoder.stream(alone=alone)
         self._reader = PromptReader(decoder, self._stream)
+        self._steady = SteadySteps.of(decoder.capturing, self._stream)
         self._followers = Followers(decoder)
         self._next: Tensor | None = None
         self._plan: Plan | None = None
@@ -117,18 +120,32 @@ class Group:
         if not self.rows:
             return
         assert self._next is not None
-        frame = Frame(width=1)
-        with (
-            self._decoder.acting(self._plan, self._config, frame) as acted,
-            self._within(self.rows, range(len(self.rows)), prompt=False, real=None),
-        ):
-            own = self._stream.step(self._next)
+        own, record = self._replayed(self._next) or self._forward(self._stream.step, self._next)
         traces: Sequence[RowTrace | None] = [None] * len(self.rows)
-        if acted is not None:
-            traces = acted.record().steps()[0].rows
+        if record is not None:
+            traces = record.steps()[0].rows
         other = self._followers.step(self.rows, self._next)
         self._next = self._choose(self.rows, own, other, traces)
         self._leave()
+
+    def _replayed(self, tokens: Tensor) -> Outcome | None:
+        """`_forward`, where it was captured; what acts inside may be another at each step."""
+        steady = self._steady
+        if steady is None or any(method.acts_inside for method, _ in self._methods(self.rows)):
+            return None
+        return steady.step(tokens, functools.partial(self._forward, sync_free=True))
+
+    def _forward(
+        self, step: Callable[[Tensor], Tensor], tokens: Tensor, *, sync_free: bool = False
+    ) -> Outcome:
+        """One step with all that is in the layers; the logits, and what MemVR did."""
+        frame = Frame(width=1)
+        with (
+            self._decoder.acting(self._plan, self._config, frame, sync_free=sync_free) as acted,
+            self._within(self.rows, range(len(self.rows)), prompt=False, real=None),
+        ):
+            own = step(tokens)
+        return own, None if acted is None else acted.record()
 
     @contextmanager
     def _within(
@@ -175,6 +192,8 @@ class Group:
     def _grow(
         self, rows: Sequence[Row], tokens: Tensor, plan: Plan | None, which: Sequence[int]
     ) -> None:
+        if self._steady is not None:
+            self._steady.changed()
         self._next = tokens if self._next is None else torch.cat([self._next, tokens])
         self._config = next((c for c in (row.config for row in rows) if c), self._config)
         joining = None if plan is None else plan.take(which)
@@ -190,6 +209,8 @@ class Group:
         if not done:
             return
         assert self._next is not None
+        if self._steady is not None:
+            self._steady.changed()
         self._followers.leave([self.rows[at] for at in done])
         order = self._stream.leave(done)
         self.rows = [self.rows[at] for at in order]

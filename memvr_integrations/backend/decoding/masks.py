@@ -62,6 +62,23 @@ class StepMasks:
             }
         return self._mask(lengths, end, self._windows[0] if closed else None, device)
 
+    @property
+    def fixed(self) -> bool:
+        """Whether there are masks that can be made without knowing how long the rows are."""
+        return self.implementation in ("sdpa", _ADDED) and "linear_attention" not in self._names
+
+    def within(self, room: int, lengths: Lengths, device: torch.device) -> Mask:
+        """The mask of a step that sees `room` columns, by the lengths as the device has them."""
+        windows = set(self._windows)
+        if len(windows) > 1 and not self._one_mask:
+            return {
+                name: self._mask(lengths, room, window, device)
+                for name, window in self._names.items()
+            }
+        # Rows that the one mask wouldn't do for are alone.
+        window = None if self._one_mask else self._windows[0]
+        return self._mask(lengths, room, window, device)
+
     def _mask(self, lengths: Lengths, end: int, window: int | None, device: torch.device) -> Tensor:
         seen = self._seen(lengths, end, window, device)[:, None, None]
         if self.implementation != _ADDED:

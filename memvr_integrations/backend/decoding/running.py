@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 
+from memvr_integrations.backend.decoding.captured import Capture
 from memvr_integrations.backend.decoding.decoder import DEFAULT_PROBE, Decoder
 from memvr_integrations.backend.decoding.group import Group
 from memvr_integrations.backend.decoding.jobs import Row
@@ -38,9 +39,14 @@ class Running:
     """
 
     def __init__(
-        self, host: Host, *, prefix_bytes: int = 0, probe: ProbeKind = DEFAULT_PROBE
+        self,
+        host: Host,
+        *,
+        prefix_bytes: int = 0,
+        probe: ProbeKind = DEFAULT_PROBE,
+        capture: Capture | None = None,
     ) -> None:
-        self.decoder = Decoder(host, prefix_bytes, probe)
+        self.decoder = Decoder(host, prefix_bytes, probe, capture)
         self._turns: list[Group | _Search] = []
         self.most: int | None = None
         self._short: list[Row] = []  # of memory

@@ -5,7 +5,8 @@ nobody else's are copied. Rows are as long as they are, and what lies after a ro
 so columns that no row needs are never computed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import torch
@@ -22,16 +23,19 @@ from transformers.cache_utils import (
 _Kept = TypeVar("_Kept")
 
 _SPARE = 64  # columns of room at least, so that growing is rare
+_ALIGNED = 8  # columns: kernels of attention take masks of such widths as they are
 
 
 class Lengths:
     """How long each row is; the layers of one cache share it.
 
-    `longest` is 0 without rows, and `even` says whether all are as long.
+    `longest` is 0 without rows, and `even` says whether all are as long. Steps that are to do the
+    same work whatever the lengths see all columns of the `room`; None: as many as are needed.
     """
 
     def __init__(self) -> None:
         self.rows: list[int] = []
+        self.room: int | None = None
         self.changed()
 
     def changed(self) -> None:
@@ -42,11 +46,11 @@ class Lengths:
         self._every: Tensor | None = None
 
     def advance(self) -> None:
-        """Count one more position of every row."""
+        """Count one more position of every row; on a device, in the tensor that is there."""
         self.rows = [length + 1 for length in self.rows]
         self.longest += 1
         if self._columns is not None:
-            self._columns = self._columns + 1
+            self._columns += 1
 
     def columns(self, device: torch.device) -> Tensor:
         """Each row's length, (rows,), on a device."""
@@ -82,13 +86,15 @@ class SlotLayer(DynamicLayer):
         rows, end = len(lengths.rows), lengths.longest + 1
         self._make_room(rows, end)
         keys, values = self._kept
-        if lengths.even:
+        if lengths.even and lengths.room is None:
             keys[:rows, :, end - 1] = key_states[:, :, 0]
             values[:rows, :, end - 1] = value_states[:, :, 0]
         else:
             every, columns = lengths.every(keys.device), lengths.columns(keys.device)
             keys[every, :, columns] = key_states[:, :, 0]
             values[every, :, columns] = value_states[:, :, 0]
+        if lengths.room is not None:
+            return keys[:rows, :, : lengths.room], values[:rows, :, : lengths.room]
         start = self._first(end)
         return keys[:rows, :, start:end], values[:rows, :, start:end]
 
@@ -127,6 +133,11 @@ class SlotLayer(DynamicLayer):
         for kept in self._kept if slot != last else ():
             kept[slot, :, :end] = kept[last, :, :end]
             _clear(kept, slot, end)
+
+    def reserve(self) -> int:
+        """Make room for steps to come; how many columns there is room for."""
+        self._make_room(len(self._lengths.rows), self._lengths.longest + _SPARE)
+        return self._kept[0].shape[2]
 
     def trim(self) -> None:
         """Give back memory where more than half of it is empty."""
@@ -233,6 +244,28 @@ class SlotCache(Cache):
     def advance(self) -> None:
         """Count the position that every row has just got."""
         self.lengths.advance()
+
+    @property
+    def attends(self) -> bool:
+        """Whether all layers keep keys and values of their own, and nothing else."""
+        return all(isinstance(layer, SlotLayer) for layer in self.layers)
+
+    def reserve(self) -> int:
+        """Make room for steps to come; the longest that a row may get `within` it."""
+        rooms = [layer.reserve() for layer in self._own if isinstance(layer, SlotLayer)]
+        return min(rooms) // _ALIGNED * _ALIGNED
+
+    @contextmanager
+    def within(self, room: int) -> Iterator[None]:
+        """Inside, a step does the same work whatever the lengths: it sees `room` columns.
+
+        They are those that `reserve` gave, for as long as no row joins or leaves.
+        """
+        self.lengths.room = room
+        try:
+            yield
+        finally:
+            self.lengths.room = None
 
 
 def prompt_cache(config: PreTrainedConfig) -> Cache:

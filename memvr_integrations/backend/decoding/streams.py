@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 from transformers import Cache
 
-from memvr_integrations.backend.decoding.masks import StepMasks
+from memvr_integrations.backend.decoding.masks import Mask, StepMasks
 from memvr_integrations.backend.decoding.slots import SlotCache, prompt_cache
 from memvr_integrations.backend.hosting.host import Host
 from memvr_integrations.models.vision_language import CACHE
@@ -138,13 +138,46 @@ class SlotStream:
     def step(self, tokens: Tensor) -> Tensor:
         """Read a token a row, (rows,); what comes next."""
         assert self._cache is not None
+        logits = self._forward(tokens, self._masks.of(self._cache.lengths, tokens.device))
+        self.advance()
+        return logits
+
+    def reserve(self) -> int | None:
+        """Make room for steps `within` it; None where this model or these rows have no such."""
+        cache = self._cache
+        if cache is None or self._positions is None or not (cache.attends and self._masks.fixed):
+            return None
+        return cache.reserve()
+
+    @property
+    def longest(self) -> int:
+        """How long the longest row is."""
+        return 0 if self._cache is None else self._cache.lengths.longest
+
+    def within(self, room: int, tokens: Tensor) -> Tensor:
+        """`step` in a static form: what it does on the device depends on the device alone.
+
+        All that changes from step to step, these rows given, is read from tensors that stay where
+        they are: `tokens`, lengths and positions. It counts nothing, so it may be repeated;
+        `advance` does, as long as no row is longer than the `room` that was reserved.
+        """
+        assert self._cache is not None
+        with self._cache.within(room):
+            mask = self._masks.within(room, self._cache.lengths, tokens.device)
+            return self._forward(tokens, mask)
+
+    def advance(self) -> None:
+        """Count the token that every row has just read."""
+        assert self._cache is not None
+        self._cache.advance()
+        if self._positions is not None:
+            self._positions += 1
+
+    def _forward(self, tokens: Tensor, mask: Mask) -> Tensor:
         given: dict[str, object] = {CACHE: self._cache, "use_cache": True}
         if self._positions is not None:
             given["position_ids"] = self._positions
-            self._positions = self._positions + 1
-        mask = self._masks.of(self._cache.lengths, tokens.device)
         out = self._model(input_ids=tokens[:, None], attention_mask=mask, **given)
-        self._cache.advance()
         logits: Tensor = out.logits[:, -1]
         return logits.float()
 

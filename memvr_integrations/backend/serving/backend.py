@@ -10,10 +10,11 @@ from typing import Self, get_args
 
 from transformers import PreTrainedModel
 
+from memvr_integrations.backend.decoding.captured import check_capture, graph_capture
 from memvr_integrations.backend.decoding.decoder import DEFAULT_PROBE
 from memvr_integrations.backend.hosting.host import Host
 from memvr_integrations.backend.hosting.load_config import Device, Dtype, LoadConfig, Quantization
-from memvr_integrations.backend.hosting.loading import LoadedModel, load_model
+from memvr_integrations.backend.hosting.loading import LoadedModel, load_model, pick_device
 from memvr_integrations.backend.hosting.vision import DEFAULT_CACHE_BYTES, FeatureCache
 from memvr_integrations.backend.serving.admission import QueueConfig
 from memvr_integrations.backend.serving.asking import Asking
@@ -46,6 +47,7 @@ class Backend:
         cache_bytes: int = DEFAULT_CACHE_BYTES,
         prefix_bytes: int | None = None,
         probe: ProbeKind = DEFAULT_PROBE,
+        capture: bool = False,
     ) -> None:
         """Serve a loaded model; `Backend.load` is the usual way in."""
         self._host = Host(loaded, FeatureCache(cache_bytes))
@@ -55,7 +57,11 @@ class Backend:
         check_choice("probe", probe, get_args(ProbeKind))
         self._probe = probe
         self._worker = Worker(
-            self._host, queueing or QueueConfig(), prefix_bytes=prefix_bytes, probe=probe
+            self._host,
+            queueing or QueueConfig(),
+            prefix_bytes=prefix_bytes,
+            probe=probe,
+            capture=graph_capture(loaded.model) if capture else None,
         )
         # Wide, because a slow download must not keep others waiting.
         pool = ThreadPoolExecutor(16, thread_name_prefix="memvr-intake")
@@ -80,6 +86,7 @@ class Backend:
         cache_bytes: int = DEFAULT_CACHE_BYTES,
         prefix_bytes: int | None = None,
         probe: ProbeKind = DEFAULT_PROBE,
+        capture: bool = False,
     ) -> Self:
         """Load a model by catalog name, local directory or hub id, and serve it.
 
@@ -96,15 +103,18 @@ class Backend:
         read from where it differs; None keeps as much on a CPU, and nothing elsewhere, where
         memory is short. `probe` says how layers are probed: "exact" runs the whole head at each,
         "strict" decides as that does and computes less, "reuse" computes least and decides nearly
-        always so (docs/how-it-works.md).
+        always so (docs/how-it-works.md). `capture` replays the steps of answers that go on from a
+        graph, on one CUDA device; it never ran on one so far (docs/speed.md).
 
         Raises:
+            ConfigError: An option has no such value, or this machine not what it names.
             ModelNotFoundError: Nothing is called so, or the hub can't be reached.
             ModelLoadError: It is there but could not be loaded.
             UnsupportedModelError: It does not read images and write text, has no chat template, or
                 MemVR can't attach to it; with `memvr=None` it decodes plainly then.
         """
         check_choice("probe", probe, get_args(ProbeKind))  # before minutes of loading
+        check_choice("capture", capture, (True, False))
         config = LoadConfig(
             device=device,
             dtype=dtype,
@@ -114,6 +124,8 @@ class Backend:
             memvr=memvr,
             progress=progress,
         )
+        if capture:
+            check_capture({pick_device(config.device)})
         return cls(
             load_model(model, config),
             image_policy=image_policy,
@@ -121,6 +133,7 @@ class Backend:
             cache_bytes=cache_bytes,
             prefix_bytes=prefix_bytes,
             probe=probe,
+            capture=capture,
         )
 
     @property
@@ -206,6 +219,7 @@ class Backend:
     def report(self) -> BackendReport:
         """What was computed so far, and how."""
         decoder = self._worker.decoder
+        capturing = decoder.capturing
         return BackendReport(
             steps=self.steps,
             images_encoded=self.images_encoded,
@@ -213,6 +227,8 @@ class Backend:
             prefix_tokens=decoder.prefixes.tokens,
             joins=decoder.joinable,
             probe=decoder.chosen,
+            captures=capturing is not None and capturing.works,
+            replayed=0 if capturing is None else capturing.replayed,
         )
 
     def generate(self, requests: Request | Sequence[Request]) -> list[Completion]:

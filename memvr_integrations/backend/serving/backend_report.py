@@ -15,6 +15,8 @@ class BackendReport:
         joins: Whether answers are computed together, and join and leave between steps.
         probe: The kind, the way and why, and the milliseconds that its choice went by; None as
             long as none was chosen, and where MemVR can't attach.
+        captures: Whether steps are captured and replayed; false again once one couldn't be.
+        replayed: Steps of a group of answers that were replayed.
     """
 
     steps: int
@@ -23,3 +25,5 @@ class BackendReport:
     prefix_tokens: int
     joins: bool
     probe: dict[str, str | dict[str, float]] | None
+    captures: bool
+    replayed: int

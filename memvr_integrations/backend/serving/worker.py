@@ -8,6 +8,7 @@ from itertools import islice
 
 import torch
 
+from memvr_integrations.backend.decoding.captured import Capture
 from memvr_integrations.backend.decoding.decoder import DEFAULT_PROBE, Decoder
 from memvr_integrations.backend.decoding.jobs import Job, Row
 from memvr_integrations.backend.decoding.running import Running, ours
@@ -33,11 +34,12 @@ class Worker:
         *,
         prefix_bytes: int = 0,
         probe: ProbeKind = DEFAULT_PROBE,
+        capture: Capture | None = None,
     ) -> None:
         self._host, self.config = host, config
         self._waiting: deque[Row] = deque()
         self._joining: Sequence[Row] = ()
-        self._running = Running(host, prefix_bytes=prefix_bytes, probe=probe)
+        self._running = Running(host, prefix_bytes=prefix_bytes, probe=probe, capture=capture)
         self._busy = self._forgetting = False
         self._changed = threading.Condition()
         self._closed = False

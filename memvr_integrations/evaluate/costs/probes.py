@@ -10,7 +10,7 @@ import argparse
 import itertools
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 import PIL.Image
@@ -57,9 +57,7 @@ class Beside:
     # How far from the threshold the whole head was, where this one decided otherwise.
     differed: list[float] = field(default_factory=list)
 
-    def read(
-        self, hidden: Tensor, thresholds: Tensor, waiting: Tensor, first: Sequence[int]
-    ) -> Tensor:
+    def read(self, hidden: Tensor, thresholds: Tensor, waiting: Tensor, first: Tensor) -> Tensor:
         """Read as the probe does, and add the time."""
         started = time.thread_time()
         found = self.probe(hidden, thresholds, waiting, first)
@@ -82,7 +80,7 @@ class Comparing:
             one.probe.begin()
 
     def __call__(
-        self, hidden: Tensor, thresholds: Tensor, waiting: Tensor, first: Sequence[int]
+        self, hidden: Tensor, thresholds: Tensor, waiting: Tensor, first: Tensor
     ) -> Tensor:
         """Read the entropies of the whole head, and note where others decide otherwise."""
         exact = self.exact.read(hidden, thresholds, waiting, first)

@@ -7,6 +7,7 @@ forward has, by which plan, and how its positions lie.
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -90,18 +91,26 @@ class ArmedModel:
 
     @contextmanager
     def acting(
-        self, plan: Plan, config: MemVRConfig, layout: Layout, *, twin: bool = False
+        self,
+        plan: Plan,
+        config: MemVRConfig,
+        layout: Layout,
+        *,
+        twin: bool = False,
+        sync_free: bool = False,
     ) -> Iterator[Pass]:
         """Within the `with`, one forward of the model follows `plan`; the pass has its decisions.
 
         `config` is any of the rows' settings: those that they share count. With `twin`, which is
         for a prompt alone, what is retraced goes on once more as it would have been: from there
-        on the model has a second row, which is plain.
+        on the model has a second row, which is plain. `sync_free` never waits for the device.
 
         Raises:
             UnsupportedModelError: The forward ran without calling its layers as modules.
         """
-        self._pass = Pass(self._method(config), plan, layout)
+        method = self._method(config)
+        method = replace(method, sync_free=True) if sync_free else method
+        self._pass = Pass(method, plan, layout)
         self._rows, self._twin = plan.able.shape[0], twin
         if self._hooked != plan.layers:
             self._hook(plan.layers)

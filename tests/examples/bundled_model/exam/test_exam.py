@@ -2,6 +2,7 @@
 
 import pickle
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from bundled_model.exam import abilities, trials
 from bundled_model.exam.abilities import GOALS, ability
 from bundled_model.exam.exam_questions import exercises
 from bundled_model.exam.examinee import Examinee, Prompt, about
+from bundled_model.exam.half_precision import answers, times
 from bundled_model.exam.judging import is_true
 from bundled_model.exam.processes import Processes
 from bundled_model.exam.retracing_controls import controls_table
@@ -260,3 +262,30 @@ def test_processes_find_what_one_finds(monkeypatch):
     monkeypatch.setattr(torch, "set_num_threads", abs)
     with Processes(2) as processes:
         assert processes.map(len, ["a", "bc", "def"]) == Processes().map(len, ["a", "bc", "def"])
+
+
+def test_half_precision_is_compared_answer_by_answer():
+    scenes = held_out_scenes(3, themes=ALL, seed=5, files=[SPRITES])
+    condition = Evidence(Knowing(scenes), ALL).condition("any", scenes)
+    alike = list(answers(condition, [Knowing(scenes), Knowing(scenes)]))
+    assert len(alike) == 2 + 2 * 3
+    for line in alike[2:]:
+        _, _, full, half, differ, _ = line.split("|")
+        assert full == half
+        assert full.startswith(" 100.0 ")
+        assert differ.startswith(" 0 of ")
+    other = list(answers(condition, [Knowing(scenes), Knowing(scenes, always="Yes")]))
+    yes_no, _, captions = other[2:5]
+    assert yes_no.split("|")[3] != yes_no.split("|")[2]
+    assert captions.endswith("| 3 of 3 |")
+
+
+def test_tokens_are_timed_in_turn(whole):
+    scenes = held_out_scenes(1, themes=FIRST_THEMES, seed=5, files=[SPRITES])
+    condition = Evidence(Knowing(scenes), ALL).condition("any", scenes)
+    examinee = SimpleNamespace(backend=whole)
+    lines = list(times(condition, [examinee, examinee], rounds=1))
+    assert len(lines) == 2 + 2
+    for line in lines[2:]:
+        full, half, ratio = (float(cell.split()[0]) for cell in line.split("|")[2:5])
+        assert ratio == pytest.approx(half / full, abs=0.02)
