@@ -155,10 +155,11 @@ def test_what_was_read_before_makes_no_difference(backend, name):
         return
     never = dataclasses.replace(SETTINGS, entropy_threshold=1.0)
     images = picture(20, (60, 60)), picture(30, (30, 60))
-    for memvr in (never, SETTINGS):
+    # With MemVR that never triggers, what is kept goes on being read as without it.
+    for memvr, kinds in ((never, [images]), (SETTINGS, [images[:1], images])):
         asked = [
             ask(f"Is there a {one}?", *shown, memvr=memvr, tokens=2)
-            for shown in (images[:1], images)
+            for shown in kinds
             for one in ("a", "big cat", "b")
         ]
         expected = []
