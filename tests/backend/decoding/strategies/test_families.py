@@ -64,7 +64,9 @@ def requests(decoding):
     square, wide = picture(0, (60, 60)), picture(1, (30, 60))
     asked = [("What is it?", square), ("Is there a dog or perhaps a cow?", wide, square)]
     return [
-        Request.ask(*one, sampling=SamplingParams(max_tokens=TOKENS), memvr=memvr, decoding=decoding)
+        Request.ask(
+            *one, sampling=SamplingParams(max_tokens=TOKENS), memvr=memvr, decoding=decoding
+        )
         for one, memvr in zip(asked, (ALWAYS, None), strict=True)
     ]
 
