@@ -156,12 +156,12 @@ def test_the_visual_tokens_are_counted(backend, subject, family, memories):
 def test_each_picture_is_encoded_once(backend, family):
     fresh, other = picture(7, (60, 60)), picture(8, (30, 60))
     before = backend.images_encoded
-    backend.generate([ask("One?", fresh), ask("Two?", fresh), ask("Three?", fresh)])
+    backend.generate([ask(f"{one}?", fresh, tokens=1) for one in ("One", "Two", "Three")])
     assert backend.images_encoded == before + 1
-    backend.generate([ask("Four?", other, other), ask("Five?", other, other)])
+    backend.generate([ask(f"{one}?", other, other, tokens=1) for one in ("Four", "Five")])
     assert backend.images_encoded == before + 2
     # LLaVA-OneVision sees a picture in company otherwise than alone.
-    backend.generate(ask("Six?", fresh, other))
+    backend.generate(ask("Six?", fresh, other, tokens=1))
     assert backend.images_encoded == before + (3 if family.both else 2)
 
 
@@ -178,10 +178,11 @@ def test_what_was_read_before_makes_no_difference(backend, name):
         return
     never = dataclasses.replace(SETTINGS, entropy_threshold=1.0)
     images = picture(20, (60, 60)), picture(30, (30, 60))
-    for memvr in (never, SETTINGS):
+    # With MemVR that never triggers, what is kept goes on being read as without it.
+    for memvr, kinds in ((never, [images]), (SETTINGS, [images[:1], images])):
         asked = [
             ask(f"Is there a {one}?", *shown, memvr=memvr, tokens=2)
-            for shown in (images[:1], images)
+            for shown in kinds
             for one in ("a", "big cat", "b")
         ]
         expected = []
@@ -205,12 +206,13 @@ def test_prompts_are_written_as_if_the_pixels_were_processed(backend):
     )
     pictures = [picture(9, size) for size in [(60, 60), (30, 60), (61, 33), (90, 17), (28, 28)]]
     combined = [*itertools.permutations(pictures, 1), *itertools.permutations(pictures, 2)]
-    for images in [*combined, *combined, (SQUARE, SQUARE, WIDE), pictures]:
+    for images in [*combined, (SQUARE, SQUARE, WIDE), pictures]:
         shown = [Picture(image=image, hash="") for image in images]
-        written = host.prompts.write(ask("Which?", *images), shown)
         expected = whole.write(ask("Which?", *images), shown).inputs
-        for name, value in written.inputs.items():
-            assert torch.equal(value, expected[name]), (name, [image.size for image in images])
+        for _ in range(2):  # the second time their sizes are known
+            written = host.prompts.write(ask("Which?", *images), shown)
+            for name, value in written.inputs.items():
+                assert torch.equal(value, expected[name]), (name, [one.size for one in images])
 
 
 def test_pixels_are_processed_once_a_picture(backend, family, monkeypatch):
@@ -235,11 +237,12 @@ def test_pixels_are_processed_once_a_picture(backend, family, monkeypatch):
         assert len(processed) == runs, [image.size for image in images]
 
 
+@pytest.mark.filterwarnings("ignore:.*gave an empty answer")
 def test_icons_and_strips_are_pictures(backend, name):
     # Some of them become a single visual token; the rows of gemma4's positions are too few here.
     sizes = [(1, 1), *([] if name == "gemma4" else [(1, 200), (200, 1)])]
-    asked = [ask("What?", picture(2, size)) for size in sizes]
-    asked += [ask("Which?", picture(2, (1, 1)), SQUARE)]
+    asked = [ask("What?", picture(2, size), tokens=2) for size in sizes]
+    asked += [ask("Which?", picture(2, (1, 1)), SQUARE, tokens=2)]
     icon, *others = backend.generate(asked)
     same(icon, backend.generate(asked[0])[0])
     for done in (icon, *others):

@@ -33,6 +33,11 @@ def pictures_without_a_network(monkeypatch):
     monkeypatch.setattr(httpx, "get", get)
 
 
+@pytest.fixture
+def vcr():
+    """The suite asks for it, and uses it where calls to a server are recorded."""
+
+
 class TestUnit(ChatModelUnitTests):
     @property
     def chat_model_class(self):

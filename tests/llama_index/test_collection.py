@@ -4,9 +4,6 @@ import gc
 import os
 import shutil
 import signal
-import subprocess
-import sys
-import textwrap
 import warnings
 from pathlib import Path
 
@@ -14,6 +11,7 @@ import pandas as pd
 import PIL.Image
 import pytest
 from fields import COLORS, color_of
+from forked import forked
 from llama_index.core.embeddings import MultiModalEmbedding
 from llama_index.core.ingestion import IngestionPipeline
 from llama_index.core.schema import ImageNode, QueryBundle
@@ -230,40 +228,26 @@ def test_what_does_not_fit_together_is_refused(folder, options, tmp_path):
         ImageCollectionIndex.open(tmp_path / "i", **options).as_retriever(similarity_top_k=0)
 
 
-KILLED = """
-    import os, signal, sys
-    from test_collection import script
-    from scripted_engine import ScriptedEngine
-    from memvr_integrations.llama_index import ImageCollectionIndex, MemVRMultiModalLLM
-
-    engine = ScriptedEngine(script)
-    def then_die(request, real=engine.agenerate):
-        if len(engine.requests) == 4:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return real(request)
-    engine.agenerate = then_die
-    llm = MemVRMultiModalLLM(model="scripted", engine=engine)
-    ImageCollectionIndex.from_folder(
-        sys.argv[1], persist_dir=sys.argv[2], llm=llm, batch_size=2, show_progress=False
-    )
-"""
-
-
 def test_killed_in_the_middle_nothing_is_lost_or_twice(options, engine, tmp_path):
     folder = tmp_path / "photos"
     folder.mkdir()
     for at in range(8):
         PIL.Image.new("RGB", (9, 7 + at), (20 * at, 0, 0)).save(folder / f"{at}.png")
-    code = textwrap.dedent(KILLED)
-    tests = Path(__file__).parents[1]
-    paths = os.pathsep.join(map(str, (tests / "support", tests.parent, Path(__file__).parent)))
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(folder), str(tmp_path / "i")],
-        env={**os.environ, "PYTHONPATH": paths},
-        check=False,
-        capture_output=True,
-    )
-    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+
+    def die_in_the_middle():
+        ask = engine.agenerate
+
+        def then_die(request):
+            if len(engine.requests) == 4:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return ask(request)
+
+        engine.agenerate = then_die
+        ImageCollectionIndex.from_folder(
+            folder, persist_dir=tmp_path / "i", batch_size=2, **options
+        )
+
+    assert os.waitpid(forked(die_in_the_middle), 0)[1] == signal.SIGKILL
     with ImageCollectionIndexOpened(tmp_path / "i", options) as index:
         assert len(index) == 4
     index = ImageCollectionIndex.from_folder(folder, persist_dir=tmp_path / "i", **options)

@@ -93,8 +93,8 @@ def test_decoding_strategies(port, pictures, neutral, strong):
     family, backend = port
     requests = [
         [
-            replace(ask(family, "Is there a dog?", pictures[0]), decoding=decoding),
-            replace(ask(family, "What, then?", pictures[1], always=False), decoding=decoding),
+            replace(ask(family, "Is there a dog?", pictures[0], tokens=3), decoding=decoding),
+            replace(ask(family, "What?", pictures[1], always=False, tokens=3), decoding=decoding),
         ]
         for decoding in (None, neutral, strong)
     ]

@@ -3,14 +3,15 @@
 import base64
 import hashlib
 import json
+import os
 import shutil
-import subprocess
-import sys
+import signal
 import time
 
 import pytest
 import torch
 from filelock import FileLock
+from forked import forked
 from published import (
     GLM,
     QWEN,
@@ -90,21 +91,22 @@ def test_pickled_weights_are_read_too(published, tmp_path):
 
 def test_killed_in_the_middle_it_goes_on(published, tmp_path):
     target = tmp_path / "ours"
-    slow = (
-        "import sys, time, pathlib\n"
-        "from memvr_integrations.models import conversion, part_writer\n"
-        "write = part_writer.Parts._write_part\n"
-        "def slowly(self, *args):\n    write(self, *args); time.sleep(0.05)\n"
-        "part_writer.Parts._write_part = slowly\n"
-        f"conversion.convert(pathlib.Path({str(published / 'glm')!r}), "
-        f"pathlib.Path({str(target)!r}), progress=False, part_bytes={SMALL})\n"
-    )
-    process = subprocess.Popen([sys.executable, "-c", slow])
+    write = part_writer.Parts._write_part
+
+    def slowly(*args):
+        write(*args)
+        time.sleep(0.05)
+
+    def convert_slowly():
+        part_writer.Parts._write_part = slowly
+        convert(published / "glm", target, progress=False, part_bytes=SMALL)
+
+    child = forked(convert_slowly)
     deadline = time.monotonic() + 60
     while len(list(target.glob("*.safetensors"))) < 8 and time.monotonic() < deadline:
         time.sleep(0.01)
-    process.kill()
-    process.wait()
+    os.kill(child, signal.SIGKILL)
+    assert os.waitpid(child, 0)[1] == signal.SIGKILL
     done = {path: path.stat().st_mtime_ns for path in target.glob("*.safetensors")}
     assert 8 <= len(done) < 40
     assert not (target / "config.json").exists()

@@ -13,7 +13,7 @@ from transformers import AutoModelForImageTextToText, AutoTokenizer
 from memvr_integrations.memvr import MemVRConfig, retracing
 from memvr_integrations.models.conversion import convert
 
-STEPS = 4
+STEPS = 3
 NEVER = MemVRConfig(
     starting_layer=0,
     ending_layer=5,

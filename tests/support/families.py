@@ -30,6 +30,8 @@ PIXTRAL = PATCHES | {"model_type": "pixtral", "image_size": 56, "head_dim": 8}
 GRID = {"depth": 2, "num_heads": 2, "patch_size": 4, "spatial_merge_size": 2}
 WIDE_GRID = GRID | {"hidden_size": 16, "intermediate_size": 32, "out_hidden_size": 32}
 MROPE = {"rope_type": "default", "mrope_section": [1, 1, 2], "rope_theta": 1e4}
+# What others make of the number of layers by themselves, Gemma's do of six at least.
+MIXED = [*["sliding_attention"] * 3, "full_attention"]
 EXPERTS = {"num_experts_per_tok": 2, "moe_intermediate_size": 16}
 FIXED = {"size": {"height": SIDE, "width": SIDE}}
 ANYRES = {"image_grid_pinpoints": [[SIDE, 2 * SIDE], [2 * SIDE, SIDE], [2 * SIDE, 2 * SIDE]]}
@@ -226,7 +228,7 @@ FAMILIES: dict[str, Family] = {
     "gemma3": Family(
         config={
             "vision_config": SIGLIP,
-            "text_config": text(sliding_window=16),
+            "text_config": text(sliding_window=16, layer_types=MIXED),
             "mm_tokens_per_image": 4,
             "tie_word_embeddings": False,
         },
@@ -353,7 +355,10 @@ FAMILIES: dict[str, Family] = {
                 "position_embedding_size": 64,
             },
             "text_config": text(
-                sliding_window=16, hidden_size_per_layer_input=0, global_head_dim=8
+                sliding_window=16,
+                layer_types=MIXED,
+                hidden_size_per_layer_input=0,
+                global_head_dim=8,
             ),
             "audio_config": None,
             "tie_word_embeddings": False,

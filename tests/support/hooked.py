@@ -15,6 +15,7 @@ class Endless:
 
     def __init__(self) -> None:
         self.forwards = 0
+        self.held = False  # in a forward, by `waiting.held_at`
         self.rows: list[int] = []
         self.before: Callable[[int], None] = lambda rows: None
 

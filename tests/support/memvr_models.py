@@ -82,7 +82,7 @@ def batch(rows, side="left"):
     return inputs
 
 
-def generate(model, inputs, tokens=6, **options):
+def generate(model, inputs, tokens=4, **options):
     """Decode greedily; returns the new ids (rows, tokens) and the logits (rows, tokens, vocab)."""
     out = model.generate(
         **inputs,

@@ -26,6 +26,7 @@ def held_at(passes, forwards):
 
     def hold(rows):
         if passes.forwards >= forwards:
+            passes.held = True
             assert go_on.wait(60), "nobody let it go on"
 
     passes.before = hold

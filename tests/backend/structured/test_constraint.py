@@ -32,8 +32,19 @@ def grammar(**options):
     return grammar_of(Request(messages=[Message("user", "Hello")], **options))
 
 
+def seek_little(monkeypatch):
+    """A search in vain ends sooner; one that finds nothing so soon is taken for one."""
+    monkeypatch.setattr(way_out, "_EFFORT", (200, 1))
+
+
 def shortest(grammars, grammar):
-    """The smallest limit under which an answer can be begun, sought below what the error says."""
+    """A limit under which an answer can just be begun, sought below what the error says."""
+    with pytest.MonkeyPatch.context() as patched:
+        seek_little(patched)
+        return _shortest(grammars, grammar)
+
+
+def _shortest(grammars, grammar):
     try:
         grammars.start(grammar, 1)
     except RequestError as refused:
@@ -304,7 +315,8 @@ def test_what_cannot_be_enforced_is_named(grammars, schema, match):
         grammars.check(grammar(response_format=schema))
 
 
-def test_more_different_values_than_there_are_are_refused(grammars):
+def test_more_different_values_than_there_are_are_refused(grammars, monkeypatch):
+    seek_little(monkeypatch)
     schema = {"type": "array", "uniqueItems": True, "minItems": 3, "items": {"type": "boolean"}}
     with pytest.raises(RequestError, match="more different values than there are"):
         grammars.check(grammar(response_format=schema))
@@ -363,6 +375,7 @@ def test_a_tokenizer_may_know_more_than_the_model_has_rows_for(tokenizer):
 
 def test_an_endless_schema_is_refused(grammars, monkeypatch):
     monkeypatch.setattr(way_out, "_PLAN", ((32, 1),))  # less patience, no other outcome
+    seek_little(monkeypatch)
     node = {"type": "object", "properties": {"next": {"$ref": "#/$defs/N"}}, "required": ["next"]}
     with pytest.raises(RequestError, match=r"No answer of at most|can't be enforced"):
         grammars.check(grammar(response_format={"$defs": {"N": node}, "$ref": "#/$defs/N"}))

@@ -1,14 +1,19 @@
 import sys
+from functools import partial
 
 import pytest
 
 from memvr_integrations.evaluate.costs import photographs
+from memvr_integrations.types import Request, SamplingParams
 
 
 @pytest.mark.usefixtures("half_loads")
 def test_the_command_prints_what_each_kind_of_call_takes(monkeypatch, capsys):
     sizes = {"200 x 150": (200, 150), "64 x 48": (64, 48)}
     monkeypatch.setattr(photographs, "SIZES", sizes)
+    # Half of the model ends no description by itself.
+    short = partial(Request.ask, sampling=SamplingParams(max_tokens=3))
+    monkeypatch.setattr(Request, "ask", short)
     monkeypatch.setattr(sys, "argv", ["photographs", "--rounds", "1"])
     photographs.main()
     said = capsys.readouterr().out

@@ -1,5 +1,6 @@
 import json
 import sys
+from functools import partial
 
 import pytest
 from tiny_subject import tiny_subject
@@ -37,8 +38,9 @@ def test_the_command_prints_tables_and_keeps_them(command, tmp_path, capsys):
 
 def test_json_is_all_that_is_printed_where_it_is_asked_for(command, monkeypatch, capsys):
     monkeypatch.setattr(Subject, "load", lambda name, **options: tiny_subject())
-    for lengths in ("EQUAL", "MIXED"):
+    for lengths in ("EQUAL", "MIXED", "_LENGTHS"):
         monkeypatch.setattr(callers, lengths, (2, 3))
+    monkeypatch.setattr(callers, "beside", partial(callers.beside, long=20))
     command(*SMALL, "--part", "decode,callers", "--json")
     whole = json.loads(capsys.readouterr().out)
     assert whole["model"] == "random tiny"

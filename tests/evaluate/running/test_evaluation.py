@@ -1,13 +1,14 @@
 """A whole evaluation, on the bundled model and on a scripted one."""
 
 import json
-import subprocess
-import sys
+import os
+import signal
+import time
 from collections import Counter
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
+from forked import forked
 from PIL import Image as Pillow
 from scripted_engine import ScriptedEngine, text_of
 
@@ -185,45 +186,28 @@ def test_the_bundled_model_on_its_scenes(backend, tmp_path):
     assert lines[1].tokens_per_second > 0
 
 
-# Two evaluations one after the other in processes of their own, each killed after some answers.
-KILLED = """
-import os, signal, sys, time
-from pathlib import Path
-sys.path[:0] = {paths!r}
-from test_evaluation import ANSWERS, Even, lines_of, speak
-from scripted_engine import ScriptedEngine
-from memvr_integrations.evaluate.running.evaluation import evaluate
-from memvr_integrations.evaluate.running.ways import strategies
-from memvr_integrations.memvr import MemVRConfig
-def slow(request):
-    time.sleep(0.05)
-    return speak(request)
-seen, run, ways = 0, Path({run!r}), strategies(["memvr"], MemVRConfig())
-for _ in range(2):
-    child = os.fork()
-    if not child:
-        evaluate(ScriptedEngine(slow), Even(), ways, run, batch=2, progress=False)
-        os._exit(0)
-    end = time.monotonic() + 300
-    while time.monotonic() < end and lines_of(run / ANSWERS) <= seen:
-        time.sleep(0.02)
-    os.kill(child, signal.SIGKILL)
-    assert os.waitpid(child, 0)[1] == signal.SIGKILL
-    assert lines_of(run / ANSWERS) > seen
-    seen = lines_of(run / ANSWERS)
-"""
-
-
 def test_killed_twice_nothing_is_lost_or_twice(engine, tmp_path):
-    here = Path(__file__).parent
-    paths = [str(here), str(here.parents[1] / "support")]
-    code = KILLED.format(paths=paths, run=str(tmp_path / "run"))
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
-    assert done.returncode == 0, done.stderr.decode()
-    answers = tmp_path / "run" / ANSWERS
-    seen = lines_of(answers)
+    """Two evaluations one after the other in processes of their own, each killed after some."""
+    answers, ways, seen = tmp_path / "run" / ANSWERS, strategies(["memvr"], MemVRConfig()), 0
+
+    def slow(request):
+        time.sleep(0.05)
+        return speak(request)
+
+    for _ in range(2):
+        child = forked(
+            lambda: evaluate(
+                ScriptedEngine(slow), Even(), ways, tmp_path / "run", batch=2, progress=False
+            )
+        )
+        end = time.monotonic() + 60
+        while time.monotonic() < end and lines_of(answers) <= seen:
+            time.sleep(0.02)
+        os.kill(child, signal.SIGKILL)
+        assert os.waitpid(child, 0)[1] == signal.SIGKILL
+        assert lines_of(answers) > seen
+        seen = lines_of(answers)
     assert 0 < seen < 40
-    ways = strategies(["memvr"], MemVRConfig())
     evaluate(engine, Even(), ways, tmp_path / "run", batch=2, progress=False)
     written = [json.loads(line) for line in answers.read_text().splitlines()]
     assert len({(one["strategy"], one["question"]) for one in written}) == len(written) == 40

@@ -33,7 +33,7 @@ def test_a_trigger_changes_the_answer(model):
     plain = generate(model, prompt([0], 8))
     with retracing(model, ALWAYS) as trace:
         retraced = generate(model, prompt([0], 8))
-    assert triggers(trace) == [6] * 6
+    assert triggers(trace) == [6] * 4
     assert (plain[1] - retraced[1]).abs().max() > 0.1
 
 
@@ -177,7 +177,7 @@ def test_text_only_after_an_image_is_plain(model):
             call_after = model(input_ids=text["input_ids"])
     assert torch.equal(plain[1], after[1])
     assert torch.equal(plain_call.logits, call_after.logits)
-    assert triggers(trace) == [6, 6] + [None] * 7
+    assert triggers(trace) == [6, 6] + [None] * 5
     assert trace.memory is None
 
 

@@ -45,16 +45,23 @@ class Transcribed:
         self.reader, self.config, self.early = reader, config, early
         prompt = reader.inputs["input_ids"][0]
         self.image, self.start = (prompt == image_token).nonzero()[:, 0], len(prompt)
-        self.rolled = []
+        self.rolled, self.runs = [], {}
+
+    def run_once(self, ids):
+        """Where a candidate was read it becomes a beam; logits and the last layer's attention."""
+        if tuple(ids) not in self.runs:
+            out = self.reader.run(ids, output_attentions=True)
+            self.runs[tuple(ids)] = out.logits[0, -1].float(), out.attentions[-1][0, :, -1]
+        return self.runs[tuple(ids)]
 
     def attention(self, ids):
         """The newest token's row: to the answer's tokens, and how much of it to the image."""
-        row = self.reader.run(ids, output_attentions=True).attentions[-1][0, :, -1].max(0).values
+        row = self.run_once(ids)[1].max(0).values
         row = (row / row.sum()).double()
         return row[self.start :].tolist(), float(row[self.image].sum())
 
     def candidates(self, beam):
-        logits = self.reader.logits(beam["ids"])
+        logits, _ = self.run_once(beam["ids"])
         logprobs, found, places = reference.log_softmax(logits), [], []
         for token in logits.topk(self.config.candidates).indices.tolist():
             row, seen = self.attention([*beam["ids"], token])

@@ -12,6 +12,7 @@ import torch
 import torch.distributed as dist
 from bundled_model.training.optimizer import MuonAdamW
 from bundled_model.training.trainer import Stage, TrainConfig
+from forked import forked
 from torch import nn
 
 CONFIG = TrainConfig(steps=3, cooldown=1, batch=2, fresh=0.5, peak_lr=0.1, precision="float32")
@@ -175,11 +176,6 @@ class Uneven(Toy):
         super().save()
 
 
-def second_of_two(at, folder):
-    torch.set_num_threads(1)
-    one_of_two(1, folder)
-
-
 def one_of_two(rank, folder):
     dist.init_process_group(
         "gloo",
@@ -204,14 +200,14 @@ def one_of_two(rank, folder):
 
 def test_processes_begin_alike_go_on_alike_and_stop_after_the_same_step(tmp_path, monkeypatch):
     monkeypatch.setenv("GLOO_SOCKET_IFNAME", "lo")
-    # The first is this process: one that begins takes seconds to import torch.
-    other = torch.multiprocessing.spawn(second_of_two, (tmp_path,), join=False)
+    # A process that begins takes seconds to import torch: one is this, the other its copy.
+    other = forked(lambda: one_of_two(1, tmp_path))
     try:
         one_of_two(0, tmp_path)
     finally:
         if dist.is_initialized():
             dist.destroy_process_group()
-        other.join()
+        assert os.waitpid(other, 0)[1] == 0
     one, other = (torch.load(tmp_path / f"process{rank}.pt") for rank in (0, 1))
     torch.testing.assert_close(one, other, rtol=0, atol=0)
     assert one["end"]["step"] == torch.load(tmp_path / "toy.pt")["step"] == 5
