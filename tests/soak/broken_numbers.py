@@ -18,6 +18,7 @@ from families import FAMILIES
 from flatness import eventually
 from outcome import Found
 from PIL import Image as Pillow
+from tiny_family import LAYERS
 from waiting import together
 from worlds import noise
 
@@ -32,7 +33,9 @@ from memvr_integrations.errors import (
 from memvr_integrations.grounding import shares
 from memvr_integrations.memvr import MemVRConfig, retracing
 
-EAGER = MemVRConfig(starting_layer=0, ending_layer=5, entropy_threshold=0.0, retracing_ratio=0.3)
+EAGER = MemVRConfig(
+    starting_layer=0, ending_layer=LAYERS - 1, entropy_threshold=0.0, retracing_ratio=0.3
+)
 TEXT = Request.ask(WORDS, sampling=SamplingParams(max_tokens=8))
 
 

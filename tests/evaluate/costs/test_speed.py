@@ -46,7 +46,10 @@ def test_json_is_all_that_is_printed_where_it_is_asked_for(command, monkeypatch,
     assert whole["model"] == "random tiny"
     plain, memvr = whole["parts"]["decode"]
     assert plain["rows"]["off"]["decode / model.generate"]["median"] > 0
-    assert memvr["note"] == "reuse: whole head; strict: whole head; exact: whole head."
+    assert memvr["note"] == (
+        "reuse: whole head with the norm in it; strict: whole head with the norm in it; "
+        "exact: whole head."
+    )
     assert list(plain["rows"])[1:] == list(memvr["rows"])
     assert [table["title"] for table in whole["parts"]["callers"]] == [
         "Callers at once",
