@@ -69,6 +69,16 @@ def test_the_errors_page_says_what_to_do(kind):
     assert row in page or (apart and f"`{kind.__name__}`" in page)
 
 
+def test_settings_of_the_backend_are_read_without_a_model():
+    code = (
+        "import sys\n"
+        "from memvr_integrations.backend import ImagePolicy, QueueConfig, Request, SamplingParams\n"
+        "print(QueueConfig().max_batch, 'torch' in sys.modules)"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.split() == ["16", "False"]
+
+
 @pytest.mark.parametrize(
     "name", ["cli", "errors", "types", "backend", "backend.serving.registry", "bundled"]
 )

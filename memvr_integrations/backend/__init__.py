@@ -35,11 +35,11 @@ from memvr_integrations.types import (
 )
 
 if TYPE_CHECKING:
-    from memvr_integrations.backend.serving.admission import QueueConfig
     from memvr_integrations.backend.serving.backend import Backend
+    from memvr_integrations.backend.serving.queueing import QueueConfig
 else:
     __getattr__ = lazily(
-        __name__, {"Backend": "serving.backend", "QueueConfig": "serving.admission"}
+        __name__, {"Backend": "serving.backend", "QueueConfig": "serving.queueing"}
     )
 
 __all__ = [

@@ -16,11 +16,11 @@ from memvr_integrations.backend.hosting.host import Host
 from memvr_integrations.backend.hosting.load_config import Device, Dtype, LoadConfig, Quantization
 from memvr_integrations.backend.hosting.loading import LoadedModel, load_model, pick_device
 from memvr_integrations.backend.hosting.vision import DEFAULT_CACHE_BYTES, FeatureCache
-from memvr_integrations.backend.serving.admission import QueueConfig
 from memvr_integrations.backend.serving.asking import Asking
 from memvr_integrations.backend.serving.backend_report import BackendReport
 from memvr_integrations.backend.serving.inbox import AsyncInbox, BlockingInbox
 from memvr_integrations.backend.serving.intake import Intake, as_list, check_streams
+from memvr_integrations.backend.serving.queueing import QueueConfig
 from memvr_integrations.backend.serving.scores import Spellings
 from memvr_integrations.backend.serving.worker import Worker
 from memvr_integrations.checks import check_choice

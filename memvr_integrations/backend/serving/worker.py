@@ -14,7 +14,8 @@ from memvr_integrations.backend.decoding.jobs import Job, Row
 from memvr_integrations.backend.decoding.running import Running, ours
 from memvr_integrations.backend.decoding.strategies import second_prompt
 from memvr_integrations.backend.hosting.host import Host
-from memvr_integrations.backend.serving.admission import QueueConfig, admitted, prompt_batches
+from memvr_integrations.backend.serving.admission import admitted, prompt_batches
+from memvr_integrations.backend.serving.queueing import QueueConfig
 from memvr_integrations.errors import BackendClosedError, QueueFullError
 from memvr_integrations.memvr.choosing import ProbeKind
 
