@@ -3,6 +3,7 @@
 import importlib.util
 import re
 import shlex
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -75,6 +76,15 @@ def short_examination(monkeypatch):
 
 
 @pytest.fixture
+def one_question_a_scene(monkeypatch, few_scenes):
+    from memvr_integrations.evaluate.benchmarks import bundled_scenes
+
+    first = {question.group: question for question in reversed(few_scenes.questions)}
+    one = replace(few_scenes, questions=tuple(first.values())[::-1])
+    monkeypatch.setattr(bundled_scenes, "load_scenes", lambda: one)
+
+
+@pytest.fixture
 def agreeing_loads(monkeypatch):
     """A quick engine; what a model of pictures makes of the commands, tests/evaluate tries."""
     from memvr_integrations.backend import Backend
@@ -99,6 +109,8 @@ def test_shell_command_works(command, tmp_path, request):
                 request.getfixturevalue("few_scenes")
                 loads = "half_loads" if arguments[0] == "blindfold" else "agreeing_loads"
                 request.getfixturevalue(loads)
+            if arguments[0] == "blindfold":
+                request.getfixturevalue("one_question_a_scene")
             if arguments[0] == "doctor":
                 request.getfixturevalue("short_examination")
             # What is written goes elsewhere: other processes run these tests as well.

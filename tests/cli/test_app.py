@@ -19,7 +19,8 @@ LOADING = "Loading bundled ...\n"
 
 # An answer that does not end by itself, without the seconds that importing torch takes.
 ENDLESS = """
-import sys, time, types
+import time
+import memvr_integrations.backend as door
 from memvr_integrations.cli import main
 from memvr_integrations.memvr.config import MemVRConfig
 from memvr_integrations.types import Chunk
@@ -35,9 +36,7 @@ class Backend:
             time.sleep(0.01)
             yield Chunk(text="word ")
 
-serving = types.ModuleType("memvr_integrations.backend.serving.backend")
-serving.Backend = Backend
-sys.modules[serving.__name__] = serving
+door.Backend, door.QueueConfig = Backend, dict
 main()
 """
 

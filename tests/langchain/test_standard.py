@@ -88,7 +88,7 @@ class TestProtocol(_Images):
 class TestBundled(_Images):
     @property
     def chat_model_params(self):
-        return {"model": str(WEIGHTS), "device": "cpu", "max_tokens": 60}
+        return {"model": str(WEIGHTS), "device": "cpu", "max_tokens": 56}
 
     @pytest.mark.xfail(reason=NEVER_TRAINED)
     def test_tool_calling(self, model):

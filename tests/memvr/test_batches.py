@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 import torch
-from memvr_models import batch, generate, going_on, prompt, tiny_llava, triggers
+from memvr_models import batch, generate, going_on, prompt, shallow_llava, triggers
 from transformers.generation.candidate_generator import CandidateGenerator
 
 from memvr_integrations.errors import ArmingError
@@ -24,16 +24,16 @@ VARIANTS = [
 
 
 def alone(inputs, config, **options):
-    with retracing(tiny_llava(), config) as trace:
-        ids, logits = generate(tiny_llava(), inputs, **options)
+    with retracing(shallow_llava(), config) as trace:
+        ids, logits = generate(shallow_llava(), inputs, **options)
     return ids[0], logits[0], trace
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=str)
 def test_each_row_of_a_mixed_batch_equals_that_row_alone(variant):
     config, rows = dataclasses.replace(CONFIG, **variant), ROWS[1:4] if variant else ROWS
-    with retracing(tiny_llava(), config) as trace:
-        ids, logits = generate(tiny_llava(), batch(rows))
+    with retracing(shallow_llava(), config) as trace:
+        ids, logits = generate(shallow_llava(), batch(rows))
     triggered = set()
     for row, inputs in enumerate(rows):
         own_ids, own_logits, own_trace = alone(inputs, config)
@@ -54,13 +54,13 @@ def test_rows_of_different_windows_share_a_batch_under_a_probe_that_reuses():
         for start, end in windows
     ]
     rows = [ROWS[0], ROWS[2], ROWS[3]]
-    head = tiny_llava().lm_head
+    head = shallow_llava().lm_head
     probe = ReuseProbe(head, Screen(head.weight, None), keep=20)
-    with retracing(tiny_llava(), configs, probe=probe) as trace:
-        generate(tiny_llava(), batch(rows))
+    with retracing(shallow_llava(), configs, probe=probe) as trace:
+        generate(shallow_llava(), batch(rows))
     for row, (inputs, config) in enumerate(zip(rows, configs, strict=True)):
-        with retracing(tiny_llava(), config, probe=probe) as own:
-            generate(tiny_llava(), inputs)
+        with retracing(shallow_llava(), config, probe=probe) as own:
+            generate(shallow_llava(), inputs)
         assert triggers(trace, row) == triggers(own)
         for step, single in zip(trace.steps, own.steps, strict=True):
             assert step.rows[row].entropies == pytest.approx(single.rows[0].entropies, abs=2e-5)
@@ -70,8 +70,8 @@ def test_rows_of_different_windows_share_a_batch_under_a_probe_that_reuses():
 def test_right_padding_decides_at_each_rows_last_real_position(scope):
     config, rows = dataclasses.replace(CONFIG, scope=scope), ROWS[:4]
     inputs = batch(rows, side="right")
-    with retracing(tiny_llava(), config) as trace, torch.no_grad():
-        logits = tiny_llava()(**inputs).logits
+    with retracing(shallow_llava(), config) as trace, torch.no_grad():
+        logits = shallow_llava()(**inputs).logits
     for row, single in enumerate(rows):
         _, own, own_trace = alone(single, config, tokens=1)
         last = single["input_ids"].shape[1] - 1
@@ -91,8 +91,8 @@ def test_settings_of_each_row():
     own = [alone(*one) for one in zip(ROWS, settings, strict=True)]
     results = []
     for sync_free in (False, True):
-        with retracing(tiny_llava(), settings, sync_free=sync_free) as trace:
-            results.append(generate(tiny_llava(), batch(ROWS)))
+        with retracing(shallow_llava(), settings, sync_free=sync_free) as trace:
+            results.append(generate(shallow_llava(), batch(ROWS)))
         for row, (own_ids, own_logits, own_trace) in enumerate(own):
             assert results[-1][0][row].tolist() == own_ids.tolist()
             torch.testing.assert_close(results[-1][1][row], own_logits, rtol=0, atol=1e-4)
@@ -105,17 +105,17 @@ def test_settings_of_each_row():
 
 def test_settings_that_do_not_divide_the_batch_are_refused():
     with (
-        retracing(tiny_llava(), [CONFIG, CONFIG]),
+        retracing(shallow_llava(), [CONFIG, CONFIG]),
         pytest.raises(ArmingError, match="3 rows, which is no multiple of the 2 rows"),
     ):
-        generate(tiny_llava(), batch(ROWS[:3]))
+        generate(shallow_llava(), batch(ROWS[:3]))
 
 
 def test_beams_of_a_batch_equal_those_of_each_row():
     settings, beams = [CONFIG, None, CONFIG], {"num_beams": 3, "tokens": 5}
     rows = [ROWS[0], ROWS[4], ROWS[2]]
-    with retracing(tiny_llava(), settings) as trace:
-        ids, _ = generate(tiny_llava(), batch(rows), **beams)
+    with retracing(shallow_llava(), settings) as trace:
+        ids, _ = generate(shallow_llava(), batch(rows), **beams)
     assert trace.retraced
     assert len(trace.steps[0].rows) == 9
     assert all(row.entropies == {} for row in trace.steps[0].rows[3:6])
@@ -126,25 +126,25 @@ def test_beams_of_a_batch_equal_those_of_each_row():
 
 def test_a_memory_of_the_prompts_serves_their_beams():
     beams = {"num_beams": 2, "tokens": 4}
-    with retracing(tiny_llava(), CONFIG) as trace:
-        generate(tiny_llava(), batch(ROWS[:3]), 1)
+    with retracing(shallow_llava(), CONFIG) as trace:
+        generate(shallow_llava(), batch(ROWS[:3]), 1)
         memory = trace.memory
-        own, _ = generate(tiny_llava(), batch(ROWS[:3]), **beams)
-    with retracing(tiny_llava(), CONFIG, memory=memory):
-        ids, _ = generate(tiny_llava(), batch(ROWS[:3]), **beams)
+        own, _ = generate(shallow_llava(), batch(ROWS[:3]), **beams)
+    with retracing(shallow_llava(), CONFIG, memory=memory):
+        ids, _ = generate(shallow_llava(), batch(ROWS[:3]), **beams)
     assert ids.tolist() == own.tolist()
     with (
-        retracing(tiny_llava(), CONFIG, memory=memory),
+        retracing(shallow_llava(), CONFIG, memory=memory),
         pytest.raises(ArmingError, match="no multiple of the 3 rows of `memory`"),
     ):
-        generate(tiny_llava(), batch(ROWS[:2]), 1)
+        generate(shallow_llava(), batch(ROWS[:2]), 1)
 
 
 def test_returned_sequences_carry_the_memory_of_their_prompt():
     rows = ROWS[:3]
-    with retracing(tiny_llava(), CONFIG) as trace:
+    with retracing(shallow_llava(), CONFIG) as trace:
         ids, _ = generate(
-            tiny_llava(),
+            shallow_llava(),
             batch(rows),
             num_return_sequences=3,
             do_sample=True,
@@ -162,8 +162,8 @@ def test_a_static_cache_changes_nothing(scope):
     config = dataclasses.replace(CONFIG, scope=scope)
     results = []
     for options in ({}, {"cache_implementation": "static"}):
-        with retracing(tiny_llava(), config) as trace:
-            results.append((*generate(tiny_llava(), batch(ROWS), **options), trace))
+        with retracing(shallow_llava(), config) as trace:
+            results.append((*generate(shallow_llava(), batch(ROWS), **options), trace))
     (ids, logits, dynamic), (static_ids, static_logits, static) = results
     assert torch.equal(ids, static_ids)
     torch.testing.assert_close(logits, static_logits, rtol=0, atol=1e-4)
@@ -172,7 +172,7 @@ def test_a_static_cache_changes_nothing(scope):
 
 
 def test_eager_attention_changes_nothing():
-    model = tiny_llava()
+    model = shallow_llava()
     ids, logits, trace = alone(ROWS[2], CONFIG)
     try:
         model.set_attn_implementation("eager")
@@ -205,7 +205,7 @@ class Drafts(CandidateGenerator):
 
 @pytest.mark.parametrize("scope", ["all", "last"])
 def test_drafts_are_each_their_own_decision(scope, monkeypatch):
-    config, model = dataclasses.replace(CONFIG, scope=scope), tiny_llava()
+    config, model = dataclasses.replace(CONFIG, scope=scope), shallow_llava()
     inputs = prompt([2], 6)
     ids, logits, trace = alone(inputs, config, tokens=9)
     drafts = Drafts(torch.cat([inputs["input_ids"], ids[None]], 1))
@@ -222,7 +222,7 @@ def test_drafts_are_each_their_own_decision(scope, monkeypatch):
 
 
 def test_rows_that_vanish_between_two_tokens_are_refused():
-    with retracing(tiny_llava(), CONFIG), torch.no_grad():
-        out = tiny_llava()(**batch(ROWS[:2]))
+    with retracing(shallow_llava(), CONFIG), torch.no_grad():
+        out = shallow_llava()(**batch(ROWS[:2]))
         with pytest.raises(ArmingError, match="from 2 to 1 rows"):
-            tiny_llava()(input_ids=torch.tensor([[4]]), **going_on(out))
+            shallow_llava()(input_ids=torch.tensor([[4]]), **going_on(out))

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from memvr_models import batch, generate, prompt, tiny_llava
+from memvr_models import batch, generate, prompt, shallow_llava
 
 from memvr_integrations.errors import ConfigError
 from memvr_integrations.memvr import MemVRConfig, VisualMemory, retracing
@@ -10,7 +10,7 @@ from memvr_integrations.memvr import MemVRConfig, VisualMemory, retracing
 
 @pytest.fixture(scope="module")
 def model():
-    return tiny_llava()
+    return shallow_llava()
 
 
 @torch.no_grad()

@@ -42,7 +42,7 @@ def folders(tmp_path_factory):
     for family, write in WRITE.items():
         write(made / f"{family}_published")
         convert_checkpoint(str(made / f"{family}_published"), made / family, progress=False)
-        keep_layers(made / family, 12)
+        keep_layers(made / family, 10)
     return made
 
 

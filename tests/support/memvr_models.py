@@ -17,6 +17,7 @@ torch.set_num_threads(1)
 GOLDEN = Path(__file__).parents[1] / "golden"
 IMAGE_TOKEN = 511
 IMAGE_TOKENS = 16
+SHALLOW = 20  # layers: the furthest window of these tests ends there
 
 ALWAYS = MemVRConfig(entropy_threshold=0.0, retracing_ratio=0.3)
 NEVER = MemVRConfig(entropy_threshold=1.5, retracing_ratio=0.3)
@@ -37,6 +38,18 @@ def tiny_llava():
     transformers.utils.logging.disable_progress_bar()
     model = transformers.LlavaForConditionalGeneration.from_pretrained(GOLDEN / "tiny_llava_hf")
     model.generation_config.eos_token_id = None
+    return model.eval()
+
+
+@functools.cache
+def shallow_llava():
+    """The same without its last layers, where nothing is compared with recordings."""
+    transformers.utils.logging.disable_progress_bar()
+    model = transformers.LlavaForConditionalGeneration.from_pretrained(GOLDEN / "tiny_llava_hf")
+    model.generation_config.eos_token_id = None
+    decoder = model.get_decoder()
+    decoder.layers = decoder.layers[:SHALLOW]
+    model.config.text_config.num_hidden_layers = SHALLOW
     return model.eval()
 
 

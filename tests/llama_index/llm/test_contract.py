@@ -25,7 +25,7 @@ class TestScripted(MultiModalLLMContract):
 class TestBundled(MultiModalLLMContract):
     @pytest.fixture
     def llm(self):
-        return MemVRMultiModalLLM(model=str(WEIGHTS), device="cpu", max_tokens=64)
+        return MemVRMultiModalLLM(model=str(WEIGHTS), device="cpu", max_tokens=56)
 
     @pytest.fixture
     def picture(self, scene_file):

@@ -2,18 +2,20 @@
 
 import contextlib
 import itertools
-import subprocess
-import sys
-import textwrap
+import os
+import signal
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
 import PIL.Image
 import pytest
 from fields import COLORS, SeeingEngine, color_of, paint
+from forked import forked
 from llama_index.core.vector_stores import ExactMatchFilter, MetadataFilters
 from llama_index.core.vector_stores.types import BasePydanticVectorStore, VectorStoreQueryResult
+from waiting import eventually
 
 from memvr_integrations.llama_index import ImageCollectionIndex, MemVRMultiModalLLM
 from memvr_integrations.llama_index.store.database import Database
@@ -236,24 +238,20 @@ def test_what_could_not_be_taken_out_is_not_there_twice_later(tmp_path, monkeypa
         assert in_step(index) == captions(tmp_path / "photos")
 
 
-_WAITING = """
-    import sys, time
-    from memvr_integrations.llama_index.store.database import Database
-
-    with Database(sys.argv[1]).alone():
-        print("in", flush=True)
-        time.sleep(60)
-"""
-
-
 def test_another_process_waits_until_it_is_alone(tmp_path):
     """And one that is killed lets go."""
-    code, file = textwrap.dedent(_WAITING), tmp_path / "a.sqlite"
-    other = subprocess.Popen(
-        [sys.executable, "-c", code, str(file)], stdout=subprocess.PIPE, text=True
-    )
-    with other, contextlib.closing(Database(file)) as database:
-        assert other.stdout.readline() == "in\n"
+    file, opened, inside = (tmp_path / name for name in ("a.sqlite", "opened", "inside"))
+
+    def stay():
+        eventually(opened.exists)
+        with Database(file).alone():
+            inside.touch()
+            time.sleep(60)
+
+    other = forked(stay)
+    with contextlib.closing(Database(file)) as database:
+        opened.touch()
+        eventually(inside.exists)
         entered = threading.Event()
 
         def enter():
@@ -263,6 +261,7 @@ def test_another_process_waits_until_it_is_alone(tmp_path):
         thread = threading.Thread(target=enter)
         thread.start()
         assert not entered.wait(0.3)
-        other.kill()
+        os.kill(other, signal.SIGKILL)
+        os.waitpid(other, 0)
         thread.join(10)
         assert entered.is_set()

@@ -13,7 +13,7 @@ from memvr_models import (
     generate,
     going_on,
     prompt,
-    tiny_llava,
+    shallow_llava,
 )
 
 from memvr_integrations.errors import ArmingError, ConfigError, MemVRWarning, UnsupportedModelError
@@ -36,7 +36,7 @@ def no_gradients():
 
 @pytest.fixture
 def model():
-    shared = tiny_llava()
+    shared = shallow_llava()
     shared(**prompt([0], 1))  # transformers adds hooks of its own in the first call
     return shared
 

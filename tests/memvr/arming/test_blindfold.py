@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from memvr_models import ALWAYS, batch, generate, going_on, prompt, tiny_llava
+from memvr_models import ALWAYS, batch, generate, going_on, prompt, shallow_llava
 
 from memvr_integrations.errors import ArmingError, ConfigError, UnsupportedModelError
 from memvr_integrations.memvr import blindfolded, covered, retracing
@@ -11,7 +11,7 @@ from memvr_integrations.memvr.arming.anatomy import find_anatomy
 
 @pytest.fixture(scope="module")
 def model():
-    return tiny_llava()
+    return shallow_llava()
 
 
 def logits(model, inputs, **options):

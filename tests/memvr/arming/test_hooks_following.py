@@ -10,7 +10,7 @@ from memvr_models import (
     generate,
     going_on,
     prompt,
-    tiny_llava,
+    shallow_llava,
     triggers,
 )
 
@@ -26,7 +26,7 @@ from memvr_integrations.memvr import (
 
 @pytest.fixture
 def model():
-    return tiny_llava()
+    return shallow_llava()
 
 
 def test_a_trigger_changes_the_answer(model):

@@ -11,7 +11,7 @@ from memvr_models import (
     generate,
     going_on,
     prompt,
-    tiny_llava,
+    shallow_llava,
     triggers,
 )
 
@@ -21,7 +21,7 @@ from memvr_integrations.memvr import MemVRConfig, VisualMemory, retracing
 
 @pytest.fixture
 def model():
-    return tiny_llava()
+    return shallow_llava()
 
 
 # -- warnings
