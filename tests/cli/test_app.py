@@ -36,7 +36,7 @@ class Backend:
             time.sleep(0.01)
             yield Chunk(text="word ")
 
-door.Backend, door.QueueConfig = Backend, dict
+door.Backend = Backend
 main()
 """
 
