@@ -20,7 +20,7 @@ from bundled_settings import FIRST_THEMES
 from hooked import Endless, attached
 
 from memvr_integrations.backend import Backend, Image, Message, Request, SamplingParams
-from memvr_integrations.backend.decoding.slots import SlotCache
+from memvr_integrations.backend.decoding.caches.slots import SlotCache
 from memvr_integrations.backend.hosting import loading
 from memvr_integrations.backend.hosting.load_config import LoadConfig
 from memvr_integrations.backend.hosting.loading import LoadedModel, load_model
@@ -128,6 +128,12 @@ def make_backend(loaded: LoadedModel) -> Iterator[Callable[..., Backend]]:
     yield make
     for one in made:
         one.close()
+
+
+@pytest.fixture
+def fresh(make_backend: Callable[..., Backend]) -> Backend:
+    """A backend that has computed nothing yet."""
+    return make_backend()
 
 
 @pytest.fixture(scope="session")

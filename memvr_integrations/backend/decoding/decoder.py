@@ -5,12 +5,12 @@ from contextlib import AbstractContextManager, nullcontext
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
-from memvr_integrations.backend.decoding.captured import Capture, Capturing
+from memvr_integrations.backend.decoding.caches.captured import Capture, Capturing
+from memvr_integrations.backend.decoding.caches.masks import StepMasks
+from memvr_integrations.backend.decoding.caches.prefixes import PrefixStore
+from memvr_integrations.backend.decoding.caches.streams import SlotStream, Stream
 from memvr_integrations.backend.decoding.jobs import Row
-from memvr_integrations.backend.decoding.masks import StepMasks
 from memvr_integrations.backend.decoding.own_run import OwnRun
-from memvr_integrations.backend.decoding.prefixes import PrefixStore
-from memvr_integrations.backend.decoding.streams import SlotStream, Stream
 from memvr_integrations.backend.hosting.host import Host
 from memvr_integrations.memvr import MemVRConfig
 from memvr_integrations.memvr.arming.anatomy import find_anatomy

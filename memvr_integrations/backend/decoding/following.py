@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from memvr_integrations.backend.decoding.caches.streams import Reading, Stream, real_columns
 from memvr_integrations.backend.decoding.decoder import Decoder
 from memvr_integrations.backend.decoding.inputs import batch_inputs, encoded
 from memvr_integrations.backend.decoding.jobs import Row
 from memvr_integrations.backend.decoding.strategies import method_of
 from memvr_integrations.backend.decoding.strategies.method import Second
-from memvr_integrations.backend.decoding.streams import Reading, Stream, real_columns
 
 
 @dataclass(eq=False)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from memvr_integrations.backend.decoding.captured import Outcome, SteadySteps
+from memvr_integrations.backend.decoding.caches.captured import Outcome, SteadySteps
 from memvr_integrations.backend.decoding.choosing import choose
 from memvr_integrations.backend.decoding.decoder import Decoder
 from memvr_integrations.backend.decoding.following import Followed, Followers, first_logits

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from transformers import GenerationConfig
 
-from memvr_integrations.backend.decoding.streams import Reading
+from memvr_integrations.backend.decoding.caches.streams import Reading
 from memvr_integrations.backend.hosting.host import Host
 from memvr_integrations.memvr.arming.calls import cache_in
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from memvr_integrations.backend.decoding.caches.prefixes import Prefix, Units, units_of
+from memvr_integrations.backend.decoding.caches.streams import Reading, Stream, real_columns
 from memvr_integrations.backend.decoding.decoder import Decoder
 from memvr_integrations.backend.decoding.inputs import batch_inputs, encoded
 from memvr_integrations.backend.decoding.jobs import Row
-from memvr_integrations.backend.decoding.prefixes import Prefix, Units, units_of
 from memvr_integrations.backend.decoding.strategies import method_of
-from memvr_integrations.backend.decoding.streams import Reading, Stream, real_columns
 from memvr_integrations.backend.hosting.vision import Features
 from memvr_integrations.memvr.frames import Frame
 from memvr_integrations.memvr.plan import Plan

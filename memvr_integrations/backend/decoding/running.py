@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 
-from memvr_integrations.backend.decoding.captured import Capture
+from memvr_integrations.backend.decoding.caches.captured import Capture
 from memvr_integrations.backend.decoding.decoder import DEFAULT_PROBE, Decoder
 from memvr_integrations.backend.decoding.group import Group
 from memvr_integrations.backend.decoding.jobs import Row

@@ -10,7 +10,7 @@ from typing import Self, get_args
 
 from transformers import PreTrainedModel
 
-from memvr_integrations.backend.decoding.captured import check_capture, graph_capture
+from memvr_integrations.backend.decoding.caches.captured import check_capture, graph_capture
 from memvr_integrations.backend.decoding.decoder import DEFAULT_PROBE
 from memvr_integrations.backend.hosting.host import Host
 from memvr_integrations.backend.hosting.load_config import Device, Dtype, LoadConfig, Quantization

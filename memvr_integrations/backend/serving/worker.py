@@ -8,7 +8,7 @@ from itertools import islice
 
 import torch
 
-from memvr_integrations.backend.decoding.captured import Capture
+from memvr_integrations.backend.decoding.caches.captured import Capture
 from memvr_integrations.backend.decoding.decoder import DEFAULT_PROBE, Decoder
 from memvr_integrations.backend.decoding.jobs import Job, Row
 from memvr_integrations.backend.decoding.running import Running, ours

@@ -6,6 +6,7 @@ import time
 import pytest
 import torch
 from hooked import attached
+from rows import EAGER
 from torch.nn.functional import log_softmax
 from waiting import together as begun_together
 
@@ -13,14 +14,7 @@ from memvr_integrations.backend import Image
 from memvr_integrations.errors import GenerationError, RequestError
 from memvr_integrations.memvr import MemVRConfig
 
-EAGER = MemVRConfig(starting_layer=1, ending_layer=5, entropy_threshold=0.3, retracing_ratio=0.25)
 PICKY = MemVRConfig(starting_layer=1, ending_layer=6, entropy_threshold=0.8, retracing_ratio=0.1)
-
-
-@pytest.fixture
-def fresh(make_backend):
-    """A backend that has computed nothing yet."""
-    return make_backend()
 
 
 def same(one, other):

@@ -4,21 +4,15 @@ import asyncio
 
 import pytest
 import torch
+from rows import EAGER, ids
 from waiting import eventually, idle, together
 
 from memvr_integrations.backend.hosting import vision
 from memvr_integrations.backend.images import read_image
 from memvr_integrations.errors import GenerationError, MemoryExhaustedError
-from memvr_integrations.memvr import MemVRConfig
 from memvr_integrations.types.decoding import OPERAConfig, VCDConfig
 
-EAGER = MemVRConfig(starting_layer=1, ending_layer=5, entropy_threshold=0.3, retracing_ratio=0.25)
 OTHER = EAGER.changed({"activation": "silu"})
-
-
-@pytest.fixture
-def fresh(make_backend):
-    return make_backend()
 
 
 @pytest.fixture
@@ -39,10 +33,6 @@ def calls(loaded):
     )
     yield noted
     handle.remove()
-
-
-def ids(answers):
-    return [[token.id for token in answer.tokens] for answer in answers]
 
 
 def test_all_that_begin_together_are_encoded_in_one_call(fresh, ask, calls):

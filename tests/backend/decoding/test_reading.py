@@ -4,12 +4,12 @@ import dataclasses
 
 import pytest
 import torch
+from rows import EAGER
 from waiting import eventually, idle
 
 from memvr_integrations.backend import Image, Message, Request, SamplingParams
-from memvr_integrations.memvr import MemVRConfig, blindfolded
+from memvr_integrations.memvr import blindfolded
 
-EAGER = MemVRConfig(starting_layer=1, ending_layer=5, entropy_threshold=0.3, retracing_ratio=0.25)
 LAST = dataclasses.replace(EAGER, scope="last")
 NEVER = dataclasses.replace(EAGER, entropy_threshold=1.0)
 KEPT = 2**28

@@ -7,27 +7,13 @@ import weakref
 import pytest
 import torch
 from hooked import attached
+from rows import EAGER, alone, ids
 from waiting import come_later, eventually, idle, together
 
 from memvr_integrations.backend.decoding.group import Group
 from memvr_integrations.errors import GenerationError, MemoryExhaustedError, MemVRError
-from memvr_integrations.memvr import MemVRConfig
 
-EAGER = MemVRConfig(starting_layer=1, ending_layer=5, entropy_threshold=0.3, retracing_ratio=0.25)
 OUT = torch.OutOfMemoryError("CUDA out of memory")
-
-
-@pytest.fixture
-def fresh(make_backend):
-    return make_backend()
-
-
-def ids(answers):
-    return [[token.id for token in answer.tokens] for answer in answers]
-
-
-def alone(backend, requests):
-    return [backend.generate(request)[0] for request in requests]
 
 
 def failing(monkeypatch, reason):

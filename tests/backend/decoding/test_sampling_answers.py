@@ -23,12 +23,6 @@ SHAPED = {
 
 
 @pytest.fixture
-def fresh(make_backend):
-    """A backend that has computed nothing yet."""
-    return make_backend()
-
-
-@pytest.fixture
 def logits_of(loaded, scenes):
     """The model's own logits at each token of an answer, from one plain forward."""
 

@@ -5,26 +5,12 @@ import itertools
 
 import pytest
 from hooked import attached
+from rows import EAGER, alone, ids
 from waiting import come_later, eventually, idle
 
 from memvr_integrations.errors import GenerationError, MemVRError
 from memvr_integrations.memvr import MemVRConfig
 from memvr_integrations.types.decoding import OPERAConfig
-
-EAGER = MemVRConfig(starting_layer=1, ending_layer=5, entropy_threshold=0.3, retracing_ratio=0.25)
-
-
-@pytest.fixture
-def fresh(make_backend):
-    return make_backend()
-
-
-def ids(answers):
-    return [[token.id for token in answer.tokens] for answer in answers]
-
-
-def alone(backend, requests):
-    return [backend.generate(request)[0] for request in requests]
 
 
 def test_searches_take_turns_with_rows_and_one_another(make_backend, ask, endless):

@@ -19,11 +19,6 @@ from memvr_integrations.errors import (
 from memvr_integrations.memvr import MemVRConfig
 
 
-@pytest.fixture
-def fresh(make_backend):
-    return make_backend()
-
-
 async def outcomes(backend, requests):
     results = await asyncio.gather(
         *(backend.agenerate(request) for request in requests), return_exceptions=True

@@ -8,14 +8,12 @@ import decoding_reference as reference
 import pytest
 import torch
 from families import FAMILIES
+from rows import EAGER
 
 from memvr_integrations.backend.hosting.load_config import LoadConfig
 from memvr_integrations.backend.hosting.loading import load_model
 from memvr_integrations.errors import ConfigError
-from memvr_integrations.memvr import MemVRConfig
 from memvr_integrations.types.decoding import ContrastiveConfig
-
-EAGER = MemVRConfig(starting_layer=1, ending_layer=5, entropy_threshold=0.3, retracing_ratio=0.25)
 
 
 @pytest.fixture(scope="session")

@@ -6,9 +6,9 @@ import json
 import math
 
 import pytest
+from rows import EAGER
 
 from memvr_integrations.errors import ConfigError, MemVRError, RequestError, UnsupportedModelError
-from memvr_integrations.memvr import MemVRConfig
 from memvr_integrations.types.decoding import (
     ContrastiveConfig,
     DoLaConfig,
@@ -18,8 +18,6 @@ from memvr_integrations.types.decoding import (
     VCDConfig,
     YesBiasConfig,
 )
-
-EAGER = MemVRConfig(starting_layer=1, ending_layer=5, entropy_threshold=0.3, retracing_ratio=0.25)
 
 # Strong enough to change the answers of a small model that is mostly sure.
 STRONG = [
@@ -49,12 +47,6 @@ named = pytest.mark.parametrize("decoding", STRONG, ids=lambda config: config.na
 kinds = pytest.mark.parametrize(
     "decoding", [STRONG[at] for at in (0, 2, 3, 4)], ids=lambda config: config.name
 )
-
-
-@pytest.fixture
-def fresh(make_backend):
-    """A backend that has computed nothing yet."""
-    return make_backend()
 
 
 def ids(answer):

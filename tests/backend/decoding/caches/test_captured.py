@@ -12,8 +12,8 @@ from tiny_family import LAYERS
 from worlds import noise
 
 from memvr_integrations.backend import Backend, Request, SamplingParams
-from memvr_integrations.backend.decoding import slots
-from memvr_integrations.backend.decoding.captured import Capturing
+from memvr_integrations.backend.decoding.caches import slots
+from memvr_integrations.backend.decoding.caches.captured import Capturing
 from memvr_integrations.errors import ConfigError
 from memvr_integrations.memvr import MemVRConfig, choosing
 from memvr_integrations.types import DoLaConfig, VCDConfig

@@ -12,8 +12,8 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from worlds import noise
 
 from memvr_integrations.backend import Backend, Request, SamplingParams
-from memvr_integrations.backend.decoding.masks import StepMasks
-from memvr_integrations.backend.decoding.slots import Lengths, SlotCache, prompt_cache
+from memvr_integrations.backend.decoding.caches.masks import StepMasks
+from memvr_integrations.backend.decoding.caches.slots import Lengths, SlotCache, prompt_cache
 from memvr_integrations.backend.hosting.catalog import find
 from memvr_integrations.models.vision_language import CACHE
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
-from memvr_integrations.backend.decoding.slots import Lengths, joinable
+from memvr_integrations.backend.decoding.caches.slots import Lengths, joinable
 
 _ADDED, _FLASH = "eager", "flash"
 _KINDS = {"full_attention", "sliding_attention", "linear_attention", "dummy"}

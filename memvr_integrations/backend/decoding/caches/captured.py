@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from memvr_integrations.backend.decoding.streams import SlotStream, Stream
+from memvr_integrations.backend.decoding.caches.streams import SlotStream, Stream
 from memvr_integrations.errors import ConfigError
 from memvr_integrations.memvr.trace import Record
 

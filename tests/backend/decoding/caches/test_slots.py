@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import DynamicCache, LlamaConfig, Qwen3NextConfig
 
-from memvr_integrations.backend.decoding.slots import (
+from memvr_integrations.backend.decoding.caches.slots import (
     SlotCache,
     SlotLayer,
     StateLayer,

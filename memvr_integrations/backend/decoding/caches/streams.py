@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.nn.functional import pad
 from transformers import Cache
 
-from memvr_integrations.backend.decoding.masks import Mask, StepMasks
-from memvr_integrations.backend.decoding.slots import SlotCache, prompt_cache
+from memvr_integrations.backend.decoding.caches.masks import Mask, StepMasks
+from memvr_integrations.backend.decoding.caches.slots import SlotCache, prompt_cache
 from memvr_integrations.backend.hosting.host import Host
 from memvr_integrations.models.vision_language import CACHE
 
