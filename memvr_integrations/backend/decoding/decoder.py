@@ -2,6 +2,7 @@
 
 from contextlib import AbstractContextManager, nullcontext
 
+from torch import nn
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
@@ -12,6 +13,8 @@ from memvr_integrations.backend.decoding.caches.streams import SlotStream, Strea
 from memvr_integrations.backend.decoding.jobs import Row
 from memvr_integrations.backend.decoding.own_run import OwnRun
 from memvr_integrations.backend.hosting.host import Host
+from memvr_integrations.backend.hosting.origin import touched
+from memvr_integrations.backend.hosting.proven import READ_LEFT_TO_RIGHT
 from memvr_integrations.memvr import MemVRConfig
 from memvr_integrations.memvr.arming.anatomy import find_anatomy
 from memvr_integrations.memvr.arming.armed import ArmedModel
@@ -23,28 +26,6 @@ from memvr_integrations.memvr.plan import Plan, formula
 # It decides otherwise than "exact" where a token that matters later is none of the first layer's
 # best; `python -m memvr_integrations.evaluate.costs.probes` counts how often.
 DEFAULT_PROBE: ProbeKind = "reuse"
-
-# Whose prompts were seen to be read from left to right, pictures aside, which attend within
-# themselves: tests/backend/test_families.py.
-_CAUSAL = {
-    "aya_vision",
-    "gemma3",
-    "glm46v",
-    "glm4v",
-    "glm4v_moe",
-    "idefics3",
-    "internvl",
-    "llava",
-    "llava_next",
-    "llava_onevision",
-    "mistral3",
-    "qwen2_5_vl",
-    "qwen2_vl",
-    "qwen3_vl",
-    "qwen3_vl_moe",
-    "smolvlm",
-    "vipllava",
-}
 
 
 class Decoder:
@@ -61,8 +42,9 @@ class Decoder:
         self.capturing = None if capture is None else Capturing(capture, host.name)
         self._chosen: dict[tuple[Uncertainty, bool], ChosenProbe] = {}
         self.masks = StepMasks(host.model)
-        self.prefixes = PrefixStore(host.model, prefix_bytes * self._reusable)
+        self.prefixes = PrefixStore(prefix_bytes * self._reusable)
         self._armed: ArmedModel | None = None
+        self._state = touched(host.model), _hooks(host.model)
         self._others: dict[Host, Decoder] = {}
         self._said: dict[str, str | dict[str, float]] | None = None
 
@@ -75,7 +57,7 @@ class Decoder:
     def _reusable(self) -> bool:
         """Whether the keys and values of a prompt depend on nothing that follows it."""
         own = DynamicCache(config=self.host.model.config).layers
-        causal = self.host.model.config.model_type in _CAUSAL
+        causal = self.host.model.config.model_type in READ_LEFT_TO_RIGHT
         return self.joinable and causal and all(isinstance(one, DynamicLayer) for one in own)
 
     def arm(self) -> ArmedModel:
@@ -102,12 +84,23 @@ class Decoder:
             self._said = self._said or self._chosen[key].to_dict()
         return self._chosen[key]
 
-    def check_prefixes(self) -> PrefixStore:
-        """The prompts that are kept, less those of a model that others changed since."""
+    def check_model(self) -> None:
+        """Forget what was made of a model that others changed since.
+
+        That is what it read and saw, and copies of its head's weights where those changed.
+        """
         if self._armed is not None:
             self._armed.detach()  # what is hooked to it now is others'
-        self.prefixes.check_model()
-        return self.prefixes
+        state = touched(self.host.model), _hooks(self.host.model)
+        if state == self._state:
+            return
+        self.prefixes.clear()
+        if self.host.vision is not None:
+            self.host.vision.forget()
+        if state[0] != self._state[0]:
+            self._chosen.clear()
+            self._armed = None
+        self._state = state
 
     @property
     def chosen(self) -> dict[str, str | dict[str, float]] | None:
@@ -166,3 +159,12 @@ class Decoder:
         if self._armed is not None:
             self._armed.detach()
             self._armed = None
+
+
+def _hooks(model: nn.Module) -> tuple[int, ...]:
+    return tuple(
+        handle
+        for module in model.modules()
+        for handles in (module._forward_hooks, module._forward_pre_hooks)
+        for handle in handles
+    )

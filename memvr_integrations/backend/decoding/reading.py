@@ -134,8 +134,8 @@ class PromptReader:
             _Prompt(number, *one)
             for number, one in enumerate(zip(rows, features, evidence, strict=True))
         ]
-        if self._decoder.prefixes.limit:
-            store = self._decoder.check_prefixes()
+        store = self._decoder.prefixes
+        if store.limit:
             for prompt in prompts:
                 store.note(prompt.row.job.pictures)
                 self._find(prompt)

@@ -16,6 +16,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from memvr_integrations.backend.hosting.out_of_memory import let_go, out_of_memory
 from memvr_integrations.backend.hosting.prompts.writer import Picture
+from memvr_integrations.backend.hosting.proven import ENCODED_TOGETHER
 from memvr_integrations.errors import UnsupportedModelError
 
 Prepare: TypeAlias = Callable[[Sequence[PIL.Image.Image]], Mapping[str, Tensor]]
@@ -78,33 +79,12 @@ class FeatureCache:
             self.size -= oldest.nbytes
             logger.debug("let go of %d bytes of image features", oldest.nbytes)
 
+    def clear(self) -> None:
+        """Let go of all features."""
+        self._kept.clear()
+        self.size = 0
 
-# Whose towers were seen to give a picture the same features beside others:
-# tests/backend/test_families.py and tests/models/test_backend.py.
-_TOGETHER = {
-    "aya_vision",
-    "gemma3",
-    "gemma4",
-    "glm46v",
-    "glm4v",
-    "glm4v_moe",
-    "idefics3",
-    "internvl",
-    "llava",
-    "llava_next",
-    "llava_onevision",
-    "memvr_glm_4v",
-    "memvr_qwen_vl",
-    "mistral3",
-    "paligemma",
-    "qwen2_5_vl",
-    "qwen2_vl",
-    "qwen3_5",
-    "qwen3_vl",
-    "qwen3_vl_moe",
-    "smolvlm",
-    "vipllava",
-}
+
 # What a tower reads in one call; a single picture may be larger.
 _MOST, _MOST_BYTES = 16, 16 * 2**20
 _GRIDS = "image_grid_thw"  # of towers that read the patches of all pictures as one sequence
@@ -152,13 +132,17 @@ class VisionEncoder:
         self._accepted = set(inspect.signature(self._encode).parameters)
         # LLaVA-OneVision cuts up finer a picture that is alone in its prompt.
         self._company_counts = "batch_num_images" in self._accepted
-        self._most = _MOST if model.config.model_type in _TOGETHER else 1
+        self._most = _MOST if model.config.model_type in ENCODED_TOGETHER else 1
         self._held: dict[str, Features] | None = None
         self.encoded = 0
 
     def release(self) -> None:
         """Let go of the model and of all features; the count stays."""
         del self._model, self._cache, self._prepare, self._encode
+
+    def forget(self) -> None:
+        """Let go of all features, which no longer are the model's."""
+        self._cache.clear()
 
     @contextmanager
     def holding(self) -> Iterator[None]:

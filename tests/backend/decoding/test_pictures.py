@@ -89,7 +89,7 @@ def test_a_call_is_bounded(make_backend, ask, calls, monkeypatch, limits, expect
 def test_a_family_that_was_not_seen_to_agree_is_encoded_one_by_one(
     make_backend, ask, calls, monkeypatch
 ):
-    monkeypatch.setattr(vision, "_TOGETHER", {"another"})
+    monkeypatch.setattr(vision, "ENCODED_TOGETHER", {"another"})
     make_backend().generate([ask("Who?", n, max_tokens=1) for n in range(3)])
     assert calls == [1, 1, 1]
 

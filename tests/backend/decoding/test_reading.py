@@ -143,6 +143,32 @@ def test_a_changed_model_reads_everything_anew(make_backend, loaded, ask):
     assert kept(backend).hits == 1
 
 
+@pytest.mark.parametrize("part", ["head", "projector", "up-projection"])
+def test_nothing_made_of_weights_outlives_their_change(make_backend, loaded, ask, part):
+    model = loaded.model
+    weight = {
+        "head": model.lm_head.weight,
+        "projector": model.model.multi_modal_projector.linear_1.weight,
+        "up-projection": model.get_decoder().layers[2].mlp.up_proj.weight,
+    }[part]
+    question = ask("What is it?", 0, memvr=EAGER, max_tokens=3)
+    backend = make_backend(prefix_bytes=KEPT)
+    [seen] = backend.generate(question)
+    eventually(lambda: idle(backend))
+    before = weight.detach().clone()
+    with torch.no_grad():
+        weight.mul_(1.5)
+    try:
+        [changed] = backend.generate(question)
+        [expected] = make_backend().generate(question)
+        same(changed, expected)
+        assert changed.tokens[0].logprob != seen.tokens[0].logprob
+    finally:
+        eventually(lambda: idle(backend))
+        with torch.no_grad():
+            weight.copy_(before)
+
+
 def test_what_is_kept_is_bounded(make_backend, ask):
     one = make_backend(prefix_bytes=10**9)
     one.generate(ask("What is it?", 0, memvr=None, max_tokens=1))

@@ -1,6 +1,5 @@
 """Keys and values of prompts that were read plainly, for prompts that begin as they do."""
 
-import weakref
 from collections import OrderedDict, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,11 +8,10 @@ from typing import TypeAlias
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import Cache
 from transformers.cache_utils import DynamicLayer
 
-from memvr_integrations.backend.hosting.origin import touched
 from memvr_integrations.backend.hosting.prompts.writer import Picture
 
 Units: TypeAlias = NDArray[np.int64]
@@ -60,13 +58,12 @@ class PrefixCache(Cache):
 class PrefixStore:
     """What was used last stays, within `limit` bytes; `hits` and `tokens` count what was reused.
 
-    Nothing outlives a change of the model: of its weights, or of what is hooked to it.
+    Nothing may outlive a change of the model: `Decoder.check_model`.
     """
 
-    def __init__(self, model: nn.Module, limit: int) -> None:
-        self._model, self.limit = weakref.ref(model), limit
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
         self._kept: OrderedDict[int, Prefix] = OrderedDict()
-        self._state: object = None
         self._size = self._next = self.hits = self.tokens = 0
         self._shown: OrderedDict[object, None] = OrderedDict()
         self._again: deque[bool] = deque(maxlen=_LATELY)
@@ -84,14 +81,6 @@ class PrefixStore:
     def likely(self) -> bool:
         """Whether a picture was lately asked about again."""
         return any(self._again)
-
-    def check_model(self) -> None:
-        """Forget everything if the model is not what it was."""
-        model = self._model()
-        state = model and (touched(model), _hooks(model))
-        if state != self._state:
-            self.clear()
-            self._state = state
 
     def find(self, units: Units) -> tuple[Prefix | None, int]:
         """What begins most like a prompt, and for how many of its tokens; not for the last one."""
@@ -174,12 +163,3 @@ def _pairs(cache: Cache) -> Iterator[tuple[Tensor, Tensor]]:
         assert layer.keys is not None
         assert layer.values is not None
         yield layer.keys, layer.values
-
-
-def _hooks(model: nn.Module) -> tuple[int, ...]:
-    return tuple(
-        handle
-        for module in model.modules()
-        for handles in (module._forward_hooks, module._forward_pre_hooks)
-        for handle in handles
-    )
