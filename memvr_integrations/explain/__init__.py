@@ -1,0 +1,6 @@
+"""Where an answer came from: maps over the pictures, how far they can be trusted, and a page."""
+
+from memvr_integrations.explain.explanation import ExplainedToken, Explanation
+from memvr_integrations.explain.regions import Regions
+
+__all__ = ["ExplainedToken", "Explanation", "Regions"]
