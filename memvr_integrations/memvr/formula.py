@@ -28,36 +28,43 @@ def retrace(
     gain: Tensor,
     activation: Activation | None = None,
     positions: Tensor | None = None,
+    edited: Tensor | None = None,
 ) -> Tensor:
     """Return `(1 - ratio) * FFN(x) + ratio * c * D(x)` with `D(x) = phi(x (gain Z)^T) Z`.
 
     `c` matches the mean magnitude of D to that of the FFN over a row's `positions`, so any factor
     on D cancels and `gain` matters under an activation alone. A row whose evidence is zero or not
-    finite keeps its FFN output.
+    finite keeps its FFN output, and so does what is not `edited`.
 
     Shapes: `hidden` (the FFN's input) and `ffn_out` (rows, seq, dim); `visual` (rows, tokens, dim),
     where tokens of zeros are inert padding; `ratio` and `gain` (rows,), float32; `positions`
-    (rows, seq) bool, None for all. The result has the dtype of `ffn_out`.
+    (rows, seq) bool, None for all; `edited` (rows, 1 or seq) bool, None for all. The result has the
+    dtype of `ffn_out`.
     """
     visual = visual.to(hidden.dtype)
-    # The second gain cancels in c; it keeps half precision in range.
-    evidence = (_match(hidden, visual, gain, activation) * _column(gain, hidden)) @ visual
+    if activation is None and hidden.dtype == torch.float32:
+        evidence = (hidden @ visual.mT) @ visual
+    else:
+        # The second gain cancels in c; it keeps half precision in range.
+        evidence = (_match(hidden, visual, gain, activation) * _column(gain, hidden)) @ visual
     exact = torch.promote_types(ffn_out.dtype, torch.float32)
     plain, evidence = ffn_out.to(exact), evidence.to(exact)
     scale = _magnitude(plain, positions) / _magnitude(evidence, positions)
-    usable = (scale.isfinite() & (scale > 0))[:, None, None]
-    share = ratio.to(exact)[:, None, None]
-    blended = (1 - share) * plain + share * scale[:, None, None] * evidence
-    return torch.where(usable, blended, plain).to(ffn_out.dtype)
+    usable = scale.log().isfinite()[:, None]  # neither zero nor infinite, and a number
+    chosen = usable if edited is None else usable & edited
+    blended = plain.lerp(scale[:, None, None] * evidence, ratio.to(exact)[:, None, None])
+    return torch.where(chosen[..., None], blended, plain).to(ffn_out.dtype)
 
 
-def dampen(ffn_out: Tensor, ratio: Tensor) -> Tensor:
+def dampen(ffn_out: Tensor, ratio: Tensor, *, edited: Tensor | None = None) -> Tensor:
     """Return `(1 - ratio) * FFN(x)`: what retracing does, less the evidence.
 
-    Shapes: `ffn_out` (rows, seq, dim), `ratio` (rows,).
+    Shapes: `ffn_out` (rows, seq, dim), `ratio` (rows,); `edited` (rows, 1 or seq) bool, None for
+    all.
     """
     exact = torch.promote_types(ffn_out.dtype, torch.float32)
-    return ((1 - ratio.to(exact))[:, None, None] * ffn_out.to(exact)).to(ffn_out.dtype)
+    damped = ((1 - ratio.to(exact))[:, None, None] * ffn_out.to(exact)).to(ffn_out.dtype)
+    return damped if edited is None else torch.where(edited[..., None], damped, ffn_out)
 
 
 def retrieval_weights(
@@ -89,12 +96,13 @@ class LayerFormula:
         self,
         hidden: Tensor,
         ffn_out: Tensor,
+        edited: Tensor,
         *,
         decision: int = 0,
         positions: Tensor | None = None,
         rows: Tensor | None = None,
     ) -> Tensor:
-        """Retrace every position that is given, whether its row triggered or not.
+        """Retrace what is `edited`.
 
         Shapes: as `retrace` has them; `rows` are the indices of the rows given, None for all.
         """
@@ -102,7 +110,7 @@ class LayerFormula:
         if rows is not None:
             visual, ratio, gain = visual[rows], ratio[rows], gain[rows]
         if self.control == "damping":
-            return dampen(ffn_out, ratio)
+            return dampen(ffn_out, ratio, edited=edited)
         return retrace(
             hidden,
             ffn_out,
@@ -111,6 +119,7 @@ class LayerFormula:
             gain=gain,
             activation=self.activation,
             positions=positions,
+            edited=edited,
         )
 
     def weights(self, hidden: Tensor) -> Tensor:
@@ -128,6 +137,9 @@ def _column(values: Tensor, like: Tensor) -> Tensor:
 
 
 def _magnitude(values: Tensor, positions: Tensor | None) -> Tensor:
-    # The count of positions is left out: it is the same in both magnitudes of a quotient.
-    each = values.abs().mean(-1)
-    return (each if positions is None else each.masked_fill(~positions, 0.0)).sum(-1)
+    # Counts are left out: they are the same in both magnitudes of a quotient.
+    if positions is None:
+        whole: Tensor = torch.linalg.vector_norm(values, 1, dim=(1, 2))
+        return whole
+    each: Tensor = torch.linalg.vector_norm(values, 1, dim=2)
+    return each.masked_fill(~positions, 0.0).sum(-1)

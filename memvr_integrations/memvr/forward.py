@@ -96,34 +96,45 @@ class Pass:
         if eligible is None or self._done:
             return
         method, thresholds = self._method, self._plan.thresholds
-        states = self._layout.deciding(hidden)
-        if states.shape[0] != thresholds.shape[0]:
-            raise ArmingError(
-                f"This forward pass has {states.shape[0]} rows, its plan {thresholds.shape[0]}. "
-                "Lay both out from the same rows."
-            )
-        if method.config.norm_before_head and method.norm is not None:
-            states = method.norm(states)
+        states = self._states(self._layout.deciding(hidden))
         waiting = self._waiting if self._plan.even else self._waiting & eligible
         entropy = method.probe(states, thresholds, waiting, self._plan.first[layer])
         entropy = entropy.to(thresholds.device)
         self._entropies[layer] = entropy
-        if not method.sync_free and not self._plan.exceeded(entropy):
+        if method.sync_free:
+            self._trigger(layer, entropy, decide(entropy, thresholds, waiting))
             return
-        triggered = decide(entropy, thresholds, waiting)
-        if not (method.sync_free or triggered.any()):
+        exceeded = self._plan.exceeded(entropy)
+        if exceeded == "none":
             return
-        self._waiting = self._waiting & ~triggered
+        # What all of them do needs no masks.
+        all_of_them = exceeded == "all" and self._plan.even and self._triggers is None
+        triggered = waiting if all_of_them else decide(entropy, thresholds, waiting)
+        if all_of_them or triggered.any():
+            self._trigger(layer, entropy, triggered)
+            self._done = all_of_them or not self._waiting.any()
+
+    def _trigger(self, layer: int, entropy: Tensor, triggered: Tensor) -> None:
         before = self._untriggered() if self._triggers is None else self._triggers
         self._triggers = before.masked_fill(triggered, layer)
-        if method.config.dynamic_ratio:
-            dynamic = (2 * (entropy - thresholds)).clamp(0, 1)
+        if triggered is not self._waiting:
+            self._waiting = self._waiting & ~triggered
+        if self._method.config.dynamic_ratio:
+            dynamic = (2 * (entropy - self._plan.thresholds)).clamp(0, 1)
             self._ratios = torch.where(triggered, dynamic, self._ratios)
-        if method.sync_free:
-            self._triggered = triggered
-            return
         self._triggered = triggered
-        self._done = not self._waiting.any()
+
+    def _states(self, deciding: Tensor) -> Tensor:
+        method, rows = self._method, self._plan.thresholds.shape[0]
+        if deciding.shape[0] != rows:
+            raise ArmingError(
+                f"This forward pass has {deciding.shape[0]} rows, its plan {rows}. Lay both out "
+                "from the same rows."
+            )
+        if method.config.norm_before_head and method.norm is not None:
+            normed: Tensor = method.norm(deciding)
+            return normed
+        return deciding
 
     @property
     def retraces(self) -> bool:

@@ -62,8 +62,8 @@ class Frame:
             pieces.append(ffn_out[:, :start])
         for at in range(start, self.width):
             x, plain = hidden[:, at : at + 1], ffn_out[:, at : at + 1]
-            mixed = formula(x, plain, decision=decision)
-            pieces.append(torch.where(triggered[:, decision, None, None], mixed, plain))
+            edited = triggered[:, decision : decision + 1]
+            pieces.append(formula(x, plain, edited, decision=decision))
             decision += 1
         return pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=1)
 
@@ -76,5 +76,4 @@ class Frame:
             columns = torch.arange(x.shape[1], device=x.device)
             chosen = columns == self.last.to(x.device)[:, None]
             edited = edited & chosen
-        mixed = formula(x, plain, positions=None if chosen is None else chosen.to(x.device))
-        return torch.where(edited[..., None], mixed, plain)
+        return formula(x, plain, edited, positions=None if chosen is None else chosen.to(x.device))

@@ -77,7 +77,6 @@ class Packed:
         out = ffn_out.clone()
         for rows, at in self._ends if scope == "last" else self._whole:
             plain = ffn_out[at]
-            mixed = formula(hidden[at], plain, rows=rows)
             edited = triggered if rows is None else triggered[rows]
-            out[at] = torch.where(edited[..., None], mixed, plain)
+            out[at] = formula(hidden[at], plain, edited, rows=rows)
         return out

@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Self
+from typing import Literal, Self
 
 import torch
 from torch import Tensor
@@ -98,15 +98,16 @@ class Plan:
         """Whether all rows that can trigger probe the same layers."""
         return len({row for row in self.windows if row}) <= 1
 
-    def exceeded(self, entropies: Tensor) -> bool:
-        """Whether any of (rows, decisions) entropies is above its row's threshold; waits for them.
+    def exceeded(self, entropies: Tensor) -> Literal["none", "some", "all"]:
+        """How many of (rows, decisions) entropies are above their row's threshold; waits for them.
 
         Numbers of Python are as exact, and quicker to compare where they are few.
         """
         values: list[list[float]] = entropies.tolist()
-        return any(
+        above = [
             value > limit for row, limit in zip(values, self._limits, strict=True) for value in row
-        )
+        ]
+        return "none" if not any(above) else "all" if all(above) else "some"
 
     @functools.cached_property
     def _limits(self) -> list[float]:

@@ -17,12 +17,22 @@ def layer_entropy(logits: Tensor, form: Uncertainty = "top10") -> Tensor:
     softmax of the ten largest logits / ln 10; "vocabulary" that of all N / ln N. It is NaN where
     the logits are.
     """
-    kept = logits.float()
     if form == "top10":
-        # A smaller vocabulary still divides by ln 10, as the definition says.
-        kept = kept.topk(min(TOP, kept.shape[-1]), dim=-1).values
-    choices = TOP if form == "top10" else logits.shape[-1]
-    entropy: Tensor = torch.special.entr(kept.softmax(-1)).sum(-1) / math.log(choices)
+        best = logits.float().topk(min(TOP, logits.shape[-1]), dim=-1).values
+        return entropy_of_best(best)
+    return _entropy(logits.float(), logits.shape[-1])
+
+
+def entropy_of_best(best: Tensor) -> Tensor:
+    """Measure it of the ten largest logits: (..., 10) float32 gives (...).
+
+    A smaller vocabulary has fewer, and still divides by ln 10, as the definition says.
+    """
+    return _entropy(best, TOP)
+
+
+def _entropy(logits: Tensor, choices: int) -> Tensor:
+    entropy: Tensor = torch.special.entr(logits.softmax(-1)).sum(-1) / math.log(choices)
     return entropy
 
 

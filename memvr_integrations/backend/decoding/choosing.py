@@ -9,8 +9,8 @@ from torch import Tensor
 from memvr_integrations.backend.decoding.jobs import Row, damaged
 from memvr_integrations.backend.decoding.sampling import top_tokens
 from memvr_integrations.backend.hosting.host import Host
-from memvr_integrations.memvr import layer_entropy
 from memvr_integrations.memvr.trace import RowTrace
+from memvr_integrations.memvr.uncertainty import TOP, entropy_of_best
 from memvr_integrations.types import TokenRecord, TopToken
 
 
@@ -28,7 +28,8 @@ def choose(
     Shapes: `own`, the model's logits, and `scores`, what strategies made of them, are
     (rows, vocabulary) in float32; they may be one tensor. `traces` say what MemVR did in each row.
     """
-    chosen = scores.argmax(-1)
+    best = own.topk(min(TOP, own.shape[-1]), dim=-1)
+    chosen = scores.argmax(-1) if scores is not own or _tied(best.values) else best.indices[:, 0]
     likeliest: list[int] = chosen.tolist()
     tokens = [
         token if row.done else _choice(host, row, own[index], scores[index], token)
@@ -37,7 +38,7 @@ def choose(
     if tokens != likeliest:
         chosen = torch.tensor(tokens, device=scores.device)
     tops = top_tokens(scores, [row.top_logprobs for row in rows])
-    numbers = [*_scores(scores, chosen), layer_entropy(own)]
+    numbers = [*_scores(scores, chosen), entropy_of_best(best.values)]
     if scores is not own:
         numbers += _scores(own, chosen)
     for row, token, known, top, trace in zip(
@@ -98,8 +99,14 @@ def _nothing_left(scores: Tensor, allowed: Tensor | None) -> bool:
     return not bool((allowed.to(scores.device) & ~scores.isneginf()).any())
 
 
+def _tied(best: Tensor) -> bool:
+    """Whether a row has several likeliest tokens, of which `argmax` takes the first."""
+    return best.shape[1] > 1 and any(first == second for first, second in best[:, :2].tolist())
+
+
 def _scores(scores: Tensor, chosen: Tensor) -> list[Tensor]:
     """The score of a token a row, and the logsumexp of all: both (rows,)."""
+    # Unlike log_softmax, they are the same to the last bit beside other rows.
     return [scores.gather(1, chosen[:, None])[:, 0], scores.logsumexp(-1)]
 
 

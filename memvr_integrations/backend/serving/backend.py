@@ -250,7 +250,7 @@ class Backend:
             MemVRError: As `generate` does, when the first chunk is asked for or later.
         """
         check_streams(request)
-        yield from self._asking.chunks(BlockingInbox(request))
+        yield from self._asking.chunks(BlockingInbox(request, pieces=True))
 
     async def agenerate(self, requests: Request | Sequence[Request]) -> list[Completion]:
         """`generate` for asyncio; cancelling the task stops the computing."""
@@ -259,7 +259,7 @@ class Backend:
     async def astream(self, request: Request) -> AsyncGenerator[Chunk, None]:
         """`stream` for asyncio; closing the generator or cancelling the task stops computing."""
         check_streams(request)
-        async with aclosing(self._asking.achunks(AsyncInbox(request))) as chunks:
+        async with aclosing(self._asking.achunks(AsyncInbox(request, pieces=True))) as chunks:
             async for chunk in chunks:
                 yield chunk
 

@@ -20,11 +20,14 @@ class Inbox:
     """One caller of one request: its deadline, and whether it still waits.
 
     The clock starts here, before a place in the queue or a picture is waited for. `dictated` are
-    the tokens of an answer of which only the probability is wanted.
+    the tokens of an answer of which only the probability is wanted. Without `pieces` the caller
+    wants whole answers, and isn't woken for what comes before their end.
     """
 
-    def __init__(self, request: Request, dictated: tuple[int, ...] = ()) -> None:
-        self.request, self.dictated = request, dictated
+    def __init__(
+        self, request: Request, dictated: tuple[int, ...] = (), *, pieces: bool = False
+    ) -> None:
+        self.request, self.dictated, self._pieces = request, dictated, pieces
         self.deadline = math.inf if request.timeout is None else time.monotonic() + request.timeout
         self.left = threading.Event()
 
@@ -38,8 +41,13 @@ class Inbox:
         """Whether the caller still waits, and has time left."""
         return not self.left.is_set() and time.monotonic() < self.deadline
 
+    def report(self, event: Event) -> None:
+        """Report what happened, as far as it is wanted; called from the inference thread."""
+        if self._pieces or isinstance(event, MemVRError) or event.completion is not None:
+            self.put(event)
+
     def put(self, event: Event) -> None:
-        """Report what happened; called from the inference thread."""
+        """Wake the caller with what happened."""
         raise NotImplementedError
 
     def _complete(self, chunk: Chunk) -> bool:
@@ -71,12 +79,14 @@ class Inbox:
 class BlockingInbox(Inbox):
     """A thread waits here."""
 
-    def __init__(self, request: Request, dictated: tuple[int, ...] = ()) -> None:
-        super().__init__(request, dictated)
+    def __init__(
+        self, request: Request, dictated: tuple[int, ...] = (), *, pieces: bool = False
+    ) -> None:
+        super().__init__(request, dictated, pieces=pieces)
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
 
     def put(self, event: Event) -> None:
-        """Report to the waiting thread."""
+        """Wake the waiting thread."""
         self._events.put(event)
 
     def chunks(self) -> Generator[Chunk, None, None]:
@@ -96,13 +106,15 @@ class BlockingInbox(Inbox):
 class AsyncInbox(Inbox):
     """An asyncio task waits here; made inside its event loop."""
 
-    def __init__(self, request: Request, dictated: tuple[int, ...] = ()) -> None:
-        super().__init__(request, dictated)
+    def __init__(
+        self, request: Request, dictated: tuple[int, ...] = (), *, pieces: bool = False
+    ) -> None:
+        super().__init__(request, dictated, pieces=pieces)
         self._loop = asyncio.get_running_loop()
         self._events: asyncio.Queue[Event] = asyncio.Queue()
 
     def put(self, event: Event) -> None:
-        """Report to the waiting task, from whatever thread."""
+        """Wake the waiting task, from whatever thread."""
         with suppress(RuntimeError):  # in a closed loop nobody waits
             self._loop.call_soon_threadsafe(self._events.put_nowait, event)
 

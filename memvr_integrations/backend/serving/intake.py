@@ -94,7 +94,7 @@ class Intake:
             request=request,
             pictures=pictures,
             config=config,
-            sink=inbox.put,
+            sink=inbox.report,
             deadline=inbox.deadline,
             left=inbox.left,
             grammar=grammar,

@@ -45,6 +45,7 @@ class ArmedModel:
         self._twin = False
         self._hooked: tuple[int, ...] = ()
         self._handles: list[RemovableHandle] = []
+        self._awaited: RemovableHandle | None = None
 
     def detach(self) -> None:
         """Take the hooks off."""
@@ -57,12 +58,13 @@ class ArmedModel:
         self.detach()
         for layer in layers:
             probe = functools.partial(self._probe, layer)
-            retrace = functools.partial(self._retrace, layer + 1)
-            self._handles += [
-                self._anatomy.layers[layer].register_forward_hook(probe),
-                self._anatomy.ffns[layer + 1].register_forward_hook(retrace),
-            ]
+            self._handles.append(self._anatomy.layers[layer].register_forward_hook(probe))
         self._hooked = layers
+
+    def _unhook(self) -> None:
+        if self._awaited is not None:
+            self._awaited.remove()
+            self._awaited = None
 
     def plan(
         self, images: Sequence[Sequence[Tensor]], configs: Sequence[MemVRConfig | None]
@@ -124,6 +126,7 @@ class ArmedModel:
                 )
         finally:
             self._pass = None
+            self._unhook()
 
     def _method(self, config: MemVRConfig) -> Method:
         known = self._methods.get(config)
@@ -139,11 +142,17 @@ class ArmedModel:
         acting = self._pass
         if acting is not None:
             acting.probe(layer, states_in(out, module)[: self._rows])
+            if acting.retraces:
+                # A module is called more quickly without hooks, so most FFNs have none.
+                retrace = functools.partial(self._retrace, layer + 1)
+                self._unhook()
+                self._awaited = self._anatomy.ffns[layer + 1].register_forward_hook(retrace)
 
     def _retrace(
         self, layer: int, module: nn.Module, args: tuple[object, ...], out: object
     ) -> object:
         acting = self._pass
+        self._unhook()
         if acting is None or not acting.retraces:
             return out
         plain = states_in(out, module)

@@ -38,7 +38,7 @@ class Caller:
     inbox: BlockingInbox = field(init=False)
 
     def __post_init__(self):
-        self.inbox = BlockingInbox(self.ask.request)
+        self.inbox = BlockingInbox(self.ask.request, pieces=True)
 
     def heard(self):
         """All that came, once nothing runs any more."""

@@ -85,18 +85,19 @@ class SlotLayer(DynamicLayer):
         lengths = self._lengths
         rows, end = len(lengths.rows), lengths.longest + 1
         self._make_room(rows, end)
-        keys, values = self._kept
+        # Views are made anew each time, so this counts: `narrow` is several times as quick as [].
+        keys, values = (kept.narrow(0, 0, rows) for kept in self._kept)
         if lengths.even and lengths.room is None:
-            keys[:rows, :, end - 1] = key_states[:, :, 0]
-            values[:rows, :, end - 1] = value_states[:, :, 0]
+            keys.narrow(2, end - 1, 1).copy_(key_states)
+            values.narrow(2, end - 1, 1).copy_(value_states)
         else:
             every, columns = lengths.every(keys.device), lengths.columns(keys.device)
             keys[every, :, columns] = key_states[:, :, 0]
             values[every, :, columns] = value_states[:, :, 0]
-        if lengths.room is not None:
-            return keys[:rows, :, : lengths.room], values[:rows, :, : lengths.room]
         start = self._first(end)
-        return keys[:rows, :, start:end], values[:rows, :, start:end]
+        if lengths.room is not None:
+            start, end = 0, lengths.room
+        return keys.narrow(2, start, end - start), values.narrow(2, start, end - start)
 
     def get_seq_length(self) -> int:
         """The length of the longest row."""
