@@ -49,7 +49,15 @@ class Regions:
         left, top, right, bottom = self.boxes[shown].astype(np.float64).T
         across = _shares(left / width * columns, right / width * columns, columns)
         down = _shares(top / height * rows, bottom / height * rows, rows)
-        return np.einsum("t,tr,tc->rc", values[shown], down, across).astype(np.float32)
+        painted = np.einsum("t,tr,tc->rc", values[shown], down, across)
+        return np.asarray(painted, dtype=np.float32)
+
+    def middle_in(self, box: tuple[float, float, float, float]) -> NDArray[np.bool_]:
+        """Which tokens have their middle in a box of the picture's pixels, (tokens,) bool."""
+        left, top, right, bottom = self.boxes.T
+        across, down = (left + right) / 2, (top + bottom) / 2
+        inside = (across >= box[0]) & (across < box[2]) & (down >= box[1]) & (down < box[3])
+        return np.asarray(inside)
 
 
 def _shares(
