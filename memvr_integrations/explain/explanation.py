@@ -38,8 +38,8 @@ class ExplainedToken:
             log-probability, or its lead over the other answers (yes over no). Empty where the
             token was not explained.
         maps: With MemVR as it was asked for and off, a map an image. Without MemVR only "off".
-        agreement: A map an image: how far a second method agrees, from -1 to 1 (Spearman's rank
-            correlation over the cells); None where there was no second.
+        agreement: An image each: how well a second method's map goes with the hottest tenth of the
+            first, 0 to 1, .5 by chance; None where there was no second, or a map is constant.
     """
 
     text: str

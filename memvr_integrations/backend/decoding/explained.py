@@ -1,6 +1,7 @@
 """A prompt with its answer, as explanations read it: on the inference thread, between steps."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -98,7 +99,9 @@ class AnswerReader:
         pixels = np.asarray(picture.image.convert("RGB")).copy()
         left, top, right, bottom = (round(edge) for edge in box)
         pixels[top:bottom, left:right] = pixels.reshape(-1, 3).mean(0)
-        other = Picture(PIL.Image.fromarray(pixels), f"{picture.hash} without {box}", picture.noise)
+        other = replace(
+            picture, image=PIL.Image.fromarray(pixels), hash=f"{picture.hash} without {box}"
+        )
         pictures = [*self._pictures]
         pictures[image] = other
         assert self._host.vision is not None
