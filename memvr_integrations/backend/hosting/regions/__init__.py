@@ -1,1 +1,1 @@
-"""Stand-in."""
+"""Where in an original picture each of its visual tokens lies, family by family."""
