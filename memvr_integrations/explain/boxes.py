@@ -1,33 +1,58 @@
-"""A box from a map: the part of the picture around the hottest cell."""
+"""A box from a map: the part of the picture around the hottest cell.
+
+Cells that have a fifth of the maximum and touch one another are one part. Its edges lie within its
+outermost cells, as far in as those are warm beside the warmest. Both were chosen on drawn scenes,
+and measured on others: docs/explain.md.
+"""
 
 import numpy as np
+from numpy.typing import NDArray
 
-from memvr_integrations.explain.explanation import Map, is_flat
-from memvr_integrations.explain.regions import Regions
+from memvr_integrations.explain.maps import Map, is_flat
 
-_SHARE = 0.5  # of the maximum: cells below it end the part
+_SHARE = 0.2
+# Beyond this part of its cells, one that is much hotter than the others doesn't count as such.
+_FULL = 0.75
+
+Box = tuple[float, float, float, float]
+"""Left, top, right, bottom in a picture's pixels."""
 
 
-def box_of(regions: Regions, values: Map) -> tuple[float, float, float, float] | None:
-    """(left, top, right, bottom) in the picture's pixels; None where nothing stands out."""
+def box_of(size: tuple[int, int], values: Map) -> Box | None:
+    """The box of what a map points at in a picture of a (width, height); None where it is flat."""
     if is_flat(values):
         return None
-    rows, columns = values.shape
+    part = np.zeros_like(values)
+    rows, columns = _part(values)
+    heat = values[rows, columns]
+    part[rows, columns] = np.minimum(heat, np.quantile(heat, _FULL))
+    (top, bottom), (left, right) = (_edges(part.max(axis)) for axis in (1, 0))
+    across, down = size[0] / values.shape[1], size[1] / values.shape[0]
+    return left * across, top * down, right * across, bottom * down
+
+
+def _part(values: Map) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """The rows and columns of the cells around the hottest one."""
     warm = values >= _SHARE * values.max()
-    first = divmod(int(values.argmax()), columns)
-    part, waiting = {first}, [first]
+    row, column = np.unravel_index(int(values.argmax()), values.shape)
+    part, waiting = np.zeros_like(warm), [(int(row), int(column))]
     while waiting:
         row, column = waiting.pop()
-        for at in ((row - 1, column), (row + 1, column), (row, column - 1), (row, column + 1)):
-            inside = 0 <= at[0] < rows and 0 <= at[1] < columns
-            if inside and at not in part and warm[at]:
-                part.add(at)
-                waiting.append(at)
-    down, across = np.array(list(part)).T
-    width, height = regions.size
-    return (
-        float(across.min() / columns * width),
-        float(down.min() / rows * height),
-        float((across.max() + 1) / columns * width),
-        float((down.max() + 1) / rows * height),
-    )
+        if part[row, column]:
+            continue
+        part[row, column] = True
+        around = slice(max(row - 1, 0), row + 2), slice(max(column - 1, 0), column + 2)
+        beside = np.argwhere(warm[around] & ~part[around])
+        waiting += [(around[0].start + one, around[1].start + two) for one, two in beside.tolist()]
+    found = part.nonzero()
+    return found[0], found[1]
+
+
+def _edges(heat: NDArray[np.float32]) -> tuple[float, float]:
+    """Where a part begins and ends along one axis, in cells; `heat` is the most of each."""
+    cells = heat.nonzero()[0]
+    first, last = int(cells[0]), int(cells[-1])
+    if first == last:
+        return float(first), float(first + 1)
+    most = float(heat.max())
+    return first + 1 - float(heat[first]) / most, last + float(heat[last]) / most

@@ -14,9 +14,9 @@ from memvr_integrations.explain.explanation import (
     ExplainedToken,
     ExplainMethod,
     Explanation,
-    Map,
     State,
 )
+from memvr_integrations.explain.maps import Map, agreement
 from memvr_integrations.explain.methods import METHODS
 from memvr_integrations.explain.methods.method import Found
 from memvr_integrations.explain.reading import Reader, Target
@@ -188,18 +188,3 @@ def _agreements(own: Sequence[Map], other: Sequence[Map] | None) -> tuple[float 
     if other is None:
         return (None,) * len(own)
     return tuple(agreement(one, two) for one, two in zip(own, other, strict=True))
-
-
-def agreement(one: Map, two: Map) -> float | None:
-    """How well a second map of the same grid goes with the hottest tenth of the first, 0 to 1.
-
-    The chance that a cell there has more in the second map than a cell elsewhere: .5 by chance.
-    None where either map is constant.
-    """
-    first, second = (np.asarray(each, np.float64).ravel() for each in (one, two))
-    if np.ptp(first) == 0 or np.ptp(second) == 0:
-        return None
-    hot = np.zeros(len(first), dtype=bool)
-    hot[np.argsort(-first, kind="stable")[: max(len(first) // 10, 1)]] = True
-    inside, outside = second[hot][:, None], second[~hot][None]
-    return float(((inside > outside) + 0.5 * (inside == outside)).mean())

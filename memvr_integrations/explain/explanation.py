@@ -6,21 +6,17 @@ from typing import Literal
 
 import numpy as np
 import PIL.Image
-from numpy.typing import NDArray
 
 from memvr_integrations.errors import ConfigError
-
-Map = NDArray[np.float32]
-"""(rows, columns) over a whole original picture; sums over it are sums over its visual tokens."""
+from memvr_integrations.explain.boxes import Box, box_of
+from memvr_integrations.explain.maps import Map, is_flat
 
 State = Literal["on", "off"]
 """Whether MemVR was in the forward pass that a map is of."""
 
 ExplainMethod = Literal["attention_gradient", "occlusion", "logit_lens", "route", "retracing"]
 
-# Below this share of the mass in the hottest tenth of the picture, a map points nowhere; an even
-# one has a tenth there.
-_FLAT = 0.25
+_AGREED = 0.6
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -127,6 +123,17 @@ class Explanation:
         """Whether the map points nowhere in a picture: nothing in it stands out."""
         return is_flat(self.map(image, tokens))
 
+    def box(self, image: int = 0, tokens: Sequence[int] | None = None) -> Box | None:
+        """Where in a picture the words came from: (left, top, right, bottom) in its pixels.
+
+        None where the map is flat, or a second method disagrees: its chance of having more where
+        the map is hottest is below .6, and .5 is that of any map.
+        """
+        agreed = self.agreement(image, tokens)
+        if agreed is not None and agreed < _AGREED:
+            return None
+        return box_of(self.images[image].size, self.map(image, tokens))
+
     def agreement(self, image: int = 0, tokens: Sequence[int] | None = None) -> float | None:
         """How far the second method agrees in a picture, the mean over tokens; None without one."""
         found = [self.tokens[at].agreement for at in self._explained(tokens)]
@@ -146,12 +153,3 @@ class Explanation:
                 f"{explained}. Pass tokens={list(tokens)} to explain()."
             )
         return list(tokens)
-
-
-def is_flat(values: Map) -> bool:
-    """Whether nothing in a map stands out."""
-    cells = np.sort(np.clip(values, 0, None).ravel())[::-1]
-    total = float(cells.sum())
-    if total <= 0 or not np.isfinite(total):
-        return True
-    return float(cells[: max(len(cells) // 10, 1)].sum()) / total < _FLAT

@@ -5,6 +5,7 @@ in one pass each.
 """
 
 import functools
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -154,6 +155,6 @@ class Replay:
     def _gain(self, layer: int) -> Tensor:
         """The factor on the visual tokens, as a `Plan` has it: (1,)."""
         if self._decisions.config.activation is None:
-            return 1 / (self._mean * self._visual.shape[-1] ** 0.5)
+            return 1 / (self._mean * math.sqrt(self._visual.shape[-1]))
         gain: Tensor = self._anatomy.magnitude(layer).to(self._mean.device) / self._mean
         return gain

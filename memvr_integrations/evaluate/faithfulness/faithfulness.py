@@ -31,8 +31,8 @@ from memvr_integrations.evaluate.faithfulness.pointing import (
 )
 from memvr_integrations.evaluate.running.statistics import Estimate, share
 from memvr_integrations.explain.boxes import box_of
-from memvr_integrations.explain.explaining import agreement
 from memvr_integrations.explain.explanation import ExplainMethod
+from memvr_integrations.explain.maps import agreement
 
 _DEFAULT: ExplainMethod = "attention_gradient"
 BOXES = "the thing's own boxes"
@@ -123,7 +123,9 @@ def measure(
             if method != "occlusion" and agreed is not None:
                 rows[method].agreement.append(agreed)
             if len(shown.boxes) == 1:
-                found = box_of(reader.regions[0], reader.regions[0].paint(values))
+                found = box_of(
+                    shown.picture.size, reader.regions[0].paint(np.clip(values, 0, None))
+                )
                 rows[method].overlap.append(overlap(found, shown.boxes[0]) if found else 0.0)
         boxed += len(shown.boxes) == 1
         _add(rows[BOXES], asker, reader, _first(inside, rng), inside)

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from torch import Tensor
 
-from memvr_integrations.explain.explanation import Map
+from memvr_integrations.explain.maps import Map
 from memvr_integrations.explain.reading import Reader, Target
 from memvr_integrations.explain.replay import Replay
 

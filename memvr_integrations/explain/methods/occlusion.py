@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from memvr_integrations.explain.explanation import Map
+from memvr_integrations.explain.maps import Map
 from memvr_integrations.explain.methods.method import Found, Slice
 from memvr_integrations.explain.reading import Reader, Target, Visual
 from memvr_integrations.explain.replay import Replay
