@@ -34,16 +34,15 @@ def box_of(size: tuple[int, int], values: Map) -> Box | None:
 def _part(values: Map) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """The rows and columns of the cells around the hottest one."""
     warm = values >= _SHARE * values.max()
-    row, column = np.unravel_index(int(values.argmax()), values.shape)
-    part, waiting = np.zeros_like(warm), [(int(row), int(column))]
+    part, waiting = np.zeros_like(warm), [divmod(int(values.argmax()), values.shape[1])]
     while waiting:
         row, column = waiting.pop()
         if part[row, column]:
             continue
         part[row, column] = True
-        around = slice(max(row - 1, 0), row + 2), slice(max(column - 1, 0), column + 2)
-        beside = np.argwhere(warm[around] & ~part[around])
-        waiting += [(around[0].start + one, around[1].start + two) for one, two in beside.tolist()]
+        top, left = max(row - 1, 0), max(column - 1, 0)
+        beside = (warm & ~part)[top : row + 2, left : column + 2]
+        waiting += [(top + one, left + two) for one, two in np.argwhere(beside).tolist()]
     found = part.nonzero()
     return found[0], found[1]
 

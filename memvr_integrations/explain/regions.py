@@ -1,6 +1,5 @@
 """Where in a picture its visual tokens lie."""
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,8 +33,8 @@ class Regions:
         sides = shown[:, 2:] - shown[:, :2]
         across, down = np.maximum(np.quantile(sides, 0.1, axis=0), 1e-3)
         return (
-            min(max(math.ceil(height / down - 0.01), 1), _MOST_CELLS),
-            min(max(math.ceil(width / across - 0.01), 1), _MOST_CELLS),
+            min(max(round(height / float(down)), 1), _MOST_CELLS),
+            min(max(round(width / float(across)), 1), _MOST_CELLS),
         )
 
     def paint(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
