@@ -10,12 +10,8 @@ from numpy.typing import NDArray
 
 from memvr_integrations.checks import check_choice
 from memvr_integrations.errors import ConfigError
-from memvr_integrations.explain.explanation import (
-    ExplainedToken,
-    ExplainMethod,
-    Explanation,
-    State,
-)
+from memvr_integrations.explain.explanation import Explanation
+from memvr_integrations.explain.mapped import ExplainedToken, ExplainMethod, State
 from memvr_integrations.explain.maps import Map, agreement
 from memvr_integrations.explain.methods import METHODS
 from memvr_integrations.explain.methods.method import Found

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Generator
 from concurrent.futures import Future
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -16,7 +15,7 @@ from memvr_integrations.explain import ExplainedToken, Explanation
 from memvr_integrations.explain.explaining import ExplainConfig, Given, explained
 from memvr_integrations.explain.replay import Decisions, Replay
 from memvr_integrations.explain.words import content
-from memvr_integrations.types import Completion, Image, Request, Text
+from memvr_integrations.types import Completion, Text
 
 _OPPOSITES = {"yes": "no", "no": "yes"}
 
@@ -29,9 +28,10 @@ class Explaining:
         job: Job,
         completion: Completion,
         config: ExplainConfig,
+        names: tuple[str, ...],
         progress: Callable[[float], None] | None = None,
     ) -> None:
-        self._job, self._completion, self._config = job, completion, config
+        self._job, self._completion, self._config, self._names = job, completion, config, names
         self._report = progress
         self._slices: Generator[float, None, Explanation] | None = None
         self.result: Future[Explanation] = Future()
@@ -103,7 +103,7 @@ class Explaining:
             question=" ".join(part.text for part in last.content if isinstance(part, Text)),
             answer=done.text,
             images=tuple(picture.image for picture in job.pictures),
-            names=_names(job.request),
+            names=self._names,
             tokens=tuple(
                 ExplainedToken(
                     text=token.text,
@@ -119,20 +119,6 @@ class Explaining:
             rivals=tuple(_rival(host, token.id, token.text) for token in done.tokens),
             memvr=done.memvr,
         )
-
-
-def _names(request: Request) -> tuple[str, ...]:
-    """What to call a request's pictures: by their files, or by their numbers."""
-    sources = [
-        part.source
-        for message in request.messages
-        for part in message.content
-        if isinstance(part, Image)
-    ]
-    return tuple(
-        source.name if isinstance(source, Path) else f"Picture {number}"
-        for number, source in enumerate(sources, start=1)
-    )
 
 
 def _rival(host: Host, token: int, text: str) -> int | None:

@@ -110,12 +110,13 @@ class Asking:
         inbox: BlockingInbox,
         completion: Completion,
         config: ExplainConfig,
+        names: tuple[str, ...],
         progress: Callable[[float], None] | None,
     ) -> Explanation:
         """The explanation of an answer that was given to a request."""
         self.check_open()
         self._worker.check_room(1)
-        one = Explaining(self._intake.checked(inbox), completion, config, progress)
+        one = Explaining(self._intake.checked(inbox), completion, config, names, progress)
         try:
             self._worker.explain(one)
             return one.result.result(inbox.seconds_left)
@@ -129,12 +130,13 @@ class Asking:
         inbox: AsyncInbox,
         completion: Completion,
         config: ExplainConfig,
+        names: tuple[str, ...],
         progress: Callable[[float], None] | None,
     ) -> Explanation:
         """`explain` for asyncio; cancelling the task stops the computing."""
         try:
             job = await self.in_pool(inbox.request, inbox.seconds_left, self._intake.checked, inbox)
-            one = Explaining(job, completion, config, progress)
+            one = Explaining(job, completion, config, names, progress)
             self._worker.explain(one)
             async with asyncio.timeout(inbox.seconds_left):
                 return await asyncio.wrap_future(one.result)

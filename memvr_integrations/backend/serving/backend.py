@@ -19,7 +19,7 @@ from memvr_integrations.backend.hosting.vision import DEFAULT_CACHE_BYTES, Featu
 from memvr_integrations.backend.serving.asking import Asking
 from memvr_integrations.backend.serving.backend_report import BackendReport
 from memvr_integrations.backend.serving.inbox import AsyncInbox, BlockingInbox
-from memvr_integrations.backend.serving.intake import Intake, as_list, check_streams
+from memvr_integrations.backend.serving.intake import Intake, as_list, check_streams, picture_names
 from memvr_integrations.backend.serving.queueing import QueueConfig
 from memvr_integrations.backend.serving.scores import Spellings
 from memvr_integrations.backend.serving.worker import Worker
@@ -315,11 +315,12 @@ class Backend:
             UnsupportedModelError: The method can't be used on this model.
             MemVRError: As `generate` does.
         """
+        names = picture_names(request)
         if completion is None:
             request = self._intake.opened(request)
             [completion] = self.generate(request)
         return self._asking.explain(
-            BlockingInbox(request), completion, config or ExplainConfig(), progress
+            BlockingInbox(request), completion, config or ExplainConfig(), names, progress
         )
 
     async def aexplain(
@@ -331,13 +332,14 @@ class Backend:
         progress: Callable[[float], None] | None = None,
     ) -> Explanation:
         """`explain` for asyncio; cancelling the task stops the computing."""
+        names = picture_names(request)
         if completion is None:
             if request.images:
                 opened = self._intake.opened
                 request = await self._asking.in_pool(request, request.timeout, opened, request)
             [completion] = await self.agenerate(request)
         return await self._asking.aexplain(
-            AsyncInbox(request), completion, config or ExplainConfig(), progress
+            AsyncInbox(request), completion, config or ExplainConfig(), names, progress
         )
 
     def count(self, request: Request) -> Usage:

@@ -31,7 +31,7 @@ from memvr_integrations.evaluate.faithfulness.pointing import (
 )
 from memvr_integrations.evaluate.running.statistics import Estimate, share
 from memvr_integrations.explain.boxes import box_of
-from memvr_integrations.explain.explanation import ExplainMethod
+from memvr_integrations.explain.mapped import ExplainMethod
 from memvr_integrations.explain.maps import agreement
 
 _DEFAULT: ExplainMethod = "attention_gradient"

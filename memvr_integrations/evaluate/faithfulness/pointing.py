@@ -17,7 +17,7 @@ from memvr_integrations.bundled import KNOWN_THEMES
 from memvr_integrations.bundled.world.scenes import SPRITES, Scene, Sprites, Thing, draw_scene
 from memvr_integrations.bundled.world.words import with_article
 from memvr_integrations.evaluate.faithfulness.measures import Box
-from memvr_integrations.explain.explanation import ExplainMethod
+from memvr_integrations.explain.mapped import ExplainMethod
 from memvr_integrations.explain.methods import METHODS
 from memvr_integrations.explain.methods.method import Found
 from memvr_integrations.explain.reading import Target

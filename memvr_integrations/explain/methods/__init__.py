@@ -1,6 +1,6 @@
 """Ways to make a map, a file each: a token's score, traced to the visual tokens."""
 
-from memvr_integrations.explain.explanation import ExplainMethod
+from memvr_integrations.explain.mapped import ExplainMethod
 from memvr_integrations.explain.methods.attention_gradient import attention_gradient
 from memvr_integrations.explain.methods.logit_lens import logit_lens
 from memvr_integrations.explain.methods.method import Method
