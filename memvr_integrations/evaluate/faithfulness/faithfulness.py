@@ -37,6 +37,7 @@ from memvr_integrations.explain.maps import agreement
 _DEFAULT: ExplainMethod = "attention_gradient"
 BOXES = "the thing's own boxes"
 CHANCE = "a random map"
+RANDOM = "random weights"
 
 
 @dataclass
@@ -62,6 +63,7 @@ class Row:
 class Faithfulness:
     """Rows by method or control, of how many questions, and the boxes' share of a picture."""
 
+    name: str
     rows: dict[str, dict[str, Estimate | None]]
     questions: int
     missed: int
@@ -80,10 +82,10 @@ class Faithfulness:
             "IoU of boxes",
         )
         lines = [
-            f"{self.questions} questions about things that are there ({self.missed} more were "
-            f"missed by the model and left out); boxes touch {self.area} percent of the visual "
-            f"tokens; IoU over {self.boxed} things that are there once. Percent, with 95 % "
-            "intervals.",
+            f"{self.name}: {self.questions} questions about things that are there, which the model "
+            f"saw ({self.missed} more were missed and left out). Boxes touch {self.area} percent of "
+            f"the visual tokens; IoU over {self.boxed} things that are there once. Percent, with "
+            "95 % intervals.",
             "",
             "| | " + " | ".join(heads) + " |",
             "|---" * (len(heads) + 1) + "|",
@@ -100,12 +102,17 @@ def measure(
     *,
     seed: int = 0,
     methods: Sequence[ExplainMethod] = METHODS_COMPARED,
+    untrained: Host | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Faithfulness:
-    """Explain `questions` answers by every method, on scenes that `seed` draws."""
+    """Explain `questions` answers by every method, on scenes that `seed` draws.
+
+    `untrained` is a model of the same kind with random weights, a control that sees nothing.
+    """
     asker, scenes = Asker(host), shown_things(seed)
-    names = [*methods, "wrong picture", "other boxes", BOXES, CHANCE]
+    names = [*methods, "wrong picture", "other boxes", RANDOM, BOXES, CHANCE]
     rows: dict[str, Row] = {name: Row() for name in names}
+    blind = None if untrained is None else Asker(untrained)
     rng, missed, area, boxed = np.random.default_rng(seed), 0, list[float](), 0
     before: list[Box] = next(scenes).boxes
     while len(area) < questions:
@@ -136,10 +143,15 @@ def measure(
         wrong = asker.reader(_without(shown, scenes).picture, shown.thing.name)
         values = asker.values(wrong, _DEFAULT, shown.thing.name)
         rows["wrong picture"].points.append(points(values, inside))
+        if blind is not None:
+            reader = blind.reader(shown.picture, shown.thing.name)
+            values = blind.values(reader, _DEFAULT, shown.thing.name)
+            rows[RANDOM].points.append(points(values, inside))
         before = shown.boxes
         if progress is not None:
             progress(len(area))
     return Faithfulness(
+        name=host.name,
         rows={name: row.figures() for name, row in rows.items()},
         questions=questions,
         missed=missed,
