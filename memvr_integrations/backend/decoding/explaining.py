@@ -12,7 +12,8 @@ from memvr_integrations.backend.decoding.jobs import Job, timed_out
 from memvr_integrations.backend.hosting.host import Host
 from memvr_integrations.errors import ConfigError
 from memvr_integrations.explain import ExplainedToken, Explanation
-from memvr_integrations.explain.explaining import ExplainConfig, Given, explained
+from memvr_integrations.explain.config import ExplainConfig
+from memvr_integrations.explain.explaining import Given, explained
 from memvr_integrations.explain.replay import Decisions, Replay
 from memvr_integrations.explain.words import content
 from memvr_integrations.types import Completion, Text

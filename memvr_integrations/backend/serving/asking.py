@@ -15,7 +15,7 @@ from memvr_integrations.backend.serving.intake import Intake
 from memvr_integrations.backend.serving.worker import Worker
 from memvr_integrations.errors import BackendClosedError
 from memvr_integrations.explain import Explanation
-from memvr_integrations.explain.explaining import ExplainConfig
+from memvr_integrations.explain.config import ExplainConfig
 from memvr_integrations.types import Chunk, Completion, Request
 
 _Given = TypeVar("_Given")

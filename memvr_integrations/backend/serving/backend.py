@@ -25,7 +25,7 @@ from memvr_integrations.backend.serving.scores import Spellings
 from memvr_integrations.backend.serving.worker import Worker
 from memvr_integrations.checks import check_choice
 from memvr_integrations.explain import Explanation
-from memvr_integrations.explain.explaining import ExplainConfig
+from memvr_integrations.explain.config import ExplainConfig
 from memvr_integrations.memvr import MemVRConfig
 from memvr_integrations.memvr.choosing import ProbeKind
 from memvr_integrations.types import Chunk, Completion, Request, Usage

@@ -52,6 +52,6 @@ def _untrained(loaded: LoadedModel) -> LoadedModel:
     """The same model with random weights."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model = type(loaded.model)(loaded.model.config).to(loaded.model.dtype)
-    model.to(loaded.model.device)  # type: ignore[arg-type]  # typed as a method of another class
-    return replace(loaded, model=model.eval())
+        model = type(loaded.model)(loaded.model.config).eval()
+    torch.nn.Module.to(model, device=loaded.model.device, dtype=loaded.model.dtype)
+    return replace(loaded, model=model)

@@ -82,10 +82,10 @@ class Faithfulness:
             "IoU of boxes",
         )
         lines = [
-            f"{self.name}: {self.questions} questions about things that are there, which the model "
-            f"saw ({self.missed} more were missed and left out). Boxes touch {self.area} percent of "
-            f"the visual tokens; IoU over {self.boxed} things that are there once. Percent, with "
-            "95 % intervals.",
+            f"{self.name}: {self.questions} questions about things that are there, and seen by "
+            f"the model ({self.missed} more were missed, and left out). Boxes touch {self.area} "
+            f"percent of the visual tokens; IoU over {self.boxed} things that are there once. "
+            "Percent, with 95 % intervals.",
             "",
             "| | " + " | ".join(heads) + " |",
             "|---" * (len(heads) + 1) + "|",
