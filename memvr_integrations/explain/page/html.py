@@ -4,6 +4,7 @@ import base64
 import html
 import io
 import json
+from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files
 
@@ -15,8 +16,10 @@ from memvr_integrations.explain.maps import Map
 from memvr_integrations.explain.page.colours import ANCHORS, LESS, MORE, coloured
 
 _SIDE = 640  # of pictures on the page, at most
-_BYTES = 720_000  # of all pictures, before they are written as text
-_STEPS = 1000  # that maps are rounded to
+_PAGE = 960_000  # characters, all in all
+_MAPS = 300_000  # of them for maps
+_SIDES = (64, 48, 32, 24, 16, 8)  # of a map on the page, at most
+_STEPS = 127  # that maps are rounded to, on each side of zero
 _MEANING: dict[ExplainMethod, str] = {
     "attention_gradient": "The map adds up, over all layers, how much attention on each part of a "
     "picture spoke for the word. It shows what the word was read from, not why it is right.",
@@ -33,22 +36,21 @@ _MEANING: dict[ExplainMethod, str] = {
 
 def page(explained: MappedAnswer) -> str:
     """An explanation as one HTML file."""
-    pictures = _pictures(explained)
-    figures = "".join(
-        _figure(explained, number, picture) for number, picture in enumerate(pictures)
-    )
+    data = _json(_data(explained))
+    rows = "".join(_row(token) for token in explained.tokens)
     words = "".join(_word(number, token) for number, token in enumerate(explained.tokens))
+    room = (_PAGE - len(data) - len(rows) - len(words)) * 3 // 4  # pictures are written in base64
     values = {
         "TITLE": html.escape(explained.question or "An explanation"),
         "MODEL": html.escape(explained.model),
         "WORDS": words,
-        "FIGURES": figures,
+        "FIGURES": "".join(_figures(explained, room)),
         "STATES": "" if explained.ratio is None else _part("states.html"),
         "MEANING": html.escape(_MEANING[explained.method]),
-        "ROWS": "".join(_row(token) for token in explained.tokens),
+        "ROWS": rows,
         "STYLE": _part("page.css"),
         "SCRIPT": _part("page.js"),
-        "DATA": _json(_data(explained)),
+        "DATA": data,
     }
     # Filled in one go: what is filled in may look like a place to fill.
     pieces = _part("page.html").split("@@")
@@ -75,12 +77,6 @@ def _json(data: object) -> str:
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def _pictures(explained: MappedAnswer) -> list[str]:
-    """Every picture as a data URL, all of them within the page's size."""
-    most = _BYTES // len(explained.images)
-    return [f"data:image/jpeg;base64,{_jpeg(one, most)}" for one in explained.images]
-
-
 def _jpeg(picture: PIL.Image.Image, most: int) -> str:
     side, encoded = _SIDE, b""
     while side >= 32:
@@ -96,18 +92,21 @@ def _jpeg(picture: PIL.Image.Image, most: int) -> str:
     return base64.b64encode(encoded).decode()
 
 
-def _figure(explained: MappedAnswer, number: int, picture: str) -> str:
-    into = io.BytesIO()
-    PIL.Image.fromarray(coloured(explained.map(number))).save(into, format="PNG")
-    heat = base64.b64encode(into.getvalue()).decode()
-    name, image = html.escape(explained.names[number]), explained.images[number]
-    return (
-        f'<figure><div class="frame" style="aspect-ratio:{image.width}/{image.height}">'
-        f'<img class="picture" src="{picture}" alt="{name}">'
-        f'<img class="heat" src="data:image/png;base64,{heat}" alt="">'
-        f'<canvas class="heat" data-image="{number}" aria-hidden="true"></canvas>'
-        f'</div><figcaption>{name}<span class="says"></span></figcaption></figure>'
-    )
+def _figures(explained: MappedAnswer, room: int) -> Iterator[str]:
+    """Each picture with its map, all of them in some bytes."""
+    most = room // len(explained.images)
+    for number, (image, named) in enumerate(zip(explained.images, explained.names, strict=True)):
+        into = io.BytesIO()
+        PIL.Image.fromarray(coloured(explained.map(number))).save(into, format="PNG")
+        heat = base64.b64encode(into.getvalue()).decode()
+        name = html.escape(named)
+        yield (
+            f'<figure><div class="frame" style="aspect-ratio:{image.width}/{image.height}">'
+            f'<img class="picture" src="data:image/jpeg;base64,{_jpeg(image, most)}" alt="{name}">'
+            f'<img class="heat" src="data:image/png;base64,{heat}" alt="">'
+            f'<canvas class="heat" data-image="{number}" aria-hidden="true"></canvas>'
+            f'</div><figcaption>{name}<span class="says"></span></figcaption></figure>'
+        )
 
 
 def _word(number: int, token: ExplainedToken) -> str:
@@ -146,11 +145,11 @@ def _row(token: ExplainedToken) -> str:
 
 
 def _data(explained: MappedAnswer) -> dict[str, object]:
-    images = range(len(explained.images))
+    images, side = range(len(explained.images)), _side(explained)
     states = ["on", "off"] if explained.ratio is not None else ["off"]
     kept = [one for one in states if any(one in token.maps for token in explained.tokens)]
     whole = {
-        state: [_scaled(explained.map(image, state=state)) for image in images]  # type: ignore[arg-type]
+        state: [_scaled(explained.map(image, state=state), side) for image in images]  # type: ignore[arg-type]
         for state in kept
     }
     return {
@@ -171,7 +170,8 @@ def _data(explained: MappedAnswer) -> dict[str, object]:
                 "entropies": {str(layer): round(one, 3) for layer, one in token.entropies.items()},
                 "score": {state: round(one, 4) for state, one in token.score.items()},
                 "maps": {
-                    state: [_scaled(one) for one in maps] for state, maps in token.maps.items()
+                    state: [_scaled(one, side) for one in maps]
+                    for state, maps in token.maps.items()
                 },
                 "flat": [explained.flat(image, [number]) for image in images] if token.maps else [],
                 "agreement": list(token.agreement),
@@ -181,8 +181,24 @@ def _data(explained: MappedAnswer) -> dict[str, object]:
     }
 
 
-def _scaled(values: Map) -> dict[str, object]:
-    """A map as whole numbers, and what the largest of them stands for."""
+def _side(explained: MappedAnswer) -> int:
+    """How large maps may be for all of them to have room."""
+    maps = [
+        one for token in explained.tokens for each in token.maps.values() for one in each
+    ] + 2 * [explained.map(image) for image in range(len(explained.images))]
+    for side in _SIDES:
+        if sum(min(m.shape[0], side) * min(m.shape[1], side) for m in maps) * 4 / 3 <= _MAPS:
+            return side
+    return _SIDES[-1]
+
+
+def _scaled(values: Map, side: int) -> dict[str, object]:
+    """A map as bytes from -127 to 127 in base64, and what the largest of them stands for."""
+    rows, columns = (min(one, side) for one in values.shape)
+    if (rows, columns) != values.shape:
+        small = PIL.Image.fromarray(values).resize((columns, rows), PIL.Image.Resampling.BOX)
+        values = np.asarray(small)
     most = float(np.abs(values).max())
-    cells = np.round(values / most * _STEPS).astype(int) if most else values.astype(int)
-    return {"most": most, "columns": values.shape[1], "cells": cells.ravel().tolist()}
+    cells = np.round(values / most * _STEPS) if most else values
+    written = base64.b64encode(cells.astype(np.int8).tobytes()).decode()
+    return {"most": most, "columns": columns, "cells": written}

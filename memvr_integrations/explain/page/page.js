@@ -25,7 +25,10 @@
     });
     context.putImageData(pixels, 0, 0);
   };
-  const values = (map) => map.cells.map((one) => Math.max(one, 0) * map.most / 1000);
+  const values = (map) => Array.from(atob(map.cells), (one) => {
+    const cell = one.charCodeAt(0);
+    return cell > 127 ? 0 : cell * map.most / 127;  // a negative byte speaks against the word
+  });
   const cells = (shown, image) => {
     const maps = shown.maps;
     if (state !== "difference") return values((maps[state] || maps.on || maps.off)[image]);
