@@ -97,6 +97,9 @@ def explain(
 def _show(
     explanation: "Explanation", page: Path | None, png: Path | None, *, as_json: bool
 ) -> None:
+    for file in (page, png):
+        if file is not None:
+            file.parent.mkdir(parents=True, exist_ok=True)
     if page is not None:
         page.write_text(explanation.to_html(), encoding="utf-8")
         typer.echo(f"{page} shows it in a browser.", err=True)

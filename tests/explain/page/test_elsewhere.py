@@ -13,11 +13,11 @@ def test_the_picture_is_changed_where_it_is_hot(tmp_path):
     made.save_png(tmp_path / "map.png")
     with PIL.Image.open(tmp_path / "map.png") as saved:
         pixels = np.asarray(saved.convert("RGB")).astype(int)
-    assert pixels.shape == (92, 160, 3)
-    changed = np.abs(pixels[:80] - np.array((90, 120, 60))).sum(-1)
-    assert changed[28, 95] > 3 * changed[60, 20]
+    assert pixels.shape == (3 * 80 + 12, 3 * 160, 3)
+    changed = np.abs(pixels[:240] - np.array((90, 120, 60))).sum(-1)
+    assert changed[84, 285] > 3 * changed[180, 60]
     top = made.box()[1]
-    assert pixels[round(top), 100].tolist() == [255, 255, 255]
+    assert pixels[round(3 * top), 300].tolist() == [255, 255, 255]
     made.save_png(str(tmp_path / "off.png"), tokens=[0], state="off")
 
 
