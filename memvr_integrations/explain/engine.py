@@ -1,13 +1,15 @@
 """Engines that can say where an answer came from."""
 
 from collections.abc import Callable
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from memvr_integrations.errors import UnsupportedModelError
-from memvr_integrations.explain.config import ExplainConfig
-from memvr_integrations.explain.explanation import Explanation
 from memvr_integrations.types import Completion, Request
 from memvr_integrations.types.engine import Engine
+
+if TYPE_CHECKING:
+    from memvr_integrations.explain.config import ExplainConfig
+    from memvr_integrations.explain.explanation import Explanation
 
 
 @runtime_checkable
@@ -19,9 +21,9 @@ class Explainer(Protocol):
         request: Request,
         completion: Completion | None = None,
         *,
-        config: ExplainConfig | None = None,
+        config: "ExplainConfig | None" = None,
         progress: Callable[[float], None] | None = None,
-    ) -> Explanation:
+    ) -> "Explanation":
         """Show where in the request's images its answer came from, word by word.
 
         `completion` is an answer that was given to the request; without it, it is answered first.
@@ -32,9 +34,9 @@ class Explainer(Protocol):
         request: Request,
         completion: Completion | None = None,
         *,
-        config: ExplainConfig | None = None,
+        config: "ExplainConfig | None" = None,
         progress: Callable[[float], None] | None = None,
-    ) -> Explanation:
+    ) -> "Explanation":
         """`explain` for asyncio; cancelling the task stops the computing."""
 
 
