@@ -85,6 +85,13 @@ def one_question_a_scene(monkeypatch, few_scenes):
 
 
 @pytest.fixture
+def one_explained(monkeypatch):
+    from memvr_integrations.evaluate.faithfulness import command
+
+    monkeypatch.setattr(command, "QUESTIONS", 1)
+
+
+@pytest.fixture
 def agreeing_loads(monkeypatch):
     """A quick engine; what a model of pictures makes of the commands, tests/evaluate tries."""
     from memvr_integrations.backend import Backend
@@ -111,6 +118,8 @@ def test_shell_command_works(command, tmp_path, request):
                 request.getfixturevalue(loads)
             if arguments[0] == "blindfold":
                 request.getfixturevalue("one_question_a_scene")
+            if arguments[:2] == ["eval", "explain"]:
+                request.getfixturevalue("one_explained")
             if arguments[0] == "doctor":
                 request.getfixturevalue("short_examination")
             # What is written goes elsewhere: other processes run these tests as well.

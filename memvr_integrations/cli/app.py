@@ -11,6 +11,7 @@ from memvr_integrations import __version__
 from memvr_integrations.cli.ask import EXAMPLE, ask
 from memvr_integrations.cli.console import errors_shown, leaving_at_once
 from memvr_integrations.cli.doctor import doctor
+from memvr_integrations.cli.explain import explain
 from memvr_integrations.cli.measuring import blindfold, calibrate, evaluate
 from memvr_integrations.cli.options import Revision
 
@@ -22,6 +23,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command(epilog=EXAMPLE)(ask)
+app.command()(explain)
 app.command()(doctor)
 app.command("eval")(evaluate)
 app.command()(calibrate)

@@ -70,7 +70,7 @@ def ask(
     quantization: Quantization = None,
 ) -> None:
     """Ask a question about one or more images and stream the answer."""
-    files, question = _split(arguments or [], example)
+    files, question = split(arguments or [], example)
     settings = {
         "entropy_threshold": entropy_threshold,
         "retracing_ratio": retracing_ratio,
@@ -83,7 +83,7 @@ def ask(
     if top_logprobs and not as_json:
         raise typer.BadParameter("--top-logprobs shows in JSON alone; add --json.")
     with errors_shown() as hints:
-        _check_files(files)  # before seconds go into importing and loading
+        check_files(files)  # before seconds go into importing and loading
         from memvr_integrations.types import Request, SamplingParams
 
         strategy = _strategy(decoding)
@@ -102,7 +102,7 @@ def ask(
             memvr=not no_memvr,
         )
         with backend:
-            _check_number(model, len(images))
+            check_number(model, len(images))
             config = None if no_memvr else backend.preset.changed(changes)
             request = Request.ask(
                 question, *images, sampling=sampling, memvr=config, decoding=strategy
@@ -123,7 +123,8 @@ def _strategy(text: str | None) -> "DecodingConfig | None":
     return read_decoding(settings)
 
 
-def _split(arguments: list[str], example: bool) -> tuple[list[str], str]:
+def split(arguments: list[str], example: bool) -> tuple[list[str], str]:
+    """The image files and the question among what was typed."""
     if example:
         if len(arguments) > 1:
             raise typer.BadParameter("--example brings the picture; give a question alone.")
@@ -147,7 +148,8 @@ def _split(arguments: list[str], example: bool) -> tuple[list[str], str]:
     return images, question
 
 
-def _check_files(files: list[str]) -> None:
+def check_files(files: list[str]) -> None:
+    """Refuse what is no file; of a URL, say how its picture gets in."""
     for file in files:
         if os.path.exists(file):
             continue
@@ -173,10 +175,11 @@ def _no_file(url: str) -> ImageError:
             ", or put the URL into a message in Python, with its host allowed: "
             f"image_policy=ImagePolicy(allowed_hosts=[{host!r}]{http})"
         )
-    return ImageError(f"{shown_url(url)} is a URL, and `memvr ask` reads files: {way}.")
+    return ImageError(f"{shown_url(url)} is a URL, and this command reads files: {way}.")
 
 
-def _check_number(model: str, pictures: int) -> None:
+def check_number(model: str, pictures: int) -> None:
+    """Warn of more pictures than a model of the catalog reads."""
     from memvr_integrations.backend.hosting.catalog import find
 
     row = find(model)

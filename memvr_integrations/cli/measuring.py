@@ -28,7 +28,13 @@ _PUBLISHED = (
     "scenes (always there), pope, chair, mme, amber, hallusionbench, mmvp, vizwiz, mm-vet, "
     "llava-bench"
 )
-_Benchmark = Annotated[str, typer.Argument(help=f"{_PUBLISHED}.", autocompletion=benchmarks)]
+_EXPLAIN = "explain"
+_Benchmark = Annotated[
+    str,
+    typer.Argument(
+        help=f"{_PUBLISHED}; or {_EXPLAIN}, for explanations.", autocompletion=benchmarks
+    ),
+]
 _Labelled = Annotated[
     str,
     typer.Argument(
@@ -64,7 +70,13 @@ def evaluate(
     device: Device = "auto",
     dtype: Dtype = "auto",
 ) -> None:
-    """Ask a benchmark in several ways, side by side; what was stopped goes on."""
+    """Ask a benchmark in several ways, side by side; what was stopped goes on.
+
+    `explain` isn't asked but explained: whether maps point at what they should, by method.
+    """
+    if benchmark == _EXPLAIN:
+        _explained(model, out, limit, (seed or [0])[0], device=device, dtype=dtype)
+        return
     with errors_shown():
         with leaving_at_once():
             from memvr_integrations.evaluate.benchmarks.catalog import load_benchmark
@@ -95,6 +107,35 @@ def evaluate(
             why = f"{out / ANSWERS} says why; --retry asks them again"
             typer.echo(f"hint: {failed} questions failed; {why}.", err=True)
         typer.echo(f"{out / evaluation.PAGE} has the same for a browser.", err=True)
+
+
+def _explained(
+    model: str, out: Path, limit: int | None, seed: int, *, device: str, dtype: "Dtype"
+) -> None:
+    with errors_shown():
+        typer.echo(f"Loading {model} ...", err=True)
+        with leaving_at_once():
+            from memvr_integrations.evaluate.faithfulness.command import (
+                QUESTIONS,
+                TABLE,
+                explained_scenes,
+            )
+
+        questions = limit or QUESTIONS
+        with typer.progressbar(
+            length=questions, file=sys.stderr, hidden=not sys.stderr.isatty()
+        ) as bar:
+            table = explained_scenes(
+                model,
+                out,
+                questions=questions,
+                seed=seed,
+                device=device,
+                dtype=dtype,
+                progress=lambda done: bar.update(done - bar.pos),
+            )
+        typer.echo(table, nl=False)
+        typer.echo(f"{out / TABLE} has the same.", err=True)
 
 
 def blindfold(

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing, closing
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from langchain_core.caches import BaseCache, InMemoryCache
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
@@ -23,9 +23,12 @@ from memvr_integrations.langchain.failures import langchain_errors
 from memvr_integrations.langchain.settings import ChatSettings
 from memvr_integrations.langchain.structured import Method, structured
 from memvr_integrations.langchain.tools import openai_tool
-from memvr_integrations.types import Chunk, Completion
+from memvr_integrations.types import Chunk, Completion, Request
 from memvr_integrations.types.decoding import read_decoding
 from memvr_integrations.wire.tools import ToolChoice, to_choice, to_tools
+
+if TYPE_CHECKING:
+    from memvr_integrations.explain import ExplainConfig, Explanation
 
 _LOG = logging.getLogger(__name__)
 
@@ -44,7 +47,8 @@ class ChatMemVR(ChatSettings, Withholding):
     your own instead of `model`.
 
     Every answer says in `response_metadata["memvr"]` how unsure the model was and where it
-    retraced, and in `response_metadata["logprobs"]` the same for each token.
+    retraced, and in `response_metadata["logprobs"]` the same for each token. `explain(messages)`
+    shows where in the images the answer came from.
     """
 
     def _generate(
@@ -202,6 +206,30 @@ class ChatMemVR(ChatSettings, Withholding):
         """The model with options for every call; what is made of it keeps them."""
         return BoundMemVR(bound=self, kwargs=kwargs, config={})
 
+    def explain(
+        self, input: LanguageModelInput, *, config: "ExplainConfig | None" = None, **kwargs: Any
+    ) -> "Explanation":
+        """Answer, and show where in the images each word of the answer came from.
+
+        `input` and the options are those of `invoke`; `config` says how it is explained.
+
+        Raises:
+            ConfigError: There is no image.
+            UnsupportedModelError: The engine or the method can't explain this model.
+        """
+        with langchain_errors():
+            return self._explain(self._explained(input, kwargs), config, kwargs)
+
+    async def aexplain(
+        self, input: LanguageModelInput, *, config: "ExplainConfig | None" = None, **kwargs: Any
+    ) -> "Explanation":
+        """`explain` for asyncio; cancelling the task stops the computing."""
+        with langchain_errors():
+            return await self._aexplain(self._explained(input, kwargs), config, kwargs)
+
+    def _explained(self, input: LanguageModelInput, options: Mapping[str, Any]) -> Request:
+        return self._request(self._convert_input(input).to_messages(), None, options)
+
     # Counting.
 
     def get_token_ids(self, text: str) -> list[int]:
@@ -273,6 +301,18 @@ class BoundMemVR(Withholding, RunnableBinding[LanguageModelInput, AIMessage]):
     ) -> Runnable[LanguageModelInput, dict[str, Any] | BaseModel]:
         """As `ChatMemVR.with_structured_output`."""
         return self.bound.with_structured_output(schema, **{**self.kwargs, **kwargs})
+
+    def explain(
+        self, input: LanguageModelInput, *, config: "ExplainConfig | None" = None, **kwargs: Any
+    ) -> "Explanation":
+        """As `ChatMemVR.explain`."""
+        return self.bound.explain(input, config=config, **{**self.kwargs, **kwargs})
+
+    async def aexplain(
+        self, input: LanguageModelInput, *, config: "ExplainConfig | None" = None, **kwargs: Any
+    ) -> "Explanation":
+        """As `ChatMemVR.aexplain`."""
+        return await self.bound.aexplain(input, config=config, **{**self.kwargs, **kwargs})
 
     def get_num_tokens_from_messages(
         self, messages: list[BaseMessage], tools: Sequence[Any] | None = None

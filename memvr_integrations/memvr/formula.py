@@ -127,9 +127,13 @@ class LayerFormula:
         return retrieval_weights(hidden, self.visual, gain=self.gain, activation=self.activation)
 
 
-def _match(hidden: Tensor, visual: Tensor, gain: Tensor, activation: Activation | None) -> Tensor:
-    scores = (hidden * _column(gain, hidden)) @ visual.mT
+def activated(activation: Activation | None, scores: Tensor) -> Tensor:
+    """Apply phi to what hidden states and visual tokens match."""
     return scores if activation is None else _ACTIVATIONS[activation](scores)
+
+
+def _match(hidden: Tensor, visual: Tensor, gain: Tensor, activation: Activation | None) -> Tensor:
+    return activated(activation, (hidden * _column(gain, hidden)) @ visual.mT)
 
 
 def _column(values: Tensor, like: Tensor) -> Tensor:

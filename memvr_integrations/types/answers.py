@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from memvr_integrations.memvr.config import MemVRConfig
@@ -54,7 +55,8 @@ class TokenRecord:
     `output_entropy` (0 to 1) is that of the model's own probabilities, over the ten likeliest.
     `entropy` (0 to 1) is that of the deciding inner layer: the one that triggered, else the most
     unsure one that was probed; None when nothing was probed. `trigger_layer` is None when no layer
-    triggered; the FFN of the layer after it was retraced.
+    triggered; the FFN of the layer after it was retraced. `entropies` has each layer that was
+    probed, up to the one that triggered.
     """
 
     id: int
@@ -64,6 +66,7 @@ class TokenRecord:
     trigger_layer: int | None = None
     output_entropy: float | None = None
     top: tuple[TopToken, ...] = ()
+    entropies: Mapping[int, float] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import (
     BaseModel,
@@ -26,6 +26,7 @@ from memvr_integrations.backend.hosting.load_config import Dtype, LoadConfig, Qu
 from memvr_integrations.backend.serving.registry import Leases
 from memvr_integrations.checks import check_options
 from memvr_integrations.errors import ConfigError, RequestError
+from memvr_integrations.explain.engine import explainer
 from memvr_integrations.memvr.config import MemVRConfig
 from memvr_integrations.types import Chunk, Completion, Message, Request, SamplingParams
 from memvr_integrations.types.decoding import DecodingConfig, read_decoding
@@ -36,6 +37,9 @@ from memvr_integrations.wire import retries
 from memvr_integrations.wire.identity import identity_of
 from memvr_integrations.wire.presets import read_setting
 from memvr_integrations.wire.requests import SAMPLING, TOOLS, stops, streamable, to_request
+
+if TYPE_CHECKING:
+    from memvr_integrations.explain import ExplainConfig, Explanation
 
 PER_CALL = (*SAMPLING, "model", "memvr", "decoding", "timeout", "logprobs")
 """The options that a single call may set."""
@@ -195,6 +199,16 @@ class ModelOptions(KnownOptions):
     ) -> AsyncGenerator[Chunk, None]:
         request = streamable(request)
         return retries.achunks(await self._aengine(options), request, self.max_retries)
+
+    def _explain(
+        self, request: Request, config: "ExplainConfig | None", options: Mapping[str, Any]
+    ) -> "Explanation":
+        return explainer(self._engine(options)).explain(request, config=config)
+
+    async def _aexplain(
+        self, request: Request, config: "ExplainConfig | None", options: Mapping[str, Any]
+    ) -> "Explanation":
+        return await explainer(await self._aengine(options)).aexplain(request, config=config)
 
     def _engine(self, options: Mapping[str, Any]) -> Engine:
         given = self._given(options)

@@ -20,8 +20,15 @@ from memvr_integrations.cli import app
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "memvr_integrations"
 
-_PUBLIC = ("memvr", "errors", "types", "backend", "bundled", "bundled.world", "grounding")
-_PUBLIC += ("langchain", "llama_index", "evaluate", "evaluate.benchmarks.scene_questions", "models")
+_PUBLIC = ("memvr", "errors", "types", "backend", "explain", "bundled", "bundled.world")
+_PUBLIC += (
+    "grounding",
+    "langchain",
+    "llama_index",
+    "evaluate",
+    "evaluate.benchmarks.scene_questions",
+    "models",
+)
 
 # What is public: these packages, and of them what `__all__` says. A page of the reference each.
 DOORS = {name.replace(".", "-").replace("_", "-"): f"memvr_integrations.{name}" for name in _PUBLIC}
@@ -53,8 +60,8 @@ strategies.
 One object: `answer`, `model`, `memvr` and `decoding` (the settings, or null), `usage`,
 `finish_reason`, `boxes` (in pixels, where the model writes any, as Qwen-VL and the bundled one do)
 `tokens`, a record for each generated token with `id`, `text`, `logprob`, `entropy`,
-`trigger_layer`, `output_entropy` and `top` (as many of the likeliest as `--top-logprobs` says), and
-`warnings`, the hints that went to stderr.
+`trigger_layer`, `entropies` (by layer), `output_entropy` and `top` (as many of the likeliest as
+`--top-logprobs` says), and `warnings`, the hints that went to stderr.
 """
 
 
@@ -76,8 +83,8 @@ def _help(title: str, command: Any) -> str:
 
 
 # As imports point, the lowest first.
-_FLOORS = ("memvr", "types", "models", "bundled", "backend", "wire", "grounding", "langchain")
-_FLOORS += ("llama_index", "evaluate", "doctor", "cli")
+_FLOORS = ("memvr", "types", "models", "bundled", "explain", "backend", "wire", "grounding")
+_FLOORS += ("langchain", "llama_index", "evaluate", "doctor", "cli")
 
 
 def module_map() -> str:

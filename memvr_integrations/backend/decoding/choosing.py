@@ -88,6 +88,7 @@ def _record(
         trigger_layer=trace.trigger_layer if trace else None,
         output_entropy=entropy,
         top=top,
+        entropies=trace.entropies if trace else {},
     )
     row.take(record, end=token in host.end_tokens, limit=row.most, model=host.name)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from memvr_integrations.backend.decoding.caches.captured import Capture
 from memvr_integrations.backend.decoding.decoder import DEFAULT_PROBE, Decoder
+from memvr_integrations.backend.decoding.explaining import Explaining
 from memvr_integrations.backend.decoding.group import Group
 from memvr_integrations.backend.decoding.jobs import Row
 from memvr_integrations.backend.decoding.strategies import method_of
@@ -115,6 +116,14 @@ class Running:
         self._short = [row for row in self._short if not row.done]
         if not self._short:
             self.most = None
+
+    def explain(self, one: Explaining) -> None:
+        """Do a slice of an explanation; what goes wrong is its own fault alone."""
+        decoder = self.decoder
+        failure = _failure(lambda: one.step(decoder.host, decoder.masks))
+        if failure is not None:
+            name = decoder.host.name
+            one.fail(_too_large(failure.error, name) if failure.memory else ours(failure.error))
 
     def forget(self) -> None:
         """Forget the prompts that were kept."""

@@ -4,14 +4,18 @@ import asyncio
 import os
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import aclosing
 from typing import Protocol, TypeVar
 
+from memvr_integrations.backend.decoding.explaining import Explaining
 from memvr_integrations.backend.decoding.jobs import gather, timed_out
 from memvr_integrations.backend.serving.inbox import AsyncInbox, BlockingInbox, Inbox
 from memvr_integrations.backend.serving.intake import Intake
 from memvr_integrations.backend.serving.worker import Worker
 from memvr_integrations.errors import BackendClosedError
+from memvr_integrations.explain import Explanation
+from memvr_integrations.explain.config import ExplainConfig
 from memvr_integrations.types import Chunk, Completion, Request
 
 _Given = TypeVar("_Given")
@@ -98,6 +102,46 @@ class Asking:
             async with aclosing(inbox.chunks()) as chunks:
                 async for chunk in chunks:
                     yield chunk
+        finally:
+            inbox.cancel()
+
+    def explain(
+        self,
+        inbox: BlockingInbox,
+        completion: Completion,
+        config: ExplainConfig,
+        names: tuple[str, ...],
+        progress: Callable[[float], None] | None,
+    ) -> Explanation:
+        """The explanation of an answer that was given to a request."""
+        self.check_open()
+        self._worker.check_room(1)
+        one = Explaining(self._intake.checked(inbox), completion, config, names, progress)
+        try:
+            self._worker.explain(one)
+            return one.result.result(inbox.seconds_left)
+        except FutureTimeoutError:
+            raise timed_out(inbox.request) from None
+        finally:
+            inbox.cancel()
+
+    async def aexplain(
+        self,
+        inbox: AsyncInbox,
+        completion: Completion,
+        config: ExplainConfig,
+        names: tuple[str, ...],
+        progress: Callable[[float], None] | None,
+    ) -> Explanation:
+        """`explain` for asyncio; cancelling the task stops the computing."""
+        try:
+            job = await self.in_pool(inbox.request, inbox.seconds_left, self._intake.checked, inbox)
+            one = Explaining(job, completion, config, names, progress)
+            self._worker.explain(one)
+            async with asyncio.timeout(inbox.seconds_left):
+                return await asyncio.wrap_future(one.result)
+        except TimeoutError:
+            raise timed_out(inbox.request) from None
         finally:
             inbox.cancel()
 

@@ -2,7 +2,7 @@
 
 import uuid
 import weakref
-from collections.abc import AsyncGenerator, Generator, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from pathlib import Path
@@ -19,11 +19,13 @@ from memvr_integrations.backend.hosting.vision import DEFAULT_CACHE_BYTES, Featu
 from memvr_integrations.backend.serving.asking import Asking
 from memvr_integrations.backend.serving.backend_report import BackendReport
 from memvr_integrations.backend.serving.inbox import AsyncInbox, BlockingInbox
-from memvr_integrations.backend.serving.intake import Intake, as_list, check_streams
+from memvr_integrations.backend.serving.intake import Intake, as_list, check_streams, picture_names
 from memvr_integrations.backend.serving.queueing import QueueConfig
 from memvr_integrations.backend.serving.scores import Spellings
 from memvr_integrations.backend.serving.worker import Worker
 from memvr_integrations.checks import check_choice
+from memvr_integrations.explain import Explanation
+from memvr_integrations.explain.config import ExplainConfig
 from memvr_integrations.memvr import MemVRConfig
 from memvr_integrations.memvr.choosing import ProbeKind
 from memvr_integrations.types import Chunk, Completion, Request, Usage
@@ -293,6 +295,52 @@ class Backend:
             request = await opening
         spellings, asked = self._dictations(request, answers, exclusive)
         return spellings.scores(await self._asking.agenerate([AsyncInbox(*one) for one in asked]))
+
+    def explain(
+        self,
+        request: Request,
+        completion: Completion | None = None,
+        *,
+        config: ExplainConfig | None = None,
+        progress: Callable[[float], None] | None = None,
+    ) -> Explanation:
+        """Show where in the request's images its answer came from, word by word.
+
+        `completion` is an answer that this backend gave to the request; without it the request is
+        answered first. The work is done in slices between the steps of other answers. `progress`
+        is called with the share that is done, from the inference thread.
+
+        Raises:
+            ConfigError: The request has no image, or a token that is named is not in the answer.
+            UnsupportedModelError: The method can't be used on this model.
+            MemVRError: As `generate` does.
+        """
+        names = picture_names(request)
+        if completion is None:
+            request = self._intake.opened(request)
+            [completion] = self.generate(request)
+        return self._asking.explain(
+            BlockingInbox(request), completion, config or ExplainConfig(), names, progress
+        )
+
+    async def aexplain(
+        self,
+        request: Request,
+        completion: Completion | None = None,
+        *,
+        config: ExplainConfig | None = None,
+        progress: Callable[[float], None] | None = None,
+    ) -> Explanation:
+        """`explain` for asyncio; cancelling the task stops the computing."""
+        names = picture_names(request)
+        if completion is None:
+            if request.images:
+                opened = self._intake.opened
+                request = await self._asking.in_pool(request, request.timeout, opened, request)
+            [completion] = await self.agenerate(request)
+        return await self._asking.aexplain(
+            AsyncInbox(request), completion, config or ExplainConfig(), names, progress
+        )
 
     def count(self, request: Request) -> Usage:
         """How many tokens the request's prompt has, images included; nothing is computed.

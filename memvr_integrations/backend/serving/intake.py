@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from memvr_integrations.backend.decoding.jobs import Job, timed_out
 from memvr_integrations.backend.decoding.strategies import at_work, second_prompt
@@ -174,3 +175,11 @@ def check_streams(request: Request) -> None:
             f"decoding={strategy.name!r} takes back what it said, so there is nothing to stream "
             "before the end. Use generate(), or choose another strategy."
         )
+
+
+def picture_names(request: Request) -> tuple[str, ...]:
+    """What to call a request's pictures: by their files, or by their numbers."""
+    return tuple(
+        image.source.name if isinstance(image.source, Path) else f"Picture {number}"
+        for number, image in enumerate(request.images, start=1)
+    )

@@ -10,6 +10,7 @@ import torch
 
 from memvr_integrations.backend.decoding.caches.captured import Capture
 from memvr_integrations.backend.decoding.decoder import DEFAULT_PROBE, Decoder
+from memvr_integrations.backend.decoding.explaining import Explaining
 from memvr_integrations.backend.decoding.jobs import Job, Row
 from memvr_integrations.backend.decoding.running import Running, ours
 from memvr_integrations.backend.decoding.strategies import second_prompt
@@ -40,6 +41,7 @@ class Worker:
         self._host, self.config = host, config
         self._waiting: deque[Row] = deque()
         self._joining: Sequence[Row] = ()
+        self._explaining: deque[Explaining] = deque()
         self._running = Running(host, prefix_bytes=prefix_bytes, probe=probe, capture=capture)
         self._busy = self._forgetting = False
         self._changed = threading.Condition()
@@ -66,7 +68,7 @@ class Worker:
     def busy(self) -> bool:
         """Whether any row waits or runs."""
         with self._changed:
-            return bool(self._waiting or self._busy)
+            return bool(self._waiting or self._explaining or self._busy)
 
     def forget(self) -> None:
         """Read all prompts to come as if they were the first."""
@@ -88,7 +90,7 @@ class Worker:
             raise BackendClosedError("This backend was closed; load a new one.")
         # Who left does not keep a place.
         self._waiting = deque(row for row in self._waiting if not row.job.left.is_set())
-        waiting = len({id(row.job) for row in self._waiting})
+        waiting = len({id(row.job) for row in self._waiting}) + len(self._explaining)
         if waiting + jobs > self.config.max_waiting:
             raise QueueFullError(
                 f"{waiting} requests wait already and {jobs} more came "
@@ -110,6 +112,18 @@ class Worker:
                 self._waiting.extend(job.rows)
             self._changed.notify()
 
+    def explain(self, one: Explaining) -> None:
+        """Queue an explanation; a slice of it is computed between two steps.
+
+        Raises:
+            QueueFullError: Too many wait already.
+            BackendClosedError: The backend was closed.
+        """
+        with self._changed:
+            self._check_room(1)
+            self._explaining.append(one)
+            self._changed.notify()
+
     def close(self) -> None:
         """Stop after the current token; whoever still waits gets a `BackendClosedError`."""
         with self._changed:
@@ -127,6 +141,9 @@ class Worker:
         for row in [*self._waiting, *self._joining, *running.again, *running.rows]:
             if not row.done:
                 row.job.fail(BackendClosedError("The backend was closed before the answer."))
+        for one in self._explaining:
+            one.fail(BackendClosedError("The backend was closed before the explanation."))
+        self._explaining.clear()
 
     @torch.inference_mode()
     def _serve(self) -> None:
@@ -136,6 +153,7 @@ class Worker:
             while not self._closed:
                 self._begin(self._candidates())
                 self._running.step()
+                self._explain()
         finally:
             # Whatever ended this thread, nobody may wait for it, nor who moved on meanwhile.
             self.close()
@@ -151,7 +169,7 @@ class Worker:
             running.again = []
             if not running.rows:
                 self._busy = False
-                self._changed.wait_for(lambda: self._waiting or self._closed)
+                self._changed.wait_for(lambda: self._waiting or self._explaining or self._closed)
             self._busy = True
             if self._forgetting:
                 self._forgetting = False
@@ -159,6 +177,17 @@ class Worker:
             # Searches that must wait for another hold up nobody.
             able = (row for row in self._waiting if running.can_begin(row))
             return list(islice(able, self.config.max_batch))
+
+    def _explain(self) -> None:
+        """Do a slice of the explanation whose turn it is."""
+        with self._changed:
+            self._explaining = deque(one for one in self._explaining if not one.over)
+            one = self._explaining[0] if self._explaining else None
+            self._explaining.rotate(-1)
+        if one is not None:
+            self._running.explain(one)
+            with self._changed:
+                self._explaining = deque(one for one in self._explaining if not one.over)
 
     def _begin(self, candidates: Sequence[Row]) -> None:
         """Let rows begin, as many as there is room for."""

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from contextlib import aclosing, closing
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from llama_index.core.base.llms.types import (
     ChatMessage,
@@ -32,6 +32,9 @@ from memvr_integrations.llama_index.llm.checks import CheckedComponent
 from memvr_integrations.llama_index.llm.messages import question, to_messages
 from memvr_integrations.types import Message, Request
 from memvr_integrations.wire.options import ModelOptions
+
+if TYPE_CHECKING:
+    from memvr_integrations.explain import ExplainConfig, Explanation
 
 
 class AnsweringLLM(CheckedComponent, ModelOptions, FunctionCallingLLM):
@@ -107,6 +110,35 @@ class AnsweringLLM(CheckedComponent, ModelOptions, FunctionCallingLLM):
     ) -> ChatResponseAsyncGen:
         """`stream_chat` for asyncio."""
         return self._aresponses(to_messages(messages, image_documents or ()), kwargs)
+
+    def explain(
+        self,
+        messages: Sequence[ChatMessage],
+        image_documents: Sequence[ImageDocument] | None = None,
+        *,
+        config: "ExplainConfig | None" = None,
+        **kwargs: Any,
+    ) -> "Explanation":
+        """Answer as `chat` does, and show where in the images each word of the answer came from.
+
+        Raises:
+            ConfigError: There is no image.
+            UnsupportedModelError: The engine or the method can't explain this model.
+        """
+        request = self._request(to_messages(messages, image_documents or ()), kwargs)
+        return self._explain(request, config, kwargs)
+
+    async def aexplain(
+        self,
+        messages: Sequence[ChatMessage],
+        image_documents: Sequence[ImageDocument] | None = None,
+        *,
+        config: "ExplainConfig | None" = None,
+        **kwargs: Any,
+    ) -> "Explanation":
+        """`explain` for asyncio; cancelling the task stops the computing."""
+        request = self._request(to_messages(messages, image_documents or ()), kwargs)
+        return await self._aexplain(request, config, kwargs)
 
     @llm_completion_callback()
     def complete(

@@ -1,0 +1,61 @@
+"""An explanation as plain values."""
+
+from collections.abc import Sequence
+
+from memvr_integrations.explain.mapped import ExplainedToken, MappedAnswer
+from memvr_integrations.explain.maps import Map
+
+
+def as_dict(explained: MappedAnswer) -> dict[str, object]:
+    """Everything but the pictures' pixels."""
+    whole = range(len(explained.images))
+    return {
+        "model": explained.model,
+        "question": explained.question,
+        "answer": explained.answer,
+        "method": explained.method,
+        "second": explained.second,
+        "memvr": None
+        if explained.ratio is None
+        else {
+            "retracing_ratio": explained.ratio,
+            "entropy_threshold": explained.threshold,
+            "layers": list(explained.window or ()),
+        },
+        "images": [
+            {
+                "name": name,
+                "width": image.width,
+                "height": image.height,
+                "map": rounded(explained.map(at)),
+                "flat": explained.flat(at),
+                "box": _listed(explained.box(at)),
+                "agreement": explained.agreement(at),
+            }
+            for at, name, image in zip(whole, explained.names, explained.images, strict=True)
+        ],
+        "tokens": [_token(token) for token in explained.tokens],
+    }
+
+
+def rounded(values: Map) -> list[list[float]]:
+    """Numbers of four digits, row by row."""
+    return [[float(f"{value:.4g}") for value in row] for row in values.tolist()]
+
+
+def _token(token: ExplainedToken) -> dict[str, object]:
+    return {
+        "text": token.text,
+        "logprob": token.logprob,
+        "output_entropy": token.output_entropy,
+        "entropies": {str(layer): value for layer, value in token.entropies.items()},
+        "trigger_layer": token.trigger_layer,
+        "content": token.content,
+        "score": dict(token.score),
+        "maps": {state: [rounded(one) for one in maps] for state, maps in token.maps.items()},
+        "agreement": list(token.agreement),
+    }
+
+
+def _listed(box: Sequence[float] | None) -> list[float] | None:
+    return None if box is None else [round(edge, 1) for edge in box]

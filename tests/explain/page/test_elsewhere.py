@@ -1,0 +1,52 @@
+"""An explanation as a picture, as plain values, and in a terminal."""
+
+import json
+import re
+
+import numpy as np
+import PIL.Image
+from explanations import explanation, hot, token
+
+
+def test_the_picture_is_changed_where_it_is_hot(tmp_path):
+    made = explanation(token("dog", hot(2, 4)), size=(160, 80))
+    made.save_png(tmp_path / "map.png")
+    with PIL.Image.open(tmp_path / "map.png") as saved:
+        pixels = np.asarray(saved.convert("RGB")).astype(int)
+    assert pixels.shape == (3 * 80 + 12, 3 * 160, 3)
+    changed = np.abs(pixels[:240] - np.array((90, 120, 60))).sum(-1)
+    assert changed[84, 285] > 3 * changed[180, 60]
+    top = made.box()[1]
+    assert pixels[round(3 * top), 300].tolist() == [255, 255, 255]
+    made.save_png(str(tmp_path / "off.png"), tokens=[0], state="off")
+
+
+def test_plain_values_are_json():
+    made = explanation(token("A", content=False), token(" dog", hot(2, 4)))
+    data = json.loads(json.dumps(made.to_dict(), allow_nan=False))
+    assert data["images"][0]["box"] is not None
+    assert np.allclose(data["images"][0]["map"], made.map(), atol=1e-3)
+    assert data["tokens"][1]["entropies"] == {"2": 0.8}
+    assert data["memvr"] == {
+        "retracing_ratio": 0.12,
+        "entropy_threshold": 0.75,
+        "layers": [2, 5],
+    }
+
+
+def test_in_a_terminal_it_is_as_wide_as_asked_and_obeys_nobody():
+    made = explanation(token(" dog\x1b[2J", hot(2, 4)), names=("fa\nrm\x1b]0;x.png",))
+    plain = made.to_terminal(width=30, colour=False)
+    assert "\x1b" not in plain
+    rows = [line for line in plain.splitlines() if set(line) <= set(" .:-=+*#%@") and line]
+    assert {len(line) for line in rows} == {30}
+    assert "@" in "".join(rows)
+    assert plain.splitlines()[0].startswith("fa?rm?]0;x.png: points at (")
+    coloured = made.to_terminal(width=30)
+    assert set(re.findall(r"\x1b\[[^m]*m", coloured)) > {"\x1b[0m"}
+    assert "\x1b[2J" not in coloured
+
+
+def test_a_flat_map_says_so():
+    made = explanation(token("dog", np.ones((8, 8), np.float32)))
+    assert "nothing stands out" in made.to_terminal(colour=False)

@@ -1,0 +1,82 @@
+"""What an explanation says of places: maps, boxes, agreement."""
+
+import numpy as np
+import pytest
+from explanations import explanation, hot, token
+
+from memvr_integrations.errors import ConfigError
+from memvr_integrations.explain.boxes import box_of
+from memvr_integrations.explain.maps import agreement, is_flat
+
+
+def test_a_map_adds_up_the_words_with_content():
+    made = explanation(token("A", hot(0, 0), content=False), token(" dog", hot(4, 4)))
+    np.testing.assert_array_equal(made.map(), hot(4, 4))
+    np.testing.assert_array_equal(made.map(tokens=[0, 1]), hot(0, 0) + hot(4, 4))
+    np.testing.assert_array_equal(
+        explanation(token("A", hot(0, 0), content=False)).map(), hot(0, 0)
+    )
+
+
+def test_what_speaks_against_is_not_shown_as_heat():
+    made = explanation(token("dog", -hot(1, 1)))
+    assert made.map().max() == 0
+    assert made.flat()
+    assert made.box() is None
+
+
+def test_the_difference_is_on_less_off():
+    made = explanation(token("dog", hot(1, 1), off=[hot(5, 5)]))
+    np.testing.assert_array_equal(made.difference(), hot(1, 1) - hot(5, 5))
+
+
+@pytest.mark.parametrize(
+    ("ask", "says"),
+    [
+        (lambda made: made.map(image=1), "no image 1: the request has 1"),
+        (lambda made: made.map(tokens=[1]), r"Token 1 was not explained; explained are \[0\]"),
+        (lambda made: made.map(tokens=[]), "explained are"),
+    ],
+)
+def test_what_is_not_there_is_refused(ask, says):
+    with pytest.raises(ConfigError, match=says):
+        ask(explanation(token("dog", hot(1, 1)), token(".", content=False)))
+
+
+def test_a_box_is_in_the_pictures_pixels():
+    made = explanation(token("dog", hot(2, 4)), size=(160, 80))
+    left, top, right, bottom = made.box()
+    assert pytest.approx((left, top, right, bottom), abs=1) == (80, 20, 120, 40)
+
+
+def test_no_box_where_methods_disagree():
+    assert explanation(token("dog", hot(2, 4), agreement=0.5)).box() is None
+    assert explanation(token("dog", hot(2, 4), agreement=None)).box() is not None
+
+
+def test_a_cool_edge_moves_a_box_in():
+    values = hot(2, 2)
+    values[2:4, 4] = 0.25
+    assert box_of((80, 80), values) == pytest.approx((20, 20, 42.5, 40))
+    values[2:4, 4] = 0.15  # below a fifth
+    assert box_of((80, 80), values) == pytest.approx((20, 20, 40, 40))
+
+
+def test_only_what_touches_the_hottest_is_in_a_box():
+    values = hot(0, 0) + hot(6, 6, heat=0.9)
+    assert box_of((80, 80), values) == pytest.approx((0, 0, 20, 20))
+    values = hot(0, 0) + hot(2, 2, heat=0.9)  # corner to corner
+    assert box_of((80, 80), values)[2] > 35
+
+
+def test_flat_and_agreement():
+    even = np.ones((8, 8), np.float32)
+    assert is_flat(even)
+    assert is_flat(np.full((8, 8), np.nan, np.float32))
+    assert not is_flat(hot(0, 0))
+    assert agreement(hot(0, 0), hot(0, 0)) > 0.8
+    assert agreement(hot(0, 0), hot(5, 5)) < 0.6
+    assert agreement(hot(0, 0), even) is None
+    rng = np.random.default_rng(0)
+    by_chance = [agreement(rng.random((8, 8)), rng.random((8, 8))) for _ in range(200)]
+    assert np.mean(by_chance) == pytest.approx(0.5, abs=0.02)
