@@ -58,7 +58,7 @@ def test_json(memvr, backend, ask, scene_file):
     }
     assert shown["finish_reason"] == expected.finish_reason
     assert [set(token) for token in shown["tokens"]] == [
-        {"id", "text", "logprob", "entropy", "output_entropy", "trigger_layer", "top"}
+        {"id", "text", "logprob", "entropy", "entropies", "output_entropy", "trigger_layer", "top"}
     ] * len(expected.tokens)
     assert shown["warnings"] == []
     assert result.stderr == LOADING

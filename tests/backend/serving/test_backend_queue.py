@@ -5,6 +5,7 @@ import random
 import threading
 
 import pytest
+from rows import ids
 from waiting import eventually, held_at, idle
 
 from memvr_integrations.backend import QueueConfig
@@ -38,7 +39,8 @@ def test_a_list_longer_than_the_queue_is_answered(make_backend, ask):
     backend = make_backend(queueing=QueueConfig(max_waiting=2))
     requests = [ask(f"{word}?", max_tokens=2) for word in ("one", "two", "three", "four", "five")]
     answers = backend.generate(requests)
-    assert asyncio.run(backend.agenerate(requests)) == answers
+    # Who shares a batch with whom depends on who comes first.
+    assert ids(asyncio.run(backend.agenerate(requests))) == ids(answers)
     assert len(answers) == 5
 
 
