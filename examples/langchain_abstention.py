@@ -13,16 +13,16 @@ from memvr_integrations.langchain import ChatMemVR, image_block
 
 IMAGES = Path(__file__).parent / "images"
 QUESTIONS = (
-    ("farm.png", "Is there a tree in the picture?"),
-    ("farm.png", "How many houses are there?"),
-    ("three-sheep.png", "How many sheep are there?"),
-    ("fork-no-knife.png", "Is there a knife in the picture?"),
+    ("farm.png", "Is there a tree in the picture?", "yes"),
+    ("farm.png", "How many houses are there?", "two"),
+    ("fork-no-knife.png", "Is there a knife in the picture?", "no"),
+    ("farm-no-dog.png", "What color is the house?", "orange"),
 )
 
 careful = ChatMemVR(model="bundled").with_abstention()
-asked = [[HumanMessage([image_block(IMAGES / name), text])] for name, text in QUESTIONS]
-for (name, text), answer in zip(QUESTIONS, careful.batch(asked), strict=True):
+asked = [[HumanMessage([image_block(IMAGES / name), text])] for name, text, _ in QUESTIONS]
+for (name, text, truth), answer in zip(QUESTIONS, careful.batch(asked), strict=True):
     record = answer.response_metadata["memvr"]
-    print(f"{name}: {text} {answer.text} (unsure: {record['unsureness']:.2f})")
+    print(f"{name}: {text} {answer.text} (truth: {truth}; unsure: {record['unsureness']:.2f})")
     if record["abstained"]:
         print(f"  withheld: {record['withheld']}")

@@ -2,14 +2,14 @@
 
 The model in the box was never trained to be an agent: left to itself it answers at once, and a
 conversation with calls in it confuses it. So its first step here has to be a look, and its second
-is asked as if the picture had come with the question. A larger model needs no such middleware.
+is asked as if the picture had come with the question. Nor does it fill in arguments well, so the
+tool has none. A larger model needs no such help.
 
 Beside the extra `langchain` it needs `pip install langchain`.
 """
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
 
 from langchain.agents import create_agent
 from langchain.agents.middleware import ModelRequest, ModelResponse, wrap_model_call
@@ -17,12 +17,12 @@ from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
 from memvr_integrations.langchain import ChatMemVR, image_block
 
-IMAGES = Path(__file__).parent / "images"
+KITCHEN = Path(__file__).parent / "images" / "kitchen.png"
 
 
-def look(camera: Literal["kitchen", "farm"]) -> list[object]:
-    """Gives the picture that a camera sees now."""
-    return [image_block(IMAGES / f"{camera}.png")]
+def look() -> list[object]:
+    """Gives the picture that the camera in the kitchen sees now."""
+    return [image_block(KITCHEN)]
 
 
 @wrap_model_call
@@ -38,7 +38,8 @@ def look_first(
 
 
 agent = create_agent(ChatMemVR(model="bundled"), [look], middleware=[look_first])
-question = HumanMessage("What do you see in the kitchen?")
+question = HumanMessage("How many forks are there in the kitchen?")
 for message in agent.invoke({"messages": [question]})["messages"]:
     said = message.tool_calls if isinstance(message, AIMessage) and message.tool_calls else None
     print(f"{message.type}: {said or message.text or '(a picture)'}")
+print("truth: one fork")

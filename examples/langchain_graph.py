@@ -14,7 +14,7 @@ from typing_extensions import TypedDict
 from memvr_integrations.langchain import ChatMemVR, image_block
 from memvr_integrations.memvr import MemVRConfig
 
-FARM = Path(__file__).parent / "images" / "farm.png"
+SHEEP = Path(__file__).parent / "images" / "three-sheep.png"
 STRONGER = MemVRConfig(starting_layer=1, ending_layer=8, entropy_threshold=0.2, retracing_ratio=0.4)
 
 model = ChatMemVR(model="bundled")
@@ -44,10 +44,11 @@ graph.add_edge(START, "answer")
 graph.add_conditional_edges("answer", is_unsure, {True: "look_harder", False: END})
 graph.add_edge("look_harder", END)
 
-question = HumanMessage([image_block(FARM), "How many houses are there?"])
+question = HumanMessage([image_block(SHEEP), "How many sheep are there?"])
 for message in graph.compile().invoke({"messages": [question]})["messages"][1:]:
     record = message.response_metadata["memvr"]
     print(
         f"{message.text} (retraced at {record['retraced_tokens']} tokens, "
         f"unsure: {record['max_output_entropy']:.2f})"
     )
+print("truth: three sheep")

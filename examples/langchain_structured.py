@@ -23,7 +23,13 @@ class Found(BaseModel):
     has_dog: bool
 
 
+TRUTH = {
+    "farm.png": Found(place="farm", sheep=0, has_dog=True),
+    "farm-no-dog.png": Found(place="farm", sheep=0, has_dog=False),
+    "kitchen.png": Found(place="kitchen", sheep=0, has_dog=False),
+}
+
 finding = ChatMemVR(model="bundled").with_structured_output(Found)
-for name in ("farm.png", "kitchen.png", "three-sheep.png"):
-    picture = HumanMessage([image_block(IMAGES / name), "What is in the picture?"])
-    print(f"{name}: {finding.invoke([picture])!r}")
+for name, truth in TRUTH.items():
+    found = finding.invoke([HumanMessage([image_block(IMAGES / name), "What is in the picture?"])])
+    print(f"{name}: {found!r} {'as it is' if found == truth else f'and not {truth!r}'}")
