@@ -6,6 +6,7 @@ to bottom, then says where each real pixel comes from. So resizing, crops, tiles
 undone whatever their arithmetic is. All three ask the processor alone, so no model is run.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -84,8 +85,8 @@ def placed(pixels: Floats, size: Size) -> View:
     view, error = _fitted(pixels, size)
     own = (view.across, view.width), (view.down, view.height)
     for off, side, ((start, end), length) in zip(error, size, own, strict=True):
-        if end <= start:
-            raise UnplacedError("a view is mirrored, or has no extent")
+        if end - start < 0.6:
+            raise UnplacedError("a view shows no whole pixel, or a mirrored picture")
         # Where a picture grows, also on its way to a smaller one, its outer pixels are flat; and
         # one processed pixel may be many of its own.
         if off > 1 + side / 20 + (end - start) / length / 2:
@@ -158,8 +159,10 @@ def _line(said: Floats, length: int) -> tuple[tuple[float, float], float]:
     places = np.where(real, said, 0) * (length - 1) + 0.5
     means = (places * real).sum(0)[columns] / count[columns]
     middles = columns + 0.5
-    # Near its ends a ramp is bent by whatever lies, or doesn't lie, beside it.
-    margin = len(columns) // 4
+    # Near its ends a ramp is bent by whatever lies, or doesn't lie, beside it: as far as resampling
+    # reaches, three pixels of the larger kind on either side of a stretch that may be cropped.
+    reach = math.ceil(6 * max(1, len(columns) / length))
+    margin = min(reach, len(columns) // 4)
     inner = slice(margin, len(columns) - margin)
     slope, at = _least_squares(middles[inner], means[inner])
     start, end = at + slope * first, at + slope * last
@@ -169,10 +172,9 @@ def _line(said: Floats, length: int) -> tuple[tuple[float, float], float]:
     if last < said.shape[1] or abs(end - length) < near:
         end = float(length)
     slope = (end - start) / (last - first)
-    start -= slope * first
-    line = start + slope * (np.arange(said.shape[1]) + 0.5)
+    line = start + slope * (np.arange(said.shape[1]) + 0.5 - first)
     off = float((np.abs(places - line) * real).sum() / real.sum())
-    return (start, start + slope * said.shape[1]), off
+    return (start - slope * first, end + slope * (said.shape[1] - last)), off
 
 
 def _least_squares(x: Floats, y: Floats) -> tuple[float, float]:
