@@ -40,7 +40,8 @@ class Processed:
     @property
     def patch(self) -> int:
         """The side of the tower's patches in pixels."""
-        return side(self.settings.vision_config.patch_size)
+        tower = getattr(self.settings, "vision_config", None)
+        return side(getattr(tower, "patch_size", None))
 
     @property
     def views(self) -> Floats:

@@ -46,8 +46,8 @@ def resampled(size, box, to, around, how):
 
 def test_resizing_and_padding_are_undone_exactly():
     random = Random(0)
-    for number in range(60):
-        size = random.randint(1, 3000), random.randint(1, 3000)
+    for number in range(30):
+        size = random.randint(1, 2000), random.randint(1, 2000)
         to = random.randint(8, 300), random.randint(8, 300)
         around = [random.choice([0, random.randint(1, 40)]) for _ in range(4)]
         how = RESAMPLING[number % len(RESAMPLING)]
@@ -64,8 +64,8 @@ def test_resizing_and_padding_are_undone_exactly():
 
 def test_crops_are_undone_to_a_pixel_or_a_twentieth_of_a_patch():
     random = Random(1)
-    for _ in range(60):
-        size = random.randint(40, 4000), random.randint(40, 4000)
+    for _ in range(25):
+        size = random.randint(40, 3000), random.randint(40, 3000)
         box = [random.uniform(0.02, 0.4) * side for side in size]
         box += [random.uniform(0.6, 0.98) * side for side in size]
         to = random.randint(56, 448), random.randint(56, 448)
