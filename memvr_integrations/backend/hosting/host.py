@@ -15,6 +15,7 @@ from memvr_integrations.backend.hosting.load_config import LoadConfig
 from memvr_integrations.backend.hosting.loading import LoadedModel, context_window, load_model
 from memvr_integrations.backend.hosting.origin import Origin, touched
 from memvr_integrations.backend.hosting.prompts.writer import PromptWriter
+from memvr_integrations.backend.hosting.regions.regions import RegionFinder
 from memvr_integrations.backend.hosting.vision import FeatureCache, VisionEncoder
 from memvr_integrations.backend.structured.constraint import Grammars
 from memvr_integrations.bundled.looks_drawn import looks_drawn
@@ -96,6 +97,11 @@ class Host:
         self.vision = (
             None if self.unsupported else VisionEncoder(self.model, self.prompts.shown, cache)
         )
+        self.regions = RegionFinder(
+            self.model.config,
+            self.prompts.shown,
+            company_counts=self.vision is not None and self.vision.company_counts,
+        )
         text = self.model.config.get_text_config()
         self.layers = int(text.num_hidden_layers)
         self.end_tokens = self._end_tokens()
@@ -124,7 +130,7 @@ class Host:
         self.students.release()
         if self.vision is not None:
             self.vision.release()
-        del self.model, self.processor, self.tokenizer, self.prompts
+        del self.model, self.processor, self.tokenizer, self.prompts, self.regions
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 

@@ -131,7 +131,7 @@ class VisionEncoder:
         self._encode: Callable[..., BaseModelOutputWithPooling] = encode
         self._accepted = set(inspect.signature(self._encode).parameters)
         # LLaVA-OneVision cuts up finer a picture that is alone in its prompt.
-        self._company_counts = "batch_num_images" in self._accepted
+        self.company_counts = "batch_num_images" in self._accepted
         self._most = _MOST if model.config.model_type in ENCODED_TOGETHER else 1
         self._held: dict[str, Features] | None = None
         self.encoded = 0
@@ -160,7 +160,7 @@ class VisionEncoder:
         missing: dict[str, tuple[Picture, int]] = {}
         asked = []
         for pictures in prompts:
-            in_company = len(pictures) > 1 and self._company_counts
+            in_company = len(pictures) > 1 and self.company_counts
             keys = [_key(picture, in_company) for picture in pictures]
             for key, picture in zip(keys, pictures, strict=True):
                 if key in known or key in missing:
