@@ -16,7 +16,7 @@ QUESTIONS = (
     ("farm.png", "Is there a tree in the picture?", "yes"),
     ("farm.png", "How many houses are there?", "two"),
     ("fork-no-knife.png", "Is there a knife in the picture?", "no"),
-    ("farm-no-dog.png", "What color is the house?", "orange"),
+    ("farm-no-dog.png", "What color is the house?", "yellow, its roof orange"),
 )
 
 careful = ChatMemVR(model="bundled").with_abstention()
