@@ -91,9 +91,13 @@ class MappedAnswer:
     ) -> Map:
         """What some tokens have in a picture, (rows, columns), never negative.
 
+        Each counts alike, however sure the model was of it: what a token has in all pictures adds
+        up to one, and so does the mean over tokens.
+
         Args:
             image: Which of the request's pictures.
-            tokens: Which of the answer's tokens; None: those of content words that were explained.
+            tokens: Which of the answer's tokens; None: those of words with content whose own maps
+                point anywhere, as that of a number hardly does.
             state: "on" or "off"; None: as the answer was given.
 
         Raises:
@@ -107,9 +111,12 @@ class MappedAnswer:
             )
         if any(state not in self.tokens[at].maps for at in chosen):
             raise ConfigError(f"No map was made with MemVR {state}; explain with memvr set.")
-        maps = [np.clip(self.tokens[at].maps[state][image], 0, None) for at in chosen]
-        total: Map = np.sum(maps, axis=0, dtype=np.float32)
-        return total
+        total: Map = np.zeros_like(self.tokens[chosen[0]].maps[state][image])
+        for at in chosen:
+            whole = sum(float(np.clip(one, 0, None).sum()) for one in self.tokens[at].maps[state])
+            if whole > 0:
+                total += np.clip(self.tokens[at].maps[state][image], 0, None) / np.float32(whole)
+        return np.asarray(total / len(chosen), np.float32)
 
     def difference(self, image: int = 0, tokens: Sequence[int] | None = None) -> Map:
         """What MemVR changed in a picture's map, (rows, columns): on less off, of either sign.
@@ -141,11 +148,14 @@ class MappedAnswer:
         numbers = [one for one in known if one is not None]
         return float(np.mean(numbers)) if numbers else None
 
+    def _stands_out(self, token: int) -> bool:
+        return any(not is_flat(one) for one in self.tokens[token].maps[self.state])
+
     def _explained(self, tokens: Sequence[int] | None) -> list[int]:
         explained = [at for at, token in enumerate(self.tokens) if token.maps]
         if tokens is None:
-            content = [at for at in explained if self.tokens[at].content]
-            return content or explained
+            content = [at for at in explained if self.tokens[at].content] or explained
+            return [at for at in content if self._stands_out(at)] or content
         missing = [at for at in tokens if at not in explained]
         if missing or not tokens:
             raise ConfigError(

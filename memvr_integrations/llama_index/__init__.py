@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from memvr_integrations.errors import AbstentionError
     from memvr_integrations.llama_index.asking.abstention import AbstainWhenUnsure
     from memvr_integrations.llama_index.asking.chat import ImageChatEngine
-    from memvr_integrations.llama_index.asking.cited_images import Citation, citations
+    from memvr_integrations.llama_index.asking.cited_images import Citation, Region, citations
     from memvr_integrations.llama_index.asking.evaluator import GroundingEvaluator
     from memvr_integrations.llama_index.asking.rerank import VisualRerank
     from memvr_integrations.llama_index.asking.synthesizer import ImageSynthesizer
@@ -38,6 +38,7 @@ else:
             "ImageCollectionIndex": "collection",
             "ImageSynthesizer": "asking.synthesizer",
             "MemVRMultiModalLLM": "llm",
+            "Region": "asking.cited_images",
             "VisualRerank": "asking.rerank",
             "WordEmbedding": "store.embedding",
             "citations": "asking.cited_images",
@@ -55,6 +56,7 @@ __all__ = [
     "ImageCollectionIndex",
     "ImageSynthesizer",
     "MemVRMultiModalLLM",
+    "Region",
     "VisualRerank",
     "WordEmbedding",
     "citations",

@@ -9,13 +9,34 @@ from memvr_integrations.explain.boxes import box_of
 from memvr_integrations.explain.maps import agreement, is_flat
 
 
+def share(values):
+    return values / values.sum()
+
+
 def test_a_map_adds_up_the_words_with_content():
     made = explanation(token("A", hot(0, 0), content=False), token(" dog", hot(4, 4)))
-    np.testing.assert_array_equal(made.map(), hot(4, 4))
-    np.testing.assert_array_equal(made.map(tokens=[0, 1]), hot(0, 0) + hot(4, 4))
-    np.testing.assert_array_equal(
-        explanation(token("A", hot(0, 0), content=False)).map(), hot(0, 0)
-    )
+    np.testing.assert_allclose(made.map(), share(hot(4, 4)), rtol=1e-5)
+    both = (share(hot(0, 0)) + share(hot(4, 4))) / 2
+    np.testing.assert_allclose(made.map(tokens=[0, 1]), both, rtol=1e-5)
+    empty = explanation(token("A", hot(0, 0), content=False))
+    np.testing.assert_allclose(empty.map(), share(hot(0, 0)), rtol=1e-5)
+
+
+def test_words_that_point_nowhere_are_left_out_beside_others():
+    even = np.ones((8, 8), np.float32)
+    made = explanation(token("three", even, agreement=0.3), token(" sheep", hot(4, 4)))
+    np.testing.assert_allclose(made.map(), share(hot(4, 4)), rtol=1e-5)
+    assert made.agreement() == 0.9
+    assert explanation(token("three", even)).flat()
+
+
+def test_every_word_counts_alike_over_all_pictures():
+    one = token("a", hot(0, 0, heat=9.0), hot(4, 4))
+    other = token("b", hot(1, 1, heat=0.02), hot(2, 2, heat=0.02))
+    made = explanation(one, other, names=("1", "2"))
+    assert sum(made.map(image).sum() for image in (0, 1)) == pytest.approx(1)
+    alone = explanation(one, names=("1", "2"))
+    assert alone.map(0).sum() > 4 * alone.map(1).sum()
 
 
 def test_what_speaks_against_is_not_shown_as_heat():
@@ -27,7 +48,7 @@ def test_what_speaks_against_is_not_shown_as_heat():
 
 def test_the_difference_is_on_less_off():
     made = explanation(token("dog", hot(1, 1), off=[hot(5, 5)]))
-    np.testing.assert_array_equal(made.difference(), hot(1, 1) - hot(5, 5))
+    np.testing.assert_allclose(made.difference(), share(hot(1, 1)) - share(hot(5, 5)), atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,8 @@ _MAX_READS, _LEAST_PIECE = 300_000, 64
 _MAX_PLAIN = 4 * 2**20  # bytes of numbers written as text, which are decoded in Python as well
 _JPEG_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 
+_LONGEST = 200  # characters of another's error in one of ours
+
 _FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
 # The first match wins, so a brand stands before the container that it is a case of.
 _SIGNATURES: tuple[tuple[str, int, tuple[bytes, ...]], ...] = (
@@ -143,9 +145,15 @@ def open_image(data: bytes, name: str) -> Image.Image:
     # Damaged data makes Pillow's decoders raise nearly every type there is.
     except Exception as problem:
         raise ImageError(
-            f"{name} begins as {kind} but cannot be read ({problem!r}): "
+            f"{name} begins as {kind} but cannot be read ({_in_short(problem)}): "
             "it is damaged or incomplete; get it again"
         ) from problem
+
+
+def _in_short(problem: Exception) -> str:
+    # Some quote the bytes that they could not read.
+    said = repr(problem)
+    return said if len(said) <= _LONGEST else f"{said[:_LONGEST]}..."
 
 
 def check_size(size: tuple[int, int], name: str, policy: ImagePolicy) -> None:
@@ -209,7 +217,8 @@ def decode(opened: Image.Image, name: str, *, own: bool) -> Image.Image:
     # As in open_image: Pillow raises nearly every type there is.
     except Exception as problem:
         raise ImageError(
-            f"{name} cannot be decoded ({problem!r}): it is damaged or incomplete; get it again"
+            f"{name} cannot be decoded ({_in_short(problem)}): it is damaged or incomplete; "
+            "get it again"
         ) from problem
 
 
@@ -238,7 +247,7 @@ def _upright(image: Image.Image, name: str, own: bool) -> Image.Image:
     # The pixels are good, so unreadable EXIF is no reason to refuse them.
     except Exception as problem:
         warnings.warn(
-            f"{name} has unreadable EXIF data ({problem!r}); it is taken as upright",
+            f"{name} has unreadable EXIF data ({_in_short(problem)}); it is taken as upright",
             MemVRWarning,
             stacklevel=5,
         )

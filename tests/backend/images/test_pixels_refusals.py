@@ -157,3 +157,12 @@ def test_many_threads_at_once_give_the_same_pictures():
         thread.join()
     assert set(hashes) == {pixel_hash(PICTURE)}
     assert len(hashes) == 32
+
+
+def test_what_a_decoder_quotes_is_cut(monkeypatch):
+    def quote(file, name):
+        raise SyntaxError(file.read(4000))
+
+    monkeypatch.setitem(Image.OPEN, "TIFF", (quote, None))
+    said = refused(b"II*\0" + bytes(5000), "begins as TIFF but cannot be read")
+    assert len(said) < 600
