@@ -71,9 +71,10 @@ class Pass:
         self._layout = layout
         shape = (plan.able.shape[0], layout.decisions)
         device = plan.able.device
-        self._waiting = plan.able.expand(shape)
+        one = layout.decisions == 1
+        self._waiting = plan.able if one else plan.able.expand(shape)
         self._triggers: Tensor | None = None
-        self._ratios = plan.ratios.expand(shape)
+        self._ratios = plan.ratios if one else plan.ratios.expand(shape)
         self._where: Tensor | None = None
         if method.keep_where:
             tokens = plan.memory.features.shape[1]
@@ -135,6 +136,11 @@ class Pass:
             normed: Tensor = method.norm(deciding)
             return normed
         return deciding
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing can trigger any more, and nothing is to be retraced."""
+        return self._done and self._triggered is None
 
     @property
     def retraces(self) -> bool:

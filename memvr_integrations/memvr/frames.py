@@ -35,7 +35,8 @@ class Frame:
     def deciding(self, states: Tensor) -> Tensor:
         """Pick the deciding positions: (rows, width, dim) gives (rows, decisions, dim)."""
         if self.last is None:
-            return states[:, -self.decisions :]
+            # Slices cost as much as operations, and in a step there is nothing to leave out.
+            return states if self.decisions == self.width else states[:, -self.decisions :]
         rows = torch.arange(states.shape[0], device=states.device)
         return states[rows, self.last.to(states.device)][:, None]
 
@@ -52,6 +53,8 @@ class Frame:
         Shapes: `hidden` (the FFN's input), `ffn_out` and the result (rows, width, dim);
         `triggered` (rows, decisions) bool.
         """
+        if self.width == 1 and not self.prompt:
+            return formula(hidden, ffn_out, triggered)
         pieces: list[Tensor] = []
         start, decision = self.width - self.decisions, 0
         if self.prompt and (scope == "all" or self.last is not None):

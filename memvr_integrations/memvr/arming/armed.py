@@ -140,13 +140,17 @@ class ArmedModel:
 
     def _probe(self, layer: int, module: nn.Module, args: tuple[object, ...], out: object) -> None:
         acting = self._pass
-        if acting is not None:
-            acting.probe(layer, states_in(out, module)[: self._rows])
+        if acting is not None and not acting.done:
+            acting.probe(layer, self._own(states_in(out, module)))
             if acting.retraces:
                 # A module is called more quickly without hooks, so most FFNs have none.
                 retrace = functools.partial(self._retrace, layer + 1)
                 self._unhook()
                 self._awaited = self._anatomy.ffns[layer + 1].register_forward_hook(retrace)
+
+    def _own(self, states: Tensor) -> Tensor:
+        """The plan's rows, without a twin after them; a slice costs as much as an operation."""
+        return states if len(states) == self._rows else states[: self._rows]
 
     def _retrace(
         self, layer: int, module: nn.Module, args: tuple[object, ...], out: object
@@ -156,9 +160,11 @@ class ArmedModel:
         if acting is None or not acting.retraces:
             return out
         plain = states_in(out, module)
-        own, twins = plain[: self._rows], plain[self._rows :]
-        mixed = acting.retrace(layer, states_in(args, module)[: self._rows], own)
-        if self._twin and not len(twins):
-            twins = own  # the residual that it is added to is the same for both
-        mixed = torch.cat([mixed, twins]) if len(twins) else mixed
+        own = self._own(plain)
+        mixed = acting.retrace(layer, self._own(states_in(args, module)), own)
+        if len(plain) > self._rows:
+            mixed = torch.cat([mixed, plain[self._rows :]])
+        elif self._twin:
+            # The residual that it is added to is the same for both.
+            mixed = torch.cat([mixed, own])
         return (mixed, *out[1:]) if isinstance(out, tuple) else mixed
