@@ -16,7 +16,8 @@ State = Literal["on", "off"]
 
 ExplainMethod = Literal["attention_gradient", "occlusion", "logit_lens", "route", "retracing"]
 
-_AGREED = 0.6
+AGREED = 0.6
+"""From this agreement on, a second method says the same place."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -99,7 +100,7 @@ class MappedAnswer:
         Raises:
             ConfigError: There is no such picture or token, or it was not explained.
         """
-        chosen = self._explained(tokens)
+        chosen = self.places(tokens)
         state = state or self.state
         if not 0 <= image < len(self.images):
             raise ConfigError(
@@ -130,18 +131,23 @@ class MappedAnswer:
         the map is hottest is below .6, and .5 is that of any map.
         """
         agreed = self.agreement(image, tokens)
-        if agreed is not None and agreed < _AGREED:
+        if agreed is not None and agreed < AGREED:
             return None
         return box_of(self.images[image].size, self.map(image, tokens))
 
     def agreement(self, image: int = 0, tokens: Sequence[int] | None = None) -> float | None:
         """How far the second method agrees in a picture, the mean over tokens; None without one."""
-        found = [self.tokens[at].agreement for at in self._explained(tokens)]
+        found = [self.tokens[at].agreement for at in self.places(tokens)]
         known = [one[image] for one in found if image < len(one)]
         numbers = [one for one in known if one is not None]
         return float(np.mean(numbers)) if numbers else None
 
-    def _explained(self, tokens: Sequence[int] | None) -> list[int]:
+    def places(self, tokens: Sequence[int] | None = None) -> list[int]:
+        """The places of the tokens that maps add up: those given, or of content words.
+
+        Raises:
+            ConfigError: One of `tokens` was not explained.
+        """
         explained = [at for at, token in enumerate(self.tokens) if token.maps]
         if tokens is None:
             content = [at for at in explained if self.tokens[at].content]
