@@ -102,10 +102,7 @@ class MappedAnswer:
         """
         chosen = self.places(tokens)
         state = state or self.state
-        if not 0 <= image < len(self.images):
-            raise ConfigError(
-                f"There is no image {image}: the request has {len(self.images)}, counted from 0."
-            )
+        self._check(image)
         if any(state not in self.tokens[at].maps for at in chosen):
             raise ConfigError(f"No map was made with MemVR {state}; explain with memvr set.")
         maps = [np.clip(self.tokens[at].maps[state][image], 0, None) for at in chosen]
@@ -129,6 +126,9 @@ class MappedAnswer:
 
         None where the map is flat, or a second method disagrees: its chance of having more where
         the map is hottest is below .6, and .5 is that of any map.
+
+        Raises:
+            ConfigError: As `map` does.
         """
         agreed = self.agreement(image, tokens)
         if agreed is not None and agreed < AGREED:
@@ -136,19 +136,35 @@ class MappedAnswer:
         return box_of(self.images[image].size, self.map(image, tokens))
 
     def agreement(self, image: int = 0, tokens: Sequence[int] | None = None) -> float | None:
-        """How far the second method agrees in a picture, the mean over tokens; None without one."""
+        """How far the second method agrees in a picture, the mean over tokens; None without one.
+
+        Raises:
+            ConfigError: As `map` does.
+        """
+        self._check(image)
         found = [self.tokens[at].agreement for at in self.places(tokens)]
         known = [one[image] for one in found if image < len(one)]
         numbers = [one for one in known if one is not None]
         return float(np.mean(numbers)) if numbers else None
 
+    def _check(self, image: int) -> None:
+        if not 0 <= image < len(self.images):
+            raise ConfigError(
+                f"There is no image {image}: the request has {len(self.images)}, counted from 0."
+            )
+
     def places(self, tokens: Sequence[int] | None = None) -> list[int]:
         """The places of the tokens that maps add up: those given, or of content words.
 
         Raises:
-            ConfigError: One of `tokens` was not explained.
+            ConfigError: One of `tokens` was not explained, or nothing was.
         """
         explained = [at for at, token in enumerate(self.tokens) if token.maps]
+        if not explained:
+            raise ConfigError(
+                f"None of the answer's {len(self.tokens)} tokens was explained, so there is no "
+                "map. Explain an answer that has words."
+            )
         if tokens is None:
             content = [at for at in explained if self.tokens[at].content]
             return content or explained

@@ -17,7 +17,7 @@ _STEPS = 127  # that maps are rounded to, on each side of zero
 
 
 def data(explained: MappedAnswer) -> dict[str, object]:
-    """Maps by token, state and image, and sentences by token, state and image."""
+    """Maps by token, state and image, and sentences likewise; tokens are those explained."""
     side, states = _side(explained), states_of(explained)
     shown: list[Shown] = [*states, "difference"] if len(states) > 1 else [*states]
     return {
@@ -33,7 +33,11 @@ def data(explained: MappedAnswer) -> dict[str, object]:
             "details": "The map of the whole answer: its words with content together.",
             "says": _says(explained, None, shown),
         },
-        "tokens": [_token(explained, at, shown, side) for at in range(len(explained.tokens))],
+        "tokens": {
+            str(at): _token(explained, at, shown, side)
+            for at, token in enumerate(explained.tokens)
+            if token.maps
+        },
     }
 
 
@@ -44,7 +48,7 @@ def _token(explained: MappedAnswer, at: int, shown: list[Shown], side: int) -> d
         "details": detailed(token),
         "entropies": [[layer, number(round(one, 3))] for layer, one in token.entropies.items()],
         "trigger": token.trigger_layer,
-        "says": _says(explained, at, shown) if token.maps else {},
+        "says": _says(explained, at, shown),
         "maps": {state: [_scaled(one, side) for one in maps] for state, maps in token.maps.items()},
     }
 

@@ -28,12 +28,13 @@ from memvr_integrations.explain.page.wording import (
 
 _SIDE = 640  # of pictures on the page, at most
 _PAGE = 960_000  # bytes, all in all
+_LEAST = 100_000  # bytes of pictures, however long the answer is
 _TITLE = 120  # characters; tabs have room for less
 _LINE_END = "\u21b5"
 
 
 def page(explained: MappedAnswer) -> str:
-    """An explanation as one HTML file."""
+    """An explanation as one HTML file, below a megabyte unless an answer has 1500 tokens."""
     script = _part("page.js")
     about = MEANING[explained.method] + (f" {PIXELS}" if explained.pixels else "")
     values = {
@@ -55,7 +56,8 @@ def page(explained: MappedAnswer) -> str:
         "DATA": _json(data(explained)),
     }
     room = _PAGE - sum(len(one.encode("utf-8", "replace")) for one in values.values())
-    values["FIGURES"] = "".join(_figures(explained, room * 3 // 4))  # they are in base64
+    room = max(room, _LEAST) * 3 // 4  # they are in base64
+    values["FIGURES"] = "".join(_figures(explained, room))
     # Filled in one go: what is filled in may look like a place to fill.
     pieces = _part("page.html").split("@@")
     filled = [values[one] if number % 2 else one for number, one in enumerate(pieces)]

@@ -11,9 +11,9 @@ def as_dict(explained: MappedAnswer) -> dict[str, object]:
     """Everything but the pictures' pixels."""
     whole = range(len(explained.images))
     return {
-        "model": explained.model,
-        "question": explained.question,
-        "answer": explained.answer,
+        "model": _text(explained.model),
+        "question": _text(explained.question),
+        "answer": _text(explained.answer),
         "method": explained.method,
         "second": explained.second,
         "pixels": explained.pixels,
@@ -27,8 +27,7 @@ def as_dict(explained: MappedAnswer) -> dict[str, object]:
         },
         "images": [
             {
-                # A file's name may have bytes that are no text.
-                "name": name.encode("utf-8", "replace").decode(),
+                "name": _text(name),
                 "width": image.width,
                 "height": image.height,
                 "map": rounded(explained.map(at)),
@@ -49,7 +48,7 @@ def rounded(values: Map) -> list[list[float | None]]:
 
 def _token(token: ExplainedToken) -> dict[str, object]:
     return {
-        "text": token.text,
+        "text": _text(token.text),
         "logprob": number(token.logprob),
         "output_entropy": None if token.output_entropy is None else number(token.output_entropy),
         "entropies": {str(layer): number(value) for layer, value in token.entropies.items()},
@@ -59,6 +58,11 @@ def _token(token: ExplainedToken) -> dict[str, object]:
         "maps": {state: [rounded(one) for one in maps] for state, maps in token.maps.items()},
         "agreement": list(token.agreement),
     }
+
+
+def _text(text: str) -> str:
+    """A text that any file can hold: names and arguments may have bytes that are no text."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def number(value: float) -> float | None:

@@ -55,7 +55,7 @@ UNITS: dict[ExplainMethod, str] = {
 
 def states_of(explained: MappedAnswer) -> list[State]:
     """The states that there are maps of, the answer's own first."""
-    made = {state for token in explained.tokens for state in token.maps}
+    made = {state for at in explained.places() for state in explained.tokens[at].maps}
     if explained.ratio is None:
         made.discard("on")
     return sorted(made, key=lambda state: state != explained.state)
