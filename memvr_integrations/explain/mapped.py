@@ -16,7 +16,8 @@ State = Literal["on", "off"]
 
 ExplainMethod = Literal["attention_gradient", "occlusion", "logit_lens", "route", "retracing"]
 
-_AGREED = 0.6
+AGREED = 0.6
+"""From this agreement on, a second method says the same place."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -103,18 +104,15 @@ class MappedAnswer:
         Raises:
             ConfigError: There is no such picture or token, or it was not explained.
         """
-        chosen = self._explained(tokens)
+        chosen = self.places(tokens)
         state = state or self.state
-        if not 0 <= image < len(self.images):
-            raise ConfigError(
-                f"There is no image {image}: the request has {len(self.images)}, counted from 0."
-            )
+        self._check(image)
         if any(state not in self.tokens[at].maps for at in chosen):
             raise ConfigError(f"No map was made with MemVR {state}; explain with memvr set.")
         total: Map = np.zeros_like(self.tokens[chosen[0]].maps[state][image])
         for at in chosen:
             whole = sum(float(np.clip(one, 0, None).sum()) for one in self.tokens[at].maps[state])
-            if whole > 0:
+            if whole:  # also of what is no number, which nothing may hide
                 total += np.clip(self.tokens[at].maps[state][image], 0, None) / np.float32(whole)
         return np.asarray(total / len(chosen), np.float32)
 
@@ -135,15 +133,23 @@ class MappedAnswer:
 
         None where the map is flat, or a second method disagrees: its chance of having more where
         the map is hottest is below .6, and .5 is that of any map.
+
+        Raises:
+            ConfigError: As `map` does.
         """
         agreed = self.agreement(image, tokens)
-        if agreed is not None and agreed < _AGREED:
+        if agreed is not None and agreed < AGREED:
             return None
         return box_of(self.images[image].size, self.map(image, tokens))
 
     def agreement(self, image: int = 0, tokens: Sequence[int] | None = None) -> float | None:
-        """How far the second method agrees in a picture, the mean over tokens; None without one."""
-        found = [self.tokens[at].agreement for at in self._explained(tokens)]
+        """How far the second method agrees in a picture, the mean over tokens; None without one.
+
+        Raises:
+            ConfigError: As `map` does.
+        """
+        self._check(image)
+        found = [self.tokens[at].agreement for at in self.places(tokens)]
         known = [one[image] for one in found if image < len(one)]
         numbers = [one for one in known if one is not None]
         return float(np.mean(numbers)) if numbers else None
@@ -151,8 +157,24 @@ class MappedAnswer:
     def _stands_out(self, token: int) -> bool:
         return any(not is_flat(one) for one in self.tokens[token].maps[self.state])
 
-    def _explained(self, tokens: Sequence[int] | None) -> list[int]:
+    def _check(self, image: int) -> None:
+        if not 0 <= image < len(self.images):
+            raise ConfigError(
+                f"There is no image {image}: the request has {len(self.images)}, counted from 0."
+            )
+
+    def places(self, tokens: Sequence[int] | None = None) -> list[int]:
+        """The places of the tokens that maps add up: those given, or of content words.
+
+        Raises:
+            ConfigError: One of `tokens` was not explained, or nothing was.
+        """
         explained = [at for at, token in enumerate(self.tokens) if token.maps]
+        if not explained:
+            raise ConfigError(
+                f"None of the answer's {len(self.tokens)} tokens was explained, so there is no "
+                "map. Explain an answer that has words."
+            )
         if tokens is None:
             content = [at for at in explained if self.tokens[at].content] or explained
             return [at for at in content if self._stands_out(at)] or content

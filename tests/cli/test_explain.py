@@ -19,7 +19,7 @@ def test_it_answers_and_shows_where(memvr, tmp_path):
     assert empty == ""
     assert first.startswith("farm.png: ")
     assert "\x1b" not in result.stdout
-    assert "<h1>Is there a dog in the picture?</h1>" in page.read_text(encoding="utf-8")
+    assert ">Is there a dog in the picture?</h1>" in page.read_text(encoding="utf-8")
     with PIL.Image.open(png) as saved:
         assert saved.width == 3 * 128
 

@@ -55,6 +55,7 @@ def test_the_difference_is_on_less_off():
     ("ask", "says"),
     [
         (lambda made: made.map(image=1), "no image 1: the request has 1"),
+        (lambda made: made.box(image=-1), "no image -1: the request has 1"),
         (lambda made: made.map(tokens=[1]), r"Token 1 was not explained; explained are \[0\]"),
         (lambda made: made.map(tokens=[]), "explained are"),
     ],
@@ -62,6 +63,16 @@ def test_the_difference_is_on_less_off():
 def test_what_is_not_there_is_refused(ask, says):
     with pytest.raises(ConfigError, match=says):
         ask(explanation(token("dog", hot(1, 1)), token(".", content=False)))
+
+
+def test_where_nothing_was_explained_there_is_nothing_to_show(tmp_path):
+    made = explanation(token("", content=False))
+    for door in (made.map, made.to_html, made.to_dict, made.to_terminal):
+        with pytest.raises(ConfigError, match="None of the answer's 1 tokens was explained"):
+            door()
+    with pytest.raises(ConfigError, match="None of the answer's 1 tokens was explained"):
+        made.save_png(tmp_path / "map.png")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_box_is_in_the_pictures_pixels():

@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import chromium
 import pytest
 import torch
 from bundled_settings import FIRST_THEMES
@@ -44,6 +45,8 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("gpu") and not torch.cuda.is_available():
         pytest.skip("needs a CUDA device")
+    if item.get_closest_marker("browser") and (lacking := chromium.missing()) is not None:
+        pytest.skip(lacking)
 
 
 def half(attention: str | None = None) -> LoadedModel:

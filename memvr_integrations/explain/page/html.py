@@ -1,6 +1,7 @@
 """The page: one file with everything in it, safe to open whatever a model or a file name says."""
 
 import base64
+import hashlib
 import html
 import io
 import json
@@ -11,51 +12,57 @@ from importlib.resources import files
 import numpy as np
 import PIL.Image
 
-from memvr_integrations.explain.mapped import ExplainedToken, ExplainMethod, MappedAnswer
-from memvr_integrations.explain.maps import Map
-from memvr_integrations.explain.page.colours import ANCHORS, LESS, MORE, coloured
+from memvr_integrations.explain.mapped import ExplainedToken, MappedAnswer
+from memvr_integrations.explain.page.colours import coloured, hottest
+from memvr_integrations.explain.page.data import data
+from memvr_integrations.explain.page.wording import (
+    MEANING,
+    NAMES,
+    PIXELS,
+    UNITS,
+    said_of,
+    spoken,
+    states_of,
+    three,
+)
 
 _SIDE = 640  # of pictures on the page, at most
-_PAGE = 960_000  # characters, all in all
-_MAPS = 300_000  # of them for maps
-_SIDES = (64, 48, 32, 24, 16, 8)  # of a map on the page, at most
-_STEPS = 127  # that maps are rounded to, on each side of zero
-_MEANING: dict[ExplainMethod, str] = {
-    "attention_gradient": "The map adds up, over all layers, how much attention on each part of a "
-    "picture spoke for the word. It shows what the word was read from, not why it is right.",
-    "occlusion": "The map shows how much surer of the word the model is with a part of a picture "
-    "than with that part hidden. It says nothing of parts that only matter together.",
-    "logit_lens": "The map shows where the model, half-way, reads this very word in the picture. "
-    "It says what a part looks like to the model, not whether the answer used it.",
-    "route": "The map adds up what attention carried from each part of a picture towards the word "
-    "or away from it; only what speaks for it is shown.",
-    "retracing": "The map shows what MemVR's own retracing gave to the word. Most of an answer "
-    "comes in by attention, so this isn't where the answer came from.",
-}
+_PAGE = 960_000  # bytes, all in all
+_LEAST = 100_000  # bytes of pictures, however long the answer is
+_TITLE = 120  # characters; tabs have room for less
+_LINE_END = "\u21b5"
 
 
 def page(explained: MappedAnswer) -> str:
-    """An explanation as one HTML file."""
-    data = _json(_data(explained))
-    rows = "".join(_row(token) for token in explained.tokens)
-    words = "".join(_word(number, token) for number, token in enumerate(explained.tokens))
-    room = (_PAGE - len(data) - len(rows) - len(words)) * 3 // 4  # pictures are written in base64
+    """An explanation as one HTML file, below a megabyte unless an answer has 1500 tokens."""
+    script = _part("page.js")
+    about = MEANING[explained.method] + (f" {PIXELS}" if explained.pixels else "")
     values = {
-        "TITLE": html.escape(explained.question or "An explanation"),
+        "TITLE": html.escape(explained.question[:_TITLE] or "An explanation"),
+        "QUESTION": html.escape(explained.question or "An explanation"),
+        "ANSWER": html.escape(explained.answer),
         "MODEL": html.escape(explained.model),
-        "WORDS": words,
-        "FIGURES": "".join(_figures(explained, room)),
-        "STATES": "" if explained.ratio is None else _part("states.html"),
-        "MEANING": html.escape(_MEANING[explained.method]),
-        "ROWS": rows,
+        "WORDS": "".join(_words(explained)),
+        "FIGURES": "",
+        "STATES": _part("states.html") if len(states_of(explained)) > 1 else "",
+        "AGAINST": _part("against.html") if _speaks_against(explained) else "",
+        "PROBED": "" if explained.threshold is None else _part("probed.html"),
+        "UNIT": html.escape(_unit(explained)),
+        "MEANING": html.escape(f"Made by {NAMES[explained.method]}. {about}"),
+        "ROWS": "".join(_row(token) for token in explained.tokens),
         "STYLE": _part("page.css"),
-        "SCRIPT": _part("page.js"),
-        "DATA": data,
+        "SCRIPT": script,
+        "HASH": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        "DATA": _json(data(explained)),
     }
+    room = _PAGE - sum(len(one.encode("utf-8", "replace")) for one in values.values())
+    room = max(room, _LEAST) * 3 // 4  # they are in base64
+    values["FIGURES"] = "".join(_figures(explained, room))
     # Filled in one go: what is filled in may look like a place to fill.
     pieces = _part("page.html").split("@@")
     filled = [values[one] if number % 2 else one for number, one in enumerate(pieces)]
-    return "".join(filled)
+    # A file's name may have bytes that are no text.
+    return "".join(filled).encode("utf-8", "replace").decode()
 
 
 def framed(whole: str) -> str:
@@ -71,16 +78,27 @@ def _part(name: str) -> str:
     return files(__package__).joinpath(name).read_text(encoding="utf-8")
 
 
-def _json(data: object) -> str:
+def _json(value: object) -> str:
     """JSON that can't end the script element that it is in."""
-    text = json.dumps(data, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+    text = json.dumps(value, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
+def _speaks_against(explained: MappedAnswer) -> bool:
+    maps = [one for token in explained.tokens for own in token.maps.values() for one in own]
+    return any(bool((one < 0).any()) for one in maps)
+
+
+def _unit(explained: MappedAnswer) -> str:
+    pictures = "; one scale for all pictures" if len(explained.images) > 1 else ""
+    return f"{UNITS[explained.method]}{pictures}"
+
+
 def _jpeg(picture: PIL.Image.Image, most: int) -> str:
+    """A picture in base64, as large and as good as some bytes allow."""
     side, encoded = _SIDE, b""
+    small = picture.convert("RGB")
     while side >= 32:
-        small = picture.convert("RGB")
         small.thumbnail((side, side))
         for quality in (85, 60, 35):
             into = io.BytesIO()
@@ -94,111 +112,74 @@ def _jpeg(picture: PIL.Image.Image, most: int) -> str:
 
 def _figures(explained: MappedAnswer, room: int) -> Iterator[str]:
     """Each picture with its map, all of them in some bytes."""
-    most = room // len(explained.images)
+    # Some of a picture's room is for its map and the elements.
+    most, hot = room // len(explained.images) - 5000, hottest(explained)
     for number, (image, named) in enumerate(zip(explained.images, explained.names, strict=True)):
         into = io.BytesIO()
-        PIL.Image.fromarray(coloured(explained.map(number))).save(into, format="PNG")
+        PIL.Image.fromarray(coloured(explained.map(number), hot)).save(into, format="PNG")
         heat = base64.b64encode(into.getvalue()).decode()
         name = html.escape(named)
+        says = html.escape(said_of(explained, number, None, explained.state))
         yield (
-            f'<figure><div class="frame" style="aspect-ratio:{image.width}/{image.height}">'
+            f'<figure><div class="frame" style="--w:{image.width};--h:{image.height}">'
             f'<img class="picture" src="data:image/jpeg;base64,{_jpeg(image, most)}" alt="{name}">'
             f'<img class="heat" src="data:image/png;base64,{heat}" alt="">'
-            f'<canvas class="heat" data-image="{number}" aria-hidden="true"></canvas>'
-            f'</div><figcaption>{name}<span class="says"></span></figcaption></figure>'
+            f'<canvas class="heat" aria-hidden="true"></canvas>'
+            f'</div><figcaption><bdi>{name}</bdi> <span class="says">{says}</span></figcaption>'
+            "</figure>"
         )
 
 
-def _word(number: int, token: ExplainedToken) -> str:
-    text = html.escape(token.text) or "&#9633;"
-    unsure = token.output_entropy or 0.0
-    mark = "" if token.trigger_layer is None else '<i class="mark" aria-hidden="true">&#9650;</i>'
-    bar = f'<i class="bar" style="height:{100 * min(max(unsure, 0), 1):.0f}%"></i>'
-    strip = f'<span class="strip" aria-hidden="true">{bar}</span>{mark}'
-    if not token.maps:
-        return f'<span class="word plain" title="not explained"><b>{text}</b>{strip}</span>'
-    label = html.escape(f"{token.text.strip() or 'end'}: {_spoken(token)}")
-    return (
-        f'<button class="word" type="button" data-token="{number}" aria-pressed="false" '
-        f'aria-label="{label}"><b>{text}</b>{strip}</button>'
-    )
+def _words(explained: MappedAnswer) -> Iterator[str]:
+    before = ""
+    for number, token in enumerate(explained.tokens):
+        joined = " joined" if before[-1:].isalnum() and token.text[:1].isalnum() else ""
+        before = token.text
+        text = html.escape(token.text.strip(" ").replace("\n", _LINE_END)) or "&#9633;"
+        inner = f"<b>{text}</b>{_strip(token, explained.threshold)}"
+        if not token.maps:
+            yield (
+                f'<span class="word plain{joined}" title="not explained">{inner}'
+                '<span class="unseen"> (not explained)</span></span>'
+            )
+            continue
+        label = html.escape(f"{token.text.strip() or 'end'}: {spoken(token)}")
+        yield (
+            f'<button class="word{joined}" type="button" data-token="{number}" '
+            f'aria-pressed="false" aria-label="{label}">{inner}</button>'
+        )
 
 
-def _spoken(token: ExplainedToken) -> str:
-    said = f"chance {np.exp(token.logprob):.2f}"
-    if token.output_entropy is not None:
-        said += f", unsureness {token.output_entropy:.2f}"
-    if token.trigger_layer is not None:
-        said += f", retraced after layer {token.trigger_layer}"
-    return said
+def _strip(token: ExplainedToken, threshold: float | None) -> str:
+    """How unsure the output was, and the most unsure layer that was probed, beside each other."""
+    bars = _bar("output", token.output_entropy)
+    if threshold is not None:
+        known = [one for one in token.entropies.values() if np.isfinite(one)]
+        probed = max(known, default=None)
+        limit = f'<i class="limit" style="left:{_percent(threshold)}"></i>'
+        bars += _bar("probed", probed, limit)
+    mark = "" if token.trigger_layer is None else '<i class="mark">&#9650;</i>'
+    return f'<span class="strip" aria-hidden="true"><span>{bars}</span>{mark}</span>'
+
+
+def _bar(kind: str, value: float | None, limit: str = "") -> str:
+    if value is None or not np.isfinite(value):
+        return f'<span class="bar">{limit}</span>'
+    return f'<span class="bar"><i class="{kind}" style="width:{_percent(value)}"></i>{limit}</span>'
+
+
+def _percent(share: float) -> str:
+    return f"{100 * min(max(share, 0), 1):.0f}%"
 
 
 def _row(token: ExplainedToken) -> str:
     cells = (
-        token.text or "(end)",
+        token.text.replace("\n", _LINE_END) or "(end)",
+        three(token.logprob),
         f"{np.exp(token.logprob):.3f}",
         "" if token.output_entropy is None else f"{token.output_entropy:.2f}",
         ", ".join(f"{layer}: {value:.2f}" for layer, value in token.entropies.items()),
         "" if token.trigger_layer is None else str(token.trigger_layer),
+        "explained" if token.maps else "not explained",
     )
     return "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>"
-
-
-def _data(explained: MappedAnswer) -> dict[str, object]:
-    images, side = range(len(explained.images)), _side(explained)
-    states = ["on", "off"] if explained.ratio is not None else ["off"]
-    kept = [one for one in states if any(one in token.maps for token in explained.tokens)]
-    whole = {
-        state: [_scaled(explained.map(image, state=state), side) for image in images]  # type: ignore[arg-type]
-        for state in kept
-    }
-    return {
-        "state": explained.state,
-        "second": explained.second,
-        "anchors": ANCHORS,
-        "less": LESS,
-        "more": MORE,
-        "whole": {
-            "maps": whole,
-            "flat": [explained.flat(image) for image in images],
-            "agreement": [explained.agreement(image) for image in images],
-        },
-        "tokens": [
-            {
-                "text": token.text,
-                "spoken": _spoken(token),
-                "entropies": {str(layer): round(one, 3) for layer, one in token.entropies.items()},
-                "score": {state: round(one, 4) for state, one in token.score.items()},
-                "maps": {
-                    state: [_scaled(one, side) for one in maps]
-                    for state, maps in token.maps.items()
-                },
-                "flat": [explained.flat(image, [number]) for image in images] if token.maps else [],
-                "agreement": list(token.agreement),
-            }
-            for number, token in enumerate(explained.tokens)
-        ],
-    }
-
-
-def _side(explained: MappedAnswer) -> int:
-    """How large maps may be for all of them to have room."""
-    maps = [
-        one for token in explained.tokens for each in token.maps.values() for one in each
-    ] + 2 * [explained.map(image) for image in range(len(explained.images))]
-    for side in _SIDES:
-        if sum(min(m.shape[0], side) * min(m.shape[1], side) for m in maps) * 4 / 3 <= _MAPS:
-            return side
-    return _SIDES[-1]
-
-
-def _scaled(values: Map, side: int) -> dict[str, object]:
-    """A map as bytes from -127 to 127 in base64, and what the largest of them stands for."""
-    rows, columns = (min(one, side) for one in values.shape)
-    if (rows, columns) != values.shape:
-        small = PIL.Image.fromarray(values).resize((columns, rows), PIL.Image.Resampling.BOX)
-        values = np.asarray(small)
-    most = float(np.abs(values).max())
-    cells = np.round(values / most * _STEPS) if most else values
-    written = base64.b64encode(cells.astype(np.int8).tobytes()).decode()
-    return {"most": most, "columns": columns, "cells": written}

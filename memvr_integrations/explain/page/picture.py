@@ -5,12 +5,14 @@ from collections.abc import Sequence
 import numpy as np
 import PIL.Image
 import PIL.ImageDraw
+import PIL.ImageFont
 
 from memvr_integrations.explain.mapped import MappedAnswer, State
-from memvr_integrations.explain.page.colours import coloured
+from memvr_integrations.explain.maps import is_flat
+from memvr_integrations.explain.page.colours import coloured, hottest
 
-_BAR = 12  # pixels of the legend, at the bottom
-_WIDTH = 480  # of a small picture that is shown larger, about
+_BAR = 20  # pixels of the legend, at the bottom
+_LONGER = 480  # pixels of the longer side of a small picture that is shown larger, about
 
 
 def overlaid(
@@ -18,13 +20,14 @@ def overlaid(
 ) -> PIL.Image.Image:
     """The original with the map over it, its box, and a bar from cold to hot below.
 
-    A small one is enlarged a whole number of times.
+    A small one is enlarged a whole number of times. All pictures have one scale.
     """
-    values = explained.map(image, tokens, state=state)
+    values, most = explained.map(image, tokens, state=state), hottest(explained, tokens, state)
     original = explained.images[image].convert("RGB")
-    larger = max(_WIDTH // original.width, 1)
+    larger = max(_LONGER // max(original.size), 1)
     original = original.resize((larger * original.width, larger * original.height))
-    heat = PIL.Image.fromarray(coloured(values)).resize(original.size, PIL.Image.Resampling.BICUBIC)
+    cells = PIL.Image.fromarray(coloured(values, most))
+    heat = cells.resize(original.size, PIL.Image.Resampling.BICUBIC)
     shown = PIL.Image.alpha_composite(original.convert("RGBA"), heat)
     box = explained.box(image, tokens) if state in (None, explained.state) else None
     if box is not None:
@@ -34,7 +37,18 @@ def overlaid(
         draw.rectangle(edges, outline=(255, 255, 255), width=thick)
     whole = PIL.Image.new("RGB", (original.width, original.height + _BAR), "black")
     whole.paste(shown.convert("RGB"))
-    scale = np.linspace(0, 1, original.width, dtype=np.float32)[None]
-    bar = PIL.Image.fromarray(coloured(scale)[..., :3]).resize((original.width, _BAR))
-    whole.paste(bar, (0, original.height))
+    whole.paste(_legend(original.width, most, flat=is_flat(values)), (0, original.height))
     return whole
+
+
+def _legend(width: int, most: float, *, flat: bool) -> PIL.Image.Image:
+    """A bar of all colours, with what the coldest and the hottest stand for."""
+    scale = np.linspace(0, 1, width, dtype=np.float32)[None]
+    bar = PIL.Image.fromarray(coloured(scale, 1.0)[..., :3]).resize((width, _BAR))
+    draw, font, middle = PIL.ImageDraw.Draw(bar), PIL.ImageFont.load_default(12), _BAR // 2
+    draw.text((4, middle), "0", fill="white", font=font, anchor="lm")
+    draw.text((width - 4, middle), f"{most:.2g}", fill="black", font=font, anchor="rm")
+    if flat:
+        note = "nothing stands out"
+        draw.text((width // 2, middle), note, fill="white", font=font, anchor="mm")
+    return bar

@@ -1,5 +1,6 @@
 """An explanation as plain values."""
 
+import math
 from collections.abc import Sequence
 
 from memvr_integrations.explain.mapped import ExplainedToken, MappedAnswer
@@ -10,11 +11,13 @@ def as_dict(explained: MappedAnswer) -> dict[str, object]:
     """Everything but the pictures' pixels."""
     whole = range(len(explained.images))
     return {
-        "model": explained.model,
-        "question": explained.question,
-        "answer": explained.answer,
+        "model": _text(explained.model),
+        "question": _text(explained.question),
+        "answer": _text(explained.answer),
         "method": explained.method,
         "second": explained.second,
+        "pixels": explained.pixels,
+        "state": explained.state,
         "memvr": None
         if explained.ratio is None
         else {
@@ -24,7 +27,7 @@ def as_dict(explained: MappedAnswer) -> dict[str, object]:
         },
         "images": [
             {
-                "name": name,
+                "name": _text(name),
                 "width": image.width,
                 "height": image.height,
                 "map": rounded(explained.map(at)),
@@ -38,23 +41,33 @@ def as_dict(explained: MappedAnswer) -> dict[str, object]:
     }
 
 
-def rounded(values: Map) -> list[list[float]]:
-    """Numbers of four digits, row by row."""
-    return [[float(f"{value:.4g}") for value in row] for row in values.tolist()]
+def rounded(values: Map) -> list[list[float | None]]:
+    """Numbers of four digits, row by row; None for what is no number."""
+    return [[number(float(f"{value:.4g}")) for value in row] for row in values.tolist()]
 
 
 def _token(token: ExplainedToken) -> dict[str, object]:
     return {
-        "text": token.text,
-        "logprob": token.logprob,
-        "output_entropy": token.output_entropy,
-        "entropies": {str(layer): value for layer, value in token.entropies.items()},
+        "text": _text(token.text),
+        "logprob": number(token.logprob),
+        "output_entropy": None if token.output_entropy is None else number(token.output_entropy),
+        "entropies": {str(layer): number(value) for layer, value in token.entropies.items()},
         "trigger_layer": token.trigger_layer,
         "content": token.content,
-        "score": dict(token.score),
+        "score": {state: number(value) for state, value in token.score.items()},
         "maps": {state: [rounded(one) for one in maps] for state, maps in token.maps.items()},
         "agreement": list(token.agreement),
     }
+
+
+def _text(text: str) -> str:
+    """A text that any file can hold: names and arguments may have bytes that are no text."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def number(value: float) -> float | None:
+    """A number, or None: JSON has no word for what is no number, or without end."""
+    return value if math.isfinite(value) else None
 
 
 def _listed(box: Sequence[float] | None) -> list[float] | None:

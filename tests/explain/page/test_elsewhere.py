@@ -13,7 +13,7 @@ def test_the_picture_is_changed_where_it_is_hot(tmp_path):
     made.save_png(tmp_path / "map.png")
     with PIL.Image.open(tmp_path / "map.png") as saved:
         pixels = np.asarray(saved.convert("RGB")).astype(int)
-    assert pixels.shape == (3 * 80 + 12, 3 * 160, 3)
+    assert pixels.shape == (3 * 80 + 20, 3 * 160, 3)
     changed = np.abs(pixels[:240] - np.array((90, 120, 60))).sum(-1)
     assert changed[84, 285] > 3 * changed[180, 60]
     top = made.box()[1]
