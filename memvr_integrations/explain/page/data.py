@@ -44,7 +44,6 @@ def data(explained: MappedAnswer) -> dict[str, object]:
 def _token(explained: MappedAnswer, at: int, shown: list[Shown], side: int) -> dict[str, object]:
     token = explained.tokens[at]
     return {
-        "text": token.text,
         "details": detailed(token),
         "entropies": [[layer, number(round(one, 3))] for layer, one in token.entropies.items()],
         "trigger": token.trigger_layer,

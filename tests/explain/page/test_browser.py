@@ -77,6 +77,7 @@ def test_a_mouse_shows_a_words_map_and_a_click_keeps_it(opened, made):
     page = opened(made)
     dog, cow = page.locator("button.word").all()
     assert "whole answer" in details(page)
+    assert not page.locator("img.heat").is_visible()  # or there were two maps
     dog.hover()
     assert hottest(page) == (1, 1)
     assert details(page).startswith("\u201cdog\u201d")

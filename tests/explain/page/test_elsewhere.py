@@ -2,9 +2,11 @@
 
 import json
 import re
+import unicodedata
 
 import numpy as np
 import PIL.Image
+import pytest
 from explanations import explanation, hot, token
 
 
@@ -47,6 +49,44 @@ def test_in_a_terminal_it_is_as_wide_as_asked_and_obeys_nobody():
     assert "\x1b[2J" not in coloured
 
 
+@pytest.mark.parametrize("width", [3, 16, 33, 60, 200])
+def test_no_line_in_a_terminal_is_too_wide(width):
+    words = [token("\u72d7" * 30, hot(2, 4)), token(" incomprehensibilities" * 3, content=False)]
+    made = explanation(*words, names=("a very long name of a picture " * 4 + "x" * 80,))
+    lines = made.to_terminal(width=width, colour=False).splitlines()
+    places = [sum(1 + (unicodedata.east_asian_width(one) == "W") for one in line) for line in lines]
+    assert max(places) <= max(width, 16)
+    blocks = re.sub(r"\x1b\[[^m]*m", "", made.to_terminal(width=width))
+    assert max(map(len, blocks.splitlines())) <= max(width, 16)
+
+
+def test_colours_in_a_terminal_are_those_of_the_map():
+    made = explanation(token("dog", hot(2, 4)), size=(80, 80))
+    [first, *_] = [line for line in made.to_terminal(width=16).splitlines() if "\u2580" in line]
+    assert first.count("\u2580") == 16
+    cold = tuple(map(int, re.findall(r"38;2;(\d+);(\d+);(\d+)", first)[0]))
+    rows = made.to_terminal(width=16).split("\x1b[0m\n")
+    hottest = tuple(map(int, re.findall(r"38;2;(\d+);(\d+);(\d+)", rows[2])[9]))
+    assert hottest[0] > cold[0] + 60  # yellow over the picture's green
+
+
 def test_a_flat_map_says_so():
     made = explanation(token("dog", np.ones((8, 8), np.float32)))
     assert "nothing stands out" in made.to_terminal(colour=False)
+
+
+def test_a_picture_of_nothing_stays_cold(tmp_path):
+    made = explanation(token("dog", hot(1, 1), 0.01 * hot(5, 5)), names=("a", "b"), size=(480, 480))
+    for image in (0, 1):
+        made.save_png(tmp_path / f"{image}.png", image=image)
+    spots = []
+    for image, at in ((0, (120, 120)), (1, (360, 360))):
+        with PIL.Image.open(tmp_path / f"{image}.png") as saved:
+            spots.append(np.abs(np.subtract(saved.getpixel(at), (90, 120, 60))).sum())
+    assert spots[0] > 4 * spots[1]
+
+
+def test_names_that_are_no_text_are_still_json():
+    made = explanation(token("dog\udcff", hot(1, 1)), names=("a\udcff",), question="\udcff?")
+    json.dumps(made.to_dict(), ensure_ascii=False).encode()
+    assert made.to_html().encode()
