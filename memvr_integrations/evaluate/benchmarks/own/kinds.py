@@ -118,9 +118,7 @@ def truth_of(row: Record) -> Truth:
     kind = _derived(answers, options) if named is None else _kind(row)
     derived = named is None
     if "choices" in row.fields and kind != "choice":
-        raise row.wrong(
-            f"there are 'choices', and 'kind' is {kind!r}; write 'choice', or leave one of both empty"
-        )
+        raise row.wrong(f"there are 'choices', and 'kind' is {kind!r}; leave one of them empty")
     if kind == "yes/no":
         said = [one.lower() for one in answers]
         if len(said) != 1 or said[0] not in _YES_NO:
@@ -198,8 +196,9 @@ def _texts(row: Record, name: str) -> list[str]:
     """One text or several, none of them empty."""
     value = row.fields.get(name)
     parts = value if isinstance(value, list) else [value]
-    texts = [str(one) if type(one) is int else one for one in parts]
-    if not all(isinstance(one, str) for one in texts):
+    # A number stands for its digits; true and false stand for no text.
+    texts = [str(one) for one in parts if isinstance(one, str) or type(one) is int]
+    if len(texts) < len(parts):
         raise row.wrong(
             f"{name!r} is {str(value)[:60]!r}, no text and no list of texts; put it in quotation "
             "marks"
