@@ -22,9 +22,14 @@ def arrow(name: str) -> str:
         return ""
     sign = "↑" if way == "higher" else "↓"
     return (
-        f' <span title="{way} is better"><span aria-hidden="true">{sign}</span>'
+        f'&nbsp;<span title="{way} is better"><span aria-hidden="true">{sign}</span>'
         f'<span class="unseen">({way} is better)</span></span>'
     )
+
+
+def breaking(name: str) -> str:
+    """A figure's name, which may go on in another line after each part of its path."""
+    return html.escape(name).replace("/", "/<wbr>")
 
 
 def difference(name: str, change: Estimate | None) -> str:

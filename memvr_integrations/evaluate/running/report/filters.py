@@ -47,10 +47,11 @@ def flips(asked: Sequence[Asked], page: str) -> str:
     rows = []
     for number, name in enumerate(others, start=1):
         changed = [one.flipped(one.replies[number]) for one in asked]
+        shown = f'<a href="{page}#flipped={number}">show</a>'
         rows.append(
             f'<tr><th scope="row"><bdi>{html.escape(name)}</bdi></th>'
             f"<td>{changed.count(True)}</td><td>{changed.count(False)}</td>"
-            f'<td><a href="{page}#flipped={number}">show</a></td></tr>'
+            f"<td>{shown if any(one is not None for one in changed) else ''}</td></tr>"
         )
     if not rows:
         return ""

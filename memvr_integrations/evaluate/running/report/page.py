@@ -3,7 +3,7 @@
 import html
 from collections.abc import Sequence
 
-from memvr_integrations.evaluate.running.report.charts import arrow, charts, difference
+from memvr_integrations.evaluate.running.report.charts import arrow, breaking, charts, difference
 from memvr_integrations.evaluate.running.report.frame import framed
 from memvr_integrations.evaluate.running.report.line import (
     Line,
@@ -12,7 +12,7 @@ from memvr_integrations.evaluate.running.report.line import (
     figure_names,
 )
 from memvr_integrations.evaluate.running.report.meaning import headline
-from memvr_integrations.evaluate.running.report.verdict import WARNINGS, verdict
+from memvr_integrations.evaluate.running.report.verdict import WARNINGS, Finding, verdict
 
 _LEGEND = (
     "↑ higher is better, ↓ lower is better, no arrow: neither. ▲ better, ▼ worse and ≠ changed "
@@ -31,13 +31,19 @@ def as_html(lines: Sequence[Line], title: str, about: str, *, questions: str = "
     )
     body = (
         f"<h1>{html.escape(title)}</h1>\n"
-        f'<ul class="verdict">{_items(verdict(lines))}</ul>\n'
+        f'<ul class="verdict">{_findings(verdict(lines))}</ul>\n'
         f'<p class="note">{html.escape(about)}</p>\n{questions}'
         f'<h2>Side by side</h2>\n<p class="note">{_LEGEND}</p>\n{_table(lines, names)}'
         f"<h2>Each figure</h2>\n{charts(names, lines)}{folded if others else ''}"
         f"<h2>What this does not say</h2><ul>{_items(WARNINGS)}</ul>"
     )
     return framed(title, body)
+
+
+def _findings(found: Sequence[Finding]) -> str:
+    return "".join(
+        f"<li><b>{html.escape(one.about)}</b><ul>{_items(one.parts)}</ul></li>" for one in found
+    )
 
 
 def _items(sentences: Sequence[str]) -> str:
@@ -69,4 +75,4 @@ def _figures(name: str, first: Line, others: Sequence[Line]) -> str:
 
 
 def _name(name: str) -> str:
-    return f'<th scope="row">{html.escape(name)}{arrow(name)}</th>'
+    return f'<th scope="row">{breaking(name)}{arrow(name)}</th>'

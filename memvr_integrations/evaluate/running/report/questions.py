@@ -76,12 +76,12 @@ def write_pages(
     """
     for page in tqdm(pages, desc="Writing questions", disable=not progress):
         body = (
-            f"<h1>{html.escape(title)}</h1>\n"
+            f"<h1>Questions of {html.escape(title)}</h1>\n"
             '<p><a href="report.html">To the figures</a></p>\n'
             f"{links(pages, page)}{filters(page.asked, unsure=unsure, pages=len(pages))}"
             f"{''.join(_cards(page))}{links(pages, page)}"
         )
-        text = framed(f"Questions: {title}", body, script=part("browse.js"))
+        text = framed(f"Questions of {title}", body, script=part("browse.js"))
         # An answer may hold half a character, which UTF-8 has no bytes for.
         (folder / page.file).write_bytes(text.encode("utf-8", "replace"))
     kept = {page.file for page in pages}

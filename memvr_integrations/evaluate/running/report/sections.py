@@ -15,7 +15,7 @@ _MARKS = {
 
 def section(asked: Asked) -> str:
     """A question as HTML, with what the filters need to know of it."""
-    truth = f"Right: <b><bdi>{html.escape(asked.truth)}</bdi></b> · " if asked.truth else ""
+    truth = f"Truth: <b><bdi>{html.escape(asked.truth)}</bdi></b> · " if asked.truth else ""
     kind = f"{html.escape(asked.kind)} · " if asked.kind else ""
     answers = "".join(_answers(asked))
     return (

@@ -22,7 +22,7 @@ def as_text(lines: Sequence[Line], about: str) -> str:
     blocks = [others[at : at + _ABREAST] for at in range(0, len(others), _ABREAST)] or [[]]
     tables = ["\n".join(_columns(list(rows([first, *block], names)))) for block in blocks]
     warned = "\n".join(f"- {warning}" for warning in WARNINGS)
-    return "\n\n".join([about, "\n".join(verdict(lines)), *tables, warned])
+    return "\n\n".join([about, "\n".join(map(str, verdict(lines))), *tables, warned])
 
 
 def as_markdown(lines: Sequence[Line]) -> str:

@@ -1,11 +1,15 @@
 """What was found, in words: what each strategy did beside the first one."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
+from memvr_integrations.evaluate.benchmarks.scoring.yes_no import OFFICIAL
 from memvr_integrations.evaluate.running.report.line import Line, figure_names
 from memvr_integrations.evaluate.running.report.meaning import better, gain, is_sure, principal
 from memvr_integrations.evaluate.running.statistics import Estimate
 from memvr_integrations.evaluate.running.ways import CONTROLS, MEMVR
+
+_NO_FIGURE = "no figure says what is better"
 
 WARNINGS = (
     "An interval that holds zero is no proof of no effect, and no proof of one.",
@@ -21,55 +25,72 @@ WARNINGS = (
 )
 
 
-def verdict(lines: Sequence[Line]) -> list[str]:
-    """A sentence for each strategy but the first, and one for controls that gain as much.
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What was found about one strategy, or about a control: a head, and parts of a sentence."""
+
+    about: str
+    parts: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.about}: {'; '.join(self.parts)}."
+
+
+def verdict(lines: Sequence[Line]) -> list[Finding]:
+    """A finding for each strategy but the first, and one for each control that gains as much.
 
     What is compared are a few figures that say what is better; the others stand in the tables.
     """
     first, *others = lines
     names = principal(figure_names(lines))
-    if not others:
-        figures = "; ".join(
-            f"{name} {first.figures[name]}" for name in names if name in first.figures
-        )
-        return [f"{first.strategy}: {figures or 'no figure says what is better'}."]
-    return [_sentence(line, first, names) for line in others] + list(_controls(others, names))
+    if others:
+        found = [_against(line, first, names) for line in others]
+        return found + list(_controls(others, names))
+    figures = [f"{_short(name)} {one}" for name, one in first.figures.items() if name in names]
+    return [Finding(about=first.strategy, parts=tuple(figures or [_NO_FIGURE]))]
 
 
-def _sentence(line: Line, first: Line, names: Sequence[str]) -> str:
-    against = f"{line.strategy} against {first.strategy}"
-    if not line.figures:
-        return f"{against}: nothing to compare, for no question was answered."
+def _against(line: Line, first: Line, names: Sequence[str]) -> Finding:
     compared = [(name, line.changes[name]) for name in names if name in line.changes]
-    if not compared:
-        return f"{against}: no figure says what is better."
-    shown = [_found(name, change) for name, change in compared if is_sure(change)]
-    same = [f"{name} ({change.signed()})" for name, change in compared if not is_sure(change)]
+    parts = [_found(name, change) for name, change in compared if is_sure(change)]
+    same = [f"{_short(name)} ({one.signed()})" for name, one in compared if not is_sure(one)]
     if same:
-        shown.append(f"no difference shown beyond chance in {', '.join(same)}")
-    failed = f"; {line.failed} questions failed" if line.failed else ""
-    return f"{against}: {'; '.join(shown)}{failed}."
+        parts.append(f"no difference shown beyond chance in {', '.join(same)}")
+    if not parts:
+        parts.append(_NO_FIGURE if line.figures else "no question was answered")
+    if line.failed:
+        parts.append(f"{line.failed} questions failed, and count for no strategy")
+    return Finding(about=f"{line.strategy} against {first.strategy}", parts=tuple(parts))
 
 
 def _found(name: str, change: Estimate) -> str:
     word = "better" if gain(name, change) else "worse"
-    return f"{word} in {name}, where {better(name)} is better ({change.signed()})"
+    return f"{word} in {_short(name)}, where {better(name)} is better ({change.signed()})"
 
 
-def _controls(others: Sequence[Line], names: Sequence[str]) -> Iterator[str]:
+def _controls(others: Sequence[Line], names: Sequence[str]) -> Iterator[Finding]:
     """Where MemVR gains, and a control of it gains as much."""
     memvr = next((line for line in others if line.strategy == MEMVR), None)
     if memvr is None:
         return
-    for name in names:
-        change = memvr.changes.get(name)
-        if change is None or not gain(name, change):
+    gained = [name for name in names if name in memvr.changes and gain(name, memvr.changes[name])]
+    for control in others:
+        if control.strategy not in CONTROLS:
             continue
-        sign = 1 if better(name) == "higher" else -1
-        for control in others:
-            other = control.changes.get(name)
-            if control.strategy in CONTROLS and other and sign * other.value >= sign * change.value:
-                yield (
-                    f"The control {control.strategy} gains as much in {name} "
-                    f"({other.signed()}): it is not what is seen that helps there."
-                )
+        as_much = [
+            f"gains as much as {MEMVR} in {_short(name)} ({control.changes[name].signed()})"
+            for name in gained
+            if name in control.changes
+            and _worth(name, control.changes[name]) >= _worth(name, memvr.changes[name])
+        ]
+        if as_much:
+            why = "so it is not what is seen that helps there"
+            yield Finding(about=f"the control {control.strategy}", parts=(*as_much, why))
+
+
+def _worth(name: str, change: Estimate) -> float:
+    return change.value if better(name) == "higher" else -change.value
+
+
+def _short(name: str) -> str:
+    return name.replace(f"/{OFFICIAL}/", "/")
