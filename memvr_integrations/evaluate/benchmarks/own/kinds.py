@@ -23,7 +23,7 @@ _LETTERS = "ABCD"
 _OPTION = re.compile(r"(?<!\w)\(?([A-Z])[.):]\s*\w")
 _IN_BRACKETS = re.compile(r"\(([a-z])\)", re.IGNORECASE)
 _AT_THE_START = re.compile(r"\s*([a-z])(?:[).:,]|\s*$)", re.IGNORECASE)
-_SAID = re.compile(r"\b(?:answer|option|choice)(?: is|:)?\s+([A-Z])\b")
+_SAID = re.compile(r"\b(?i:answer|option|choice)(?: is|:)?\s+([A-Z])\b")
 _PROMPTS: Mapping[Kind, str] = {
     "yes/no": " Answer yes or no.",
     "choice": "\nAnswer with the option's letter.",

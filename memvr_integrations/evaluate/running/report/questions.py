@@ -22,8 +22,7 @@ from memvr_integrations.evaluate.running.report.thumbnails import thumbnail
 
 PAGE_QUESTIONS = 500
 PAGE_BYTES = 4_000_000
-_TEXT_BYTES = 1_500_000
-_PICTURE_BYTES = 2_400_000
+_TEXT_BYTES, _PICTURE_BYTES = PAGE_BYTES * 3 // 8, PAGE_BYTES * 9 // 16
 _PICTURES = 4  # of a question, shown; more are counted
 
 

@@ -3,13 +3,14 @@
 import base64
 import html
 import io
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 import PIL.Image
 
 from memvr_integrations.backend.images import load_image
-from memvr_integrations.errors import ImageError
+from memvr_integrations.errors import ImageError, MemVRWarning
 
 SIDE = 160
 """Of a thumbnail, in pixels, at most."""
@@ -22,7 +23,9 @@ _SMALLEST = 16
 def thumbnail(source: Path | PIL.Image.Image, most: int, *, alt: str) -> str:
     """An `img` that holds at most `most` bytes, or a text that says why there is none."""
     try:
-        picture = load_image(source)
+        with warnings.catch_warnings():  # of what was warned when the picture was asked about
+            warnings.simplefilter("ignore", MemVRWarning)
+            picture = load_image(source)
     except ImageError as problem:
         return (
             f'<span class="note">no picture: {html.escape(" ".join(str(problem).split()))}</span>'
