@@ -35,6 +35,7 @@ from memvr_integrations.types.engine import Engine
 TABLE, PAGE, FIGURES = "table.txt", "report.html", "figures.jsonl"
 MARKDOWN = "table.md"
 SUBMISSIONS = "answers_files"
+_FEW = 30  # groups, below which resampling them says little of other ones
 _UNSURE = 0.5  # where a model has no threshold of its own
 
 
@@ -238,6 +239,8 @@ def _write(
         f"seeds {list(seeds)}, {run.plan['model']}. {machine()}. "
         "95 % intervals by bootstrap over groups; differences are paired."
     )
+    if groups < _FEW:
+        about += f" Of {groups} groups, intervals come out too narrow: {_FEW} or more are needed."
     if isinstance(benchmark, FromFile):
         about += f" {benchmark.about}."
     title = f"{benchmark.name}: {run.plan['model']}"

@@ -116,7 +116,9 @@ def test_a_file_of_ones_own_goes_on_wherever_it_lies(tmp_path):
         assert len(engine.requests) == 4
     page = (tmp_path / "run" / "questions.html").read_text()
     assert page.count("yes/no, derived from the row") == 2
-    assert "1 picture: 2 yes/no" in (tmp_path / "run" / TABLE).read_text()
+    table = (tmp_path / "run" / TABLE).read_text()
+    assert "1 picture: 2 yes/no" in table
+    assert "Of 1 groups, intervals come out too narrow" in table
     plan = json.loads((tmp_path / "run" / "run.json").read_text())["plan"]
     assert plan["digest"] == own.content_hash
     (tmp_path / "own.csv").write_text(text.replace("3", "5"))
