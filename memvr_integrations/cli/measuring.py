@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _PUBLISHED = (
     "scenes (always there), pope, chair, mme, amber, hallusionbench, mmvp, vizwiz, mm-vet, "
-    "llava-bench"
+    "llava-bench, or a .csv or .jsonl file of your own (columns image, question, answer)"
 )
 _EXPLAIN = "explain"
 _Benchmark = Annotated[
@@ -79,13 +79,12 @@ def evaluate(
         return
     with errors_shown():
         with leaving_at_once():
-            from memvr_integrations.evaluate.benchmarks.catalog import load_benchmark
             from memvr_integrations.evaluate.running import ways as known
 
             seeds = known.seeds_for(seed or [], temperature)
             names = [name.strip() for name in ways.split(",") if name.strip()]
             known.check(names, student=student)
-            asked = load_benchmark(benchmark, folder)
+            asked = _read(benchmark, folder)
         with loaded(model, device=device, dtype=dtype, batch=batch) as backend:
             from memvr_integrations.evaluate.running import evaluation
             from memvr_integrations.evaluate.running.runs import ANSWERS
@@ -159,9 +158,7 @@ def blindfold(
     with errors_shown():
         chosen = _layers(layers)
         with leaving_at_once():
-            from memvr_integrations.evaluate.benchmarks.catalog import load_benchmark
-
-            asked = load_benchmark(benchmark, folder)
+            asked = _read(benchmark, folder)
         with loaded(model, device=device, dtype=dtype, batch=batch) as backend:
             from memvr_integrations.evaluate.running.blindfold import (
                 TABLE,
@@ -218,20 +215,31 @@ def calibrate(
                 progress=sys.stderr.isatty(),
             )
             found = calibrating.find()
-        found.save(out / "preset.json", model=backend.name, benchmark=benchmark)
+        found.save(out / "preset.json", model=backend.name, benchmark=asked.name)
         settings = "off" if found.config is None else found.config
         typer.echo(f"{settings}: {found.reason}")
         typer.echo(f"{out / 'preset.json'} is what memvr= takes.", err=True)
+
+
+def _read(benchmark: str, folder: Path | None) -> "Benchmark":
+    """A benchmark, or a file of one's own; what was made of that is said on stderr."""
+    from memvr_integrations.evaluate.benchmarks.benchmark import FromFile
+    from memvr_integrations.evaluate.benchmarks.catalog import load_benchmark
+
+    asked = load_benchmark(benchmark, folder)
+    if isinstance(asked, FromFile):
+        typer.echo(asked.about, err=True)
+    return asked
 
 
 def _loader(
     benchmark: str, folder: Path | None, things: str, limit: int
 ) -> "Callable[[Engine, Path, int], Benchmark]":
     """What makes the benchmark once there is a model; what is wrong without one is refused now."""
-    from memvr_integrations.evaluate.benchmarks.catalog import SELF, load_benchmark
+    from memvr_integrations.evaluate.benchmarks.catalog import SELF
 
     if benchmark != SELF:
-        asked = load_benchmark(benchmark, folder)
+        asked = _read(benchmark, folder)
         return lambda engine, out, batch: asked
     if folder is None:
         raise BenchmarkError(f"{SELF!r} labels the images of a folder; name one with --folder.")

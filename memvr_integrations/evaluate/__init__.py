@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from memvr_integrations.evaluate.running.blindfold import Blindfold
     from memvr_integrations.evaluate.running.calibration import Calibrating, Calibration, candidates
     from memvr_integrations.evaluate.running.evaluation import evaluate
-    from memvr_integrations.evaluate.running.report import Line
+    from memvr_integrations.evaluate.running.report.line import Line
     from memvr_integrations.evaluate.running.runs import Run
     from memvr_integrations.evaluate.running.self_labelled import Labelling, Things, images_in
     from memvr_integrations.evaluate.running.statistics import (
@@ -34,7 +34,7 @@ _MODULES = {
     "running.blindfold": ("Blindfold",),
     "running.calibration": ("Calibrating", "Calibration", "candidates"),
     "running.evaluation": ("evaluate",),
-    "running.report": ("Line",),
+    "running.report.line": ("Line",),
     "running.runs": ("Run",),
     "running.self_labelled": ("Labelling", "Things", "images_in"),
     "running.statistics": (

@@ -78,6 +78,44 @@ def test_calibrate_writes_a_preset(tmp_path, few_scenes, load):
     assert shown["tried"] >= 1
 
 
+@pytest.fixture
+def own(tmp_path, scenes):
+    """A file of one's own, with questions of every kind about four pictures."""
+    rows = ["image;question;answer;choices"]
+    for number, scene in enumerate(scenes[:4]):
+        Image.fromarray(scene.pixels).save(tmp_path / f"{number}.png")
+        rows.append(f"{number}.png;Is there a dog?;{'yes' if number % 2 else 'No'};")
+    rows += ["0.png;What is it?;dog|pig;", "1.png;Which is it?;dog;dog|cat"]
+    path = tmp_path / "own.csv"
+    path.write_text("\ufeff" + "\r\n".join(rows) + "\r\n", encoding="utf-8", newline="")
+    return path
+
+
+def test_eval_of_a_file_of_ones_own(tmp_path, own, load):
+    load(Agreeing())
+    words = ["eval", own, "--out", tmp_path / "run", "--device", "cpu"]
+    done = run(*words, "--strategies", "memvr,shuffled,vcd")
+    assert done.exit_code == 0, done.output
+    assert "own.csv: 6 questions about 4 pictures: 4 yes/no, 1 choice, 1 text" in done.stderr
+    assert "memvr against plain: no difference shown beyond chance in accuracy" in done.stdout
+    figures = json.loads((tmp_path / "run" / "figures.jsonl").read_text().splitlines()[0])
+    assert figures["figures"]["yes-no/accuracy"]["value"] == 50
+    assert figures["figures"]["yes-no/recall"]["value"] == 100
+    own.write_text("image;question\n0.png;What?\n")
+    done = run(*words)
+    assert done.exit_code == 1
+    assert "own.csv, line 1: there is no column 'answer'" in done.stderr
+
+
+def test_calibrate_on_a_file_of_ones_own(tmp_path, own, load):
+    load(Agreeing())
+    words = ["--limit", 4, "--minutes", 0, "--device", "cpu"]
+    done = run("calibrate", own, "--out", tmp_path / "run", *words)
+    assert done.exit_code == 0, done.output
+    assert json.loads((tmp_path / "run" / "preset.json").read_text())["benchmark"] == "own.csv"
+    assert run("calibrate", own, "--out", tmp_path / "run", *words).exit_code == 0
+
+
 def test_calibrate_without_labels(tmp_path, scenes, load):
     load(Agreeing())
     (tmp_path / "photos").mkdir()
@@ -104,6 +142,8 @@ def test_calibrate_without_labels(tmp_path, scenes, load):
         (["eval", "scenes", "--strategies", "memvvr"], "Did you mean 'memvr'"),
         (["eval", "scenes", "--temperature", "1", "--seed", "1"], "at least 3"),
         (["calibrate", "scenes", "--folder", "here"], "leave the folder out"),
+        (["eval", "nowhere.csv"], "nowhere.csv can't be read"),
+        (["blindfold", "own.csv", "--folder", "here"], "leave the folder out"),
     ],
 )
 def test_wrong_words_are_refused_before_a_model_is_loaded(words, text, tmp_path):

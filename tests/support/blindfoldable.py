@@ -46,4 +46,5 @@ class BlindfoldableModel:
         brought = brought and self.where in (None, memvr.starting_layer)
         said = truth if not blind or brought else True
         usage = SimpleNamespace(completion_tokens=1)
-        return SimpleNamespace(text="Yes" if said else "No", usage=usage, retraced=1)
+        text = "Yes" if said else "No"
+        return SimpleNamespace(text=text, usage=usage, retraced=1, unsureness=0.1)

@@ -120,6 +120,12 @@ class Amber(Marked):
         truth = self.truths.get(question.id)
         return None if truth is None else yes_or_no(answer) == truth
 
+    def truth(self, question: Question) -> str:
+        """Yes or no, or what the image of a description shows."""
+        if question.id in self.descriptions:
+            return ", ".join(self.descriptions[question.id].truth)
+        return "yes" if self.truths[question.id] else "no"
+
     def answers_file(self, answers: Mapping[str, str], *, model: str) -> str:
         """The JSON list that the published script takes; it knows "Yes" and "No" alone."""
         plain = {True: "Yes", False: "No"}

@@ -106,6 +106,30 @@ class Submission(Protocol):
 
 
 @runtime_checkable
+class Truthful(Protocol):
+    """A benchmark that can say in words what is right, for those who read answers."""
+
+    def truth(self, question: Question) -> str:
+        """What is right, or what the image shows; empty where nobody knows."""
+
+
+@runtime_checkable
+class FromFile(Protocol):
+    """A benchmark that a file of the user's own holds."""
+
+    @property
+    def content_hash(self) -> str:
+        """What the file is, wherever it lies and whatever it is called."""
+
+    @property
+    def about(self) -> str:
+        """What was made of the file, in one sentence."""
+
+    def kind(self, question: Question) -> str:
+        """How answers to a question are judged, and whether the file says so."""
+
+
+@runtime_checkable
 class Themed(Protocol):
     """A benchmark that knows which of its images show the same kind of scene."""
 

@@ -11,6 +11,7 @@ from memvr_integrations.evaluate.benchmarks.hallusion_bench import load_hallusio
 from memvr_integrations.evaluate.benchmarks.judged import load_llava_bench, load_mm_vet
 from memvr_integrations.evaluate.benchmarks.mme import load_mme
 from memvr_integrations.evaluate.benchmarks.mmvp import load_mmvp
+from memvr_integrations.evaluate.benchmarks.own.data import SUFFIXES, is_own, load_own
 from memvr_integrations.evaluate.benchmarks.pope import load_pope
 from memvr_integrations.evaluate.benchmarks.vizwiz import load_vizwiz
 
@@ -33,12 +34,20 @@ NAMES = (SCENES, *FROM_FOLDERS)
 
 
 def load_benchmark(name: str, folder: Path | None = None) -> Benchmark:
-    """A benchmark by its name; all but `scenes` are read from a folder with the published files.
+    """A benchmark by its name, or out of a CSV or JSONL file of your own by its path.
+
+    All named ones but `scenes` are read from a folder with the published files.
 
     Raises:
-        ConfigError: No benchmark has this name, or `scenes` is given a folder.
-        BenchmarkError: The folder or a file in it is missing or malformed.
+        ConfigError: No benchmark has this name, or one that needs none is given a folder.
+        BenchmarkError: The folder or a file is missing or malformed.
     """
+    if is_own(name):
+        if folder is not None:
+            raise ConfigError(
+                f"The pictures of {name!r} are found from where it lies; leave the folder out."
+            )
+        return load_own(Path(name))
     if name == SCENES:
         if folder is not None:
             raise ConfigError(f"The benchmark {SCENES!r} is drawn, not read; leave the folder out.")
@@ -49,8 +58,8 @@ def load_benchmark(name: str, folder: Path | None = None) -> Benchmark:
         return load_scenes()
     if name not in FROM_FOLDERS:
         raise ConfigError(
-            f"There is no benchmark {name!r}; there are {', '.join(NAMES)}."
-            + did_you_mean(name.lower(), NAMES)
+            f"There is no benchmark {name!r}; there are {', '.join(NAMES)}, and files of your own "
+            f"that end in {' or '.join(SUFFIXES)}." + did_you_mean(name.lower(), NAMES)
         )
     if folder is None:
         raise BenchmarkError(

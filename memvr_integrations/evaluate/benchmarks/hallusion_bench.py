@@ -78,6 +78,10 @@ class HallusionBench(Marked):
             | {"unsure": (counts.get("unsure", 0), asked)}
         )
 
+    def truth(self, question: Question) -> str:
+        """Yes or no."""
+        return "yes" if self.entries[question.id].text("gt_answer") == "1" else "no"
+
     def answers_file(self, answers: Mapping[str, str], *, model: str) -> str:
         """HallusionBench_result.json, for the project's own script and its judge."""
         entries = [

@@ -96,6 +96,10 @@ class Mme(Marked):
         asked = sum(count(f"{one}/asked") for one in (*PERCEPTION, *COGNITION))
         return figures | percentages({"yes ratio": (count("yes"), asked)})
 
+    def truth(self, question: Question) -> str:
+        """Yes or no."""
+        return "yes" if self.truths[question.id] else "no"
+
 
 def read_answer(answer: str) -> bool | None:
     """As MME's own script reads it: yes or no within the first four letters, yes before no."""

@@ -65,6 +65,10 @@ class Mmvp(Marked):
             }
         )
 
+    def truth(self, question: Question) -> str:
+        """The right option's letter."""
+        return self.rows[question.id].text("Correct Answer").strip()
+
     def answers_file(self, answers: Mapping[str, str], *, model: str) -> str:
         """JSON lines for the project's own grader, which asks a judge."""
         lines = [

@@ -60,6 +60,13 @@ class Presence(Marked):
         truth = self.truths.get(question.id)
         return None if truth is None else PARSERS[OFFICIAL](answer, truth) == truth
 
+    def truth(self, question: Question) -> str:
+        """Yes or no, or what the image of a caption shows."""
+        truth = self.truths.get(question.id)
+        if truth is None:
+            return ", ".join(sorted(self.there[question.id])) or "nothing"
+        return "yes" if truth else "no"
+
 
 def caption_marks(named: list[str], there: frozenset[str], *, words: int) -> Counter[str]:
     """The counts of one caption: what it names, as often as it does, against what is there."""

@@ -131,7 +131,12 @@ def is_file(path: Path) -> bool:
 
 def json_lines(path: Path) -> Iterator[Record]:
     """The objects of a file with one on each line; empty lines are skipped."""
-    for line, place in text_lines(path):
+    yield from objects(text_lines(path))
+
+
+def objects(lines: Iterable[tuple[str, str]]) -> Iterator[Record]:
+    """The objects of lines, each of which comes with its place."""
+    for line, place in lines:
         if line.lstrip().startswith("["):
             raise BenchmarkError(
                 f"{place}: this is no object but begins a list; write one object on each line, "
@@ -196,8 +201,13 @@ def table(path: Path, *, delimiter: str = ",") -> Iterator[Record]:
 
 def text_lines(path: Path) -> Iterator[tuple[str, str]]:
     """The lines of a file that hold anything, each with its place."""
+    yield from placed_lines(_read(path), path)
+
+
+def placed_lines(text: str, path: Path) -> Iterator[tuple[str, str]]:
+    """The lines of a file's text that hold anything, each with its place."""
     # Not splitlines: it also splits at marks that may stand within a JSON text.
-    for number, line in enumerate(_read(path).split("\n"), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             yield line, f"{path}, line {number}"
 
@@ -220,7 +230,9 @@ def unique(records: Iterable[Record], field: str) -> Iterator[tuple[str, Record]
                 f"{_LONGEST_NAME} at most"
             )
         if name in seen:
-            raise record.wrong(f"{field} {name!r} was there before ({seen[name]})")
+            raise record.wrong(
+                f"{field} {name!r} was there before ({seen[name]}); each entry needs its own"
+            )
         seen[name] = record.place
         yield name, record
 

@@ -57,6 +57,10 @@ class VizWiz(Marked):
             }
         )
 
+    def truth(self, question: Question) -> str:
+        """What people answered, each answer once."""
+        return ", ".join(dict.fromkeys(self.people.get(question.id, ())))
+
     def answers_file(self, answers: Mapping[str, str], *, model: str) -> str:
         """The JSON list of images and answers that the challenge's server on EvalAI takes."""
         entries = [

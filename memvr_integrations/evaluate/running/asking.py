@@ -147,6 +147,7 @@ class Asking:
                 tokens=one.usage.completion_tokens,
                 retraced=one.retraced,
                 seconds=seconds,
+                unsureness=one.unsureness,
             )
             for question, one in zip(batch, done, strict=True)
         ]

@@ -18,7 +18,7 @@ from memvr_integrations.backend import Backend
 from memvr_integrations.errors import BenchmarkError, ConfigError
 from memvr_integrations.evaluate.benchmarks.benchmark import Benchmark, Question, Themed
 from memvr_integrations.evaluate.running.asking import Asking, Strategy
-from memvr_integrations.evaluate.running.evaluation import first_groups, machine, questions_digest
+from memvr_integrations.evaluate.running.evaluation import first_groups, identity, machine
 from memvr_integrations.evaluate.running.restoration import (
     ALIKE,
     BLIND,
@@ -170,9 +170,8 @@ class Blindfold:
         run = Run(
             self._folder / (SIGHTED if layer is None else f"{part}-from-{layer}"),
             {
-                "benchmark": self._benchmark.name,
+                **identity(self._benchmark, questions),
                 "questions": len(questions),
-                "digest": questions_digest(questions),
                 "model": self._backend.name,
                 "version": __version__,
                 NAME: layer,

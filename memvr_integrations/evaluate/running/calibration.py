@@ -24,8 +24,8 @@ from memvr_integrations.evaluate.running.evaluation import (
     answered_by_all,
     compare,
     first_groups,
+    identity,
     marks_of,
-    questions_digest,
 )
 from memvr_integrations.evaluate.running.runs import ANSWERS, Run
 from memvr_integrations.evaluate.running.statistics import Estimate, total
@@ -126,8 +126,7 @@ class Calibrating:
             folder,
             {
                 "calibration of": engine.name,
-                "benchmark": benchmark.name,
-                "digest": questions_digest(questions),
+                **identity(benchmark, questions),
                 "settings": len(self._ways),
                 "version": __version__,
             },

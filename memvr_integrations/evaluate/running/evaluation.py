@@ -16,9 +16,18 @@ import torch
 
 from memvr_integrations import __version__
 from memvr_integrations.errors import BenchmarkError, ConfigError, MemVRWarning
-from memvr_integrations.evaluate.benchmarks.benchmark import Benchmark, Question, Submission
+from memvr_integrations.evaluate.benchmarks.benchmark import (
+    Benchmark,
+    FromFile,
+    Question,
+    Submission,
+)
 from memvr_integrations.evaluate.running.asking import Asking, Strategy
-from memvr_integrations.evaluate.running.report import Line, as_html, as_markdown, as_text
+from memvr_integrations.evaluate.running.report.asked import asked_questions
+from memvr_integrations.evaluate.running.report.line import Line
+from memvr_integrations.evaluate.running.report.page import as_html
+from memvr_integrations.evaluate.running.report.questions import paged, way_to, write_pages
+from memvr_integrations.evaluate.running.report.text import as_markdown, as_text
 from memvr_integrations.evaluate.running.runs import Answer, Run
 from memvr_integrations.evaluate.running.statistics import intervals, mcnemar, paired_differences
 from memvr_integrations.types.engine import Engine
@@ -26,6 +35,8 @@ from memvr_integrations.types.engine import Engine
 TABLE, PAGE, FIGURES = "table.txt", "report.html", "figures.jsonl"
 MARKDOWN = "table.md"
 SUBMISSIONS = "answers_files"
+_FEW = 30  # groups, below which resampling them says little of other ones
+_UNSURE = 0.5  # where a model has no threshold of its own
 
 
 def evaluate(
@@ -42,9 +53,10 @@ def evaluate(
 ) -> list[Line]:
     """Ask what was not answered yet, and compare all strategies with the first.
 
-    `folder` keeps every answer, and gets a table, a page, the figures, and for a benchmark with a
-    server or a judge of its own the files that these take. With `limit`, only the questions about
-    the first `limit` groups are asked. With `retry`, those that failed are asked again.
+    `folder` keeps every answer, and gets a table, a page, pages of all questions, the figures, and
+    for a benchmark with a server or a judge of its own the files that these take. With `limit`,
+    only the questions about the first `limit` groups are asked. With `retry`, those that failed
+    are asked again.
 
     Raises:
         ConfigError: The folder holds another evaluation, or another process is at it.
@@ -55,9 +67,8 @@ def evaluate(
     run = Run(
         folder,
         {
-            "benchmark": benchmark.name,
+            **identity(benchmark, questions),
             "questions": len(questions),
-            "digest": questions_digest(questions),
             "model": engine.name,
             "version": __version__,
         },
@@ -69,7 +80,8 @@ def evaluate(
         asking.ask(questions, strategies, seeds)
         lines = compare(benchmark, run, [strategy.name for strategy in strategies], seeds)
         lines = [replace(line, peak_bytes=asking.peak_bytes.get(line.strategy)) for line in lines]
-        _write(run, benchmark, lines, seeds, len({question.group for question in questions}))
+        unsure = _UNSURE if engine.abstention is None else engine.abstention
+        _write(run, benchmark, questions, lines, seeds, unsure=unsure, progress=progress)
         if isinstance(benchmark, Submission):
             _write_submissions(run, benchmark, [line.strategy for line in lines], seeds)
     return lines
@@ -195,7 +207,7 @@ def first_groups(questions: Sequence[Question], limit: int | None) -> list[Quest
     return [question for question in questions if question.group in kept]
 
 
-def questions_digest(questions: Sequence[Question]) -> str:
+def _questions_digest(questions: Sequence[Question]) -> str:
     """What sets these questions apart from others, pictures by their names alone."""
     parts = [
         [one.id, one.text, one.group, [str(i) for i in one.images if isinstance(i, Path)]]
@@ -204,18 +216,42 @@ def questions_digest(questions: Sequence[Question]) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
+def identity(benchmark: Benchmark, questions: Sequence[Question]) -> dict[str, str]:
+    """What a plan says of a benchmark: a file of one's own counts by its content alone."""
+    if isinstance(benchmark, FromFile):
+        return {"benchmark": "a file of one's own", "digest": benchmark.content_hash}
+    return {"benchmark": benchmark.name, "digest": _questions_digest(questions)}
+
+
 def _write(
-    run: Run, benchmark: Benchmark, lines: Sequence[Line], seeds: Sequence[int], groups: int
+    run: Run,
+    benchmark: Benchmark,
+    questions: Sequence[Question],
+    lines: Sequence[Line],
+    seeds: Sequence[int],
+    *,
+    unsure: float,
+    progress: bool,
 ) -> None:
+    groups = len({question.group for question in questions})
     about = (
-        f"{benchmark.name}, {run.plan['questions']} questions in {groups} groups, "
+        f"{benchmark.name}, {len(questions)} questions in {groups} groups, "
         f"seeds {list(seeds)}, {run.plan['model']}. {machine()}. "
         "95 % intervals by bootstrap over groups; differences are paired."
     )
+    if groups < _FEW:
+        about += f" Of {groups} groups, intervals come out too narrow: {_FEW} or more are needed."
+    if isinstance(benchmark, FromFile):
+        about += f" {benchmark.about}."
     title = f"{benchmark.name}: {run.plan['model']}"
     (run.folder / TABLE).write_text(as_text(lines, about) + "\n", encoding="utf-8")
     (run.folder / MARKDOWN).write_text(f"{as_markdown(lines)}\n\n{about}\n", encoding="utf-8")
-    (run.folder / PAGE).write_text(as_html(lines, title, about), encoding="utf-8")
+    names = [line.strategy for line in lines]
+    asked = asked_questions(benchmark, run, questions, names, seeds)
+    pages = paged(asked)
+    write_pages(run.folder, pages, title, unsure=unsure, progress=progress)
+    page = as_html(lines, title, about, questions=way_to(asked, pages))
+    (run.folder / PAGE).write_text(page, encoding="utf-8")
     written = (json.dumps(asdict(line), ensure_ascii=False) + "\n" for line in lines)
     (run.folder / FIGURES).write_text("".join(written), encoding="utf-8")
 

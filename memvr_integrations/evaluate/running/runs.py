@@ -21,6 +21,7 @@ class Answer:
 
     `retraced` counts tokens at which the model retraced. `error` says why there is no answer;
     it is None where there is one. `seconds` is the question's share of its batch's time.
+    `unsureness` is that of `Completion`, None where an earlier version wrote the answer.
     """
 
     strategy: str
@@ -31,6 +32,7 @@ class Answer:
     retraced: int = 0
     seconds: float = 0.0
     error: str | None = None
+    unsureness: float | None = None
 
     @property
     def key(self) -> tuple[str, int, str]:

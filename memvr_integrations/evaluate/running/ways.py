@@ -23,10 +23,13 @@ from memvr_integrations.types.decoding import (
 if TYPE_CHECKING:
     from memvr_integrations.evaluate.running.asking import Strategy
 
-PLAIN = "plain"
+PLAIN, MEMVR = "plain", "memvr"
+CONTROLS = ("damping", "shuffled")
+"""Of MemVR: what gains there is not sight."""
+
 _CONTROL = "-plausibility"
 _MEMVR: dict[str, Callable[[MemVRConfig], MemVRConfig]] = {
-    "memvr": lambda preset: preset,
+    MEMVR: lambda preset: preset,
     "damping": lambda preset: preset.changed({"control": "damping"}),
     "shuffled": lambda preset: preset.changed({"control": "shuffled"}),
 }

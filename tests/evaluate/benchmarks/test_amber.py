@@ -102,6 +102,7 @@ def test_yes_no_by_hand(folder):
     assert "state/recall" not in figures  # nothing there is no
     assert figures["relation/recall"] == 100
     assert amber.right(answers | {"1": "A sky."}) == {"2": True, "3": False, "4": False, "5": True}
+    assert all(amber.right({one.id: amber.truth(one) for one in amber.questions}).values())
 
 
 def test_the_file_for_the_published_script(folder):

@@ -61,6 +61,8 @@ def test_by_hand(folder):
         {"CHAIR_S": 50, "CHAIR_I": 100 / 6, "recall": 75, "length, words": 7.5}
     )
     assert chair.right(answers) == {}
+    truths = {one.id: chair.truth(one) for one in chair.questions}
+    assert truths == {"1": "chair, dog, person", "2": "chair"}
 
 
 def test_a_silent_caption_hallucinates_nothing_and_recalls_nothing():

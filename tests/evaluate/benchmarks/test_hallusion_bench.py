@@ -62,6 +62,7 @@ def test_by_hand(folder):
     answers = dict(zip((question.id for question in bench.questions), said, strict=True))
     # Wrong: the fourth alone; "cannot tell" is right where there is no figure.
     assert list(bench.right(answers).values()) == [True, True, True, False, True, True]
+    assert all(bench.right({one.id: bench.truth(one) for one in bench.questions}).values())
     figures = bench.figures(total(bench.marks(answers)))
     assert figures == pytest.approx(
         {

@@ -43,6 +43,7 @@ def test_by_hand(folder):
     assert (figures["OCR/acc"], figures["OCR/acc+"], figures["OCR/score"]) == (75, 50, 125)
     assert figures["perception"] == 575
     assert mme.right(answers)["OCR/1.jpg/2"] is True
+    assert all(mme.right({one.id: mme.truth(one) for one in mme.questions}).values())
 
 
 def test_sums_wait_for_all_categories_and_pairs_for_both_answers(folder):

@@ -31,6 +31,7 @@ def test_by_hand(folder):
     mmvp = load_mmvp(folder)
     answers = {"1": "(a)", "2": "(b) Closed", "3": "Closed", "4": "hard to say"}
     assert mmvp.right(answers) == {"1": True, "2": True, "3": False, "4": False}
+    assert all(mmvp.right({one.id: mmvp.truth(one) for one in mmvp.questions}).values())
     figures = mmvp.figures(total(mmvp.marks(answers)))
     assert figures == {"pair accuracy": 50, "accuracy": 50, "unsure": 25}
     del answers["2"]

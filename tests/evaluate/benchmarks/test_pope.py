@@ -64,6 +64,7 @@ def test_by_hand(folder):
         found = [figures[f"popular/{parser}/{name}"] for name in names]
         assert found == pytest.approx(values, abs=0.05), parser
     assert pope.right(answers) == {"popular/1": True, "popular/2": False, "popular/3": True}
+    assert all(pope.right({one.id: pope.truth(one) for one in pope.questions}).values())
 
 
 def test_an_unknown_label_is_named_by_file_and_line(folder):

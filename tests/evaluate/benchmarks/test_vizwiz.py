@@ -47,6 +47,7 @@ def test_by_hand(tmp_path):
     figures = vizwiz.figures(total(marks))
     assert figures == pytest.approx({"accuracy": 95, "unanswerable": 50})
     assert vizwiz.right({}) == {}
+    assert vizwiz.truth(vizwiz.questions[0]) == "coke, Coke., coca cola, unanswerable"
 
 
 def test_the_test_split_has_no_accuracy_but_a_file_for_the_server(tmp_path):
@@ -54,6 +55,7 @@ def test_the_test_split_has_no_accuracy_but_a_file_for_the_server(tmp_path):
     vizwiz = load_vizwiz(tmp_path)
     answers = {"1.jpg": "The two dogs."}
     assert vizwiz.figures(total(vizwiz.marks(answers))) == {"unanswerable": 0}
+    assert vizwiz.truth(vizwiz.questions[0]) == ""
     with pytest.raises(BenchmarkError, match="1 of 2 are missing"):
         vizwiz.answers_file(answers, model="m")
     entries = json.loads(vizwiz.answers_file(answers | {"2.jpg": "Yes."}, model="m"))

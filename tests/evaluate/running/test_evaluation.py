@@ -15,6 +15,7 @@ from scripted_engine import ScriptedEngine, text_of
 from memvr_integrations.errors import ConfigError, ImageError, MemVRError
 from memvr_integrations.evaluate.benchmarks.benchmark import Question
 from memvr_integrations.evaluate.benchmarks.bundled_scenes import load_scenes
+from memvr_integrations.evaluate.benchmarks.own.data import load_own
 from memvr_integrations.evaluate.running.evaluation import (
     FIGURES,
     PAGE,
@@ -82,6 +83,47 @@ def test_strategies_are_compared_in_pairs(engine, tmp_path):
     asked = len(engine.requests)
     evaluate(engine, Even(), ways, tmp_path / "run", progress=False)
     assert len(engine.requests) == asked == 40
+
+
+def test_the_report_leads_to_questions_with_pictures(engine, tmp_path):
+    ways = strategies(["memvr"], MemVRConfig())
+    evaluate(engine, Even(), ways, tmp_path / "run", progress=False)
+    report = (tmp_path / "run" / PAGE).read_text()
+    assert "memvr against plain" in report
+    assert 'href="questions.html#flipped=1"' in report
+    page = (tmp_path / "run" / "questions.html").read_text()
+    assert page.count("<section ") == 20
+    assert page.count("<img ") == 1  # all are about one picture
+    assert page.count('data-flipped="1"') == 9
+    assert page.count("unsureness 0.20") == 40
+    assert 'value="0.50"' in page  # this engine knows no threshold of its own
+    engine.abstention = 0.3
+    evaluate(engine, Even(), ways, tmp_path / "run", progress=False)
+    assert 'value="0.30"' in (tmp_path / "run" / "questions.html").read_text()
+
+
+def test_a_file_of_ones_own_goes_on_wherever_it_lies(tmp_path):
+    PICTURE.save(tmp_path / "a.png")
+    text = "image,question,answer\na.png,Is 2 even?,yes\na.png,Is 3 even?,no\n"
+    engine, ways = ScriptedEngine(speak), strategies(["memvr"], MemVRConfig())
+    for folder, name in ((tmp_path, "own.csv"), (tmp_path / "moved", "other.csv")):
+        folder.mkdir(exist_ok=True)
+        PICTURE.save(folder / "a.png")
+        (folder / name).write_text(text)
+        own = load_own(folder / name)
+        _, memvr = evaluate(engine, own, ways, tmp_path / "run", progress=False)
+        assert memvr.figures["yes-no/accuracy"].value == 100
+        assert len(engine.requests) == 4
+    page = (tmp_path / "run" / "questions.html").read_text()
+    assert page.count("yes/no, derived from the row") == 2
+    table = (tmp_path / "run" / TABLE).read_text()
+    assert "1 picture: 2 yes/no" in table
+    assert "Of 1 groups, intervals come out too narrow" in table
+    plan = json.loads((tmp_path / "run" / "run.json").read_text())["plan"]
+    assert plan["digest"] == own.content_hash
+    (tmp_path / "own.csv").write_text(text.replace("3", "5"))
+    with pytest.raises(ConfigError, match="holds another evaluation"):
+        evaluate(engine, load_own(tmp_path / "own.csv"), ways, tmp_path / "run", progress=False)
 
 
 def test_files_for_servers_are_written_for_every_strategy(engine, tmp_path):

@@ -28,6 +28,17 @@ def test_answers_are_there_when_it_is_opened_again(tmp_path):
     assert ("memvr", 1, "a") not in again
 
 
+def test_how_unsure_an_answer_was_is_kept(tmp_path):
+    run = Run(tmp_path, PLAN, ways=WAYS)
+    run.add([answer("a", unsureness=0.25), answer("b")])
+    before = json.loads((tmp_path / ANSWERS).read_text().splitlines()[1])
+    del before["unsureness"]  # as earlier versions wrote it
+    with (tmp_path / ANSWERS).open("a") as file:
+        file.write(json.dumps(before | {"question": "c"}) + "\n")
+    again = Run(tmp_path, PLAN, ways=WAYS)
+    assert {one.question: one.unsureness for one in again} == {"a": 0.25, "b": None, "c": None}
+
+
 def test_a_line_that_was_cut_off_is_asked_again(tmp_path):
     Run(tmp_path, PLAN, ways=WAYS).add([answer("a"), answer("b")])
     path = tmp_path / ANSWERS

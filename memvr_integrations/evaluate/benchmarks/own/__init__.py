@@ -1,0 +1,1 @@
+"""Questions of one's own: a CSV or JSONL file with pictures beside it."""
