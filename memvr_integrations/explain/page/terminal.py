@@ -9,6 +9,7 @@ import PIL.Image
 from memvr_integrations.explain.mapped import ExplainedToken, MappedAnswer
 from memvr_integrations.explain.maps import Map, finite
 from memvr_integrations.explain.page.colours import coloured, hottest
+from memvr_integrations.explain.page.wording import LITTLE, share_of
 
 _SHADES = " .:-=+*#%@"
 _CELL = 2  # characters are twice as high as wide
@@ -27,8 +28,9 @@ def blocks(explained: MappedAnswer, *, width: int, colour: bool) -> str:
         picture, values = explained.images[image], explained.map(image)
         size = _size(picture, width)
         shown = _coloured(picture, values, size, most) if colour else _plain(values, size, most)
-        lines += [*shown, ""]
-    lines += [_cut(_padded("word", _WORD) + " chance  unsure  MemVR", width)]
+        # An empty map of characters shows nothing that its line above doesn't say.
+        lines += [*(shown if any(line.strip() for line in shown) else []), ""]
+    lines += [_cut(_padded("word", _WORD) + " chance  unsure  retraced", width)]
     lines += [_cut(_word(token), width) for token in explained.tokens]
     return "\n".join(lines) + "\n"
 
@@ -36,16 +38,20 @@ def blocks(explained: MappedAnswer, *, width: int, colour: bool) -> str:
 def _said(explained: MappedAnswer, image: int) -> str:
     if explained.flat(image):
         return "nothing stands out"
+    share = share_of(explained, image, None, explained.state)
+    if share < LITTLE:
+        return "next to nothing came from it"
     box = explained.box(image)
     if box is None:
         return "two methods disagree about the place"
-    return "points at ({:.0f}, {:.0f}) to ({:.0f}, {:.0f}) in its pixels".format(*box)
+    heat = f", {share:.0%} of the heat" if len(explained.images) > 1 else ""
+    return "points at ({:.0f}, {:.0f}) to ({:.0f}, {:.0f}) in its pixels".format(*box) + heat
 
 
 def _word(token: ExplainedToken) -> str:
     text = _clean(token.text.strip()) or "(end)"
     unsure = "" if token.output_entropy is None else f"{token.output_entropy:6.2f}"
-    mark = "" if token.trigger_layer is None else f"retraced after layer {token.trigger_layer}"
+    mark = "" if token.trigger_layer is None else f"layer {token.trigger_layer}"
     shown = _padded(_cut(text, _WORD), _WORD)
     return f"{shown} {np.exp(token.logprob):6.2f}  {unsure:6}  {mark}".rstrip()
 

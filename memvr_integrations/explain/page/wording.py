@@ -18,7 +18,7 @@ Shown = Literal["on", "off", "difference"]
 """What a map on a page is of."""
 
 _WELL = 0.8  # from this agreement on, two methods agree without more ado
-_LITTLE = 0.02  # of the heat in all pictures
+LITTLE = 0.02  # of the heat in all pictures: next to nothing
 _HARDLY = 0.05  # of a map; who changed less changed nothing to speak of
 
 NAMES: dict[ExplainMethod, str] = {
@@ -98,14 +98,14 @@ def said_of(explained: MappedAnswer, image: int, tokens: Sequence[int] | None, s
         return "The map has values that are no numbers: nothing can be read from it."
     if is_flat(values):
         return "Nothing stands out here: don't read it as a place."
-    share = _share(explained, image, tokens, shown)
-    if share < _LITTLE:
+    share = share_of(explained, image, tokens, shown)
+    if share < LITTLE:
         return "Next to nothing came from this picture: don't read it as a place."
     where = f"{share:.0%} of the heat is in this picture. " if len(explained.images) > 1 else ""
     return where + _agreed(explained, image, tokens, shown)
 
 
-def _share(
+def share_of(
     explained: MappedAnswer, image: int, tokens: Sequence[int] | None, state: State
 ) -> float:
     """How much of the heat in all pictures is in one."""

@@ -42,6 +42,7 @@ def test_in_a_terminal_it_is_as_wide_as_asked_and_obeys_nobody():
     assert "\x1b" not in plain
     rows = [line for line in plain.splitlines() if set(line) <= set(" .:-=+*#%@") and line]
     assert {len(line) for line in rows} == {30}
+    assert len(rows) == 8  # cold rows too: the picture is twice as wide as high
     assert "@" in "".join(rows)
     assert plain.splitlines()[0].startswith("fa?rm?]0;x.png: points at (")
     coloured = made.to_terminal(width=30)
@@ -73,6 +74,16 @@ def test_colours_in_a_terminal_are_those_of_the_map():
 def test_a_flat_map_says_so():
     made = explanation(token("dog", np.ones((8, 8), np.float32)))
     assert "nothing stands out" in made.to_terminal(colour=False)
+
+
+def test_a_terminal_says_where_next_to_nothing_came_from():
+    made = explanation(token("dog", hot(1, 1), 0.01 * hot(5, 5)), names=("one", "two"))
+    plain = made.to_terminal(width=40, colour=False)
+    assert "one: points at (" in plain
+    assert "99% of the heat" in plain.replace("\n", " ")
+    assert "two: next to nothing came from it\n\nword" in plain  # no empty map
+    assert "\u2580" in made.to_terminal(width=40).split("two: ")[1]  # colours show the picture
+    assert plain.splitlines()[-1].endswith(" layer 2")
 
 
 def test_a_picture_of_nothing_stays_cold(tmp_path):
