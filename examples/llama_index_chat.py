@@ -9,8 +9,14 @@ IMAGES = Path(__file__).parent / "images"
 index = ImageCollectionIndex.from_folder(IMAGES, show_progress=False)
 chat = index.as_chat_engine()
 
-for message in ("Is there a dog in the picture?", "What color is it?", "How many cups are there?"):
-    print(f"> {message}")
+ASKED = {
+    "Is there a dog in the picture?": "yes, in farm.png",
+    "What else is in it?": "a tree and two houses",
+    "How many forks are there?": "one, in kitchen.png and in fork-no-knife.png",
+}
+
+for message, truth in ASKED.items():
+    print(f"> {message} (truth: {truth})")
     response = chat.stream_chat(message)
     for piece in response.response_gen:
         print(piece, end="", flush=True)

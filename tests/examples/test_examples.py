@@ -38,13 +38,17 @@ SAYS = {
         "Found(place='kitchen', sheep=0, has_dog=False) as it is",
     ],
     "llama_index_agent.py": ["called gallery\n", "There are three sheep. [1]"],
-    "llama_index_chat.py": ["Yes, there is a dog. [1] farm.png", "four cups. [1] kitchen.png"],
+    "llama_index_chat.py": [
+        "Yes, there is a dog. [1] farm.png",
+        "A tree and two houses. [1] farm.png",
+        "There is one fork. [1] ",
+    ],
     "llama_index_citations.py": ["shows 2 images", "There are three sheep. [1]"],
     "llama_index_folder.py": ["There are three sheep. [1]", "[1] three-sheep.png:"],
     "many_questions.py": ["farm.png: Is there a dog in the picture? Yes", "knife? No", "three"],
     "off_and_on.py": ["off: 16 of 16 right, 0 answers", "eager: 16 of 16 right, 0 answers"],
     "retracing.py": ["Yes, there is a dog.", "step 0: triggered by 2"],
-    "stream.py": ["A kitchen scene with ", "stop, "],
+    "stream.py": ["A farm scene with a house, a cow and a tree.", "stop, "],
 }
 
 
