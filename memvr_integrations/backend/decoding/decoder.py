@@ -84,6 +84,12 @@ class Decoder:
             self._said = self._said or self._chosen[key].to_dict()
         return self._chosen[key]
 
+    def note_model(self) -> None:
+        """Take the model as it is now for its own: models hook their parts when they first run."""
+        if self._armed is not None:
+            self._armed.detach()
+        self._state = touched(self.host.model), _hooks(self.host.model)
+
     def check_model(self) -> None:
         """Forget what was made of a model that others changed since.
 

@@ -72,6 +72,12 @@ class Running:
     def begin(self, batches: Sequence[Sequence[Row]]) -> None:
         """Let batches of rows begin, each of such as can read their prompts `together`."""
         self.decoder.check_model()
+        try:
+            self._begin(batches)
+        finally:
+            self.decoder.note_model()
+
+    def _begin(self, batches: Sequence[Sequence[Row]]) -> None:
         vision = self.decoder.host.vision
         if vision is None or len(batches) == 1:
             for batch in batches:

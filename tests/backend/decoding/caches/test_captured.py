@@ -138,8 +138,8 @@ def test_what_fails_once_is_computed_as_usual_from_then_on(tiny, caplog, at):
         for one, other in zip(expected, backend.generate(mixed()), strict=True):
             same(one, other)
         same(backend.generate(mixed()[2])[0], expected[2])
-    [record] = caplog.records
-    assert record.name.startswith("memvr_integrations.")
+    # Other libraries say things once, whenever it is that they are first used.
+    [record] = [one for one in caplog.records if one.name.startswith("memvr_integrations.")]
     assert "RuntimeError: operation not permitted when stream is capturing" in record.message
     assert tape.tried == 1
     report = backend.report()
