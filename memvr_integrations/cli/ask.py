@@ -14,7 +14,16 @@ from urllib.parse import unquote, urlsplit
 import typer
 
 from memvr_integrations.cli.console import errors_shown, loaded
-from memvr_integrations.cli.options import Device, Dtype, Model, Quantization, Revision, decodings
+from memvr_integrations.cli.options import (
+    Asked,
+    Device,
+    Dtype,
+    Example,
+    Model,
+    Quantization,
+    Revision,
+    decodings,
+)
 from memvr_integrations.errors import ImageError, MemVRWarning
 
 if TYPE_CHECKING:
@@ -26,16 +35,8 @@ _QUESTION = "What is in the picture?"
 
 
 def ask(
-    arguments: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="IMAGE... QUESTION",
-            help="One or more image files, then the question; '-' reads the question from stdin.",
-        ),
-    ] = None,
-    example: Annotated[
-        bool, typer.Option("--example", help="Ask about the sample picture in the package.")
-    ] = False,
+    arguments: Asked = None,
+    example: Example = False,
     model: Model = "bundled",
     no_memvr: Annotated[bool, typer.Option("--no-memvr", help="Decode plainly.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,

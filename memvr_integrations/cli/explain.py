@@ -12,7 +12,15 @@ import typer
 
 from memvr_integrations.cli.ask import check_files, check_number, split
 from memvr_integrations.cli.console import errors_shown, loaded
-from memvr_integrations.cli.options import Device, Dtype, Model, Quantization, Revision
+from memvr_integrations.cli.options import (
+    Asked,
+    Device,
+    Dtype,
+    Example,
+    Model,
+    Quantization,
+    Revision,
+)
 
 if TYPE_CHECKING:
     from memvr_integrations.explain import Explanation
@@ -21,16 +29,8 @@ _Method = Literal["attention_gradient", "occlusion", "logit_lens", "route", "ret
 
 
 def explain(
-    arguments: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="IMAGE... QUESTION",
-            help="One or more image files, then the question; '-' reads the question from stdin.",
-        ),
-    ] = None,
-    example: Annotated[
-        bool, typer.Option("--example", help="Ask about the sample picture in the package.")
-    ] = False,
+    arguments: Asked = None,
+    example: Example = False,
     model: Model = "bundled",
     page: Annotated[
         Path | None, typer.Option("--html", help="Write a page that needs no network.")

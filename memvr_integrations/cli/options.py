@@ -58,3 +58,13 @@ Batch: TypeAlias = Annotated[int, typer.Option(min=1, help="Questions asked toge
 Folder: TypeAlias = Annotated[
     Path | None, typer.Option(help="Where the benchmark's published files lie; none for scenes.")
 ]
+Asked = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="IMAGE... QUESTION",
+        help="One or more image files, then the question; '-' reads the question from stdin.",
+    ),
+]
+Example = Annotated[
+    bool, typer.Option("--example", help="Ask about the sample picture in the package.")
+]

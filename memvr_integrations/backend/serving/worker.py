@@ -180,6 +180,8 @@ class Worker:
 
     def _explain(self) -> None:
         """Do a slice of the explanation whose turn it is."""
+        if not self._explaining:
+            return  # without a lock: who comes now is found after the next step
         with self._changed:
             self._explaining = deque(one for one in self._explaining if not one.over)
             one = self._explaining[0] if self._explaining else None
