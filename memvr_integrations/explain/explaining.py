@@ -7,7 +7,7 @@ import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 
-from memvr_integrations.errors import ConfigError
+from memvr_integrations.errors import ConfigError, UnsupportedModelError
 from memvr_integrations.explain.config import ExplainConfig
 from memvr_integrations.explain.explanation import Explanation
 from memvr_integrations.explain.mapped import ExplainedToken, ExplainMethod, State
@@ -18,6 +18,7 @@ from memvr_integrations.explain.reading import Reader, Target
 from memvr_integrations.explain.replay import Replay
 from memvr_integrations.memvr import MemVRConfig
 
+_BACKWARD: tuple[ExplainMethod, ...] = ("attention_gradient", "route", "retracing")
 _SECOND: dict[ExplainMethod, ExplainMethod] = {
     "attention_gradient": "occlusion",
     "route": "occlusion",
@@ -59,6 +60,11 @@ def explained(
         UnsupportedModelError: The method can't be used on this model.
     """
     method: ExplainMethod = config.method or ("attention_gradient" if gradients else "occlusion")
+    if method in _BACKWARD and not gradients:
+        raise UnsupportedModelError(
+            f"{given.model}'s weights are packed, and gradients through them can't be trusted, "
+            f"which {method!r} needs. Explain with method='occlusion'."
+        )
     if method != "occlusion" and not all(regions.patches for regions in reader.regions):
         if config.method is not None:
             raise ConfigError(
