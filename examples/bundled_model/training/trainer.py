@@ -39,7 +39,8 @@ _MATRICES_OF = ("layers.", "projector")  # embeddings and heads are AdamW's
 class TrainConfig:
     """Options of one stage; `steps` and `cooldown` count optimiser steps, `batch` pictures.
 
-    `glances` counts pictures beside those, which are looked at but not talked about. `fresh` is the
+    `glances` counts pictures beside those, which are looked at but not talked about, and
+    `practised` those that a practice asks about in its own kinds of questions. `fresh` is the
     share of a batch that was never seen before, `restyled` the share of its art that is drawn anew,
     `watch` a file of sprites that are only measured on. `init` is a finished model to train on,
     `tower` one of which the image tower alone is taken. Which scenes are drawn follows from `seed`
@@ -55,6 +56,7 @@ class TrainConfig:
     restyled: float = 0.75
     turns: int = 16
     glances: int = 0
+    practised: int = 0
     layers: int = 12
     width: int = 192
     heads: int = 6
