@@ -19,8 +19,10 @@ from bundled_model.training.model import (
 from memvr_integrations.bundled.world import CLASSES, COLORS, NUMBERS
 
 _LONG = 300
-_HEAVY = 3.0  # weight of the words that an answer is about: few of its tokens, and the hardest
 _PLACING = ("top", "bottom", "left", "right", "center", "above", "below", "first", "second")
+# What an answer is about: few of its tokens, and the hardest; this is their weight.
+HEAVY = 3.0
+HEAVY_WORDS = (*NUMBERS[1:], *COLORS, *CLASSES, *_PLACING, "Yes", "No")
 
 
 @dataclass
@@ -58,10 +60,9 @@ class Packer:
         assert len(set(names)) == len(CLASSES), "two classes share their first token"
         self.class_tokens = torch.tensor([self.encode("\n")[0], *names])
         self.token_weights = torch.ones(VOCABULARY)
-        words = (*NUMBERS[1:], *COLORS, *CLASSES, *_PLACING, "Yes", "No")
-        heavy = [self.encode(" " + word)[0] for word in words]
+        heavy = [self.encode(" " + word)[0] for word in HEAVY_WORDS]
         heavy += [self.encode(digit)[0] for digit in "0123456789"]
-        self.token_weights[heavy] = _HEAVY
+        self.token_weights[heavy] = HEAVY
 
     @property
     def vocabulary(self) -> list[str]:

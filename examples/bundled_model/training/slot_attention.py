@@ -137,10 +137,12 @@ def attend(
 ) -> tuple[Tensor, None]:
     """What a layer's attention is over rows in slots, as transformers calls it.
 
-    Shapes: `query`, `key`, `value` (batch, heads, prefix + text, dim); `attention_mask` as
-    `Slots.mask`. Returns (batch, prefix + text, heads, dim).
+    Shapes: `query` (batch, heads, prefix + text, dim), `key` and `value` likewise or with fewer
+    heads; `attention_mask` as `Slots.mask`. Returns (batch, prefix + text, heads, dim).
     """
     batch, heads, _total, dim = query.shape
+    if key.shape[1] < heads:  # several query heads share one of the keys
+        key, value = (one.repeat_interleave(heads // one.shape[1], 1) for one in (key, value))
     slots, length, columns = attention_mask.shape[1:]
     prefix = columns - length
 
@@ -151,22 +153,35 @@ def attend(
         shared = part[:, None, :, :prefix].expand(-1, slots, -1, -1, -1)
         return torch.cat([shared, of_slots(part)], 3).flatten(0, 1)
 
-    before = scaled_dot_product_attention(
+    attention = _plain if query.device.type == "cpu" else _fused
+    causal = torch.ones(prefix, prefix, dtype=torch.bool, device=query.device).tril()
+    before = attention(
         query[:, :, :prefix],
         key[:, :, :prefix],
         value[:, :, :prefix],
-        is_causal=True,
-        scale=scaling,
+        torch.zeros_like(causal, dtype=query.dtype).masked_fill(
+            ~causal, torch.finfo(query.dtype).min
+        ),
+        scaling,
     )
-    seen = scaled_dot_product_attention(
+    seen = attention(
         of_slots(query).flatten(0, 1),
         behind_prefix(key),
         behind_prefix(value),
-        attn_mask=attention_mask.flatten(0, 1)[:, None],
-        scale=scaling,
+        attention_mask.flatten(0, 1)[:, None],
+        scaling,
     )
     after = seen.view(batch, slots, heads, length, dim).transpose(1, 2).flatten(2, 3)
     return torch.cat([before, after], 2).transpose(1, 2), None
+
+
+def _plain(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scaling: float) -> Tensor:
+    """A fifth faster to train through than the fused one on a CPU: that one's backward is slow."""
+    return ((query * scaling) @ key.mT + mask).softmax(-1) @ value
+
+
+def _fused(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scaling: float) -> Tensor:
+    return scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=scaling)
 
 
 AttentionInterface.register(NAME, attend)
