@@ -128,7 +128,7 @@ _KINDS: tuple[tuple[str, type[Interview], _Method], ...] = (
     ("unseen wording: what color?", Reworded, Interview.color),
     ("unseen wording: where?", Reworded, where_it_is),
     ("unseen wording: box", Reworded, box_of_one),
-    ("unseen wording: what no picture tells", Reworded, Interview.unknowable),
+    ("unseen wording: what no picture tells", Reworded, Reworded.unknowable),
     ("unseen word: what nobody drew", Stranger, Interview.stranger),
 )
 _WORDY = frozenset({Interview.json, Interview.form, Interview.everything})

@@ -55,6 +55,7 @@ def as_request(
         tools=tools_of(talk),
         response_format=schema,
         sampling=SamplingParams(max_tokens=tokens),
+        memvr=None,
     )
 
 

@@ -1,15 +1,12 @@
-"""Examines what finished weights are trained on: `python -m bundled_model.exam.practised.exam`.
+"""The tasks that examine what finished weights are trained on, and the shares that are right.
 
-A table of shares in percent with 95 % intervals by picture, MemVR off, in art that was trained on
-and in other art (`--unseen`, a file of `art.render --held-out`). Everything is asked through the
-package, grammar and all; scenes, words, names and values are other ones than training has.
+Everything is asked through the package, grammar and all; scenes, words, names and values are other
+ones than training has.
 """
 
-import argparse
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
@@ -23,16 +20,15 @@ from bundled_model.conversations.questions import Turn
 from bundled_model.conversations.tools import talks as tools
 from bundled_model.conversations.tools.offers import HELD_OUT_NOUNS, HELD_OUT_VERBS, Words
 from bundled_model.conversations.unknowable import unknowable
+from bundled_model.exam.abilities import Figure
 from bundled_model.exam.examinee import Examinee
 from bundled_model.exam.practised import judges
 from bundled_model.exam.practised.asking import as_request
 from memvr_integrations.backend import Completion
-from memvr_integrations.bundled import WEIGHTS
-from memvr_integrations.bundled.world import SPRITES, THEMES, Scene
-from memvr_integrations.evaluate import by_image, share
-from memvr_integrations.evaluate.benchmarks.scene_questions import held_out_scenes
+from memvr_integrations.bundled.world import THEMES, Scene
+from memvr_integrations.evaluate import by_image
 
-_SEED, _TOKENS = 51, 160
+_TOKENS = 160
 OTHER_WORDS = Words(verbs=HELD_OUT_VERBS, nouns=HELD_OUT_NOUNS, made_up=0.5)
 _ALL = tuple(THEMES)
 
@@ -180,39 +176,16 @@ def answers(examinee: Examinee, task: Task, scenes: Sequence[Scene]) -> list[Com
     return [last[at] for at in range(len(task.talks))]
 
 
-def rows(examinee: Examinee, scenes: Sequence[Scene], seed: int = 0) -> Iterator[tuple[str, str]]:
-    """The rows of the table, each with its share."""
+def rows(examinee: Examinee, scenes: Sequence[Scene], seed: int = 0) -> Iterator[Figure]:
+    """The rows of the table."""
     for task in tasks(scenes, seed):
         done = answers(examinee, task, scenes)
         truths = [talk.turns[task.turn].answer for talk in task.talks]
         owners = [shown[0] for shown in task.shown]
         for name, judge in task.judges.items():
             right = torch.tensor([judge(*pair) for pair in zip(done, truths, strict=True)])
-            total = by_image(torch.ones_like(right), owners, len(scenes))
-            figure = share(by_image(right, owners, len(scenes)), total)
-            yield f"{task.name}: {name}".rstrip(": "), str(figure)
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
-    parser.add_argument("--weights", type=Path, default=WEIGHTS, help="a finished model's folder")
-    parser.add_argument("--scenes", type=int, default=100, help="how many pictures of each art")
-    parser.add_argument("--unseen", type=Path, help="sprites that training never read")
-    args = parser.parse_args(arguments)
-    art = {"same art": SPRITES} | ({"unseen art": args.unseen} if args.unseen else {})
-    examinee = Examinee(args.weights)
-    found: dict[str, list[str]] = {}
-    for file in art.values():
-        scenes = held_out_scenes(args.scenes, themes=_ALL, seed=_SEED, files=[file])
-        for name, figure in rows(examinee, scenes):
-            found.setdefault(name, []).append(figure)
-    print(f"| | {' | '.join(art)} |\n|---|{'---|' * len(art)}")
-    for name, figures in found.items():
-        print(f"| {name} | {' | '.join(figures)} |")
-
-
-if __name__ == "__main__":
-    main()
+            yield Figure(
+                name=f"{task.name}: {name}".rstrip(": "),
+                hits=by_image(right, owners, len(scenes)),
+                total=by_image(torch.ones_like(right), owners, len(scenes)),
+            )
