@@ -111,8 +111,9 @@ def test_calls_are_judged_by_tool_and_arguments(answer, tool, arguments, wholly)
 
 
 def test_records_are_judged_field_by_field():
-    truth = '{"cows": 2, "things": ["cow", "pig"], "has_dog": false, "caption": "A farm scene with two cows."}'
-    right = '{"cows": 2, "things": ["pig", "cow"], "has_dog": false, "caption": "A farm scene with two cows."}'
+    caption = '"caption": "A farm scene with two cows."}'
+    truth = '{"cows": 2, "things": ["cow", "pig"], "has_dog": false, ' + caption
+    right = '{"cows": 2, "things": ["pig", "cow"], "has_dog": false, ' + caption
     wrong = '{"cows": true, "things": ["pig"], "has_dog": 0, "caption": "A farm scene with a pig."}'
     assert judges.right_record(said(right), truth) == 1
     assert judges.right_fields(said(wrong), truth) == 0
