@@ -6,8 +6,9 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TypeAlias
 
 from asks import Ask, Asks
@@ -44,7 +45,21 @@ def soak(
     `compared` is the share that is compared, `deadline` the seconds after which a caller counts as
     hanging. With a `state` file a soak goes on where it was stopped.
     """
-    diary = Diary(of=f"{model}, seed {seed}", file=Path(state) if state else None)
+    with TemporaryDirectory() as folder:
+        diary = Diary(of=f"{model}, seed {seed}", file=Path(state or f"{folder}/state"))
+        _served(diary, count, model, seed, callers, compared, deadline)
+        return diary.found(model)
+
+
+def _served(
+    diary: "Diary",
+    count: int,
+    model: str,
+    seed: int,
+    callers: int,
+    compared: float,
+    deadline: float,
+) -> None:
     # Many random answers are empty, which a warning says of each.
     warnings.simplefilter("ignore", MemVRWarning)
     before = Held.now()
@@ -53,15 +68,14 @@ def soak(
         with world(kind_of(model, turn[0])) as models:
             made = Asks(seed, models.material)
             for at in range(0, len(turn), TOGETHER):
-                if not diary.total("hung"):
+                if not diary.hung:
                     asks = [made(number) for number in turn[at : at + TOGETHER]]
                     _together(models, asks, callers, compared, deadline, diary)
-        if diary.total("hung"):
+        if diary.hung:
             break
     if missing:
         left_over = before.left_over()
         diary.write({"wrong": left_over, "left over": len(left_over)})
-    return diary.found(model)
 
 
 def _turns(model: str, numbers: Sequence[int]) -> Iterator[list[int]]:
@@ -113,30 +127,35 @@ def _unhurried(ask: Ask) -> Ask:
 
 @dataclass
 class Diary:
-    """What became of each request: lines of JSON, kept in a file where there is one.
+    """What became of each request: lines of JSON in a file, none of them in memory.
 
-    `of` says which requests they are, so that a file is not gone on with by others.
+    The memory of this process is what is measured, so that a diary must not grow there. `of` says
+    which requests they are, so that a file is not gone on with by others.
     """
 
     of: str
-    file: Path | None = None
-    lines: list[Line] = field(default_factory=list)
+    file: Path
 
     def __post_init__(self) -> None:
         self._run = time.time_ns()
         self._fresh: list[Line] = []
-        if self.file is not None and self.file.exists():
-            whole, _, torn = self.file.read_text().rpartition("\n")
-            if torn:  # by whatever stopped it
-                self.file.write_text(f"{whole}\n" if whole else "")
-            self.lines = [json.loads(line) for line in whole.splitlines()]
-        for others in {line["of"] for line in self.lines if "of" in line} - {self.of}:
+        self.file.touch()
+        whole, _, torn = self.file.read_text().rpartition("\n")
+        if torn:  # by whatever stopped it
+            self.file.write_text(f"{whole}\n" if whole else "")
+        for others in {line["of"] for line in self.lines() if "of" in line} - {self.of}:
             raise SystemExit(f"{self.file} is the state of {others}, not of {self.of}.")
+        self._wrong, self.hung = len(self.wrong), self.total("hung")
+
+    def lines(self) -> Iterator[Line]:
+        """All that was written."""
+        with self.file.open() as kept:
+            yield from map(json.loads, kept)
 
     @property
     def done(self) -> set[object]:
         """The numbers of the requests that are behind us."""
-        return {line["number"] for line in self.lines if "number" in line}
+        return {line["number"] for line in self.lines() if "number" in line}
 
     def note(self, ask: Ask, heard: Heard, alone: Heard | None) -> None:
         """Write down one call."""
@@ -171,29 +190,29 @@ class Diary:
                 "hung": hung,
             }
         )
-        print(f"{len(self.done)} requests, {len(self.wrong)} wrong", flush=True)
+        print(f"{len(self.done)} requests, {self._wrong} wrong", flush=True)
 
     def write(self, line: Line) -> None:
         """Keep a line, after those that were noted before."""
         self._fresh.append(line)
-        if self.file is not None:
-            with self.file.open("a") as kept:
-                kept.writelines(json.dumps(line) + "\n" for line in self._fresh)
-        self.lines += self._fresh
+        with self.file.open("a") as kept:
+            kept.writelines(json.dumps(line) + "\n" for line in self._fresh)
+        self._wrong += sum(len(one["wrong"]) for one in self._fresh)
+        self.hung += sum(one.get("hung", 0) for one in self._fresh)
         self._fresh = []
 
     @property
     def wrong(self) -> list[str]:
         """Everything that was wrong so far."""
-        return [sentence for line in self.lines for sentence in line["wrong"]]
+        return [sentence for line in self.lines() for sentence in line["wrong"]]
 
     def total(self, what: str) -> float:
         """The sum of a number over all lines that have it."""
-        return sum(line.get(what, 0) for line in self.lines)
+        return sum(line.get(what, 0) for line in self.lines())
 
     def found(self, model: str) -> Found:
         """All of it together."""
-        calls = [line for line in self.lines if "number" in line]
+        calls = [line for line in self.lines() if "number" in line]
         ends = Counter(str(line["end"]) for line in calls)
         refused = {end: n for end, n in ends.items() if end not in ("answered", "left")}
         timed_out = refused.pop("RequestTimeoutError", 0)
@@ -232,7 +251,7 @@ class Diary:
     def _memory(self) -> tuple[float, str]:
         """How much memory grew in the longest run, and in words."""
         runs: dict[object, list[int]] = {}
-        for line in self.lines:
+        for line in self.lines():
             if "memory" in line:
                 runs.setdefault(line["run"], []).append(int(line["memory"]))
         longest = max(runs.values(), key=len, default=[])

@@ -191,12 +191,12 @@ def test_growth_and_what_is_left_over_are_seen(tmp_path):
     assert not before.left_over()
 
 
-def test_a_soak_in_which_memory_grows_is_wrong():
-    diary = callers.Diary(of="tiny, seed 0")
+def test_a_soak_in_which_memory_grows_is_wrong(tmp_path):
+    diary = callers.Diary(of="tiny, seed 0", file=tmp_path / "state")
     for number in range(2 * FEW):
         line = {"run": 1, "memory": 2**20 * (100 + number), "wrong": []}
-        diary.lines += [
-            line,
+        diary.write(line)
+        diary.write(
             {
                 "number": number,
                 "end": "answered",
@@ -205,8 +205,8 @@ def test_a_soak_in_which_memory_grows_is_wrong():
                 "strategy": "",
                 "compared": True,
                 "wrong": [],
-            },
-        ]
+            }
+        )
     [sentence] = diary.found("tiny").wrong
     assert "memory grew by" in sentence
 
