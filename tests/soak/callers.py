@@ -14,14 +14,23 @@ from typing import TypeAlias
 from asks import Ask, Asks
 from calling import Heard
 from crowd import Crowd
-from flatness import LIMIT, Held, eventually, growth, memory
+from flatness import LIMIT, Held, Memory, eventually, growth
 from judging import faults
 from outcome import Found
 from worlds import TURN, World, kind_of, world
 
 from memvr_integrations.errors import MemVRWarning
 
+ROUNDING = 1e-5  # of a strategy's cut, in proportion
 TOGETHER = 50  # requests after which all is quiet once: compared, kept, measured
+
+RESIDENT = "memory of the process"
+# What is held, by its key in `Memory`, and the unit in which it is said.
+HELD = {
+    RESIDENT: ("resident", 2**20, "MiB"),
+    "of it asked for and not given back": ("asked", 2**20, "MiB"),
+    "Python's own pieces": ("blocks", 1000, "thousand"),
+}
 
 Line: TypeAlias = dict[str, object]
 
@@ -111,13 +120,36 @@ def _together(
     wrong += [f"alone, {sentence}" for sentence in single.hung]
     for ask in asks:
         if ask.number in heard:
-            diary.note(ask, heard[ask.number], alone.get(ask.number))
+            mine, own, moved = heard[ask.number], alone.get(ask.number), None
+            if own is not None and faults(ask, mine, own):
+                moved = _at_a_cut(single, ask, mine)
+            diary.note(ask, mine, moved or own, at_a_cut=moved is not None)
     diary.rest(
         seconds=time.monotonic() - begun,
         steps=models.busy.steps - steps,
         wrong=wrong,
         hung=len(crowd.hung) + len(single.hung),
     )
+
+
+def _at_a_cut(single: Crowd, ask: Ask, heard: Heard) -> Heard | None:
+    """The same request alone with its strategy's cut moved by a rounding error, if that is heard.
+
+    A cut is sharp: of a token that lies on it to the last bits, a batch decides either way.
+    """
+    config = ask.request.strategy
+    if config is None or not getattr(config, "beta", 0):
+        return None
+    for factor in (1 - ROUNDING, 1 + ROUNDING):
+        moved = replace(config, beta=config.beta * factor)
+        request = replace(ask.request, decoding=moved)
+        own = single.serve([_unhurried(replace(ask, request=request))])[ask.number]
+        if own.whole is not None:
+            others = tuple(replace(one, decoding=config) for one in own.whole.alternatives)
+            own.whole = replace(own.whole, decoding=config, alternatives=others)
+        if not faults(ask, heard, own):
+            return own
+    return None
 
 
 def _unhurried(ask: Ask) -> Ask:
@@ -157,7 +189,7 @@ class Diary:
         """The numbers of the requests that are behind us."""
         return {line["number"] for line in self.lines() if "number" in line}
 
-    def note(self, ask: Ask, heard: Heard, alone: Heard | None) -> None:
+    def note(self, ask: Ask, heard: Heard, alone: Heard | None, *, at_a_cut: bool = False) -> None:
         """Write down one call."""
         whole = [piece.whole for piece in heard.pieces.values() if piece.whole is not None]
         if heard.whole is not None:
@@ -173,6 +205,7 @@ class Diary:
                 "triggers": sum(one.retraced for one in whole),
                 "strategy": strategy.name if strategy is not None and whole else "",
                 "compared": alone is not None,
+                "at a cut": int(at_a_cut),
                 "wrong": faults(ask, heard, alone),
             }
         )
@@ -183,7 +216,7 @@ class Diary:
             {
                 "of": self.of,
                 "run": self._run,
-                "memory": memory(),
+                "memory": vars(Memory.now()),
                 "seconds": seconds,
                 "steps": steps,
                 "wrong": list(wrong),
@@ -219,9 +252,12 @@ class Diary:
         wrong = self.wrong
         if not self.total("triggers"):
             wrong.append("no layer triggered anywhere, so that this shows little")
-        grown, said = self._memory()
-        if grown > LIMIT:
-            wrong.append(f"memory grew by {grown:.1%}: {said}")
+        memory = self._memory()
+        wrong += [
+            f"{what} grew by {grown:.1%}: {said}"
+            for what, (grown, said) in memory.items()
+            if what != RESIDENT and grown > LIMIT
+        ]
         figures: dict[str, int | float | str] = {
             "requests": len(calls),
             "answered to the end": ends["answered"],
@@ -236,9 +272,10 @@ class Diary:
             "steps": int(self.total("steps")),
             "by a strategy": _listed(Counter(str(c["strategy"]) for c in calls if c["strategy"])),
             "compared with the same request alone": sum(bool(c["compared"]) for c in calls),
+            "of them on a strategy's cut to the last bits": int(self.total("at a cut")),
             "wrong": sum(bool(c["wrong"]) for c in calls),
             "hanging": int(self.total("hung")),
-            "memory": said,
+            **{what: said for what, (_, said) in memory.items()},
             "threads and files left over": int(self.total("left over")),
         }
         return Found(
@@ -248,19 +285,26 @@ class Diary:
             seconds=self.total("seconds"),
         )
 
-    def _memory(self) -> tuple[float, str]:
-        """How much memory grew in the longest run, and in words."""
-        runs: dict[object, list[int]] = {}
+    def _memory(self) -> dict[str, tuple[float, str]]:
+        """By what is held: how much it grew in the longest run, and in words."""
+        runs: dict[object, list[dict[str, int]]] = {}
         for line in self.lines():
             if "memory" in line:
-                runs.setdefault(line["run"], []).append(int(line["memory"]))
+                runs.setdefault(line["run"], []).append(line["memory"])
         longest = max(runs.values(), key=len, default=[])
-        medians = growth(longest)
-        if medians is None:
-            return 0.0, f"not judged by {len(longest)} samples"
-        warm, last = medians
-        grown = last / warm - 1
-        return grown, f"{warm:.0f} MiB once warm, {last:.0f} MiB at the end ({grown:+.1%})"
+        found = {}
+        for what, (key, size, unit) in HELD.items():
+            medians = growth([one[key] for one in longest if one[key] is not None])
+            if medians is None:
+                found[what] = 0.0, f"not judged by {len(longest)} samples"
+                continue
+            warm, last = medians
+            grown = last / warm - 1
+            said = (
+                f"{warm / size:.0f} {unit} once warm, {last / size:.0f} at the end ({grown:+.1%})"
+            )
+            found[what] = grown, said
+        return found
 
 
 def _listed(counts: dict[str, int]) -> str:
