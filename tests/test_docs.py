@@ -1,6 +1,7 @@
 """What the documentation shows is true: it runs, and it is up to date."""
 
 import importlib.util
+import logging
 import re
 import shlex
 from dataclasses import replace
@@ -60,6 +61,16 @@ def python_blocks():
 @pytest.fixture(autouse=True)
 def at_the_root(monkeypatch):
     monkeypatch.chdir(ROOT)
+
+
+@pytest.fixture(autouse=True)
+def quiet_afterwards():
+    """A page shows how to switch logging on."""
+    loggers = [logging.getLogger(name) for name in (None, "memvr_integrations")]
+    before = [(one, one.level, one.handlers[:]) for one in loggers]
+    yield
+    for one, one.level, one.handlers in before:
+        one.setLevel(one.level)  # which forgets what was cached under another
 
 
 @pytest.mark.usefixtures("loads_once")

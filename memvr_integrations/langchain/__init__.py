@@ -16,14 +16,13 @@ except ModuleNotFoundError as missing:
     ) from missing
 
 from memvr_integrations.errors import AbstentionError
-from memvr_integrations.langchain.abstention import Abstention
 from memvr_integrations.langchain.blocks import image_block
 from memvr_integrations.langchain.chat import ChatMemVR
 
 if TYPE_CHECKING:
     from memvr_integrations.langchain.decisions import MemVRDecision
 
-__all__ = ["Abstention", "AbstentionError", "ChatMemVR", "MemVRDecision", "image_block"]
+__all__ = ["AbstentionError", "ChatMemVR", "MemVRDecision", "image_block"]
 
 # Below core's floor for decisions the rest works, `import *` and `hasattr` too; a type checker
 # reads the whole list.

@@ -16,7 +16,6 @@ from langchain_core.runnables import Runnable
 from langchain_core.runnables.base import RunnableBinding
 from pydantic import BaseModel, ConfigDict
 
-from memvr_integrations.langchain.abstention import Withholding
 from memvr_integrations.langchain.answers import to_chunk, to_generation
 from memvr_integrations.langchain.blocks import inlined, refers
 from memvr_integrations.langchain.failures import langchain_errors
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 
 
-class ChatMemVR(ChatSettings, Withholding):
+class ChatMemVR(ChatSettings):
     """A local vision chat model that retraces the image where it is unsure.
 
     Making one costs nothing: the weights come into memory at the first call, once for all
@@ -45,6 +44,11 @@ class ChatMemVR(ChatSettings, Withholding):
     pictures may come in: an `ImagePolicy(allowed_hosts=..., image_dirs=...)` or a dict of its
     fields; None is the engine's own, which lets nothing be downloaded. `engine` takes a backend of
     your own instead of `model`.
+
+    `abstain=True` withholds what the model was too unsure of, by the threshold that was measured
+    on it; a number or `Abstaining(...)` sets it. Streams then wait for the whole answer, an unsure
+    tool call never reaches its tool, and an unsure value of JSON becomes null where the schema
+    lets it.
 
     Every answer says in `response_metadata["memvr"]` how unsure the model was and where it
     retraced, and in `response_metadata["logprobs"]` the same for each token. `explain(messages)`
@@ -269,7 +273,7 @@ class ChatMemVR(ChatSettings, Withholding):
         )
 
 
-class BoundMemVR(Withholding, RunnableBinding[LanguageModelInput, AIMessage]):
+class BoundMemVR(RunnableBinding[LanguageModelInput, AIMessage]):
     """`ChatMemVR.bind(...)`; LangChain's own binding forgets its options on the way to a method."""
 
     model_config = ConfigDict(defer_build=True)  # as `ChatMemVR`, which it holds
@@ -319,9 +323,3 @@ class BoundMemVR(Withholding, RunnableBinding[LanguageModelInput, AIMessage]):
     ) -> int:
         """As `ChatMemVR.get_num_tokens_from_messages`, the bound tools and schema included."""
         return self.bound._count(messages, tools, self.kwargs)
-
-    def _answering(self, options: Mapping[str, Any]) -> str:
-        return self.bound._answering({**self.kwargs, **options})
-
-    def _abstention(self, options: Mapping[str, Any]) -> float | None:
-        return self.bound._abstention({**self.kwargs, **options})

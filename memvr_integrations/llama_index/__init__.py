@@ -14,7 +14,6 @@ except ModuleNotFoundError as missing:
 
 if TYPE_CHECKING:
     from memvr_integrations.errors import AbstentionError
-    from memvr_integrations.llama_index.asking.abstention import AbstainWhenUnsure
     from memvr_integrations.llama_index.asking.chat import ImageChatEngine
     from memvr_integrations.llama_index.asking.cited_images import Citation, Region, citations
     from memvr_integrations.llama_index.asking.evaluator import GroundingEvaluator
@@ -29,8 +28,7 @@ else:
     __getattr__ = lazily(
         __name__,
         {
-            "AbstainWhenUnsure": "asking.abstention",
-            "AbstentionError": "asking.abstention",
+            "AbstentionError": "asking.answers",
             "CaptionImages": "store.captions",
             "Citation": "asking.cited_images",
             "GroundingEvaluator": "asking.evaluator",
@@ -47,7 +45,6 @@ else:
     )
 
 __all__ = [
-    "AbstainWhenUnsure",
     "AbstentionError",
     "CaptionImages",
     "Citation",

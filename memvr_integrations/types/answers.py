@@ -87,6 +87,8 @@ class Completion:
 
     `boxes` are those that the model wrote into its text, as Qwen-VL and the bundled one do when
     they are asked where exactly something is. `decoding` is the strategy that was at work.
+    `checks` is what was checked of the answer after it was given, as data that JSON can hold:
+    whether it was withheld, for instance.
     """
 
     text: str
@@ -99,6 +101,7 @@ class Completion:
     tool_calls: tuple[ToolCall, ...] = ()
     boxes: tuple[Box, ...] = ()
     decoding: DecodingConfig | None = None
+    checks: Mapping[str, object] = field(default_factory=dict, hash=False)
 
     @property
     def retraced(self) -> int:

@@ -8,7 +8,7 @@ from memvr_integrations.types import Completion, TokenRecord, TopToken
 
 
 def record(completion: Completion) -> dict[str, object]:
-    """How unsure the model was and how often it retraced; the same keys always."""
+    """How unsure the model was, how often it retraced, and what was checked of the answer."""
     layers = Counter(
         token.trigger_layer for token in completion.tokens if token.trigger_layer is not None
     )
@@ -22,6 +22,7 @@ def record(completion: Completion) -> dict[str, object]:
         "boxes": [asdict(box) for box in completion.boxes],
         **_spread("entropy", (token.entropy for token in completion.tokens)),
         **_spread("output_entropy", (token.output_entropy for token in completion.tokens)),
+        **completion.checks,
     }
 
 

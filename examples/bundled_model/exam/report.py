@@ -107,7 +107,7 @@ _WITHHOLDING = """\
 MemVR off. Yes/no, counting and colour questions, answered in a sentence; an answer is withheld when
 the entropy of the model's output was above a threshold at any token that says something. The
 threshold, {threshold}, was chosen on dev scenes of both kinds of art: there it catches the most
-wrong answers beyond the share of right ones that it costs. It is the default of `with_abstention`
+wrong answers beyond the share of right ones that it costs. It is the default of `abstain=True`
 on this model. The AUC (50 is chance) says how well that entropy parts wrong answers from right
 ones, whatever the threshold.
 

@@ -35,7 +35,10 @@ _MODEL = "model.safetensors"
 
 @dataclass(frozen=True, kw_only=True)
 class Stretch:
-    """One part of the recipe; `art` is "shipped" or "more", `makes` a digest of shipped weights."""
+    """One part of the recipe; `art` is "shipped" or "more", `makes` a digest of shipped weights.
+
+    `mix` says how many conversations of each kind a practised picture gets, in the mean.
+    """
 
     name: str
     stage: str
@@ -47,6 +50,7 @@ class Stretch:
     peak_lr: float
     seed: int
     art: str
+    mix: dict[str, float]
     makes: str | None = None
 
 
@@ -96,6 +100,7 @@ def config_of(stretch: Stretch, begun: Path, args: argparse.Namespace) -> TrainC
         cooldown=stretch.cooldown,
         batch=stretch.batch,
         practised=stretch.practised,
+        mix=stretch.mix,
         fresh=stretch.fresh,
         peak_lr=stretch.peak_lr,
         seed=stretch.seed,

@@ -26,18 +26,18 @@ from pydantic import (
 )
 
 from memvr_integrations.errors import ModelNotFoundError, RequestError
+from memvr_integrations.grounding.options import CheckedOptions
 from memvr_integrations.llama_index.llm.answers import Growing, to_chat, to_completion
 from memvr_integrations.llama_index.llm.blocks import ImageDocument
 from memvr_integrations.llama_index.llm.checks import CheckedComponent
 from memvr_integrations.llama_index.llm.messages import question, to_messages
 from memvr_integrations.types import Message, Request
-from memvr_integrations.wire.options import ModelOptions
 
 if TYPE_CHECKING:
     from memvr_integrations.explain import ExplainConfig, Explanation
 
 
-class AnsweringLLM(CheckedComponent, ModelOptions, FunctionCallingLLM):
+class AnsweringLLM(CheckedComponent, CheckedOptions, FunctionCallingLLM):
     """The options; chat and completion, their streams, and both for asyncio."""
 
     context_window: StrictInt | None = Field(default=None, ge=1)

@@ -98,7 +98,9 @@ class CaptionImages(CheckedComponent, TransformComponent):
         if isinstance(self.llm, MemVRMultiModalLLM):
             # As it is: writing a photograph's PNG takes seconds, and reading it again half of one.
             asked = [ChatMessage(role="user", blocks=[text])]
-            answer: ChatResponse = await self.llm.achat(asked, image_documents=[picture])
+            answer: ChatResponse = await self.llm.achat(
+                asked, image_documents=[picture], abstain=None
+            )
             return answer
         block = await asyncio.to_thread(image_block, picture)
         return await self.llm.achat([ChatMessage(role="user", blocks=[block, text])])
@@ -133,6 +135,8 @@ class CaptionImages(CheckedComponent, TransformComponent):
         return self.llm._identity({}).key if isinstance(self.llm, MemVRMultiModalLLM) else None
 
     def _key(self, pixels: str) -> str:
-        all_of_it = [pixels, self.prompt, self.llm.to_dict(), self._answering()]
+        # Whatever an LLM withholds of answers, it captions alike.
+        options = {k: v for k, v in self.llm.to_dict().items() if k != "abstain"}
+        all_of_it = [pixels, self.prompt, options, self._answering()]
         written = json.dumps(all_of_it, sort_keys=True, default=str)
         return hashlib.sha256(written.encode()).hexdigest()

@@ -21,6 +21,7 @@ from bundled_model.conversations.practised.records import record
 from bundled_model.conversations.practised.references import reference
 from bundled_model.conversations.questions import Turn
 from bundled_model.conversations.tools import talks as tools
+from bundled_model.conversations.tools.drills import drill
 from bundled_model.conversations.unknowable import any_class, unknowable
 from bundled_model.training import slot_attention
 from bundled_model.training.marking import hits
@@ -34,8 +35,7 @@ _PRACTISED = ("llava.model.language_model", "llava.lm_head")
 _AGREEING = 0.1  # weight of the smaller loss, as in the joint stage
 _WATCHED, _BATCH = 96, 8
 _ROOM, _OFTEN = (416, 704), (0.75, 0.25)  # tokens of a talk, and how often
-_MIX = {"tools": 3, "record": 2, "reference": 2, "pair": 2, "foreign": 1, "unknowable": 1}
-"""How many conversations of each kind a practised picture gets."""
+_KINDS = ("record", "reference", "pair", "foreign", "unknowable")  # beside tools
 
 
 class PracticeStage(JointStage):
@@ -82,8 +82,8 @@ class PracticeStage(JointStage):
         return [
             [
                 self._fitting(kind, scene, other, rng, room)
-                for kind, times in _MIX.items()
-                for _ in range(times)
+                for kind, times in self.config.mix.items()
+                for _ in range(_whole(times, rng))
             ]
             for scene, other in zip(scenes, others, strict=True)
         ]
@@ -101,6 +101,8 @@ class PracticeStage(JointStage):
         themes = self.config.themes
         if kind == "tools":
             return tools.talk(other, rng, themes)
+        if kind == "drill":
+            return drill(rng)
         if kind == "record":
             return record(scene, rng, themes)
         if kind == "reference":
@@ -134,9 +136,7 @@ class PracticeStage(JointStage):
             chosen = scenes[start : start + _BATCH]
             rows = list[list[tuple[str, Talk]]]()
             for scene, other in zip(chosen, [*chosen[1:], chosen[0]], strict=True):
-                row = [
-                    (kind, self.one(kind, scene, other, rng)) for kind in _MIX if kind != "tools"
-                ]
+                row = [(kind, self.one(kind, scene, other, rng)) for kind in _KINDS]
                 for kind in tools.KINDS:
                     talk = tools.only(kind, other, rng, self.config.themes)
                     row.append((f"tools: {kind}", talk))
@@ -155,3 +155,8 @@ class PracticeStage(JointStage):
         rows = [self.packer.row_of(row) for row in talks]
         packed = slot_attention.in_slots(self.packer, rows, cropped=True)
         return self.answer(features, packed, random.Random())
+
+
+def _whole(times: float, rng: random.Random) -> int:
+    """A whole number that is `times` in the mean."""
+    return int(times) + (rng.random() < times % 1)
