@@ -12,10 +12,8 @@ from llama_index.core.vector_stores.types import BasePydanticVectorStore
 
 from memvr_integrations.errors import ConfigError
 from memvr_integrations.grounding.captions import CAPTION_PROMPT
-from memvr_integrations.llama_index.asking.engines import SearchableImages
-from memvr_integrations.llama_index.llm.blocking import wait_for
-from memvr_integrations.llama_index.llm.checks import knows_its_options
-from memvr_integrations.llama_index.store.images import (
+from memvr_integrations.grounding.collections.metadata import Metadata
+from memvr_integrations.grounding.collections.sources import (
     Entry,
     Given,
     entries,
@@ -25,8 +23,10 @@ from memvr_integrations.llama_index.store.images import (
     is_file,
     place_of,
 )
-from memvr_integrations.llama_index.store.metadata import Metadata
+from memvr_integrations.llama_index.asking.engines import SearchableImages
+from memvr_integrations.llama_index.llm.checks import knows_its_options
 from memvr_integrations.llama_index.store.shelf import Shelf
+from memvr_integrations.wire.blocking import wait_for
 
 if TYPE_CHECKING:
     import pandas as pd

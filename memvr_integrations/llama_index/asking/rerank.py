@@ -13,10 +13,10 @@ from pydantic import Field
 from memvr_integrations.errors import RequestError
 from memvr_integrations.grounding.asking_back import THING_PROMPT, ashows_all, visible_things
 from memvr_integrations.llama_index.llm import MemVRMultiModalLLM
-from memvr_integrations.llama_index.llm.blocking import wait_for
 from memvr_integrations.llama_index.llm.blocks import is_image
 from memvr_integrations.llama_index.llm.checks import CheckedComponent
 from memvr_integrations.llama_index.llm.messages import question
+from memvr_integrations.wire.blocking import wait_for
 
 dispatcher = get_dispatcher(__name__)
 

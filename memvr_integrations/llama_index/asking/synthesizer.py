@@ -35,9 +35,9 @@ from memvr_integrations.llama_index.asking.answers import (
     TextAnswer,
 )
 from memvr_integrations.llama_index.llm import MemVRMultiModalLLM
-from memvr_integrations.llama_index.llm.blocking import wait_for
 from memvr_integrations.llama_index.llm.checks import check_llm, knows_its_options
 from memvr_integrations.memvr.config import MemVRConfig
+from memvr_integrations.wire.blocking import wait_for
 
 Mode: TypeAlias = Literal["each", "together"]
 Overflow: TypeAlias = Literal["error", "leave_out"]

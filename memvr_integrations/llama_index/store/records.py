@@ -12,9 +12,9 @@ from llama_index.core.schema import ImageNode
 
 from memvr_integrations.backend.images import load_image
 from memvr_integrations.errors import ImageError
-from memvr_integrations.llama_index.store.database import Database
-from memvr_integrations.llama_index.store.images import is_file, stamp_of
-from memvr_integrations.llama_index.store.metadata import Metadata
+from memvr_integrations.grounding.collections.database import Database
+from memvr_integrations.grounding.collections.metadata import Metadata
+from memvr_integrations.grounding.collections.sources import is_file, stamp_of
 
 _AT_ONCE = 900  # older SQLite takes at most 999 values in a query
 

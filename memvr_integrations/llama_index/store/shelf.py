@@ -19,12 +19,12 @@ from tqdm.auto import tqdm
 from memvr_integrations.backend.images import encoded_image
 from memvr_integrations.checks import check_integer, check_kind, check_text
 from memvr_integrations.errors import ConfigError, ImageError
+from memvr_integrations.grounding.collections.metadata import Metadata
+from memvr_integrations.grounding.collections.sources import Entry, is_file
 from memvr_integrations.llama_index.llm import MemVRMultiModalLLM
 from memvr_integrations.llama_index.llm.warning import warn
 from memvr_integrations.llama_index.store.captions import CaptionImages
 from memvr_integrations.llama_index.store.embedding import WordEmbedding
-from memvr_integrations.llama_index.store.images import Entry, is_file
-from memvr_integrations.llama_index.store.metadata import Metadata
 from memvr_integrations.llama_index.store.records import Record, Records
 from memvr_integrations.llama_index.store.vectors import Vectors, check_store
 

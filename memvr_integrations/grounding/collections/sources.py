@@ -11,7 +11,7 @@ import numpy as np
 
 from memvr_integrations.backend.images import load_image, pixel_hash
 from memvr_integrations.errors import ConfigError, ImageError
-from memvr_integrations.llama_index.store.metadata import Metadata, plain_cell, plain_metadata
+from memvr_integrations.grounding.collections.metadata import Metadata, plain_cell, plain_metadata
 
 if TYPE_CHECKING:
     import pandas as pd
