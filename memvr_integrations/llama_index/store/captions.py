@@ -10,7 +10,7 @@ from llama_index.core.llms import LLM
 from llama_index.core.schema import BaseNode, TransformComponent
 from pydantic import Field, PrivateAttr, SerializeAsAny
 
-from memvr_integrations.backend.images import DEFAULT_POLICY, read_image
+from memvr_integrations.backend.images import DEFAULT_POLICY, ImagePolicy, read_image
 from memvr_integrations.grounding.captions import CAPTION_PROMPT, caption_from
 from memvr_integrations.grounding.collections.kept_captions import (
     Caption,
@@ -22,6 +22,11 @@ from memvr_integrations.llama_index.llm.blocks import image_block, is_image, sou
 from memvr_integrations.llama_index.llm.checks import CheckedComponent
 from memvr_integrations.types import ReadImage
 from memvr_integrations.wire.blocking import wait_for
+
+
+def policy_of(llm: object) -> ImagePolicy:
+    """Which pictures an LLM lets in; the default where it says nothing."""
+    return llm._policy() if isinstance(llm, MemVRMultiModalLLM) else DEFAULT_POLICY
 
 
 class CaptionImages(CheckedComponent, TransformComponent):
@@ -99,9 +104,7 @@ class CaptionImages(CheckedComponent, TransformComponent):
         Raises:
             ImageError: It can't be used.
         """
-        llm = self.llm
-        policy = llm._policy() if isinstance(llm, MemVRMultiModalLLM) else DEFAULT_POLICY
-        return await asyncio.to_thread(read_image, source, policy)
+        return await asyncio.to_thread(read_image, source, policy_of(self.llm))
 
     def close(self) -> None:
         """Close the file of captions."""

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from llama_index.core.schema import ImageNode
 
-from memvr_integrations.backend.images import load_image
+from memvr_integrations.backend.images import load_image, page_of
 from memvr_integrations.errors import ImageError
 from memvr_integrations.grounding.collections.database import Database
 from memvr_integrations.grounding.collections.metadata import Metadata
-from memvr_integrations.grounding.collections.sources import is_file, stamp_of
+from memvr_integrations.grounding.collections.sources import file_of, is_file, stamp_of
 
 _AT_ONCE = 900  # older SQLite takes at most 999 values in a query
 
@@ -36,14 +36,14 @@ class Record:
     @property
     def is_gone(self) -> bool:
         """Whether its file is not there any more."""
-        return is_file(self.source) and not os.path.exists(self.source)
+        return is_file(self.source) and not os.path.exists(file_of(self.source))
 
     @property
     def is_readable(self) -> bool:
         """Whether its picture can be shown: URLs are not asked, nor files that did not change."""
         if not is_file(self.source):
             return True
-        if not os.access(self.source, os.R_OK):
+        if not os.access(file_of(self.source), os.R_OK):
             return False
         if stamp_of(self.source) == self.stamp:
             return True
@@ -56,21 +56,18 @@ class Record:
     @property
     def node(self) -> ImageNode:
         """What LlamaIndex sees of it: the caption is its text."""
-        file = is_file(self.source)
-        hidden = ["file_path", "file_name", *self.metadata]
+        file, page = is_file(self.source), page_of(self.source)
+        where = {"file_path": self.source, "file_name": self.source.rpartition("/")[2]}
+        metadata = where | ({"page": page[1]} if page else {}) | dict(self.metadata)
         return ImageNode(
             id_=self.id,
             text=self.caption,
             image_path=self.source if file else None,
             image_url=None if file else self.source,
             embedding=self.embedding,
-            metadata={
-                "file_path": self.source,
-                "file_name": self.source.rpartition("/")[2],
-                **self.metadata,
-            },
-            excluded_embed_metadata_keys=hidden,
-            excluded_llm_metadata_keys=hidden,
+            metadata=metadata,
+            excluded_embed_metadata_keys=list(metadata),
+            excluded_llm_metadata_keys=list(metadata),
         )
 
 

@@ -20,7 +20,7 @@ from memvr_integrations.backend.images import encoded_image
 from memvr_integrations.checks import check_integer, check_kind, check_text
 from memvr_integrations.errors import ConfigError, ImageError
 from memvr_integrations.grounding.collections.metadata import Metadata
-from memvr_integrations.grounding.collections.sources import Entry, is_file
+from memvr_integrations.grounding.collections.sources import Entry, file_of, is_file
 from memvr_integrations.llama_index.llm import MemVRMultiModalLLM
 from memvr_integrations.llama_index.llm.warning import warn
 from memvr_integrations.llama_index.store.captions import CaptionImages
@@ -139,7 +139,8 @@ class Shelf:
         except ImageError as error:
             self.failures[entry.source] = str(error)
             return None
-        self.failures.pop(entry.source, None)
+        for place in (entry.source, file_of(entry.source)):
+            self.failures.pop(place, None)
         return Record(
             id=entry.id,
             source=entry.source,
@@ -156,9 +157,9 @@ class Shelf:
 
     async def embed_picture(self, model: MultiModalEmbedding, source: str) -> list[float]:
         """A picture's vector: core's embeddings read files, but what URLs may be read we know."""
-        if is_file(source):
+        if is_file(source) and file_of(source) == source:  # no page of a PDF
             return await model.aget_image_embedding(source)
-        picture = await self.captions.picture(source)
+        picture = await self.captions.picture(Path(source) if is_file(source) else source)
         data, _ = await asyncio.to_thread(encoded_image, picture)
         return await model.aget_image_embedding(io.BytesIO(data))
 
