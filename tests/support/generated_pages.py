@@ -57,9 +57,10 @@ strategies.
 
 ## `--json`
 
-One object: `answer`, `model`, `memvr` and `decoding` (the settings, or null), `usage`,
-`finish_reason`, `boxes` (in pixels, where the model writes any, as Qwen-VL and the bundled one do)
-`tokens`, a record for each generated token with `id`, `text`, `logprob`, `entropy`,
+One object: `answer`, `images` (their paths, of a page `report.pdf#page=3`), `model`, `memvr` and
+`decoding` (the settings, or null), `usage`, `finish_reason`, `boxes` (in pixels, where the model
+writes any, as Qwen-VL and the bundled one do), `tokens`, a record for each generated token with
+`id`, `text`, `logprob`, `entropy`,
 `trigger_layer`, `entropies` (by layer), `output_entropy` and `top` (as many of the likeliest as
 `--top-logprobs` says), and `warnings`, the hints that went to stderr.
 """
