@@ -154,7 +154,7 @@ def in_table(table: "pd.DataFrame", column: str) -> Iterator[tuple[Source, Metad
 
 
 def entries(
-    images: "Given | Iterable[Given]", keep: Path, policy: ImagePolicy = DEFAULT_POLICY
+    images: "Given | Iterable[Given]", keep: Path | None, policy: ImagePolicy = DEFAULT_POLICY
 ) -> tuple[list[Entry], dict[str, str]]:
     """Images of any kind, or one alone; pixels that are nowhere yet are kept as files in a folder.
 
@@ -166,7 +166,7 @@ def entries(
     for at, image in enumerate(_listed(images)):  # one by one: pixels need not fit into memory
         source, metadata = _pair(image, at)
         try:
-            pages = pages_in(_source(source, keep), policy)
+            pages = pages_in(_source(source, keep, policy), policy)
             found += [Entry(source=page, metadata=metadata) for page in pages]
         except ImageError as error:
             failed[f"image {at}"] = f"image {at} (counted from 0): {error}"
@@ -199,12 +199,17 @@ def _pair(image: "Given", at: int) -> "tuple[Source, Metadata | None]":
     return source, plain_metadata(metadata, name)
 
 
-def _source(source: "Source", keep: Path) -> str:
+def _source(source: "Source", keep: Path | None, policy: ImagePolicy) -> str:
     if isinstance(source, Path) or (
         isinstance(source, str) and source.lstrip()[:5].lower() != "data:"
     ):
         return place_of(source)
-    image = load_image(source)
+    image = load_image(source, policy)
+    if keep is None:
+        raise ConfigError(
+            "A picture is in no file, so nobody could be shown it later; give keep=, a folder "
+            "that it is written to."
+        )
     path = keep / f"{pixel_hash(image)}.png"
     if not path.exists():
         half = path.with_suffix(f".{uuid.uuid4()}.part")  # another process may write the same one

@@ -1,7 +1,6 @@
 """Answers a question from the images that were found for it, and says which."""
 
 import asyncio
-import bisect
 import copy
 from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import aclosing, closing, nullcontext
@@ -26,6 +25,7 @@ from memvr_integrations.checks import check_choice, check_text
 from memvr_integrations.errors import RequestError
 from memvr_integrations.grounding.captions import CAPTION_PROMPT
 from memvr_integrations.grounding.citing import Marks, lines
+from memvr_integrations.grounding.collections.fitting import fitting
 from memvr_integrations.llama_index.asking.answers import (
     AnswerRecord,
     AsyncImageStream,
@@ -189,13 +189,11 @@ class ImageSynthesizer(BaseSynthesizer):
             asked = [*self._history, self._about_all(query, chunks[:shown])]
             return llm.count_tokens(asked).prompt_tokens
 
-        room, needed = llm.metadata.context_window - llm.max_tokens, tokens(len(chunks))
-        if needed <= room:
-            return len(chunks)
-        if self._overflow == "leave_out":
-            fewer = range(1, len(chunks))  # each picture is read anew for each count
-            if shown := bisect.bisect_right(fewer, room, key=tokens):
-                return shown
+        room = llm.metadata.context_window - llm.max_tokens
+        shown = fitting(len(chunks), room, tokens)
+        if shown == len(chunks) or (shown and self._overflow == "leave_out"):
+            return shown
+        needed = tokens(len(chunks))
         raise RequestError(
             f"{len(chunks)} images and the question take {needed} tokens, but {self.model} has "
             f"room for {room} beside an answer of max_tokens={llm.max_tokens}. Retrieve fewer "

@@ -15,12 +15,12 @@ from llama_index.core.vector_stores.types import (
 from memvr_integrations.checks import check_integer, check_kind
 from memvr_integrations.errors import RequestError
 from memvr_integrations.grounding.collections.sources import is_file
-from memvr_integrations.llama_index.llm.warning import warn
 from memvr_integrations.llama_index.store.nodes import CaptionedImage
 from memvr_integrations.llama_index.store.records import Record, Records
 from memvr_integrations.llama_index.store.shelf import Shelf
 from memvr_integrations.llama_index.store.vectors import ids_of
 from memvr_integrations.wire.blocking import wait_for
+from memvr_integrations.wire.warning import warn
 
 
 class ImageRetriever(BaseRetriever):

@@ -22,11 +22,11 @@ from memvr_integrations.errors import ConfigError, ImageError
 from memvr_integrations.grounding.collections.metadata import Metadata
 from memvr_integrations.grounding.collections.sources import Entry, file_of, is_file
 from memvr_integrations.llama_index.llm import MemVRMultiModalLLM
-from memvr_integrations.llama_index.llm.warning import warn
 from memvr_integrations.llama_index.store.captions import CaptionImages
 from memvr_integrations.llama_index.store.embedding import WordEmbedding
 from memvr_integrations.llama_index.store.records import Record, Records
 from memvr_integrations.llama_index.store.vectors import Vectors, check_store
+from memvr_integrations.wire.warning import warn
 
 
 class Shelf:
