@@ -24,7 +24,7 @@ from tqdm.auto import tqdm
 
 from memvr_integrations.backend.images import read_image
 from memvr_integrations.checks import check_choice, check_integer, check_kind
-from memvr_integrations.errors import ImageError
+from memvr_integrations.errors import ConfigError, ImageError
 from memvr_integrations.grounding.captions import CAPTION_PROMPT
 from memvr_integrations.grounding.collections.describing import (
     DESCRIPTIONS,
@@ -37,6 +37,7 @@ from memvr_integrations.grounding.collections.sources import (
     Entry,
     Given,
     entries,
+    file_of,
     in_folder,
     is_file,
 )
@@ -151,6 +152,10 @@ class ImageLoader(BaseLoader):
         source, policy = self._source, self._model._policy()
         if isinstance(source, str | Path) and is_file(str(source)):
             path = Path(source)
+            if not Path(file_of(str(source))).exists():
+                raise ConfigError(
+                    f"{path} is not there; give a folder, a table, a PDF or a picture."
+                )
             if path.is_dir():
                 folder = in_folder(path, recursive=self._recursive, metadata=None, policy=policy)
                 yield from self._taken(*folder)
