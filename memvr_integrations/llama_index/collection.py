@@ -1,7 +1,7 @@
 """`ImageCollectionIndex`: from a folder of images to something that can be searched."""
 
 import asyncio
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypedDict, Unpack
 
@@ -42,6 +42,8 @@ class Options(TypedDict, total=False):
     embed_model: BaseEmbedding | None
     vector_store: BasePydanticVectorStore | None
     caption_prompt: str
+    descriptions: int | None
+    facets: Mapping[str, str] | None
     batch_size: int
     show_progress: bool
 
@@ -49,7 +51,10 @@ class Options(TypedDict, total=False):
 class ImageCollectionIndex(SearchableImages):
     """Images with captions that can be searched; kept on disk.
 
-    Every image is described once by `llm` (with MemVR), and found by its description. What is
+    Every image is described by `llm` (with MemVR): in a caption and in `descriptions` more that are
+    sampled (None: 4, or 0 of an LLM that is not ours), which name what the caption leaves out.
+    `facets` are questions by name, `{"place": "Where is this?"}`, whose answers become metadata. It
+    is found by the words of all that, and by its caption's vector. What is
     finished is on disk at once: killed in the middle, it goes on where it was. `persist_dir` is a
     folder of its own; None keeps everything for as long as the object lives. `embed_model` is any
     embedding of LlamaIndex, offline word vectors by default; a `MultiModalEmbedding` embeds the
@@ -59,8 +64,8 @@ class ImageCollectionIndex(SearchableImages):
     Images that can't be read are left out with a warning; `failures` says why. `with` closes it.
 
     Raises:
-        ConfigError: An option is wrong, or `persist_dir` was made with another embedding or
-            caption prompt.
+        ConfigError: An option is wrong, or `persist_dir` was made with another embedding,
+            caption prompt or facets.
         RequestError: It was closed before.
     """
 
@@ -73,6 +78,8 @@ class ImageCollectionIndex(SearchableImages):
         embed_model: BaseEmbedding | None = None,
         vector_store: BasePydanticVectorStore | None = None,
         caption_prompt: str = CAPTION_PROMPT,
+        descriptions: int | None = None,
+        facets: Mapping[str, str] | None = None,
         batch_size: int = 16,
         show_progress: bool = True,
     ) -> None:
@@ -83,6 +90,8 @@ class ImageCollectionIndex(SearchableImages):
             embed_model=embed_model,
             vector_store=vector_store,
             caption_prompt=caption_prompt,
+            descriptions=descriptions,
+            facets=facets,
             batch_size=batch_size,
             show_progress=show_progress,
         )

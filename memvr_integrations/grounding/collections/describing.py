@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from memvr_integrations.checks import check_integer, check_kind, check_text
@@ -54,7 +54,7 @@ class Description:
 
     caption: Caption
     others: tuple[str, ...]
-    facets: Mapping[str, str]
+    facets: dict[str, str]
     completion: Completion | None = field(default=None, repr=False)
 
     @property
@@ -86,20 +86,24 @@ class Describer:
             return Caption(text=text, unsureness=made[0].unsureness)
 
         first = await self._kept.get(await self._key(picture, asked.prompt), caption)
+        return replace(await self.beside(picture, first), completion=made[0] if made else None)
+
+    async def beside(self, picture: ReadImage, caption: Caption) -> Description:
+        """A picture's other descriptions and its facets, beside a caption that is there."""
         others, facets = await asyncio.gather(
             self._others(picture),
-            asyncio.gather(*(self._facet(picture, one) for one in asked.facets.values())),
+            asyncio.gather(*(self._facet(picture, one) for one in self.asked.facets.values())),
         )
-        return Description(
-            caption=first,
-            others=tuple(others),
-            facets=dict(zip(asked.facets, facets, strict=True)),
-            completion=made[0] if made else None,
-        )
+        named = dict(zip(self.asked.facets, facets, strict=True))
+        return Description(caption=caption, others=tuple(others), facets=named)
 
     def request(self, picture: ReadImage) -> Request:
         """What the caption is asked for with."""
         return self._request(picture, self.asked.prompt, {})
+
+    def close(self) -> None:
+        """Close the file that it keeps."""
+        self._kept.close()
 
     async def _others(self, picture: ReadImage) -> list[str]:
         count, prompt = self.asked.descriptions, self.asked.prompt
