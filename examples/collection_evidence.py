@@ -81,7 +81,7 @@ for way, weights in WAYS.items():
             ids[case.asked.scene] in [one.node.node_id for one in retriever.retrieve(case.query)]
             for case in questions
         ]
-        row.append(share(torch.tensor(hits)))
+        row.append(str(share(torch.tensor(hits))))
     print(f"| {way} | {' | '.join(row)} |", flush=True)
 
 print("\n| answers | right scene cited | right answer |\n|---|---|---|")
