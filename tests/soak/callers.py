@@ -217,7 +217,7 @@ class Diary:
         )
 
     def rest(self, line: Line) -> None:
-        """Write down a line while nothing runs, and what is held; keep all since the rest before."""
+        """Write a line while nothing runs, and what is held; keep all since the rest before."""
         held = vars(Memory.now())
         self.write({"of": self.of, "run": self._run, "memory": held, **line})
         print(f"{len(self.done)} requests, {self._wrong} wrong", flush=True)
