@@ -18,11 +18,12 @@ except ModuleNotFoundError as missing:
 from memvr_integrations.errors import AbstentionError
 from memvr_integrations.langchain.blocks import image_block
 from memvr_integrations.langchain.chat import ChatMemVR
+from memvr_integrations.langchain.picture_asking import picture_tool
 
 if TYPE_CHECKING:
     from memvr_integrations.langchain.decisions import MemVRDecision
 
-__all__ = ["AbstentionError", "ChatMemVR", "MemVRDecision", "image_block"]
+__all__ = ["AbstentionError", "ChatMemVR", "MemVRDecision", "image_block", "picture_tool"]
 
 # Below core's floor for decisions the rest works, `import *` and `hasattr` too; a type checker
 # reads the whole list.
