@@ -2,7 +2,7 @@
 
 How unsure the model was of the words that matter is known; above a threshold the answer is
 withheld. For the model in the box the threshold was measured. For others choose one, on pictures
-of which you know the truth: `with_abstention(threshold=0.3)`.
+of which you know the truth: `abstain=0.3`.
 """
 
 from pathlib import Path
@@ -19,7 +19,7 @@ QUESTIONS = (
     ("farm-no-dog.png", "What color is the house?", "yellow, its roof orange"),
 )
 
-careful = ChatMemVR(model="bundled").with_abstention()
+careful = ChatMemVR(model="bundled", abstain=True)
 asked = [[HumanMessage([image_block(IMAGES / name), text])] for name, text, _ in QUESTIONS]
 for (name, text, truth), answer in zip(QUESTIONS, careful.batch(asked), strict=True):
     record = answer.response_metadata["memvr"]

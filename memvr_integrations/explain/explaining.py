@@ -47,6 +47,19 @@ class Given:
     memvr: MemVRConfig | None
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Plan:
+    """Which maps are made: of each state by `method`, of the first by `second` too."""
+
+    method: ExplainMethod
+    second: ExplainMethod | None
+    states: tuple[State, ...]
+
+    def passes(self) -> list[tuple[State, ExplainMethod]]:
+        made = [(state, self.method) for state in self.states]
+        return made if self.second is None else [*made, (self.states[0], self.second)]
+
+
 def explained(
     given: Given, reader: Reader, replay: Replay | None, config: ExplainConfig, *, gradients: bool
 ) -> Generator[float, None, Explanation]:
@@ -59,28 +72,17 @@ def explained(
         ConfigError: What is asked for doesn't fit the answer.
         UnsupportedModelError: The method can't be used on this model.
     """
-    method: ExplainMethod = config.method or ("attention_gradient" if gradients else "occlusion")
-    if method in _BACKWARD and not gradients:
-        raise UnsupportedModelError(
-            f"{given.model}'s weights are packed, and gradients through them can't be trusted, "
-            f"which {method!r} needs. Explain with method='occlusion'."
-        )
-    if method != "occlusion" and not all(regions.patches for regions in reader.regions):
-        if config.method is not None:
-            raise ConfigError(
-                f"{given.model}'s visual tokens are no patches of the picture, so {method!r} has "
-                "no map. Explain with method='occlusion', which paints over the picture."
-            )
-        method = "occlusion"
-    second = _SECOND[method] if config.second and (gradients or method != "occlusion") else None
-    places = config.chosen(given.tokens)
+    patches = all(regions.patches for regions in reader.regions)
+    method = _method(given.model, config.method, gradients=gradients, patches=patches)
+    both = config.second and patches and (gradients or method != "occlusion")
+    compare = replay is not None and config.compare and method != "retracing"
+    plan = _Plan(
+        method=method,
+        second=_SECOND[method] if both else None,
+        states=("off",) if replay is None else ("on", "off") if compare else ("on",),
+    )
+    places, passes = config.chosen(given.tokens), plan.passes()
     targets = [Target(place=at, token=given.ids[at], rival=given.rivals[at]) for at in places]
-    states: list[State] = ["off"] if replay is None else ["on"]
-    if replay is not None and config.compare and method != "retracing":
-        states.append("off")
-    passes = [(state, method) for state in states]
-    if second is not None and all(regions.patches for regions in reader.regions):
-        passes.append((states[0], second))
     results: list[Found] = []
     for number, (state, how) in enumerate(passes):
         found = Found()
@@ -89,31 +91,59 @@ def explained(
         for done, work in enumerate(slices, start=1):
             work()
             yield (number + done / len(slices)) / len(passes)
-    maps = [_maps(reader, found, places) for found in results]
-    other = maps.pop() if len(results) > len(states) else None
+    every = [_maps(reader, found, places) for found in results]
     tokens = list(given.tokens)
     for at in places:
-        own = {state: found[at] for state, found in zip(states, maps, strict=True)}
+        maps = [one[at] for one in every]
         tokens[at] = replace(
             tokens[at],
-            score={state: found.scores[at] for state, found in zip(states, results, strict=False)},
-            maps=own,
-            agreement=_agreements(own[states[0]], None if other is None else other[at]),
+            score={state: one.scores[at] for state, one in zip(plan.states, results, strict=False)},
+            maps=dict(zip(plan.states, maps, strict=False)),
+            agreement=_agreements(maps[0], None if plan.second is None else maps[-1]),
         )
-    memvr = given.memvr if replay is not None else None
+    return _explanation(given, plan, tokens, None if replay is None else given.memvr, patches)
+
+
+def _method(
+    model: str, asked: ExplainMethod | None, *, gradients: bool, patches: bool
+) -> ExplainMethod:
+    """How maps are made where a model has gradients, and visual tokens that are patches, or not."""
+    method = asked or ("attention_gradient" if gradients else "occlusion")
+    if method in _BACKWARD and not gradients:
+        raise UnsupportedModelError(
+            f"{model}'s weights are packed, and gradients through them can't be trusted, "
+            f"which {method!r} needs. Explain with method='occlusion'."
+        )
+    if method == "occlusion" or patches:
+        return method
+    if asked is None:
+        return "occlusion"
+    raise ConfigError(
+        f"{model}'s visual tokens are no patches of the picture, so {method!r} has "
+        "no map. Explain with method='occlusion', which paints over the picture."
+    )
+
+
+def _explanation(
+    given: Given,
+    plan: _Plan,
+    tokens: Sequence[ExplainedToken],
+    memvr: MemVRConfig | None,
+    patches: bool,
+) -> Explanation:
     return Explanation(
         model=given.model,
         question=given.question,
         answer=given.answer,
         images=given.images,
         names=given.names,
-        method=method,
-        second=second if other is not None else None,
+        method=plan.method,
+        second=plan.second,
         tokens=tuple(tokens),
         ratio=None if memvr is None else memvr.retracing_ratio,
         threshold=None if memvr is None else memvr.entropy_threshold,
         window=None if memvr is None else (memvr.starting_layer + 1, memvr.ending_layer - 1),
-        pixels=not all(regions.patches for regions in reader.regions),
+        pixels=not patches,
     )
 
 

@@ -19,6 +19,9 @@ ExplainMethod = Literal["attention_gradient", "occlusion", "logit_lens", "route"
 AGREED = 0.6
 """From this agreement on, a second method says the same place."""
 
+LITTLE = 0.02
+"""Below this share of the heat in all pictures, next to nothing came from one of them."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ExplainedToken:
@@ -131,16 +134,30 @@ class MappedAnswer:
     def box(self, image: int = 0, tokens: Sequence[int] | None = None) -> Box | None:
         """Where in a picture the words came from: (left, top, right, bottom) in its pixels.
 
-        None where the map is flat, or a second method disagrees: its chance of having more where
-        the map is hottest is below .6, and .5 is that of any map.
+        None where the map is flat, where the picture has less than two percent of the heat in all
+        of them, or where a second method disagrees: its chance of having more where the map is
+        hottest is below .6, and .5 is that of any map.
 
         Raises:
             ConfigError: As `map` does.
         """
         agreed = self.agreement(image, tokens)
-        if agreed is not None and agreed < AGREED:
+        if (agreed is not None and agreed < AGREED) or self.share(image, tokens) < LITTLE:
             return None
         return box_of(self.images[image].size, self.map(image, tokens))
+
+    def share(
+        self, image: int = 0, tokens: Sequence[int] | None = None, *, state: State | None = None
+    ) -> float:
+        """How much of the heat in all pictures is in one, 0 to 1; 0 where there is none at all.
+
+        Raises:
+            ConfigError: As `map` does.
+        """
+        self._check(image)
+        images = range(len(self.images))
+        sums = [float(self.map(one, tokens, state=state).sum()) for one in images]
+        return sums[image] / sum(sums) if sum(sums) else 0.0
 
     def agreement(self, image: int = 0, tokens: Sequence[int] | None = None) -> float | None:
         """How far the second method agrees in a picture, the mean over tokens; None without one.

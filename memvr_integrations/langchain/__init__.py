@@ -16,9 +16,9 @@ except ModuleNotFoundError as missing:
     ) from missing
 
 from memvr_integrations.errors import AbstentionError
-from memvr_integrations.langchain.abstention import Abstention
 from memvr_integrations.langchain.blocks import image_block
 from memvr_integrations.langchain.chat import ChatMemVR
+from memvr_integrations.langchain.picture_asking import picture_tool
 
 if TYPE_CHECKING:
     from memvr_integrations.langchain.collections.chain import (
@@ -30,11 +30,10 @@ if TYPE_CHECKING:
     from memvr_integrations.langchain.collections.prompting import pictures_prompt
     from memvr_integrations.langchain.collections.relevance import PictureRelevance
     from memvr_integrations.langchain.collections.retriever import PictureRetriever
-    from memvr_integrations.langchain.collections.tool import create_picture_tool
+    from memvr_integrations.langchain.collections.tool import create_picture_retriever_tool
     from memvr_integrations.langchain.decisions import MemVRDecision
 
 __all__ = [
-    "Abstention",
     "AbstentionError",
     "ChatMemVR",
     "ImageLoader",
@@ -44,8 +43,9 @@ __all__ = [
     "PictureRetriever",
     "WordEmbeddings",
     "create_picture_retrieval_chain",
-    "create_picture_tool",
+    "create_picture_retriever_tool",
     "image_block",
+    "picture_tool",
     "pictures_prompt",
 ]
 
@@ -56,7 +56,7 @@ _HOMES = {
     "PictureRetriever": "collections.retriever",
     "WordEmbeddings": "collections.embedding",
     "create_picture_retrieval_chain": "collections.chain",
-    "create_picture_tool": "collections.tool",
+    "create_picture_retriever_tool": "collections.tool",
     "pictures_prompt": "collections.prompting",
 }
 

@@ -84,7 +84,7 @@ class MemVRDecision(BaseDecisionModel):
             found: dict[str, tuple[Answer, Usage]] = {}
             for name, request, answers, question in _asked(chat, state, questions):
                 if isinstance(question, Box):
-                    done = chat._answer(request, {})
+                    done = chat._answer(request, {"abstain": None})
                     found[name] = _located(name, request, done), done.usage
                 else:
                     shared = shares(engine, request, answers, retries=chat.max_retries)
@@ -100,7 +100,7 @@ class MemVRDecision(BaseDecisionModel):
             asked = await asyncio.to_thread(lambda: list(_asked(chat, state, questions)))
             for name, request, answers, question in asked:
                 if isinstance(question, Box):
-                    done = await chat._aanswer(request, {})
+                    done = await chat._aanswer(request, {"abstain": None})
                     found[name] = _located(name, request, done), done.usage
                 else:
                     shared = await ashares(engine, request, answers, retries=chat.max_retries)

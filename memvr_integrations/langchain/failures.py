@@ -31,8 +31,14 @@ def langchain_errors() -> Iterator[None]:
         theirs = getattr(exceptions, name, exceptions.LangChainException)
         if isinstance(error, theirs):
             raise
-        both = _as_both(type(error), theirs, error.args)
+        both = _as_both(type(error), theirs, _made_of(type(error), error))
         raise both.with_traceback(error.__traceback__) from error.__cause__
+
+
+def _made_of(ours: type[MemVRError], error: Exception) -> tuple[object, ...]:
+    """What an error was made of, which need not be its text alone."""
+    args: tuple[object, ...] = ours.__reduce__(error)[1]  # type: ignore[assignment]
+    return args
 
 
 def _as_both(
@@ -45,7 +51,7 @@ def _as_both(
 def _both(ours: type[MemVRError], theirs: type[Exception]) -> type[Exception]:
     def reduce(error: Exception) -> tuple[object, ...]:
         # Under its name pickle would find the class of ours alone.
-        return _as_both, (ours, theirs, error.args), error.__dict__
+        return _as_both, (ours, theirs, _made_of(ours, error)), error.__dict__
 
     described = {"__module__": ours.__module__, "__doc__": ours.__doc__, "__reduce__": reduce}
     return type(ours.__name__, (ours, theirs), described)

@@ -12,13 +12,14 @@ from pydantic import Field, PrivateAttr, SecretStr, model_validator
 from memvr_integrations import __version__
 from memvr_integrations.checks import check_list
 from memvr_integrations.errors import MemVRError, RequestError
+from memvr_integrations.grounding.options import CheckedOptions
 from memvr_integrations.langchain.answers import PROVIDER
 from memvr_integrations.langchain.messages import to_messages
 from memvr_integrations.langchain.tools import openai_tool, response_schema
 from memvr_integrations.types import Request
-from memvr_integrations.wire.options import PER_CALL, ModelOptions
+from memvr_integrations.wire.options import PER_CALL
 
-_SETTINGS = {"memvr", "decoding", "image_policy"}
+_SETTINGS = {"memvr", "decoding", "image_policy", "abstain"}
 _LOADING = {"device", "dtype", "quantization", "attention", "revision"}
 _PROFILED = {"model", "revision", "engine", "image_policy"}  # what a profile depends on
 
@@ -48,7 +49,7 @@ _CANNOT = (
 )
 
 
-class ChatSettings(ModelOptions, BaseChatModel):
+class ChatSettings(CheckedOptions, BaseChatModel):
     """The options of `ChatMemVR`, checked; nothing here computes an answer."""
 
     stop: tuple[str, ...] = Field(default=(), alias="stop_sequences")  # LangChain's name for it
@@ -90,7 +91,9 @@ class ChatSettings(ModelOptions, BaseChatModel):
     @property
     def _identifying_params(self) -> dict[str, Any]:
         loading = _LOADING if self.engine is None else set()  # an engine is loaded already
-        params = self.model_dump(mode="json", include={*PER_CALL, "stream_usage", *loading})
+        params = self.model_dump(
+            mode="json", include={*PER_CALL, "abstain", "stream_usage", *loading}
+        )
         return params | {"model": self._answering({})}
 
     @property

@@ -14,10 +14,10 @@ except ModuleNotFoundError as missing:
 
 if TYPE_CHECKING:
     from memvr_integrations.errors import AbstentionError
-    from memvr_integrations.llama_index.asking.abstention import AbstainWhenUnsure
     from memvr_integrations.llama_index.asking.chat import ImageChatEngine
     from memvr_integrations.llama_index.asking.cited_images import Citation, Region, citations
     from memvr_integrations.llama_index.asking.evaluator import GroundingEvaluator
+    from memvr_integrations.llama_index.asking.picture_asking import picture_tool
     from memvr_integrations.llama_index.asking.rerank import VisualRerank
     from memvr_integrations.llama_index.asking.synthesizer import ImageSynthesizer
     from memvr_integrations.llama_index.collection import ImageCollectionIndex
@@ -29,8 +29,7 @@ else:
     __getattr__ = lazily(
         __name__,
         {
-            "AbstainWhenUnsure": "asking.abstention",
-            "AbstentionError": "asking.abstention",
+            "AbstentionError": "asking.answers",
             "CaptionImages": "store.captions",
             "Citation": "asking.cited_images",
             "GroundingEvaluator": "asking.evaluator",
@@ -43,11 +42,11 @@ else:
             "WordEmbedding": "store.embedding",
             "citations": "asking.cited_images",
             "image_block": "llm.blocks",
+            "picture_tool": "asking.picture_asking",
         },
     )
 
 __all__ = [
-    "AbstainWhenUnsure",
     "AbstentionError",
     "CaptionImages",
     "Citation",
@@ -61,4 +60,5 @@ __all__ = [
     "WordEmbedding",
     "citations",
     "image_block",
+    "picture_tool",
 ]

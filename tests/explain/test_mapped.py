@@ -86,6 +86,13 @@ def test_no_box_where_methods_disagree():
     assert explanation(token("dog", hot(2, 4), agreement=None)).box() is not None
 
 
+def test_no_box_where_next_to_nothing_came_from():
+    made = explanation(token("dog", hot(2, 4), 0.01 * hot(3, 3)), names=("a", "b"))
+    assert made.share(1) == pytest.approx(0.01 / 1.01, abs=1e-4)
+    assert made.box(1) is None
+    assert made.box(0) is not None
+
+
 def test_a_cool_edge_moves_a_box_in():
     values = hot(2, 2)
     values[2:4, 4] = 0.25

@@ -45,7 +45,7 @@ def kept(engine):
         lambda model: model.bind_tools([look]),
         lambda model: model.with_structured_output(Place),
         lambda model: model.with_structured_output(Place, method="function_calling"),
-        lambda model: model.with_abstention(0.9),
+        lambda model: model.bind(abstain=0.9),
         lambda model: model.with_config(tags=["a"]),
     ],
     ids=["alone", "tools", "json", "call", "abstention", "config"],
@@ -57,7 +57,7 @@ def test_what_is_made_of_it_keeps_its_options(bound, engine, make):
 
 def test_tools_stay_bound_under_abstention(engine):
     model = ChatMemVR(model="scripted", engine=engine).bind_tools([look], tool_choice="any")
-    answer = model.with_abstention(0.9).invoke("What is on the 'left'?")
+    answer = model.bind(abstain=0.9).invoke("What is on the 'left'?")
     assert answer.tool_calls[0]["args"] == {"part": "left"}
 
 

@@ -172,7 +172,7 @@ def test_errors_before_a_call_have_both_names(scripted):
     for wrong in (
         lambda: scripted.bind_tools([3]),
         lambda: scripted.with_structured_output(dict, include_rw=True),
-        lambda: scripted.with_abstention("much"),
+        lambda: scripted.invoke("Hi", abstain="much"),
         lambda: scripted.invoke("Hi", tools=[{}]),
     ):
         with pytest.raises(errors.MemVRError) as caught:

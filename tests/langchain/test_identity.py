@@ -6,7 +6,6 @@ from langchain_core.language_models import ModelProfile
 from langchain_core.load import dumps, loads
 from scripted_engine import ScriptedEngine
 
-from memvr_integrations.bundled import ABSTENTION
 from memvr_integrations.errors import ConfigError
 from memvr_integrations.langchain import ChatMemVR
 from memvr_integrations.types import Identity
@@ -117,27 +116,15 @@ def test_a_written_model_does_not_come_back_as_another():
 
 def test_a_threshold_is_that_of_the_model_that_answers():
     own = engine("bundled")
+    careful = ChatMemVR(engine=own, abstain=True)
     with pytest.raises(ConfigError, match="No threshold was measured for 'bundled'"):
-        ChatMemVR(engine=own).with_abstention()
+        careful.invoke("Hi")
     own.abstention = 0.4
-    assert ChatMemVR(engine=own).with_abstention().rule.threshold == 0.4
-    bound = ChatMemVR(engine=engine("a")).bind(model="bundled")
-    assert bound.with_abstention().rule.threshold == ABSTENTION
+    assert careful.invoke("Hi").response_metadata["memvr"]["threshold"] == 0.4
     with pytest.raises(ConfigError, match=r"measured for 'llava-1\.5-7b'"):
-        ChatMemVR().bind(model="llava-1.5-7b").with_abstention()
-
-
-async def test_a_measured_threshold_is_for_no_other_model():
-    own = engine("a")
-    own.abstention = 0.4
-    guarded = ChatMemVR(engine=own).with_abstention()
-    for asked in (guarded, ChatMemVR(engine=own).bind(max_tokens=3).with_abstention()):
-        with pytest.raises(ConfigError, match=r"threshold 0\.4 was measured on another model"):
-            asked.invoke("Hi", model="b")
-        with pytest.raises(ConfigError, match="give with_abstention"):
-            await asked.ainvoke("Hi", model="b")
-    assert guarded.invoke("Hi", model="a").content == "I am a."
-    guarded.model.engine = engine("b")
-    with pytest.raises(ConfigError, match="another model"):
-        guarded.invoke("Hi")
-    assert ChatMemVR(engine=own).with_abstention(0.9).invoke("Hi", model="a").content == "I am a."
+        careful.invoke("Hi", model="llava-1.5-7b")
+    with pytest.raises(ConfigError, match=r"measured for 'llava-1\.5-7b'"):
+        careful.bind(model="llava-1.5-7b").invoke("Hi")
+    given = careful.invoke("Hi", abstain=0.9)
+    assert given.response_metadata["memvr"]["threshold"] == 0.9
+    assert "threshold" not in careful.invoke("Hi", abstain=None).response_metadata["memvr"]

@@ -6,21 +6,31 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TypeAlias
 
 from asks import Ask, Asks
 from calling import Heard
 from crowd import Crowd
-from flatness import LIMIT, Held, eventually, growth, memory
+from flatness import LIMIT, Held, Memory, eventually, growth
 from judging import faults
 from outcome import Found
 from worlds import TURN, World, kind_of, world
 
 from memvr_integrations.errors import MemVRWarning
 
+ROUNDING = 1e-5  # of a strategy's cut, in proportion
 TOGETHER = 50  # requests after which all is quiet once: compared, kept, measured
+
+RESIDENT = "memory of the process"
+# What is held, by its key in `Memory`, and the unit in which it is said.
+HELD = {
+    RESIDENT: ("resident", 2**20, "MiB"),
+    "of it asked for and not given back": ("asked", 2**20, "MiB"),
+    "Python's own pieces": ("blocks", 1000, "thousand"),
+}
 
 Line: TypeAlias = dict[str, object]
 
@@ -44,7 +54,21 @@ def soak(
     `compared` is the share that is compared, `deadline` the seconds after which a caller counts as
     hanging. With a `state` file a soak goes on where it was stopped.
     """
-    diary = Diary(of=f"{model}, seed {seed}", file=Path(state) if state else None)
+    with TemporaryDirectory() as folder:
+        diary = Diary(of=f"{model}, seed {seed}", file=Path(state or f"{folder}/state"))
+        _served(diary, count, model, seed, callers, compared, deadline)
+        return diary.found(model)
+
+
+def _served(
+    diary: "Diary",
+    count: int,
+    model: str,
+    seed: int,
+    callers: int,
+    compared: float,
+    deadline: float,
+) -> None:
     # Many random answers are empty, which a warning says of each.
     warnings.simplefilter("ignore", MemVRWarning)
     before = Held.now()
@@ -53,15 +77,15 @@ def soak(
         with world(kind_of(model, turn[0])) as models:
             made = Asks(seed, models.material)
             for at in range(0, len(turn), TOGETHER):
-                if not diary.total("hung"):
-                    asks = [made(number) for number in turn[at : at + TOGETHER]]
-                    _together(models, asks, callers, compared, deadline, diary)
-        if diary.total("hung"):
+                if not diary.hung:
+                    numbers = turn[at : at + TOGETHER]
+                    rest = _together(models, made, numbers, callers, compared, deadline, diary)
+                    diary.rest(rest)  # when requests and answers are gone
+        if diary.hung:
             break
     if missing:
         left_over = before.left_over()
         diary.write({"wrong": left_over, "left over": len(left_over)})
-    return diary.found(model)
 
 
 def _turns(model: str, numbers: Sequence[int]) -> Iterator[list[int]]:
@@ -78,13 +102,18 @@ def _turns(model: str, numbers: Sequence[int]) -> Iterator[list[int]]:
 
 def _together(
     models: World,
-    asks: Sequence[Ask],
+    made: Asks,
+    numbers: Sequence[int],
     callers: int,
     compared: float,
     deadline: float,
     diary: "Diary",
-) -> None:
-    """Let some requests come at once, then each alone, and write down what became of them."""
+) -> Line:
+    """Let some requests come at once, then each alone, and note what became of them.
+
+    Returns what else there is to write down.
+    """
+    asks = [made(number) for number in numbers]
     begun, steps = time.monotonic(), models.busy.steps
     crowd = Crowd(models.busy, callers=callers, deadline=deadline)
     heard = crowd.serve(asks)
@@ -97,13 +126,36 @@ def _together(
     wrong += [f"alone, {sentence}" for sentence in single.hung]
     for ask in asks:
         if ask.number in heard:
-            diary.note(ask, heard[ask.number], alone.get(ask.number))
-    diary.rest(
-        seconds=time.monotonic() - begun,
-        steps=models.busy.steps - steps,
-        wrong=wrong,
-        hung=len(crowd.hung) + len(single.hung),
-    )
+            mine, own, moved = heard[ask.number], alone.get(ask.number), None
+            if own is not None and faults(ask, mine, own):
+                moved = _at_a_cut(single, ask, mine)
+            diary.note(ask, mine, moved or own, at_a_cut=moved is not None)
+    return {
+        "seconds": time.monotonic() - begun,
+        "steps": models.busy.steps - steps,
+        "wrong": wrong,
+        "hung": len(crowd.hung) + len(single.hung),
+    }
+
+
+def _at_a_cut(single: Crowd, ask: Ask, heard: Heard) -> Heard | None:
+    """The same request alone with its strategy's cut moved by a rounding error, if that is heard.
+
+    A cut is sharp: of a token that lies on it to the last bits, a batch decides either way.
+    """
+    config = ask.request.strategy
+    if config is None or not getattr(config, "beta", 0):
+        return None
+    for factor in (1 - ROUNDING, 1 + ROUNDING):
+        moved = replace(config, beta=config.beta * factor)
+        request = replace(ask.request, decoding=moved)
+        own = single.serve([_unhurried(replace(ask, request=request))])[ask.number]
+        if own.whole is not None:
+            others = tuple(replace(one, decoding=config) for one in own.whole.alternatives)
+            own.whole = replace(own.whole, decoding=config, alternatives=others)
+        if not faults(ask, heard, own):
+            return own
+    return None
 
 
 def _unhurried(ask: Ask) -> Ask:
@@ -113,32 +165,37 @@ def _unhurried(ask: Ask) -> Ask:
 
 @dataclass
 class Diary:
-    """What became of each request: lines of JSON, kept in a file where there is one.
+    """What became of each request: lines of JSON in a file, none of them in memory.
 
-    `of` says which requests they are, so that a file is not gone on with by others.
+    The memory of this process is what is measured, so that a diary must not grow there. `of` says
+    which requests they are, so that a file is not gone on with by others.
     """
 
     of: str
-    file: Path | None = None
-    lines: list[Line] = field(default_factory=list)
+    file: Path
 
     def __post_init__(self) -> None:
         self._run = time.time_ns()
         self._fresh: list[Line] = []
-        if self.file is not None and self.file.exists():
-            whole, _, torn = self.file.read_text().rpartition("\n")
-            if torn:  # by whatever stopped it
-                self.file.write_text(f"{whole}\n" if whole else "")
-            self.lines = [json.loads(line) for line in whole.splitlines()]
-        for others in {line["of"] for line in self.lines if "of" in line} - {self.of}:
+        self.file.touch()
+        whole, _, torn = self.file.read_text().rpartition("\n")
+        if torn:  # by whatever stopped it
+            self.file.write_text(f"{whole}\n" if whole else "")
+        for others in {line["of"] for line in self.lines() if "of" in line} - {self.of}:
             raise SystemExit(f"{self.file} is the state of {others}, not of {self.of}.")
+        self._wrong, self.hung = len(self.wrong), self.total("hung")
+
+    def lines(self) -> Iterator[Line]:
+        """All that was written."""
+        with self.file.open() as kept:
+            yield from map(json.loads, kept)
 
     @property
     def done(self) -> set[object]:
         """The numbers of the requests that are behind us."""
-        return {line["number"] for line in self.lines if "number" in line}
+        return {line["number"] for line in self.lines() if "number" in line}
 
-    def note(self, ask: Ask, heard: Heard, alone: Heard | None) -> None:
+    def note(self, ask: Ask, heard: Heard, alone: Heard | None, *, at_a_cut: bool = False) -> None:
         """Write down one call."""
         whole = [piece.whole for piece in heard.pieces.values() if piece.whole is not None]
         if heard.whole is not None:
@@ -154,55 +211,50 @@ class Diary:
                 "triggers": sum(one.retraced for one in whole),
                 "strategy": strategy.name if strategy is not None and whole else "",
                 "compared": alone is not None,
+                "at a cut": int(at_a_cut),
                 "wrong": faults(ask, heard, alone),
             }
         )
 
-    def rest(self, *, seconds: float, steps: int, wrong: Sequence[str], hung: int) -> None:
-        """Write down what is known while nothing runs, and keep all since the rest before."""
-        self.write(
-            {
-                "of": self.of,
-                "run": self._run,
-                "memory": memory(),
-                "seconds": seconds,
-                "steps": steps,
-                "wrong": list(wrong),
-                "hung": hung,
-            }
-        )
-        print(f"{len(self.done)} requests, {len(self.wrong)} wrong", flush=True)
+    def rest(self, line: Line) -> None:
+        """Write a line while nothing runs, and what is held; keep all since the rest before."""
+        held = vars(Memory.now())
+        self.write({"of": self.of, "run": self._run, "memory": held, **line})
+        print(f"{len(self.done)} requests, {self._wrong} wrong", flush=True)
 
     def write(self, line: Line) -> None:
         """Keep a line, after those that were noted before."""
         self._fresh.append(line)
-        if self.file is not None:
-            with self.file.open("a") as kept:
-                kept.writelines(json.dumps(line) + "\n" for line in self._fresh)
-        self.lines += self._fresh
+        with self.file.open("a") as kept:
+            kept.writelines(json.dumps(line) + "\n" for line in self._fresh)
+        self._wrong += sum(len(one["wrong"]) for one in self._fresh)
+        self.hung += sum(one.get("hung", 0) for one in self._fresh)
         self._fresh = []
 
     @property
     def wrong(self) -> list[str]:
         """Everything that was wrong so far."""
-        return [sentence for line in self.lines for sentence in line["wrong"]]
+        return [sentence for line in self.lines() for sentence in line["wrong"]]
 
     def total(self, what: str) -> float:
         """The sum of a number over all lines that have it."""
-        return sum(line.get(what, 0) for line in self.lines)
+        return sum(line.get(what, 0) for line in self.lines())
 
     def found(self, model: str) -> Found:
         """All of it together."""
-        calls = [line for line in self.lines if "number" in line]
+        calls = [line for line in self.lines() if "number" in line]
         ends = Counter(str(line["end"]) for line in calls)
         refused = {end: n for end, n in ends.items() if end not in ("answered", "left")}
         timed_out = refused.pop("RequestTimeoutError", 0)
         wrong = self.wrong
         if not self.total("triggers"):
             wrong.append("no layer triggered anywhere, so that this shows little")
-        grown, said = self._memory()
-        if grown > LIMIT:
-            wrong.append(f"memory grew by {grown:.1%}: {said}")
+        memory = self._memory()
+        wrong += [
+            f"{what} grew by {grown:.1%}: {said}"
+            for what, (grown, said) in memory.items()
+            if what != RESIDENT and grown > LIMIT
+        ]
         figures: dict[str, int | float | str] = {
             "requests": len(calls),
             "answered to the end": ends["answered"],
@@ -217,9 +269,10 @@ class Diary:
             "steps": int(self.total("steps")),
             "by a strategy": _listed(Counter(str(c["strategy"]) for c in calls if c["strategy"])),
             "compared with the same request alone": sum(bool(c["compared"]) for c in calls),
+            "of them on a strategy's cut to the last bits": int(self.total("at a cut")),
             "wrong": sum(bool(c["wrong"]) for c in calls),
             "hanging": int(self.total("hung")),
-            "memory": said,
+            **{what: said for what, (_, said) in memory.items()},
             "threads and files left over": int(self.total("left over")),
         }
         return Found(
@@ -229,19 +282,26 @@ class Diary:
             seconds=self.total("seconds"),
         )
 
-    def _memory(self) -> tuple[float, str]:
-        """How much memory grew in the longest run, and in words."""
-        runs: dict[object, list[int]] = {}
-        for line in self.lines:
+    def _memory(self) -> dict[str, tuple[float, str]]:
+        """By what is held: how much it grew in the longest run, and in words."""
+        runs: dict[object, list[dict[str, int]]] = {}
+        for line in self.lines():
             if "memory" in line:
-                runs.setdefault(line["run"], []).append(int(line["memory"]))
+                runs.setdefault(line["run"], []).append(line["memory"])
         longest = max(runs.values(), key=len, default=[])
-        medians = growth(longest)
-        if medians is None:
-            return 0.0, f"not judged by {len(longest)} samples"
-        warm, last = medians
-        grown = last / warm - 1
-        return grown, f"{warm:.0f} MiB once warm, {last:.0f} MiB at the end ({grown:+.1%})"
+        found = {}
+        for what, (key, size, unit) in HELD.items():
+            medians = growth([one[key] for one in longest if one[key] is not None])
+            if medians is None:
+                found[what] = 0.0, f"not judged by {len(longest)} samples"
+                continue
+            warm, last = medians
+            grown = last / warm - 1
+            said = (
+                f"{warm / size:.0f} {unit} once warm, {last / size:.0f} at the end ({grown:+.1%})"
+            )
+            found[what] = grown, said
+        return found
 
 
 def _listed(counts: dict[str, int]) -> str:

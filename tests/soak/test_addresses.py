@@ -47,7 +47,7 @@ def _late(source, policy):
         (_raising(ImageError("x" * 2000)), "an error of 2000 characters"),
         (_raising(ImageError("secret, never")), "an error of 13 characters"),
         (_raising(OSError("x")), "OSError instead of an ImageError"),
-        (_late, "it took 0.0 s"),
+        (_late, "it took "),
     ],
 )
 def test_every_fault_is_found(monkeypatch, load, why):

@@ -20,7 +20,7 @@ from outcome import Found, outcome_of
 from scripted_engine import ScriptedEngine
 from worlds import noise
 
-from memvr_integrations.backend import Request, SamplingParams, ToolCall
+from memvr_integrations.backend import FLBConfig, Request, SamplingParams, ToolCall
 from memvr_integrations.errors import GenerationError, RequestError, RequestTimeoutError
 
 ASKED = Request.ask("What is it?", sampling=SamplingParams(max_tokens=9))
@@ -176,7 +176,7 @@ def test_who_hears_nothing_hangs(way, spin):
 
 def test_growth_and_what_is_left_over_are_seen(tmp_path):
     assert growth([1] * (FEW - 1)) is None
-    warm, last = growth([10, *[100 * 2**20] * 40, *[103 * 2**20] * 10])
+    warm, last = growth([10, *[100] * 40, *[103] * 10])
     assert (warm, last) == (100, 103)
     assert last / warm - 1 > LIMIT
     before, go_on = Held.now(), threading.Event()
@@ -191,12 +191,14 @@ def test_growth_and_what_is_left_over_are_seen(tmp_path):
     assert not before.left_over()
 
 
-def test_a_soak_in_which_memory_grows_is_wrong():
-    diary = callers.Diary(of="tiny, seed 0")
+def test_a_soak_in_which_memory_grows_is_wrong(tmp_path):
+    diary = callers.Diary(of="tiny, seed 0", file=tmp_path / "state")
     for number in range(2 * FEW):
-        line = {"run": 1, "memory": 2**20 * (100 + number), "wrong": []}
-        diary.lines += [
-            line,
+        held = 2**20 * (100 + number)
+        memory = {"resident": held, "asked": held, "blocks": 1000}
+        line = {"run": 1, "memory": memory, "wrong": []}
+        diary.write(line)
+        diary.write(
             {
                 "number": number,
                 "end": "answered",
@@ -205,10 +207,32 @@ def test_a_soak_in_which_memory_grows_is_wrong():
                 "strategy": "",
                 "compared": True,
                 "wrong": [],
-            },
-        ]
+            }
+        )
     [sentence] = diary.found("tiny").wrong
-    assert "memory grew by" in sentence
+    assert "asked for and not given back grew by" in sentence
+
+
+def test_an_answer_on_a_strategys_cut_is_found_there(alone):
+    config = FLBConfig(beta=0.1)
+    request = replace(ASKED, decoding=config)
+    other = replace(alone.whole.tokens[0], logprob=-3.0)
+    cut = replace(alone.whole, tokens=(other, *alone.whole.tokens[1:]), decoding=config)
+
+    class Single:
+        def serve(self, asks):
+            [ask] = asks
+            beyond = ask.request.decoding.beta > 0.1
+            answer = replace(cut if beyond else alone.whole, decoding=ask.request.decoding)
+            return {ask.number: Heard(whole=answer)}
+
+    heard = Heard(whole=cut)
+    found = callers._at_a_cut(Single(), asked(request=request), heard)
+    assert found.whole.decoding == config
+    assert found.whole.tokens[0].logprob == -3.0
+    wrong = Heard(whole=replace(cut, text="Another."))
+    assert callers._at_a_cut(Single(), asked(request=request), wrong) is None
+    assert callers._at_a_cut(Single(), asked(), heard) is None
 
 
 # -- broken numbers

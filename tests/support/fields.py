@@ -43,10 +43,10 @@ def paint(folder, names):
         PIL.Image.new("RGB", (9, 7), COLORS[name.split()[0]]).save(folder / f"{name}.png")
 
 
-def collection(folder, engine):
+def collection(folder, engine, **options):
     """An index over fields of three colours."""
     paint(folder, ["red", "green", "blue"])
-    llm = MemVRMultiModalLLM(model="scripted", engine=engine)
+    llm = MemVRMultiModalLLM(model="scripted", engine=engine, **options)
     made = ImageCollectionIndex.from_folder(folder, llm=llm, show_progress=False)
     engine.requests.clear()
     return made

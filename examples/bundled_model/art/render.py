@@ -1,14 +1,29 @@
 """Renders public icon sets into sprites: `python -m bundled_model.art.render`."""
 
 import argparse
+import io
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from bundled_model.art.icons import HELD_OUT, MORE, SHIPPED, render_styles
 from bundled_model.art.symbols_and_3d import render_more
 from memvr_integrations.bundled.world import SPRITES
 from memvr_integrations.errors import MemVRError
+
+
+def write_sprites(out: Path, sprites: Mapping[str, np.ndarray]) -> None:
+    """A file for `Sprites`: every pixel as it is, in a third less room than NumPy's own."""
+    packed = {}
+    for key, pixels in sprites.items():
+        into = io.BytesIO()
+        picture = Image.fromarray(pixels)
+        # Exact: colours that are fully transparent stay, which edges are blended with.
+        picture.save(into, format="WEBP", lossless=True, quality=100, method=6, exact=True)
+        packed[key] = np.frombuffer(into.getvalue(), np.uint8)
+    np.savez(out, **packed)  # type: ignore[arg-type]
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -31,7 +46,7 @@ def main(arguments: list[str] | None = None) -> None:
             sprites = render_styles(HELD_OUT if args.held_out else SHIPPED)
     except MemVRError as error:
         parser.error(str(error))
-    np.savez_compressed(out, **sprites)  # type: ignore[arg-type]
+    write_sprites(out, sprites)
     print(f"{len(sprites)} sprites, {out.stat().st_size / 1e6:.1f} MB: {out}")
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from bundled_model.art.icons import HELD_OUT, render_styles
+from bundled_model.art.render import write_sprites
 from bundled_model.exam.examinee import Examinee
 from bundled_model.exam.processes import Processes
 from bundled_model.exam.report import Sizes, write_page
@@ -105,7 +106,7 @@ def main(arguments: list[str] | None = None) -> None:
                 sprites = render_styles(HELD_OUT)
             except MemVRError as error:
                 raise SystemExit(f"{error}\nOr give a file of unseen art as --held-out.") from None
-            np.savez_compressed(unseen, **sprites)  # type: ignore[arg-type]
+            write_sprites(unseen, sprites)
         evidence = Evidence(Examinee(args.weights), args.themes)
         sizes = Sizes(test=args.scenes, compared=args.compared, dev=args.dev)
         with Processes(args.jobs) as processes:

@@ -5,14 +5,16 @@ knife). A model trained on such scenes learns to expect what is usual, which is 
 hallucinate, and what the evaluation measures.
 """
 
+import io
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
+from zipfile import BadZipFile
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from memvr_integrations.bundled.world.words import (
     CLASSES,
@@ -22,6 +24,7 @@ from memvr_integrations.bundled.world.words import (
     THEMES,
     classes_of,
 )
+from memvr_integrations.errors import ConfigError
 
 SIDE = 128
 """A scene's width and height in pixels."""
@@ -98,15 +101,32 @@ class Scene:
 
 
 class Sprites:
-    """Art by class, from one or more sprite files, in all their styles."""
+    """Art by class, from one or more sprite files, in all their styles.
+
+    A sprite file is an `.npz` with the bytes of a picture under each "style|class|icon".
+
+    Raises:
+        ConfigError: A file is no such file.
+        OSError: A file can't be read.
+    """
 
     def __init__(self, *files: Path) -> None:
         self._by_class: dict[str, list[Image.Image]] = {}
         for file in files:
-            with np.load(file) as archive:
-                for key in archive.files:
-                    name = key.split("|")[1]
-                    self._by_class.setdefault(name, []).append(Image.fromarray(archive[key]))
+            try:
+                self._read(file)
+            except (ValueError, IndexError, EOFError, UnidentifiedImageError, BadZipFile) as error:
+                raise ConfigError(
+                    f"{file} is no file of sprites ({error}); `python -m bundled_model.art.render` "
+                    "makes one."
+                ) from error
+
+    def _read(self, file: Path) -> None:
+        with np.load(file) as archive:
+            for key in archive.files:
+                name = key.split("|")[1]
+                art = Image.open(io.BytesIO(archive[key].tobytes())).convert("RGBA")
+                self._by_class.setdefault(name, []).append(art)
 
     def pick(self, name: str, rng: random.Random) -> Image.Image:
         """A random piece of art that shows `name`."""

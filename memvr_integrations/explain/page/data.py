@@ -32,6 +32,7 @@ def data(explained: MappedAnswer) -> dict[str, object]:
             "tokens": explained.places(),
             "details": "The map of the whole answer: its words with content together.",
             "says": _says(explained, None, shown),
+            "boxes": _boxes(explained, None),
         },
         "tokens": {
             str(at): _token(explained, at, shown, side)
@@ -48,6 +49,7 @@ def _token(explained: MappedAnswer, at: int, shown: list[Shown], side: int) -> d
         "entropies": [[layer, number(round(one, 3))] for layer, one in token.entropies.items()],
         "trigger": token.trigger_layer,
         "says": _says(explained, at, shown),
+        "boxes": _boxes(explained, at),
         "maps": {state: [_scaled(one, side) for one in maps] for state, maps in token.maps.items()},
     }
 
@@ -56,6 +58,19 @@ def _says(explained: MappedAnswer, token: int | None, shown: list[Shown]) -> dic
     tokens = None if token is None else [token]
     images = range(len(explained.images))
     return {one: [said_of(explained, image, tokens, one) for image in images] for one in shown}
+
+
+def _boxes(explained: MappedAnswer, token: int | None) -> list[list[float] | None]:
+    """A picture each: left, top, right and bottom in percent of it, or nothing."""
+    tokens = None if token is None else [token]
+    found: list[list[float] | None] = []
+    for image, picture in enumerate(explained.images):
+        box = explained.box(image, tokens)
+        sides = (*picture.size, *picture.size)
+        found.append(
+            box and [round(100 * edge / side, 2) for edge, side in zip(box, sides, strict=True)]
+        )
+    return found
 
 
 def _side(explained: MappedAnswer) -> int:

@@ -16,6 +16,7 @@ from memvr_integrations.explain.mapped import ExplainedToken, MappedAnswer
 from memvr_integrations.explain.page.colours import coloured, hottest
 from memvr_integrations.explain.page.data import data
 from memvr_integrations.explain.page.wording import (
+    BOXES,
     MEANING,
     NAMES,
     PIXELS,
@@ -36,7 +37,7 @@ _LINE_END = "\u21b5"
 def page(explained: MappedAnswer) -> str:
     """An explanation as one HTML file, below a megabyte unless an answer has 1500 tokens."""
     script = _part("page.js")
-    about = MEANING[explained.method] + (f" {PIXELS}" if explained.pixels else "")
+    about = f"{MEANING[explained.method]} {BOXES}" + (f" {PIXELS}" if explained.pixels else "")
     values = {
         "TITLE": html.escape(explained.question[:_TITLE] or "An explanation"),
         "QUESTION": html.escape(explained.question or "An explanation"),
@@ -124,10 +125,24 @@ def _figures(explained: MappedAnswer, room: int) -> Iterator[str]:
             f'<figure><div class="frame" style="--w:{image.width};--h:{image.height}">'
             f'<img class="picture" src="data:image/jpeg;base64,{_jpeg(image, most)}" alt="{name}">'
             f'<img class="heat" src="data:image/png;base64,{heat}" alt="">'
-            f'<canvas class="heat" aria-hidden="true"></canvas>'
+            f'<canvas class="heat" aria-hidden="true"></canvas>{_box(explained, number)}'
             f'</div><figcaption><bdi>{name}</bdi> <span class="says">{says}</span></figcaption>'
             "</figure>"
         )
+
+
+def _box(explained: MappedAnswer, image: int) -> str:
+    """The frame around what stands out, which scripts move from word to word."""
+    box, (width, height) = explained.box(image), explained.images[image].size
+    place = "display:none"
+    if box is not None:
+        left, top, right, bottom = box
+        place = (
+            f"left:{100 * left / width:.2f}%;top:{100 * top / height:.2f}%;"
+            f"width:{100 * (right - left) / width:.2f}%;"
+            f"height:{100 * (bottom - top) / height:.2f}%"
+        )
+    return f'<i class="box" aria-hidden="true" style="{place}"></i>'
 
 
 def _words(explained: MappedAnswer) -> Iterator[str]:

@@ -26,6 +26,13 @@
     context.putImageData(pixels, 0, 0);
   };
 
+  const frame = (box, place) => {
+    box.style.display = place === null ? "none" : "block";
+    if (place === null) return;
+    const [left, top, right, bottom] = place;
+    Object.assign(box.style, { left: `${left}%`, top: `${top}%`, width: `${right - left}%`, height: `${bottom - top}%` });
+  };
+
   const both = () => against !== null && against.checked;
   const values = (map) => Array.from(atob(map.cells), (one) => {
     const byte = one.charCodeAt(0), cell = byte > 127 ? byte - 256 : byte;
@@ -73,7 +80,9 @@
     const like = (number === null ? data.tokens[shown.tokens[0]] : shown).maps[data.state];
     canvases.forEach((canvas, image) => {
       paint(canvas, all[image].map((one) => one / (most || 1)), like[image].columns, signed);
-      write(canvas.closest("figure").querySelector(".says"), shown.says[state][image]);
+      const figure = canvas.closest("figure");
+      write(figure.querySelector(".says"), shown.says[state][image]);
+      frame(figure.querySelector(".box"), state === data.state ? shown.boxes[image] : null);
     });
     drawScale(most, signed);
     drawLayers(shown);

@@ -6,10 +6,9 @@ from collections.abc import Iterator
 import numpy as np
 import PIL.Image
 
-from memvr_integrations.explain.mapped import ExplainedToken, MappedAnswer
+from memvr_integrations.explain.mapped import LITTLE, ExplainedToken, MappedAnswer
 from memvr_integrations.explain.maps import Map, finite
 from memvr_integrations.explain.page.colours import coloured, hottest
-from memvr_integrations.explain.page.wording import LITTLE, share_of
 
 _SHADES = " .:-=+*#%@"
 _CELL = 2  # characters are twice as high as wide
@@ -38,7 +37,7 @@ def blocks(explained: MappedAnswer, *, width: int, colour: bool) -> str:
 def _said(explained: MappedAnswer, image: int) -> str:
     if explained.flat(image):
         return "nothing stands out"
-    share = share_of(explained, image, None, explained.state)
+    share = explained.share(image, None, state=explained.state)
     if share < LITTLE:
         return "next to nothing came from it"
     box = explained.box(image)

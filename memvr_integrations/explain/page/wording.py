@@ -7,6 +7,7 @@ import numpy as np
 
 from memvr_integrations.explain.mapped import (
     AGREED,
+    LITTLE,
     ExplainedToken,
     ExplainMethod,
     MappedAnswer,
@@ -18,7 +19,6 @@ Shown = Literal["on", "off", "difference"]
 """What a map on a page is of."""
 
 _WELL = 0.8  # from this agreement on, two methods agree without more ado
-LITTLE = 0.02  # of the heat in all pictures: next to nothing
 _HARDLY = 0.05  # of a map; who changed less changed nothing to speak of
 
 NAMES: dict[ExplainMethod, str] = {
@@ -44,6 +44,7 @@ PIXELS = (
     "This model's visual tokens are no patches of a picture, so parts of the picture itself were "
     "painted over."
 )
+BOXES = "A frame is around the part of a picture that stands out, where two methods agree on it."
 UNITS: dict[ExplainMethod, str] = {
     "attention_gradient": "what attention gave to the word's score",
     "occlusion": "by how much the word's score falls",
@@ -98,20 +99,11 @@ def said_of(explained: MappedAnswer, image: int, tokens: Sequence[int] | None, s
         return "The map has values that are no numbers: nothing can be read from it."
     if is_flat(values):
         return "Nothing stands out here: don't read it as a place."
-    share = share_of(explained, image, tokens, shown)
+    share = explained.share(image, tokens, state=shown)
     if share < LITTLE:
         return "Next to nothing came from this picture: don't read it as a place."
     where = f"{share:.0%} of the heat is in this picture. " if len(explained.images) > 1 else ""
     return where + _agreed(explained, image, tokens, shown)
-
-
-def share_of(
-    explained: MappedAnswer, image: int, tokens: Sequence[int] | None, state: State
-) -> float:
-    """How much of the heat in all pictures is in one."""
-    images = range(len(explained.images))
-    sums = [float(explained.map(one, tokens, state=state).sum()) for one in images]
-    return sums[image] / sum(sums)
 
 
 def _agreed(explained: MappedAnswer, image: int, tokens: Sequence[int] | None, shown: State) -> str:

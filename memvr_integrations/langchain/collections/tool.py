@@ -25,7 +25,7 @@ class Looked(BaseModel):
     query: str = Field(description="What the pictures shall show.")
 
 
-def create_picture_tool(
+def create_picture_retriever_tool(
     retriever: Runnable[str, list[Document]],
     *,
     name: str = "find_pictures",

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Generator
-from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
 
@@ -13,35 +12,64 @@ from llama_index.core.base.response.schema import (
     StreamingResponse,
 )
 
-from memvr_integrations.errors import RequestError
+from memvr_integrations.errors import AbstentionError, RequestError
 from memvr_integrations.grounding.citing import unmarked
 
 
-@dataclass
 class AnswerRecord:
     """What is known of an answer beside its text; of a stream, at its end.
 
-    `answers` and `memvr` have one entry for each time the model was asked: one for each image, or
-    one for all.
+    `metadata` is what a response's metadata says of it. `answers` and `memvr` have one entry for
+    each time the model was asked: one for each image, or one for all. `withheld` has those that
+    the model was too unsure of, as it gave them; `abstained` says that these are all.
     """
 
-    given: int
-    shown: int
-    answers: list[str] = field(default_factory=list)
-    memvr: list[dict[str, Any] | None] = field(default_factory=list)
+    def __init__(self, given: int, shown: int) -> None:
+        self.given, self.shown = given, shown
+        self.withheld: list[str] = []
+        self.metadata: dict[str, Any] = {
+            "answers": [],
+            "memvr": [],
+            "withheld": self.withheld,
+            "abstained": False,
+        }
 
     @property
-    def metadata(self) -> dict[str, Any]:
-        """What a response's metadata says of it."""
-        return {"answers": self.answers, "memvr": self.memvr}
+    def abstained(self) -> bool:
+        """Whether there were answers, and all of them were withheld."""
+        return bool(self.metadata["abstained"])
 
-    def take(self, response: ChatResponse, *, own_marks: bool) -> str:
-        """Note an answer; returns its text."""
-        text = (response.message.content or "").strip()
+    def take(self, response: ChatResponse | AbstentionError, *, own_marks: bool) -> str:
+        """Note an answer; returns its text, or what stands for it."""
+        if isinstance(response, AbstentionError):
+            record: dict[str, Any] | None = _record(response)
+            text = response.withheld
+        else:
+            record = response.additional_kwargs.get("memvr")
+            text = (response.message.content or "").strip()
         text = text if own_marks else unmarked(text)
-        self.answers.append(text)
-        self.memvr.append(response.additional_kwargs.get("memvr"))
+        self.metadata["answers"].append(text)
+        self.metadata["memvr"].append(record)
+        if record is not None and record.get("abstained"):
+            self.withheld.append(record["withheld"])
+        self.metadata["abstained"] = len(self.withheld) == len(self.metadata["answers"])
         return text
+
+
+def _record(error: AbstentionError) -> dict[str, Any]:
+    return {
+        "unsureness": error.unsureness,
+        "threshold": error.threshold,
+        "abstained": True,
+        "withheld": error.withheld,
+    }
+
+
+def is_withheld(response: ChatResponse | AbstentionError) -> bool:
+    """Whether the model was too unsure of an answer to give it."""
+    if isinstance(response, AbstentionError):
+        return True
+    return bool((response.additional_kwargs.get("memvr") or {}).get("abstained"))
 
 
 class TextAnswer(str):

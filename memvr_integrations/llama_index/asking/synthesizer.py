@@ -1,10 +1,9 @@
 """Answers a question from the images that were found for it, and says which."""
 
 import asyncio
-import copy
 from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import aclosing, closing, nullcontext
-from typing import Any, Literal, Self, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 from llama_index.core.base.llms.types import BaseContentBlock, ChatMessage, ChatResponse, TextBlock
 from llama_index.core.base.response.schema import (
@@ -22,7 +21,7 @@ from llama_index.core.schema import NodeWithScore, QueryType
 from llama_index.core.types import RESPONSE_TEXT_TYPE
 
 from memvr_integrations.checks import check_choice, check_text
-from memvr_integrations.errors import RequestError
+from memvr_integrations.errors import AbstentionError, RequestError
 from memvr_integrations.grounding.captions import CAPTION_PROMPT
 from memvr_integrations.grounding.citing import Marks, lines
 from memvr_integrations.grounding.collections.fitting import fitting
@@ -33,10 +32,10 @@ from memvr_integrations.llama_index.asking.answers import (
     ImageStream,
     StreamAnswer,
     TextAnswer,
+    is_withheld,
 )
 from memvr_integrations.llama_index.llm import MemVRMultiModalLLM
 from memvr_integrations.llama_index.llm.checks import check_llm, knows_its_options
-from memvr_integrations.memvr.config import MemVRConfig
 from memvr_integrations.wire.blocking import wait_for
 
 Mode: TypeAlias = Literal["each", "together"]
@@ -59,7 +58,8 @@ class ImageSynthesizer(BaseSynthesizer):
     "leave_out" drops the last ones and names them in the response's metadata.
 
     `response.metadata` holds `answers` and `memvr` for each time the model was asked, and
-    `left_out`, the ids of images that it did not see.
+    `left_out`, the ids of images that it did not see. Where the LLM abstains, answers that it is
+    too unsure of are left out and stand in `withheld`; `abstained` says that none was left.
     """
 
     @knows_its_options
@@ -92,7 +92,6 @@ class ImageSynthesizer(BaseSynthesizer):
         )
         self.metadata: dict[str, Any] | None = None  # of the last response
         self._mode, self._overflow, self._history = mode, overflow, list(history)
-        self._per_call: dict[str, MemVRConfig] = {}
         self._templates: dict[str, BasePromptTemplate] = {
             "each_template": EACH_TEMPLATE,
             "together_template": TOGETHER_TEMPLATE,
@@ -102,17 +101,6 @@ class ImageSynthesizer(BaseSynthesizer):
     def model(self) -> str:
         """The name of the model that answers."""
         return str(self._llm.metadata.model_name)
-
-    @property
-    def abstention(self) -> float | None:
-        """The threshold that was measured on that model."""
-        return self._llm._abstention({}) if isinstance(self._llm, MemVRMultiModalLLM) else None
-
-    def under(self, memvr: MemVRConfig) -> Self:
-        """The same, its LLM asked under other settings of MemVR."""
-        made = copy.copy(self)
-        made._per_call = {"memvr": memvr}
-        return made
 
     def _get_prompts(self) -> PromptDictType:
         return dict(self._templates)
@@ -210,17 +198,31 @@ class ImageSynthesizer(BaseSynthesizer):
         return self._cited([self._llm.chat(messages) for messages in asked], record)
 
     async def _answer(self, asked: Sequence[list[ChatMessage]], record: AnswerRecord) -> str:
-        calls = (self._llm.achat(messages, **self._per_call) for messages in asked)
+        calls = (self._answered(messages) for messages in asked)
         return self._cited(await asyncio.gather(*calls), record)
 
-    def _cited(self, responses: Sequence[ChatResponse], record: AnswerRecord) -> str:
+    async def _answered(self, messages: list[ChatMessage]) -> ChatResponse | AbstentionError:
+        try:
+            return await self._llm.achat(messages)
+        except AbstentionError as error:
+            return error  # others may be sure
+
+    def _cited(
+        self, responses: Sequence[ChatResponse | AbstentionError], record: AnswerRecord
+    ) -> str:
         texts = [record.take(response, own_marks=self._together) for response in responses]
         if not texts:
             return self._empty_response
+        if record.abstained:
+            if isinstance(responses[0], AbstentionError):
+                raise responses[0]
+            return texts[0]
         if self._together:
             reader = self._reader(record)
             return reader.read(texts[0]) + reader.finish()
-        return lines(enumerate(texts, start=1))
+        # Answers that are sure stay.
+        sure = enumerate(zip(texts, responses, strict=True), start=1)
+        return lines((n, text) for n, (text, response) in sure if not is_withheld(response))
 
     @property
     def _together(self) -> bool:
@@ -236,14 +238,20 @@ class ImageSynthesizer(BaseSynthesizer):
             yield from self._answer_now(asked, record).splitlines(keepends=True)
             return
         reader, last = self._reader(record), None
-        responses = self._llm.stream_chat(asked[0], **self._per_call)
+        responses = self._llm.stream_chat(asked[0])
         # Core's type is a generator, but some LLMs give an iterator, which can't be closed.
         with closing(responses) if hasattr(responses, "close") else nullcontext():
             for last in responses:
-                yield reader.read(last.delta or "")
-        yield reader.finish()
+                yield self._read(last, reader)
+        yield reader.finish() if last is None or not is_withheld(last) else ""
         if last is not None:
             record.take(last, own_marks=self._together)
+
+    @staticmethod
+    def _read(response: ChatResponse, reader: Marks) -> str:
+        """What a piece adds; one that stands for a withheld answer cites nothing."""
+        delta = response.delta or ""
+        return delta if is_withheld(response) else reader.read(delta)
 
     async def _astream(
         self, asked: Sequence[list[ChatMessage]], record: AnswerRecord
@@ -253,11 +261,11 @@ class ImageSynthesizer(BaseSynthesizer):
                 yield line
             return
         reader, last = self._reader(record), None
-        responses = await self._llm.astream_chat(asked[0], **self._per_call)
+        responses = await self._llm.astream_chat(asked[0])
         async with aclosing(responses) if hasattr(responses, "aclose") else nullcontext():
             async for last in responses:
-                yield reader.read(last.delta or "")
-        yield reader.finish()
+                yield self._read(last, reader)
+        yield reader.finish() if last is None or not is_withheld(last) else ""
         if last is not None:
             record.take(last, own_marks=self._together)
 
@@ -298,9 +306,10 @@ class ImageSynthesizer(BaseSynthesizer):
     ) -> RESPONSE_TYPE:
         assert isinstance(response_str, TextAnswer | StreamAnswer | AsyncStreamAnswer)
         record = response_str.record
-        metadata = self._get_metadata_for_response([found.node for found in source_nodes]) or {}
+        of_nodes = self._get_metadata_for_response([found.node for found in source_nodes]) or {}
         left_out = source_nodes[record.shown : record.given]
-        metadata |= record.metadata | {"left_out": [found.node.node_id for found in left_out]}
+        metadata = record.metadata  # of a stream it grows
+        metadata |= of_nodes | {"left_out": [found.node.node_id for found in left_out]}
         if isinstance(response_str, StreamAnswer):
             return ImageStream(response_str, source_nodes=source_nodes, metadata=metadata)
         if isinstance(response_str, AsyncStreamAnswer):

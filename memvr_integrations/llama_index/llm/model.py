@@ -47,6 +47,11 @@ class MemVRMultiModalLLM(AnsweringLLM, MultiModalLLM):  # type: ignore[misc]  # 
     `ImagePolicy(allowed_hosts=..., image_dirs=...)` or a dict of its fields; None is the engine's
     own, which lets nothing be downloaded. `engine` takes a backend of your own instead of `model`.
 
+    `abstain=True` withholds what the model was too unsure of, by the threshold that was measured
+    on it; a number or `Abstaining(...)` sets it. Streams then wait for the whole answer, an unsure
+    tool call never reaches its tool, and an unsure value of an object becomes None where its class
+    lets it.
+
     Every answer says in `additional_kwargs["memvr"]` how unsure the model was and where it
     retraced, for each token too. With `n` above 1 `raw["choices"]` has all answers.
     """

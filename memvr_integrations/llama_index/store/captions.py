@@ -93,7 +93,9 @@ class CaptionImages(CheckedComponent, TransformComponent):
         if isinstance(self.llm, MemVRMultiModalLLM):
             # As it is: writing a photograph's PNG takes seconds, and reading it again half of one.
             asked = [ChatMessage(role="user", blocks=[text])]
-            answer: ChatResponse = await self.llm.achat(asked, image_documents=[picture])
+            answer: ChatResponse = await self.llm.achat(
+                asked, image_documents=[picture], abstain=None
+            )
             return answer
         block = await asyncio.to_thread(image_block, picture)
         return await self.llm.achat([ChatMessage(role="user", blocks=[block, text])])
@@ -126,4 +128,6 @@ class CaptionImages(CheckedComponent, TransformComponent):
         return self.llm._identity({}).key if isinstance(self.llm, MemVRMultiModalLLM) else None
 
     def _key(self, pixels: str) -> str:
-        return caption_key(pixels, self.prompt, self.llm.to_dict(), self._answering())
+        # Whatever an LLM withholds of answers, it captions alike.
+        options = {k: v for k, v in self.llm.to_dict().items() if k != "abstain"}
+        return caption_key(pixels, self.prompt, options, self._answering())

@@ -116,12 +116,14 @@ def test_giving_back_frees_at_once(loaded, caplog):
     caplog.set_level(logging.INFO, logger="memvr_integrations")
     registry = Registry(lambda name, config: loaded.append(Fake(name)) or loaded[-1], linger=1000)
     first, second = Leases(registry), Leases(registry)
-    first.get("a", CPU)
-    second.get("a", CPU)
+    first.get("shared", CPU)
+    second.get("shared", CPU)
     drop(first)
     second.release()
     assert loaded[0].closed
-    assert caplog.messages == ["a is closed: nobody uses it any more"]
+    # Registries of other tests may close what they hold meanwhile.
+    said = [message for message in caplog.messages if message.startswith("shared")]
+    assert said == ["shared is closed: nobody uses it any more"]
 
 
 def test_a_forked_process_learns_that_torch_does_not_come_along(registry, loaded):

@@ -9,10 +9,12 @@ import pytest
 from bundled_model.art import icons as art
 from bundled_model.art import symbols_and_3d as art_more
 from bundled_model.art.degrade import KINDS, degrade
+from bundled_model.art.render import write_sprites
 from bundled_model.art.restyle import restyle
 from PIL import Image
 
 from memvr_integrations.bundled.world import SPRITES, Sprites
+from memvr_integrations.errors import ConfigError
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -47,6 +49,24 @@ def test_pictures_in_3d_are_found_by_their_code_points(tmp_path):
         sprites = art_more.solid(archive, codes)
     assert set(sprites) == {"solid|airplane|airplane"}
     assert sprites["solid|airplane|airplane"].shape == (96, 96, 4)
+
+
+def test_a_file_of_sprites_keeps_every_pixel(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (96, 96, 4), np.uint8)
+    noise[:48, :, 3] = 0  # transparent, with colours all the same
+    write_sprites(tmp_path / "own.npz", {"own|cow|cow": noise})
+    read = Sprites(tmp_path / "own.npz").pick("cow", random.Random(0))
+    np.testing.assert_array_equal(np.asarray(read), noise)
+
+
+@pytest.mark.parametrize("content", [{"own|cow|cow": np.zeros((4, 4, 4), np.uint8)}, {"cow": [1]}])
+def test_what_is_no_file_of_sprites_is_refused(tmp_path, content):
+    np.savez(tmp_path / "own.npz", **content)
+    with pytest.raises(ConfigError, match=r"own.npz is no file of sprites .*art\.render"):
+        Sprites(tmp_path / "own.npz")
+    (tmp_path / "text.npz").write_text("PK, but no archive")
+    with pytest.raises(ConfigError, match=r"text\.npz is no file of sprites"):
+        Sprites(tmp_path / "text.npz")
 
 
 ART = Sprites(SPRITES)

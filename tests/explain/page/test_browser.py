@@ -154,6 +154,18 @@ def test_maps_have_one_scale_over_all_pictures(opened):
     assert second[3::4].max() < 0.4 * first[3::4].max()
 
 
+def test_a_frame_is_around_what_the_chosen_word_came_from(opened, made):
+    page = opened(made)
+    frame, picture = page.locator(".box"), page.locator(".frame").bounding_box()
+    page.locator("button.word").last.hover()  # hot in row 5, column 2 of 8
+    place = frame.bounding_box()
+    assert place["x"] - picture["x"] == pytest.approx(2 / 8 * picture["width"], abs=2)
+    assert place["y"] - picture["y"] == pytest.approx(5 / 8 * picture["height"], abs=2)
+    assert place["width"] == pytest.approx(2 / 8 * picture["width"], abs=3)
+    page.check("input[value=off]")  # boxes are of the answer as it was given
+    assert not frame.is_visible()
+
+
 def test_without_scripts_there_are_answer_map_and_tokens(opened, made):
     page = opened(made, java_script_enabled=False)
     assert page.locator("img.heat").is_visible()

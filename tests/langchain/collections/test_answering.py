@@ -11,7 +11,7 @@ from memvr_integrations.errors import ConfigError, ImageError, MemVRWarning, Req
 from memvr_integrations.langchain import (
     PictureRelevance,
     create_picture_retrieval_chain,
-    create_picture_tool,
+    create_picture_retriever_tool,
     pictures_prompt,
 )
 from memvr_integrations.langchain.messages import to_messages
@@ -138,7 +138,7 @@ def test_the_prompt_numbers_pictures_and_keeps_braces(documents, model):
 
 @pytest.mark.parametrize("show", [True, False])
 async def test_an_agents_tool_shows_pictures_and_gives_them_as_artifacts(documents, show):
-    tool = create_picture_tool(retriever_of(documents, k=1), show=show)
+    tool = create_picture_retriever_tool(retriever_of(documents, k=1), show=show)
     call = {"type": "tool_call", "name": tool.name, "args": {"query": "red"}, "id": "c"}
     for message in (tool.invoke(call), await tool.ainvoke(call)):
         assert isinstance(message, ToolMessage)

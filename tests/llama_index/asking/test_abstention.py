@@ -1,20 +1,14 @@
-import pickle
+"""A collection's answers that the model was too unsure of are left out."""
+
 from dataclasses import replace
 
 import pytest
 from fields import SeeingEngine, collection
-from llama_index.core.base.response.schema import Response
-from llama_index.core.query_engine import CustomQueryEngine
 
 from memvr_integrations.bundled import ABSTENTION
-from memvr_integrations.errors import ConfigError, RequestError
-from memvr_integrations.grounding.abstaining import CANNOT_TELL
-from memvr_integrations.llama_index import (
-    AbstainWhenUnsure,
-    AbstentionError,
-    MemVRMultiModalLLM,
-    citations,
-)
+from memvr_integrations.errors import ConfigError
+from memvr_integrations.grounding import CANNOT_TELL, Abstaining
+from memvr_integrations.llama_index import AbstentionError, MemVRMultiModalLLM, citations
 from memvr_integrations.memvr import MemVRConfig
 
 
@@ -23,54 +17,46 @@ def index(tmp_path):
     return collection(tmp_path / "fields", SeeingEngine())
 
 
-async def test_unsure_answers_are_withheld(index):
-    asking = index.as_query_engine()
-    unsure = asking.query("A red field?").metadata["memvr"][0]["unsureness"]
-    kept = AbstainWhenUnsure(asking, threshold=unsure).query("A red field?")
+def careful(index, abstain, engine=None):
+    return MemVRMultiModalLLM(engine=engine or index.llm.engine, abstain=abstain)
+
+
+@pytest.mark.parametrize("mode", ["each", "together"])
+async def test_unsure_answers_are_withheld(index, mode):
+    def asking(abstain):
+        return index.as_query_engine(llm=careful(index, abstain), mode=mode)
+
+    unsure = asking(None).query("A red field?").metadata["memvr"][0]["unsureness"]
+    kept = asking(unsure).query("A red field?")
     assert str(kept) == "I see red. [1]"
-    assert kept.metadata["abstained"] is False
+    assert (kept.metadata["abstained"], kept.metadata["withheld"]) == (False, [])
     assert kept.metadata["memvr"][0]["withheld"] is None
-    other = AbstainWhenUnsure(asking, threshold=unsure / 2, answer="Pass.").query("A red field?")
+    other = asking(Abstaining(threshold=unsure / 2, answer="Pass.")).query("A red field?")
     assert str(other) == "Pass."
-    for response in (
-        AbstainWhenUnsure(asking, threshold=unsure / 2).query("A red field?"),
-        await AbstainWhenUnsure(asking, threshold=unsure / 2).aquery("A red field?"),
-    ):
+    engine = asking(unsure / 2)
+    for response in (engine.query("A red field?"), await engine.aquery("A red field?")):
         assert str(response) == CANNOT_TELL
         assert response.metadata["abstained"] is True
         assert response.metadata["withheld"] == ["I see red."]
         [record] = response.metadata["memvr"]
         assert (record["abstained"], record["withheld"]) == (True, "I see red.")
-        assert record["threshold"] == response.metadata["threshold"] == unsure / 2
+        assert record["threshold"] == unsure / 2
         assert response.source_nodes
         assert not citations(response)
 
 
-def test_sure_lines_stay(index):
-    class Twice(CustomQueryEngine):
-        def custom_query(self, query_str):
-            response = index.as_query_engine(rerank_top_n=3).query(query_str)
-            for record, unsure in zip(response.metadata["memvr"], (0.1, 0.9, 0.2), strict=True):
-                record["unsureness"] = unsure
-            return response
-
-    first, second, third = str(Twice().query("What?")).splitlines()
-    response = AbstainWhenUnsure(Twice(), threshold=0.5).query("What?")
-    assert str(response) == f"{first}\n{third}"
-    assert response.metadata["withheld"] == [second.removesuffix(" [2]")]
-    assert [one.n for one in citations(response)] == [1, 3]
-
-
-async def test_an_unsure_answer_may_be_an_error(index):
-    abstaining = AbstainWhenUnsure(index.as_query_engine(), threshold=0.1, action="raise")
-    with pytest.raises(AbstentionError, match=r"'I see red\.': 0\.20, above") as raised:
-        abstaining.query("A red field?")
-    assert raised.value.withheld == "I see red."
-    assert str(raised.value.response) == "I see red. [1]"
-    again = pickle.loads(pickle.dumps(raised.value))
-    assert (type(again), str(again)) == (AbstentionError, str(raised.value))
-    with pytest.raises(AbstentionError):
-        await abstaining.aquery("A red field?")
+@pytest.mark.parametrize("mode", ["each", "together"])
+async def test_streams_wait_for_the_answer_and_cite_nothing(index, mode):
+    engine = index.as_query_engine(llm=careful(index, 0.1), mode=mode, streaming=True)
+    response = engine.query("A red field?")
+    assert list(response.response_gen) == [CANNOT_TELL, ""]
+    assert response.metadata["withheld"] == ["I see red."]
+    assert response.metadata["abstained"] is True
+    streamed = await engine.aquery("A red field?")
+    assert [piece async for piece in streamed.async_response_gen()] == [CANNOT_TELL, ""]
+    chat = index.as_chat_engine(llm=careful(index, 0.1), mode=mode)
+    assert str(chat.chat("A red field?")) == CANNOT_TELL
+    assert "".join(chat.stream_chat("A blue field?").response_gen) == CANNOT_TELL
 
 
 USED = MemVRConfig(retracing_ratio=0.2)
@@ -88,18 +74,43 @@ class Hesitant(SeeingEngine):
         return replace(done, text=text, tokens=tokens, memvr=USED)
 
 
+@pytest.mark.parametrize("action", ["answer", "raise"])
+def test_sure_lines_stay(tmp_path, action):
+    index = collection(tmp_path / "fields", Hesitant())
+    every = index.as_query_engine(rerank_top_n=3).query("What?")
+    lines = str(every).splitlines()
+    [at] = [n for n, line in enumerate(lines) if "green" in line]
+    llm = careful(index, Abstaining(threshold=0.5, action=action))
+    response = index.as_query_engine(rerank_top_n=3, llm=llm).query("What?")
+    assert str(response).splitlines() == [line for n, line in enumerate(lines) if n != at]
+    assert response.metadata["withheld"] == ["I see green."]
+    assert response.metadata["abstained"] is False
+    assert [one.n for one in citations(response)] == [n + 1 for n in range(3) if n != at]
+
+
+async def test_an_unsure_answer_may_be_an_error(index):
+    llm = careful(index, Abstaining(threshold=0.1, action="raise"))
+    asking = index.as_query_engine(llm=llm)
+    with pytest.raises(AbstentionError, match=r"'I see red\.': 0\.20, above") as raised:
+        asking.query("A red field?")
+    assert raised.value.withheld == raised.value.response.text == "I see red."
+    with pytest.raises(AbstentionError):
+        await asking.aquery("A red field?")
+
+
 @pytest.mark.parametrize("stronger", [None, MemVRConfig(retracing_ratio=0.9)])
 @pytest.mark.parametrize(("mode", "asked"), [("each", 1), ("together", 3)])
 async def test_an_unsure_answer_may_be_asked_again(tmp_path, mode, asked, stronger):
     engine = Hesitant()
-    asking = collection(tmp_path / "fields", engine).as_query_engine(rerank_top_n=3, mode=mode)
-    [unsure] = [one for one in asking.query("Green?").metadata["answers"] if "green" in one]
+    index = collection(tmp_path / "fields", engine)
+    plain = index.as_query_engine(rerank_top_n=3, mode=mode)
+    [unsure] = [one for one in plain.query("Green?").metadata["answers"] if "green" in one]
     again = unsure if stronger else "I see grass."
-    abstaining = AbstainWhenUnsure(asking, threshold=0.5, action="retry", stronger=stronger)
-    for response in (abstaining.query("Green?"), await abstaining.aquery("Green?")):
+    llm = careful(index, Abstaining(threshold=0.5, action="retry", stronger=stronger))
+    asking = index.as_query_engine(rerank_top_n=3, mode=mode, llm=llm)
+    for response in (asking.query("Green?"), await asking.aquery("Green?")):
         second = engine.requests[-1]
         assert (second.memvr, len(second.images)) == (stronger or HARDER, asked)
-        assert again in response.metadata["answers"]
         assert response.metadata["withheld"] == [again]  # as unsure as before
         assert len(response.source_nodes) == 3
 
@@ -113,8 +124,9 @@ def test_an_answer_that_is_sure_after_all_is_given(tmp_path):
             sure = (replace(token, output_entropy=0.1) for token in done.tokens)
             return replace(done, tokens=tuple(sure))
 
-    asking = collection(tmp_path / "fields", Surer()).as_query_engine(rerank_top_n=3)
-    response = AbstainWhenUnsure(asking, threshold=0.5, action="retry").query("A green field?")
+    index = collection(tmp_path / "fields", Surer())
+    llm = careful(index, Abstaining(threshold=0.5, action="retry"))
+    response = index.as_query_engine(rerank_top_n=3, llm=llm).query("A green field?")
     assert not response.metadata["abstained"]
     assert response.metadata["withheld"] == []
     place = response.metadata["answers"].index("I see grass.")
@@ -125,45 +137,14 @@ def test_an_answer_that_is_sure_after_all_is_given(tmp_path):
 def test_the_threshold_of_a_model_that_was_measured_is_known(index):
     engine = SeeingEngine()
     engine.abstention = ABSTENTION  # an engine says what was measured on it
-    bundled = MemVRMultiModalLLM(engine=engine)
-    asking = index.as_query_engine(llm=bundled)
-    assert AbstainWhenUnsure(asking).query("A red field?").metadata["threshold"] == ABSTENTION
+    asking = index.as_query_engine(llm=careful(index, True, engine))
+    assert asking.query("A red field?").metadata["memvr"][0]["threshold"] == ABSTENTION
     with pytest.raises(ConfigError, match="No threshold was measured for 'scripted'"):
-        AbstainWhenUnsure(index.as_query_engine())
-    scripted = index.as_query_engine(llm=MemVRMultiModalLLM(model="bundled", engine=SeeingEngine()))
-    with pytest.raises(ConfigError, match="No threshold was measured for 'scripted'"):
-        AbstainWhenUnsure(scripted)
+        index.as_query_engine(llm=careful(index, True)).query("A red field?")
 
 
-def test_who_cannot_be_asked_again_is_refused(index):
-    class Other(CustomQueryEngine):
-        def custom_query(self, query_str):
-            raise AssertionError
-
-    with pytest.raises(ConfigError, match="action='retry' can't ask a Other"):
-        AbstainWhenUnsure(Other(), threshold=0.5, action="retry")
-    with pytest.raises(ConfigError, match="action='ask' must be one of"):
-        AbstainWhenUnsure(index.as_query_engine(), threshold=0.5, action="ask")
-
-
-def test_what_cannot_be_judged_is_refused(index):
-    with pytest.raises(ConfigError, match="threshold=2"):
-        AbstainWhenUnsure(index.as_query_engine(), threshold=2)
-    with pytest.raises(RequestError, match="without streaming"):
-        AbstainWhenUnsure(index.as_query_engine(streaming=True), threshold=0.5).query(
-            "A red field?"
-        )
-
-    class Silent(CustomQueryEngine):
-        def custom_query(self, query_str):
-            return Response("Yes.", source_nodes=index.as_retriever().retrieve("red"))
-
-    with pytest.raises(RequestError, match="how unsure the model was"):
-        AbstainWhenUnsure(Silent(), threshold=0.5).query("?")
-
-
-def test_only_query_engines_are_taken(index):
-    with pytest.raises(ConfigError, match=r"query_engine=.* give index\.as_query_engine\(\)"):
-        AbstainWhenUnsure(index, threshold=0.5)
-    with pytest.raises(ConfigError, match=r"no option 'treshold'\. Did you mean 'threshold'"):
-        AbstainWhenUnsure(index.as_query_engine(), treshold=0.5)
+def test_captions_are_never_withheld(tmp_path):
+    engine = SeeingEngine()
+    engine.abstention = 0.0
+    index = collection(tmp_path / "fields", engine, abstain=True)
+    assert all(CANNOT_TELL not in node.text for node in index.as_retriever().retrieve("red"))
