@@ -18,12 +18,28 @@ _SHORTS = (SHORT, SHORT, SHORT, " Yes or no?", " Just yes or no.", " Answer with
 class Talk:
     """Turns of one conversation about `pictures` pictures (0: none is shown).
 
-    Talks of the same `same_as` in one row ask for the same yes or no; 0 stands for no such.
+    Talks of the same `same_as` in one row ask for the same yes or no; 0 stands for no such. What a
+    `system` message says comes before all. The picture is shown with turn `shown_at`, as where a
+    tool gives it.
     """
 
     turns: tuple[Turn, ...]
     pictures: int = 1
     same_as: int = 0
+    system: str = ""
+    shown_at: int = 0
+
+    def __post_init__(self) -> None:
+        if self.apart and self.pictures > 1:
+            raise ValueError(
+                f"A talk about pictures={self.pictures} has a system message or shows them in turn "
+                f"shown_at={self.shown_at}; only one picture can be put there."
+            )
+
+    @property
+    def apart(self) -> bool:
+        """Whether it doesn't begin with the picture that a row of talks shares."""
+        return self.pictures == 0 or bool(self.system) or self.shown_at > 0
 
 
 class Asker:

@@ -50,6 +50,27 @@ def in_both(first: Scene, second: Scene, rng: random.Random) -> Talk:
     return Talk(turns=(Turn(question, answer),), pictures=2)
 
 
+def differs(first: Scene, second: Scene, rng: random.Random) -> Talk:
+    """What one of two pictures has and the other has not, said as `in_both` says it."""
+    at = rng.randrange(2)
+    one, other = ((first, second), (second, first))[at]
+    nth, others = _ORDINALS[at][0], _ORDINALS[1 - at][0]
+    things = [
+        thing for thing in truths.left_to_right(one) if _is_clear(thing.name, (first, second))
+    ]
+    listed = truths.join([phrase(thing, color=False) for thing in truths.left_to_right(one)])
+    looked_for = "; ".join(
+        f"{with_article(thing.name)}: {'yes' if thing.name in other.names else 'no'}"
+        for thing in things
+    )
+    only = [with_article(thing.name) for thing in things if thing.name not in other.names]
+    found = f"Only the {nth} has {truths.join(only)}." if only else f"The {nth} has nothing more."
+    looked = f" In the {others}, {looked_for}." if things else ""
+    question = typed(phrase_question("only in", rng, nth=nth, other=others), rng)
+    answer = f"The {nth} has {listed}.{looked} {found}"
+    return Talk(turns=(Turn(question, answer),), pictures=2)
+
+
 def _count(scene: Scene, name: str) -> int:
     return sum(thing.count for thing in scene.things if thing.name == name)
 

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -24,7 +24,7 @@ from bundled_model.exam.scene_marks import Attribute, attributes, is_right
 from bundled_model.exam.trials import Condition, Evidence
 from memvr_integrations.bundled.world import NUMBERS, plural
 from memvr_integrations.bundled.world import with_article as a
-from memvr_integrations.evaluate import by_image, share
+from memvr_integrations.evaluate import Estimate, by_image, share
 from memvr_integrations.evaluate.benchmarks.scene_questions import NEGATIVES, SHORT
 
 _AGREE, _RECALL, _CHAIR = (
@@ -52,6 +52,23 @@ ENOUGH = 500
 """Conversations in a row without a goal: more would take most of an examination's time."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """A row of the table: of how many each image counts, and how many of them are hits.
+
+    Shapes: `hits` and `total` (images,).
+    """
+
+    name: str
+    hits: Tensor
+    total: Tensor
+
+    @property
+    def share(self) -> Estimate:
+        """Hits of all, in percent."""
+        return share(self.hits, self.total)
+
+
 def ability(
     processes: Processes, evidence: Evidence, conditions: Sequence[Condition]
 ) -> Iterator[str]:
@@ -67,34 +84,35 @@ def ability(
 
 
 def _column(evidence: Evidence, condition: Condition) -> list[tuple[str, str]]:
-    return list(_abilities(evidence, condition))
+    return [(one.name, str(one.share)) for one in figures(evidence, condition)]
 
 
-def _abilities(evidence: Evidence, condition: Condition) -> Iterator[tuple[str, str]]:
+def figures(evidence: Evidence, condition: Condition) -> Iterator[Figure]:
+    """Every row of one condition."""
     yield from _yes_no_rows(evidence, condition)
     yield from _agreement_rows(evidence, condition)
     yield from _attribute_rows(evidence, condition)
     mentions, wrong, there, named = evidence.captions(condition, None).T
-    yield _RECALL, str(share(named, there))
-    yield _CHAIR, str(share(wrong, mentions))
-    yield "captions: CHAIR_s", str(share(wrong > 0))
+    yield Figure(name=_RECALL, hits=named, total=there)
+    yield Figure(name=_CHAIR, hits=wrong, total=mentions)
+    yield Figure(name="captions: CHAIR_s", hits=wrong > 0, total=torch.ones_like(wrong))
     refused, answered = torch.zeros(2, len(condition.scenes))
     for exercise in map(_long_enough, exercises(condition.scenes, evidence.themes)):
         said = answers(evidence, condition, exercise)
         truth = [talk.turns[-1].answer for talk in exercise.talks]
         right = torch.tensor([is_true(*pair) for pair in zip(said, truth, strict=True)])
-        yield exercise.name, _share(right, exercise.scenes, condition)
+        yield figure(exercise.name, right, exercise.scenes, condition)
         if exercise.name == BOXES:
             shared = [overlaps(*pair) or [0.0] for pair in zip(said, truth, strict=True)]
             mean = torch.tensor([sum(values) / len(values) for values in shared])
-            yield "boxes: mean IoU", _share(mean, exercise.scenes, condition)
+            yield figure("boxes: mean IoU", mean, exercise.scenes, condition)
         for text, right_answer, owner, shown in zip(
             said, truth, exercise.scenes, exercise.pictures, strict=True
         ):
             if shown and not is_refusal(right_answer):
                 answered[owner] += 1
                 refused[owner] += is_refusal(text)
-    yield "refused though the picture tells", str(share(refused, answered))
+    yield Figure(name="refused though the picture tells", hits=refused, total=answered)
 
 
 def _long_enough(exercise: Exercise) -> Exercise:
@@ -108,24 +126,25 @@ def _long_enough(exercise: Exercise) -> Exercise:
     )
 
 
-def _yes_no_rows(evidence: Evidence, condition: Condition) -> Iterator[tuple[str, str]]:
-    owners = condition.owners
+def _yes_no_rows(evidence: Evidence, condition: Condition) -> Iterator[Figure]:
+    owners, images = condition.owners, len(condition.scenes)
     right = evidence.ask(condition, None).right(condition)
     kinds = [question.kind for question in condition.questions]
 
-    def rate(hits: Tensor, asked: Tensor) -> str:
-        images = len(condition.scenes)
-        return str(share(by_image(hits & asked, owners, images), by_image(asked, owners, images)))
+    def rate(name: str, hits: Tensor, asked: Tensor) -> Figure:
+        of_images = by_image(hits & asked, owners, images)
+        return Figure(name=name, hits=of_images, total=by_image(asked, owners, images))
 
     for negative in NEGATIVES:
         asked = torch.tensor([kind in ("positive", negative) for kind in kinds])
-        yield _YES_NO.format(negative), rate(right, asked)
+        yield rate(_YES_NO.format(negative), right, asked)
     for negative in NEGATIVES:
-        yield f"false yes, {negative}", rate(~right, torch.tensor([k == negative for k in kinds]))
-    yield "yes where it is there", rate(right, condition.truth)
+        asked = torch.tensor([kind == negative for kind in kinds])
+        yield rate(f"false yes, {negative}", ~right, asked)
+    yield rate("yes where it is there", right, condition.truth)
 
 
-def _agreement_rows(evidence: Evidence, condition: Condition) -> Iterator[tuple[str, str]]:
+def _agreement_rows(evidence: Evidence, condition: Condition) -> Iterator[Figure]:
     """Whether the answer is the same, right or wrong, however one thing is asked.
 
     Of every scene one question; the first two ways are the plain one, long and short.
@@ -149,12 +168,12 @@ def _agreement_rows(evidence: Evidence, condition: Condition) -> Iterator[tuple[
         prompts += [about(owner, way) for way in ways]
     done = evidence.examinee.ask(condition.pictures, prompts, tokens=1)
     yes = torch.tensor([says_yes(one) for one in done]).view(len(owners), _WAYS)
-    yield _AGREE, _share(yes[:, 0] == yes[:, 1], owners, condition)
+    yield figure(_AGREE, yes[:, 0] == yes[:, 1], owners, condition)
     same = (yes == yes[:, :1]).all(1)
-    yield "the same answer, asked five ways", _share(same, owners, condition)
+    yield figure("the same answer, asked five ways", same, owners, condition)
 
 
-def _attribute_rows(evidence: Evidence, condition: Condition) -> Iterator[tuple[str, str]]:
+def _attribute_rows(evidence: Evidence, condition: Condition) -> Iterator[Figure]:
     asked: Sequence[Attribute] = attributes(condition.scenes)
     done = evidence.examinee.ask(
         condition.pictures, [about(one.scene, one.question) for one in asked], tokens=12
@@ -171,7 +190,7 @@ def _attribute_rows(evidence: Evidence, condition: Condition) -> Iterator[tuple[
     owners = torch.tensor([one.scene for one in asked])
     for name, members in groups.items():
         chosen = torch.tensor(members)
-        yield name, _share(right[chosen], owners[chosen].tolist(), condition)
+        yield figure(name, right[chosen], owners[chosen].tolist(), condition)
 
 
 def answers(evidence: Evidence, condition: Condition, exercise: Exercise) -> list[str]:
@@ -195,8 +214,11 @@ def answers(evidence: Evidence, condition: Condition, exercise: Exercise) -> lis
     return last
 
 
-def _share(hits: Tensor, owners: Sequence[int], condition: Condition) -> str:
+def figure(name: str, hits: Tensor, owners: Sequence[int], condition: Condition) -> Figure:
+    """A row of answers, each about the scene that owns it; `hits` (answers,) are 0 to 1."""
     images = len(condition.scenes)
-    return str(
-        share(by_image(hits, owners, images), by_image(torch.ones_like(hits), owners, images))
+    return Figure(
+        name=name,
+        hits=by_image(hits, owners, images),
+        total=by_image(torch.ones_like(hits), owners, images),
     )

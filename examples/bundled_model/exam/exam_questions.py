@@ -94,6 +94,11 @@ def box_of_one(asker: Interview) -> list[Talk]:
     return [one_turn(asker.ask("box", **the(thing)), boxes(thing))]
 
 
+def not_told(asker: Interview) -> list[Talk]:
+    """What no picture tells, in the words of the one who asks."""
+    return asker.unknowable()
+
+
 _Method: TypeAlias = Callable[[Interview], list[Talk]]
 # Name of the row, who asks, and what.
 _KINDS: tuple[tuple[str, type[Interview], _Method], ...] = (
@@ -128,7 +133,7 @@ _KINDS: tuple[tuple[str, type[Interview], _Method], ...] = (
     ("unseen wording: what color?", Reworded, Interview.color),
     ("unseen wording: where?", Reworded, where_it_is),
     ("unseen wording: box", Reworded, box_of_one),
-    ("unseen wording: what no picture tells", Reworded, Interview.unknowable),
+    ("unseen wording: what no picture tells", Reworded, not_told),
     ("unseen word: what nobody drew", Stranger, Interview.stranger),
 )
 _WORDY = frozenset({Interview.json, Interview.form, Interview.everything})

@@ -66,9 +66,9 @@ def marks(
                     text = f"Is there {with_article(question.name)} in the image?{SHORT}"
                     said = Turn(text, "Yes" if question.truth else "No")
                     rows[-1].append((question.kind, Talk(turns=(said,))))
-        for kind, hit in _hits(model, packer, chosen, rows, answer):
+        for kind, hit in hits(model, packer, chosen, rows, answer):
             right[kind].append(hit)
-    found = {kind: sum(hits) / len(hits) for kind, hits in right.items()}
+    found = {kind: sum(found) / len(found) for kind, found in right.items()}
     for kind in ("random", "popular", "adversarial"):
         negatives, positives = right.pop(kind), right["positive"]
         both = [*negatives, *positives]
@@ -86,7 +86,7 @@ def _asked(
     return [*asked, ("pair", compare(scene, other, rng, themes))]
 
 
-def _hits(
+def hits(
     model: "Talker",
     packer: Packer,
     scenes: list[Scene],

@@ -18,6 +18,7 @@ from bundled_model.training.model import (
 )
 from memvr_integrations.bundled.world import CLASSES, COLORS, NUMBERS
 
+_LONG = 300
 _HEAVY = 3.0  # weight of the words that an answer is about: few of its tokens, and the hardest
 _PLACING = ("top", "bottom", "left", "right", "center", "above", "below", "first", "second")
 
@@ -27,7 +28,8 @@ class Row:
     """One packed training row; `segments` numbers its conversations.
 
     `same` numbers the places that ought to say the same yes or no (0 elsewhere). Where `ids` holds
-    the image token, the visual tokens of another picture of the batch are put in.
+    the image token, the visual tokens of the next picture of the batch are put in: the second of
+    two, or the only one of a conversation that doesn't begin with it.
     """
 
     ids: list[int] = field(default_factory=list)
@@ -40,8 +42,8 @@ class Row:
 class Packer:
     """Packs an image and many independent conversations about it into one training row.
 
-    Every conversation sees the shared prefix and itself (a block-diagonal mask); one asked
-    without the image sees only itself, one about two pictures has the second one in itself.
+    Every conversation sees the shared prefix and itself (a block-diagonal mask); one that doesn't
+    begin with the image sees only itself, one about two pictures has the second one in itself.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast | None = None) -> None:
@@ -69,6 +71,9 @@ class Packer:
 
     def encode(self, text: str) -> list[int]:
         """Token ids of a piece of text, without special tokens."""
+        if len(text) > _LONG:  # made-up tools don't come twice
+            long: list[int] = self._tokenizer(text, add_special_tokens=False).input_ids
+            return long
         if text not in self._known:
             if len(self._known) > 200_000:  # typed questions don't end
                 self._known.clear()
@@ -80,8 +85,7 @@ class Packer:
         """A row of conversations."""
         row = Row()
         for segment, talk in enumerate(talks, 1):
-            blind = talk.pictures == 0
-            start = 0 if blind else self.prefix
+            start = 0 if talk.apart else self.prefix
             for index, turn in enumerate(talk.turns):
                 opening, before = self._opening(talk, index)
                 prompt = [*opening, *self.encode(f"{before}{turn.question} ASSISTANT:")]
@@ -91,16 +95,20 @@ class Packer:
                 row.labels += [-100] * len(prompt) + answer
                 row.same += [0] * len(prompt) + [talk.same_as] + [0] * (len(answer) - 1)
                 row.positions += range(start, start + size)
-                row.segments += [-segment if blind else segment] * size
+                row.segments += [-segment if talk.apart else segment] * size
                 start += size
         return row
 
     def _opening(self, talk: Talk, index: int) -> tuple[list[int], str]:
-        """Ids and text before a question; the own picture lies in the prefix already."""
+        """Ids and text before a question; the row's own picture lies in the prefix already."""
+        if talk.apart:
+            said = "USER: " if index or not talk.system else f"{talk.system} USER: "
+            begun = [] if index else [self._bos]
+            if talk.pictures and index == talk.shown_at:
+                return [*begun, *self.encode(said), *[self.image] * IMAGE_TOKENS], "\n"
+            return begun, said
         if index:
             return [], "USER: "
-        if talk.pictures == 0:
-            return [self._bos], "USER: "
         if talk.pictures == 1:
             return [], "\n"
         return [*self.encode("\nthe second: "), *[self.image] * IMAGE_TOKENS], "\n"

@@ -13,9 +13,9 @@ import random
 import signal
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -39,9 +39,11 @@ _MATRICES_OF = ("layers.", "projector")  # embeddings and heads are AdamW's
 class TrainConfig:
     """Options of one stage; `steps` and `cooldown` count optimiser steps, `batch` pictures.
 
-    `glances` counts pictures beside those, which are looked at but not talked about. `fresh` is the
-    share of a batch that was never seen before, `restyled` the share of its art that is drawn anew,
-    `watch` a file of sprites that are only measured on. `init` is a finished model to train on,
+    `glances` counts pictures beside those, which are looked at but not talked about, and
+    `practised` those that a practice asks about in its own kinds of questions, as many of each as
+    `mix` says. `fresh` is the share of a batch that was never seen before, `restyled` the share of
+    its art that is drawn anew, `watch` a file of sprites that are only measured on. `init` is a
+    finished model to train on,
     `tower` one of which the image tower alone is taken. Which scenes are drawn follows from `seed`
     and from the weights of `init`: what a model was trained on isn't shown again when it goes on.
     """
@@ -55,6 +57,8 @@ class TrainConfig:
     restyled: float = 0.75
     turns: int = 16
     glances: int = 0
+    practised: int = 0
+    mix: Mapping[str, float] = field(default_factory=dict)
     layers: int = 12
     width: int = 192
     heads: int = 6

@@ -96,6 +96,13 @@ PICTURES: dict[str, tuple[str, ...]] = {
         "[Name|List] what [both pictures|both images] have.",
         "What do they have in common?",
     ),
+    "only in": (
+        "What is in the {nth} picture but not in the {other}?",
+        "[What|Which things] does the {nth} [picture|image] [have|show] that the {other} "
+        "[has not|doesn't have|lacks]?",
+        "What [is|do you see] only in the {nth} [picture|image|one]?",
+        "[Name|List] what [only the {nth} has|the {other} lacks].",
+    ),
     "exists in": (
         "Is there {a} in the {nth} picture?",
         "[Is there|Do you see|Can you see] {a} in the {nth} [picture|image|photo|one]?",

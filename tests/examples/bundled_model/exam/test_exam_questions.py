@@ -5,6 +5,7 @@ from bundled_model.conversations.truths import caption
 from bundled_model.conversations.vocabulary import HELD_OUT_STRANGERS
 from bundled_model.exam.exam_questions import exercises
 from bundled_model.exam.judging import is_refusal, is_true
+from bundled_model.exam.seen_wordings import is_seen_wording
 from bundled_model.exam.typed_exam import (
     SETS,
     typed_questions,
@@ -72,6 +73,8 @@ def test_unseen_wordings_and_words_are_asked_in_no_trained_way(all_exercises):
     for name in ("typos: is there?", "unseen wording: is there?"):
         ends = [talk.turns[-1].question for talk in all_exercises[name].talks]
         assert not any("yes or no" in question.lower() for question in ends)
+    refused = all_exercises["unseen wording: what no picture tells"].talks
+    assert not any(is_seen_wording(talk.turns[-1].question) for talk in refused)
     for talk in all_exercises["unseen word: what nobody drew"].talks:
         words = talk.turns[-1].question.lower()
         assert any(name in words or plural(name) in words for name in HELD_OUT_STRANGERS)

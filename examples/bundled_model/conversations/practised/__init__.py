@@ -1,0 +1,1 @@
+"""Kinds of conversations that finished weights are trained on: languages, records, references."""

@@ -1,0 +1,1 @@
+"""Conversations in which tools can be called: what is offered, said, called and answered."""

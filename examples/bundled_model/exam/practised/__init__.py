@@ -1,0 +1,1 @@
+"""The exam of what is practised: tools, schemas, pairs, references, languages."""
