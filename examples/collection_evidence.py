@@ -54,30 +54,41 @@ def cases(scenes: list[Scene], count: int) -> list[Case]:
 parser = argparse.ArgumentParser()
 parser.add_argument("--scenes", type=int, default=2)
 parser.add_argument("--questions", type=int, default=1)
+parser.add_argument("--descriptions", type=int, default=4, help="beside each caption")
 parser.add_argument("--folder", help="where the collection is kept; else it is forgotten")
 given, _ = parser.parse_known_args()
 
 art = [SPRITES]
 scenes = held_out_scenes(given.scenes, themes=KNOWN_THEMES, seed=21, files=art)
-index = ImageCollectionIndex(given.folder, llm=MemVRMultiModalLLM(model="bundled"))
+index = ImageCollectionIndex(
+    given.folder, llm=MemVRMultiModalLLM(model="bundled"), descriptions=given.descriptions
+)
 ids = index.add(PIL.Image.fromarray(scene.pixels) for scene in scenes)
 questions = cases(scenes, given.questions)
 print(f"{len(index)} scenes, {len(questions)} questions; percent with 95 % intervals\n")
 
-print("| found by captions | |\n|---|---|")
-for k in (1, 4, 8):
-    retriever = index.as_retriever(similarity_top_k=k)
-    hits = [
-        ids[case.asked.scene] in [found.node.node_id for found in retriever.retrieve(case.query)]
-        for case in questions
-    ]
-    print(f"| the right scene among the first {k} | {share(torch.tensor(hits))} |")
+WAYS = {
+    "vectors of captions": {"word_weight": 0},
+    "words": {"vector_weight": 0},
+    "words and vectors": {},
+}
+print("| found by | first | among 4 | among 8 |\n|---|---|---|---|")
+for way, weights in WAYS.items():
+    row = []
+    for k in (1, 4, 8):
+        retriever = index.as_retriever(similarity_top_k=k, **weights)
+        hits = [
+            ids[case.asked.scene] in [one.node.node_id for one in retriever.retrieve(case.query)]
+            for case in questions
+        ]
+        row.append(str(share(torch.tensor(hits))))
+    print(f"| {way} | {' | '.join(row)} |", flush=True)
 
 print("\n| answers | right scene cited | right answer |\n|---|---|---|")
 plain = MemVRMultiModalLLM(model="bundled", memvr=None)
 for llm, looks in ((index.llm, "MemVR"), (plain, "plain decoding")):
     for options, sorting in (
-        ({"similarity_top_k": 1, "rerank_top_n": None}, "first by captions"),
+        ({"similarity_top_k": 1, "rerank_top_n": None}, "first found"),
         ({"similarity_top_k": 8}, "first of 8 by VisualRerank"),
     ):
         engine, cited, right = index.as_query_engine(llm=llm, **options), [], []

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import generated_pages
 import pytest
+import shown_outputs
 from agreeing import Agreeing
 from pytest_examples import CodeExample, EvalExample, find_examples
 from typer.testing import CliRunner
@@ -17,6 +18,14 @@ from typer.testing import CliRunner
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
+SHOWN = [
+    block
+    for page in PAGES
+    for block in shown_outputs.blocks(page)
+    if block.shown is not None
+    and block.language == "python"
+    and not {"needs-hub", "example"} & block.marks
+]
 README_COMMANDS = (
     "pip install torch==2.13.0 -e . && "
     'memvr ask examples/images/farm.png "Is there a dog in the picture?"',
@@ -51,10 +60,13 @@ def commands():
 
 def python_blocks():
     # Included files are run by test_examples.
+    # Those whose output is shown are run by the test that compares it.
+    shown = {(block.page, block.code) for block in SHOWN}
     return [
         example
         for example in find_examples(*PAGES)
         if not {"needs-hub", "example"} & example.prefix_tags()
+        and (example.path, example.source) not in shown
     ]
 
 
@@ -77,6 +89,19 @@ def quiet_afterwards():
 @pytest.mark.parametrize("example", python_blocks(), ids=str)
 def test_python_block_runs(example: CodeExample, eval_example: EvalExample):
     eval_example.run(example)
+
+
+@pytest.mark.usefixtures("loads_once")
+@pytest.mark.parametrize("block", SHOWN, ids=str)
+def test_what_a_block_prints_is_what_is_shown(block, capsys):
+    shown_outputs.run(block.code, str(block), block.line, {"__name__": "__main__"})
+    found = shown_outputs.differs(block.shown, capsys.readouterr().out)
+    assert found is None, f"{block}: {found}"
+
+
+def test_every_block_of_the_first_screen_shows_its_output():
+    blocks = list(shown_outputs.blocks(ROOT / "README.md"))
+    assert {one.shown is not None for one in blocks if one.language == "python"} == {True}
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 ROOT = Path(__file__).parents[1]
-EXTRAS = ("langchain", "llama-index", "quant")
+EXTRAS = ("langchain", "llama-index", "pdf", "quant")
 
 
 def floors():

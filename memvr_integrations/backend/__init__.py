@@ -35,11 +35,17 @@ from memvr_integrations.types import (
 )
 
 if TYPE_CHECKING:
+    from memvr_integrations.backend.images.pages import pdf_pages
     from memvr_integrations.backend.serving.backend import Backend
     from memvr_integrations.backend.serving.queueing import QueueConfig
 else:
     __getattr__ = lazily(
-        __name__, {"Backend": "serving.backend", "QueueConfig": "serving.queueing"}
+        __name__,
+        {
+            "Backend": "serving.backend",
+            "QueueConfig": "serving.queueing",
+            "pdf_pages": "images.pages",
+        },
     )
 
 __all__ = [
@@ -73,4 +79,5 @@ __all__ = [
     "Usage",
     "VCDConfig",
     "YesBiasConfig",
+    "pdf_pages",
 ]

@@ -6,6 +6,7 @@ import re
 import sys
 import time
 import warnings
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -24,6 +25,7 @@ from memvr_integrations.cli.options import (
     Revision,
     decodings,
 )
+from memvr_integrations.cli.pages import fitting, with_pages
 from memvr_integrations.errors import ImageError, MemVRWarning
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from memvr_integrations.types import Completion, DecodingConfig, Request
 
 EXAMPLE = 'Example: memvr ask --example "Is there a dog in the picture?"'
+_PAGE = re.compile(r"(.+\.pdf)#page=\d+", re.IGNORECASE)
 _QUESTION = "What is in the picture?"
 
 
@@ -93,7 +96,8 @@ def ask(
         )
         from memvr_integrations.backend.images import load_image
 
-        images = [load_image(Path(file)) for file in files]
+        pictures = with_pages(files)
+        read = {file: load_image(file) for file in map(Path, files) if file in pictures}
         backend = loaded(
             model,
             device=device,
@@ -103,12 +107,18 @@ def ask(
             memvr=not no_memvr,
         )
         with backend:
-            check_number(model, len(images))
             config = None if no_memvr else backend.preset.changed(changes)
-            request = Request.ask(
-                question, *images, sampling=sampling, memvr=config, decoding=strategy
-            )
-            _answer(backend, request, hints if as_json else None)
+
+            def asking(shown: Sequence[Path]) -> Request:
+                images = [read.get(one, one) for one in shown]
+                return Request.ask(
+                    question, *images, sampling=sampling, memvr=config, decoding=strategy
+                )
+
+            shown = fitting(backend, model, files, pictures, asking)
+            check_number(model, len(shown))
+            request = asking(shown)
+            _answer(backend, request, shown, hints if as_json else None)
 
 
 def _strategy(text: str | None) -> "DecodingConfig | None":
@@ -152,7 +162,8 @@ def split(arguments: list[str], example: bool) -> tuple[list[str], str]:
 def check_files(files: list[str]) -> None:
     """Refuse what is no file; of a URL, say how its picture gets in."""
     for file in files:
-        if os.path.exists(file):
+        page = _PAGE.fullmatch(file)
+        if os.path.exists(file) or (page and os.path.exists(page[1])):
             continue
         if re.match(r"(https?|file|data):|[a-z][a-z0-9+.-]*://", file, re.IGNORECASE):
             raise _no_file(file)
@@ -195,7 +206,9 @@ def check_number(model: str, pictures: int) -> None:
         )
 
 
-def _answer(backend: "Backend", request: "Request", hints: list[str] | None) -> None:
+def _answer(
+    backend: "Backend", request: "Request", shown: Sequence[Path], hints: list[str] | None
+) -> None:
     """Print the answer while it comes; with a list of hints as JSON, when it is complete."""
     started, completion = time.monotonic(), None
     if request.strategy is not None and request.strategy.whole:
@@ -208,7 +221,7 @@ def _answer(backend: "Backend", request: "Request", hints: list[str] | None) -> 
                 typer.echo(chunk.text, nl=False)
     assert completion is not None
     if hints is not None:
-        typer.echo(json.dumps(_as_json(completion, hints), ensure_ascii=False))
+        typer.echo(json.dumps(_as_json(completion, shown, hints), ensure_ascii=False))
         return
     typer.echo()
     typer.echo(_summary(completion, time.monotonic() - started), err=True)
@@ -228,9 +241,12 @@ def _summary(completion: "Completion", seconds: float) -> str:
     return f"[{line} · retraced at {len(triggers)} tokens, triggered by layer {layers}]"
 
 
-def _as_json(completion: "Completion", hints: list[str]) -> dict[str, object]:
+def _as_json(
+    completion: "Completion", shown: Sequence[Path], hints: list[str]
+) -> dict[str, object]:
     return {
         "answer": completion.text,
+        "images": [str(picture) for picture in shown],
         "model": completion.model,
         "memvr": completion.memvr.to_dict() if completion.memvr else None,
         "decoding": completion.decoding.to_dict() if completion.decoding else None,

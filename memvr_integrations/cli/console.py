@@ -22,12 +22,17 @@ _INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 @contextmanager
 def errors_shown() -> Iterator[list[str]]:
-    """Show failures and warnings of ours in one line each; gives all warnings, as they come."""
+    """Show failures and warnings of ours in one line each; gives all warnings, as they come.
+
+    What comes again in the same words is shown once: of a thousand pictures many may call for it.
+    """
     hints: list[str] = []
     with warnings.catch_warnings():
         others = warnings.showwarning
 
         def show(message: Warning | str, category: type[Warning], *where: object) -> None:
+            if str(message) in hints:
+                return
             hints.append(str(message))
             if issubclass(category, MemVRWarning):
                 typer.echo(f"hint: {message}", err=True)

@@ -3,7 +3,7 @@
 import json
 import sys
 import webbrowser
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -21,6 +21,7 @@ from memvr_integrations.cli.options import (
     Quantization,
     Revision,
 )
+from memvr_integrations.cli.pages import fitting, with_pages
 
 if TYPE_CHECKING:
     from memvr_integrations.explain import Explanation
@@ -71,6 +72,7 @@ def explain(
         from memvr_integrations.explain import ExplainConfig
         from memvr_integrations.types import Request, SamplingParams
 
+        pictures = with_pages(files)
         config = ExplainConfig(method=method, second=second, tokens=places)
         backend = loaded(
             model,
@@ -81,13 +83,14 @@ def explain(
             memvr=not no_memvr,
         )
         with backend, _progress() as progress:
-            check_number(model, len(files))
-            request = Request.ask(
-                question,
-                *(Path(file) for file in files),
-                sampling=SamplingParams(max_tokens=max_tokens),
-                memvr=not no_memvr,
-            )
+
+            def asking(shown: Sequence[Path]) -> Request:
+                sampling = SamplingParams(max_tokens=max_tokens)
+                return Request.ask(question, *shown, sampling=sampling, memvr=not no_memvr)
+
+            shown = fitting(backend, model, files, pictures, asking)
+            check_number(model, len(shown))
+            request = asking(shown)
             explanation = backend.explain(request, config=config, progress=progress)
         _show(explanation, page, png, as_json=as_json)
     if page is not None and opened:

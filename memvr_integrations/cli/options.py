@@ -62,7 +62,8 @@ Asked = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="IMAGE... QUESTION",
-        help="One or more image files, then the question; '-' reads the question from stdin.",
+        help="One or more image files or PDFs (report.pdf, report.pdf#page=3), then the question; "
+        "'-' reads the question from stdin.",
     ),
 ]
 Example = Annotated[

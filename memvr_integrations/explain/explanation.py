@@ -9,6 +9,7 @@ from memvr_integrations.explain.page.html import framed, page
 from memvr_integrations.explain.page.picture import overlaid
 from memvr_integrations.explain.page.plain import as_dict
 from memvr_integrations.explain.page.terminal import blocks
+from memvr_integrations.explain.page.text import sentences
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -44,6 +45,10 @@ class Explanation(MappedAnswer):
     def to_dict(self) -> dict[str, object]:
         """Everything but the pictures' pixels, as plain values that JSON can hold."""
         return as_dict(self)
+
+    def to_text(self) -> str:
+        """The answer in words, where in each picture it came from, and how unsure the model was."""
+        return sentences(self)
 
     def to_terminal(self, *, width: int = 60, colour: bool = True) -> str:
         """The answer's map as coloured blocks, at most `width` characters wide, and its words."""

@@ -43,6 +43,23 @@ def to_chunk(chunk: Chunk, *, logprobs: bool, usage: bool) -> ChatGenerationChun
     return ChatGenerationChunk(message=message)
 
 
+def answered(message: AIMessage | None) -> Completion | None:
+    """A message that the model gave, as the answer that it was; None for none.
+
+    Raises:
+        RequestError: It was given by another model, or without logprobs.
+    """
+    if message is None:
+        return None
+    metadata = message.response_metadata
+    return report.answered(
+        message.text,
+        model=metadata.get("model_name"),
+        record=metadata.get("memvr"),
+        tokens=(metadata.get("logprobs") or {}).get("content"),
+    )
+
+
 def _usage(completion: Completion) -> UsageMetadata:
     usage = completion.usage
     return UsageMetadata(
@@ -57,7 +74,7 @@ def _metadata(completion: Completion, *, logprobs: bool) -> dict[str, object]:
         "model_name": completion.model,
         "model_provider": PROVIDER,
         "finish_reason": completion.finish_reason,
-        "memvr": report.record(completion),
+        "memvr": report.record(completion, logprobs=logprobs),
     }
     if logprobs:
         metadata["logprobs"] = {"content": report.logprobs(completion.tokens)}

@@ -16,7 +16,7 @@ from langchain_core.runnables import Runnable
 from langchain_core.runnables.base import RunnableBinding
 from pydantic import BaseModel, ConfigDict
 
-from memvr_integrations.langchain.answers import to_chunk, to_generation
+from memvr_integrations.langchain.answers import answered, to_chunk, to_generation
 from memvr_integrations.langchain.blocks import inlined, refers
 from memvr_integrations.langchain.failures import langchain_errors
 from memvr_integrations.langchain.settings import ChatSettings
@@ -51,8 +51,8 @@ class ChatMemVR(ChatSettings):
     lets it.
 
     Every answer says in `response_metadata["memvr"]` how unsure the model was and where it
-    retraced, and in `response_metadata["logprobs"]` the same for each token. `explain(messages)`
-    shows where in the images the answer came from.
+    retraced, and in `response_metadata["logprobs"]` the same for each token.
+    `explain(messages, answer)` shows where in the images it came from.
     """
 
     def _generate(
@@ -211,25 +211,40 @@ class ChatMemVR(ChatSettings):
         return BoundMemVR(bound=self, kwargs=kwargs, config={})
 
     def explain(
-        self, input: LanguageModelInput, *, config: "ExplainConfig | None" = None, **kwargs: Any
+        self,
+        input: LanguageModelInput,
+        answer: AIMessage | None = None,
+        *,
+        config: "ExplainConfig | None" = None,
+        **kwargs: Any,
     ) -> "Explanation":
-        """Answer, and show where in the images each word of the answer came from.
+        """Show where in the images each word of an answer came from.
 
-        `input` and the options are those of `invoke`; `config` says how it is explained.
+        `input` and the options are those of `invoke`; `answer` is what it gave, which is explained
+        as it is. Without it the model is asked first. `config` says how it is explained.
 
         Raises:
             ConfigError: There is no image.
+            RequestError: The answer carries no tokens (`logprobs=False`), or belongs to another
+                model or prompt.
             UnsupportedModelError: The engine or the method can't explain this model.
         """
         with langchain_errors():
-            return self._explain(self._explained(input, kwargs), config, kwargs)
+            request = self._explained(input, kwargs)
+            return self._explain(request, answered(answer), config, kwargs)
 
     async def aexplain(
-        self, input: LanguageModelInput, *, config: "ExplainConfig | None" = None, **kwargs: Any
+        self,
+        input: LanguageModelInput,
+        answer: AIMessage | None = None,
+        *,
+        config: "ExplainConfig | None" = None,
+        **kwargs: Any,
     ) -> "Explanation":
         """`explain` for asyncio; cancelling the task stops the computing."""
         with langchain_errors():
-            return await self._aexplain(self._explained(input, kwargs), config, kwargs)
+            request = self._explained(input, kwargs)
+            return await self._aexplain(request, answered(answer), config, kwargs)
 
     def _explained(self, input: LanguageModelInput, options: Mapping[str, Any]) -> Request:
         return self._request(self._convert_input(input).to_messages(), None, options)
@@ -307,16 +322,27 @@ class BoundMemVR(RunnableBinding[LanguageModelInput, AIMessage]):
         return self.bound.with_structured_output(schema, **{**self.kwargs, **kwargs})
 
     def explain(
-        self, input: LanguageModelInput, *, config: "ExplainConfig | None" = None, **kwargs: Any
+        self,
+        input: LanguageModelInput,
+        answer: AIMessage | None = None,
+        *,
+        config: "ExplainConfig | None" = None,
+        **kwargs: Any,
     ) -> "Explanation":
         """As `ChatMemVR.explain`."""
-        return self.bound.explain(input, config=config, **{**self.kwargs, **kwargs})
+        return self.bound.explain(input, answer, config=config, **{**self.kwargs, **kwargs})
 
     async def aexplain(
-        self, input: LanguageModelInput, *, config: "ExplainConfig | None" = None, **kwargs: Any
+        self,
+        input: LanguageModelInput,
+        answer: AIMessage | None = None,
+        *,
+        config: "ExplainConfig | None" = None,
+        **kwargs: Any,
     ) -> "Explanation":
         """As `ChatMemVR.aexplain`."""
-        return await self.bound.aexplain(input, config=config, **{**self.kwargs, **kwargs})
+        options = {**self.kwargs, **kwargs}
+        return await self.bound.aexplain(input, answer, config=config, **options)
 
     def get_num_tokens_from_messages(
         self, messages: list[BaseMessage], tools: Sequence[Any] | None = None

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from memvr_integrations.llama_index.asking.chat import ImageChatEngine
     from memvr_integrations.llama_index.asking.cited_images import Citation, Region, citations
     from memvr_integrations.llama_index.asking.evaluator import GroundingEvaluator
+    from memvr_integrations.llama_index.asking.picture_asking import picture_tool
     from memvr_integrations.llama_index.asking.rerank import VisualRerank
     from memvr_integrations.llama_index.asking.synthesizer import ImageSynthesizer
     from memvr_integrations.llama_index.collection import ImageCollectionIndex
@@ -41,6 +42,7 @@ else:
             "WordEmbedding": "store.embedding",
             "citations": "asking.cited_images",
             "image_block": "llm.blocks",
+            "picture_tool": "asking.picture_asking",
         },
     )
 
@@ -58,4 +60,5 @@ __all__ = [
     "WordEmbedding",
     "citations",
     "image_block",
+    "picture_tool",
 ]

@@ -1,7 +1,7 @@
 """`ImageCollectionIndex`: from a folder of images to something that can be searched."""
 
 import asyncio
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypedDict, Unpack
 
@@ -10,23 +10,26 @@ from llama_index.core.llms import LLM
 from llama_index.core.schema import BaseNode, ImageNode
 from llama_index.core.vector_stores.types import BasePydanticVectorStore
 
+from memvr_integrations.backend.images import is_pdf
 from memvr_integrations.errors import ConfigError
 from memvr_integrations.grounding.captions import CAPTION_PROMPT
-from memvr_integrations.llama_index.asking.engines import SearchableImages
-from memvr_integrations.llama_index.llm.blocking import wait_for
-from memvr_integrations.llama_index.llm.checks import knows_its_options
-from memvr_integrations.llama_index.store.images import (
+from memvr_integrations.grounding.collections.metadata import Metadata
+from memvr_integrations.grounding.collections.sources import (
     Entry,
     Given,
     entries,
+    file_of,
     id_of,
     in_folder,
     in_table,
     is_file,
     place_of,
 )
-from memvr_integrations.llama_index.store.metadata import Metadata
+from memvr_integrations.llama_index.asking.engines import SearchableImages
+from memvr_integrations.llama_index.llm.checks import knows_its_options
+from memvr_integrations.llama_index.store.captions import policy_of
 from memvr_integrations.llama_index.store.shelf import Shelf
+from memvr_integrations.wire.blocking import wait_for
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,6 +42,8 @@ class Options(TypedDict, total=False):
     embed_model: BaseEmbedding | None
     vector_store: BasePydanticVectorStore | None
     caption_prompt: str
+    descriptions: int | None
+    facets: Mapping[str, str] | None
     batch_size: int
     show_progress: bool
 
@@ -46,7 +51,10 @@ class Options(TypedDict, total=False):
 class ImageCollectionIndex(SearchableImages):
     """Images with captions that can be searched; kept on disk.
 
-    Every image is described once by `llm` (with MemVR), and found by its description. What is
+    Every image is described by `llm` (with MemVR): in a caption and in `descriptions` more that are
+    sampled (None: 4, or 0 of an LLM that is not ours), which name what the caption leaves out.
+    `facets` are questions by name, `{"place": "Where is this?"}`, whose answers become metadata. It
+    is found by the words of all that, and by its caption's vector. What is
     finished is on disk at once: killed in the middle, it goes on where it was. `persist_dir` is a
     folder of its own; None keeps everything for as long as the object lives. `embed_model` is any
     embedding of LlamaIndex, offline word vectors by default; a `MultiModalEmbedding` embeds the
@@ -56,8 +64,8 @@ class ImageCollectionIndex(SearchableImages):
     Images that can't be read are left out with a warning; `failures` says why. `with` closes it.
 
     Raises:
-        ConfigError: An option is wrong, or `persist_dir` was made with another embedding or
-            caption prompt.
+        ConfigError: An option is wrong, or `persist_dir` was made with another embedding,
+            caption prompt or facets.
         RequestError: It was closed before.
     """
 
@@ -70,6 +78,8 @@ class ImageCollectionIndex(SearchableImages):
         embed_model: BaseEmbedding | None = None,
         vector_store: BasePydanticVectorStore | None = None,
         caption_prompt: str = CAPTION_PROMPT,
+        descriptions: int | None = None,
+        facets: Mapping[str, str] | None = None,
         batch_size: int = 16,
         show_progress: bool = True,
     ) -> None:
@@ -80,6 +90,8 @@ class ImageCollectionIndex(SearchableImages):
             embed_model=embed_model,
             vector_store=vector_store,
             caption_prompt=caption_prompt,
+            descriptions=descriptions,
+            facets=facets,
             batch_size=batch_size,
             show_progress=show_progress,
         )
@@ -101,13 +113,15 @@ class ImageCollectionIndex(SearchableImages):
 
         Called again on the same `persist_dir`, it takes in what is new or changed and forgets
         what is gone, from this folder or any other. Without `metadata`, what was said of a file
-        stays. Files are images by their suffixes; links to folders are not followed.
+        stays. Files are images by their suffixes; a PDF is its pages (extra `pdf`). Links to
+        folders are not followed.
 
         Raises:
             ConfigError: There is no such folder, no image in it, or `metadata` gives what JSON
                 does not hold.
         """
-        found = in_folder(folder, recursive=recursive, metadata=metadata)
+        policy = policy_of(options.get("llm"))
+        found, failed = in_folder(folder, recursive=recursive, metadata=metadata, policy=policy)
         index = cls(persist_dir, **options)
         wait_for(index._shelf.take_in(found))
         here, kept = Path(folder).resolve(), {entry.id for entry in found}
@@ -118,7 +132,7 @@ class ImageCollectionIndex(SearchableImages):
                 if record.is_gone or (here in Path(record.source).parents and record.id not in kept)
             ]
         )
-        index._shelf.report(found, {})
+        index._shelf.report(found, failed)
         return index
 
     @classmethod
@@ -130,7 +144,10 @@ class ImageCollectionIndex(SearchableImages):
         persist_dir: str | Path | None = None,
         **options: Unpack[Options],
     ) -> Self:
-        """A collection of paths, URLs, bytes or Pillow images, each alone or with its metadata."""
+        """A collection of paths, URLs, bytes or Pillow images, each alone or with its metadata.
+
+        A PDF is its pages; `Path("report.pdf#page=3")` is one of them.
+        """
         index = cls(persist_dir, **options)
         index.add(images)
         return index
@@ -184,7 +201,7 @@ class ImageCollectionIndex(SearchableImages):
             ConfigError: Something is said of an image that JSON does not hold.
         """
         self._shelf.vectors.catch_up()  # refuses, before a picture is kept in a folder that is gone
-        found, failed = entries(images, self.persist_dir / "images")
+        found, failed = entries(images, self.persist_dir / "images", policy_of(self.llm))
         wait_for(self._shelf.take_in(found))
         return self._shelf.report(found, failed)
 
@@ -192,19 +209,27 @@ class ImageCollectionIndex(SearchableImages):
         """`add` for asyncio."""
         self._shelf.vectors.catch_up()
         kept = self.persist_dir / "images"
-        found, failed = await asyncio.to_thread(entries, images, kept)
+        policy = policy_of(self.llm)
+        found, failed = await asyncio.to_thread(entries, images, kept, policy)
         await self._shelf.take_in(found)
         return self._shelf.report(found, failed)
 
     def remove(self, images: str | Path | Iterable[str | Path]) -> None:
         """Forget images, or one, by id, path or URL; their files stay where they are.
 
+        A PDF's path stands for all its pages.
+
         Raises:
             ConfigError: One of them is not in the collection.
         """
         known = self._shelf.records.stamps()
         named = [images] if isinstance(images, str | Path) else images
-        self._shelf.forget([self._id(image, known) for image in named])
+        self._shelf.forget([one for image in named for one in self._ids(image, known)])
+
+    def _ids(self, image: str | Path, known: Container[str]) -> list[str]:
+        place = place_of(image)
+        pages = [r.id for r in self._shelf.records if r.source != place == file_of(r.source)]
+        return pages if is_pdf(place) and pages else [self._id(image, known)]
 
     def _id(self, image: str | Path, known: Container[str]) -> str:
         if found := _known(image, known):

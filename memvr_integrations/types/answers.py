@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -111,8 +111,13 @@ class Completion:
     @property
     def unsureness(self) -> float:
         """The highest output entropy (0 to 1) over the tokens that hold a letter or a digit."""
-        said = (token for token in self.tokens if any(map(str.isalnum, token.text)))
-        return max((token.output_entropy or 0.0 for token in said), default=0.0)
+        return unsureness((token.text, token.output_entropy) for token in self.tokens)
+
+
+def unsureness(tokens: Iterable[tuple[str, float | None]]) -> float:
+    """`Completion.unsureness` of tokens, each by its text and its output entropy."""
+    said = (entropy for text, entropy in tokens if any(map(str.isalnum, text)))
+    return max((entropy or 0.0 for entropy in said), default=0.0)
 
 
 @dataclass(frozen=True, kw_only=True)

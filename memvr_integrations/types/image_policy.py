@@ -25,8 +25,9 @@ class ImagePolicy:
     host. `image_dirs` are the folders below which a file:// URL may point. Both may be given as
     lists and are kept as tuples. `max_bytes` counts the encoded image, `max_pixels` is width times
     height, `max_aspect` the longer side over the shorter, `timeout` the seconds of a whole download
-    with its redirects. ConfigError for an unknown field, a host that is no host, a folder that is
-    none, or a limit that lets nothing in.
+    with its redirects, or of rendering a page of a PDF. `max_pages` is how many pages of a PDF are
+    taken at once, `page_side` the longer side of a page in pixels. ConfigError for an unknown
+    field, a host that is no host, a folder that is none, or a limit that lets nothing in.
     """
 
     allowed_hosts: Sequence[str] = ()
@@ -37,6 +38,8 @@ class ImagePolicy:
     max_aspect: int = 200
     timeout: float = 10.0
     max_redirects: int = 3
+    max_pages: int = 200
+    page_side: int = 1536
 
     def __new__(cls, **settings: object) -> Self:
         """Refuse unknown fields before the generated `__init__` turns them into a TypeError."""
@@ -56,7 +59,7 @@ class ImagePolicy:
         object.__setattr__(self, "allowed_hosts", tuple(hosts))
         object.__setattr__(self, "image_dirs", tuple(map(Path, folders)))
         check_choice("allow_http", self.allow_http, (True, False))
-        for name in ("max_bytes", "max_pixels", "max_aspect"):
+        for name in ("max_bytes", "max_pixels", "max_aspect", "max_pages", "page_side"):
             check_integer(name, getattr(self, name), least=1)
         check_number("timeout", self.timeout, most=math.inf, above=True)
         check_integer("max_redirects", self.max_redirects, least=0)

@@ -46,7 +46,7 @@ def _choice(index: int, done: Completion, *, logprobs: bool) -> dict[str, object
         "message": message,
         "finish_reason": done.finish_reason,
         "logprobs": {"content": report.logprobs(done.tokens)} if logprobs else None,
-        "memvr": report.record(done),
+        "memvr": report.record(done, logprobs=logprobs),
     }
 
 

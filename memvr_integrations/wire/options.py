@@ -201,14 +201,23 @@ class ModelOptions(KnownOptions):
         return retries.achunks(await self._aengine(options), request, self.max_retries)
 
     def _explain(
-        self, request: Request, config: "ExplainConfig | None", options: Mapping[str, Any]
+        self,
+        request: Request,
+        answer: Completion | None,
+        config: "ExplainConfig | None",
+        options: Mapping[str, Any],
     ) -> "Explanation":
-        return explainer(self._engine(options)).explain(request, config=config)
+        return explainer(self._engine(options)).explain(request, answer, config=config)
 
     async def _aexplain(
-        self, request: Request, config: "ExplainConfig | None", options: Mapping[str, Any]
+        self,
+        request: Request,
+        answer: Completion | None,
+        config: "ExplainConfig | None",
+        options: Mapping[str, Any],
     ) -> "Explanation":
-        return await explainer(await self._aengine(options)).aexplain(request, config=config)
+        engine = explainer(await self._aengine(options))
+        return await engine.aexplain(request, answer, config=config)
 
     def _engine(self, options: Mapping[str, Any]) -> Engine:
         given = self._given(options)

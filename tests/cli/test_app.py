@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import warnings
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ from typer.testing import CliRunner
 
 from memvr_integrations.backend import Backend
 from memvr_integrations.cli import app
+from memvr_integrations.cli.console import errors_shown
+from memvr_integrations.errors import MemVRWarning
 
 ROOT = Path(__file__).parents[2]
 LOADING = "Loading bundled ...\n"
@@ -190,3 +193,11 @@ def test_a_reader_that_leaves_gets_no_traceback(scene_file):
     assert "Traceback" not in errors
     assert "Exception" not in errors
     process.stderr.close()
+
+
+def test_the_same_hint_comes_once(capsys):
+    with errors_shown() as hints:
+        for text in ("Mind this.", "And that.", "Mind this."):
+            warnings.warn(text, MemVRWarning, stacklevel=1)
+    assert hints == ["Mind this.", "And that."]
+    assert capsys.readouterr().err.splitlines() == ["hint: Mind this.", "hint: And that."]

@@ -39,6 +39,7 @@ def test_json(memvr, backend, ask, scene_file):
     [expected] = backend.generate(ask("What is there?", 0, max_tokens=5))
     assert list(shown) == [
         "answer",
+        "images",
         "model",
         "memvr",
         "decoding",

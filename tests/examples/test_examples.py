@@ -19,6 +19,7 @@ SAYS = {
     "ask.py": ["Yes, there is a dog."],
     "collection_evidence.py": [
         "2 scenes, 1 questions",
+        "| words and vectors | ",
         "| plain decoding, shown the right scene |",
     ],
     "langchain_abstention.py": [
@@ -31,7 +32,7 @@ SAYS = {
     "langchain_chain.py": ["A farm scene with ", "Yes, there is a dog.", "'Yes' "],
     "langchain_folder.py": ["kitchen.png: There are no sheep.", "There are three sheep."],
     "langchain_graph.py": ["There are three sheep. (retraced at 2", "three sheep. (retraced at 4"],
-    "langchain_rag.py": ["There are three sheep. (three-sheep.png)"],
+    "langchain_rag.py": ["There are three sheep. [1] (three-sheep.png)"],
     "langchain_structured.py": [
         "Found(place='farm', sheep=0, has_dog=True) as it is",
         "Found(place='farm', sheep=0, has_dog=False) as it is",

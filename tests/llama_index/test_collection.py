@@ -44,7 +44,7 @@ def engine():
 @pytest.fixture
 def options(engine):
     llm = MemVRMultiModalLLM(model="scripted", engine=engine)
-    return {"llm": llm, "show_progress": False}
+    return {"llm": llm, "descriptions": 0, "show_progress": False}
 
 
 @pytest.fixture

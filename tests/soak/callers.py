@@ -78,8 +78,9 @@ def _served(
             made = Asks(seed, models.material)
             for at in range(0, len(turn), TOGETHER):
                 if not diary.hung:
-                    asks = [made(number) for number in turn[at : at + TOGETHER]]
-                    _together(models, asks, callers, compared, deadline, diary)
+                    numbers = turn[at : at + TOGETHER]
+                    rest = _together(models, made, numbers, callers, compared, deadline, diary)
+                    diary.rest(rest)  # when requests and answers are gone
         if diary.hung:
             break
     if missing:
@@ -101,13 +102,18 @@ def _turns(model: str, numbers: Sequence[int]) -> Iterator[list[int]]:
 
 def _together(
     models: World,
-    asks: Sequence[Ask],
+    made: Asks,
+    numbers: Sequence[int],
     callers: int,
     compared: float,
     deadline: float,
     diary: "Diary",
-) -> None:
-    """Let some requests come at once, then each alone, and write down what became of them."""
+) -> Line:
+    """Let some requests come at once, then each alone, and note what became of them.
+
+    Returns what else there is to write down.
+    """
+    asks = [made(number) for number in numbers]
     begun, steps = time.monotonic(), models.busy.steps
     crowd = Crowd(models.busy, callers=callers, deadline=deadline)
     heard = crowd.serve(asks)
@@ -124,12 +130,12 @@ def _together(
             if own is not None and faults(ask, mine, own):
                 moved = _at_a_cut(single, ask, mine)
             diary.note(ask, mine, moved or own, at_a_cut=moved is not None)
-    diary.rest(
-        seconds=time.monotonic() - begun,
-        steps=models.busy.steps - steps,
-        wrong=wrong,
-        hung=len(crowd.hung) + len(single.hung),
-    )
+    return {
+        "seconds": time.monotonic() - begun,
+        "steps": models.busy.steps - steps,
+        "wrong": wrong,
+        "hung": len(crowd.hung) + len(single.hung),
+    }
 
 
 def _at_a_cut(single: Crowd, ask: Ask, heard: Heard) -> Heard | None:
@@ -210,19 +216,10 @@ class Diary:
             }
         )
 
-    def rest(self, *, seconds: float, steps: int, wrong: Sequence[str], hung: int) -> None:
-        """Write down what is known while nothing runs, and keep all since the rest before."""
-        self.write(
-            {
-                "of": self.of,
-                "run": self._run,
-                "memory": vars(Memory.now()),
-                "seconds": seconds,
-                "steps": steps,
-                "wrong": list(wrong),
-                "hung": hung,
-            }
-        )
+    def rest(self, line: Line) -> None:
+        """Write a line while nothing runs, and what is held; keep all since the rest before."""
+        held = vars(Memory.now())
+        self.write({"of": self.of, "run": self._run, "memory": held, **line})
         print(f"{len(self.done)} requests, {self._wrong} wrong", flush=True)
 
     def write(self, line: Line) -> None:

@@ -1,6 +1,6 @@
-"""Writes the parts of the documentation that follow from the code.
+"""Writes the parts of the documentation that follow from the code, and the charts of its tables.
 
-Run it after a change to the command line, the catalog or a module:
+Run it after a change to the command line, the catalog, a module or a recorded table:
 python tests/support/generated_pages.py
 """
 
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import typer
+from evidence_charts import CHARTS
 
 from memvr_integrations.backend import CATALOG, CatalogRow
 from memvr_integrations.cli import app
@@ -57,9 +58,10 @@ strategies.
 
 ## `--json`
 
-One object: `answer`, `model`, `memvr` and `decoding` (the settings, or null), `usage`,
-`finish_reason`, `boxes` (in pixels, where the model writes any, as Qwen-VL and the bundled one do)
-`tokens`, a record for each generated token with `id`, `text`, `logprob`, `entropy`,
+One object: `answer`, `images` (their paths, of a page `report.pdf#page=3`), `model`, `memvr` and
+`decoding` (the settings, or null), `usage`, `finish_reason`, `boxes` (in pixels, where the model
+writes any, as Qwen-VL and the bundled one do), `tokens`, a record for each generated token with
+`id`, `text`, `logprob`, `entropy`,
 `trigger_layer`, `entropies` (by layer), `output_entropy` and `top` (as many of the likeliest as
 `--top-logprobs` says), and `warnings`, the hints that went to stderr.
 """
@@ -195,11 +197,15 @@ def api_page(door: str) -> str:
     return page + ("\n## Also importable from here\n\n" + "\n".join(others) + "\n") * bool(others)
 
 
-PAGES: dict[str, Callable[[], str]] = {
-    "cli.md": cli_page,
-    "how-it-works.md": how_it_works,
-    "models.md": models_page,
-} | {f"api/{page}.md": functools.partial(api_page, door) for page, door in DOORS.items()}
+PAGES: dict[str, Callable[[], str]] = (
+    {
+        "cli.md": cli_page,
+        "how-it-works.md": how_it_works,
+        "models.md": models_page,
+    }
+    | {f"api/{page}.md": functools.partial(api_page, door) for page, door in DOORS.items()}
+    | CHARTS
+)
 
 if __name__ == "__main__":
     (ROOT / "docs" / "api").mkdir(exist_ok=True)

@@ -24,6 +24,7 @@ OTHER = Line(
     figures={"accuracy": Estimate(84.0, 79.0, 88.0), "yes-ratio": Estimate(60.0, 55.0, 66.0)},
     changes={"accuracy": Estimate(4.0, 1.0, 7.0), "yes-ratio": Estimate(10.0, -1.0, 12.0)},
     p=0.0312,
+    other=(7, 99),
     answered=99,
     failed=1,
     length=6.1,

@@ -176,13 +176,14 @@ def write_page(
         [evidence.condition("clean", tuning), evidence.condition("degraded", tuning, "mixed")],
     )
     sections = [_INTRO.format(options=options), machine]
-    sections.append(_ABILITY.format(enough=ENOUGH) + _lines(abilities))
+    sections.append(_ABILITY.format(enough=ENOUGH) + _charted("abilities", abilities))
     show("questions in free words")
     sections.append(_TYPED + _lines(typed_table(evidence.examinee)))
     sections.append(_COMPARISON)
     for title, config in _settings(found.strongest):
         show(f"{title}: yes/no")
-        table = _lines(comparison(processes, evidence, [clean, *degraded, new_art], config))
+        lines = comparison(processes, evidence, [clean, *degraded, new_art], config)
+        table = _charted("preset", lines) if config == PRESET else _folded(lines)
         sections.append(f"### {title}\n\n{_described(config)}\n\n{table}")
         show(f"{title}: captions")
         table = _lines(caption_comparison(processes, evidence, [clean, new_art], config))
@@ -198,10 +199,11 @@ def write_page(
     ]
     threshold = best_threshold(processes.map(answers, dev))
     judged = processes.map(answers, (clean, *degraded, new_art))
-    sections.append(_WITHHOLDING.format(threshold=threshold) + _lines(withheld(judged, threshold)))
+    table = _charted("withholding", withheld(judged, threshold))
+    sections.append(_WITHHOLDING.format(threshold=threshold) + table)
     sections.append(_sweep_section(found, sizes.dev))
     out.write_text("\n\n".join(section.strip() for section in sections) + "\n")
-    show(f"wrote {out}")
+    show(f"wrote {out}; now `python tests/support/generated_pages.py` draws its charts")
 
 
 def _settings(strongest: MemVRConfig) -> list[tuple[str, MemVRConfig]]:
@@ -225,7 +227,7 @@ def _sweep_section(found: Sweep, dev: int) -> str:
         f"off. {found.verdict} With this many settings one in forty would pass by luck; the preset "
         "is the paper's setting moved to this model's depth. "
         "The AUC and the controls are given for the preset and the strongest setting, above.\n\n"
-        + _lines(found.lines)
+        + _folded(found.lines)
     )
 
 
@@ -247,3 +249,23 @@ def _machine(evidence: Evidence, weights: Path, sizes: Sizes) -> str:
 
 def _lines(lines: Iterable[str]) -> str:
     return "\n".join(lines)
+
+
+_CHARTS = {
+    "abilities": "What the model can do, a dot for each kind of art: other art costs most where "
+    "things are listed, counted or compared",
+    "preset": "Yes/no accuracy by kind of scene: MemVR off, on, and its controls",
+    "withholding": "By kind of scene: how many of all answers are right, and how many of those "
+    "that are given",
+}
+
+
+def _charted(chart: str, lines: Iterable[str]) -> str:
+    """A chart, which is drawn from the table after it, and that table in a fold."""
+    return f"![{_CHARTS[chart]}](charts/{chart}.svg)\n\n{_folded(lines)}"
+
+
+def _folded(lines: Iterable[str]) -> str:
+    return (
+        f'<details markdown="1">\n<summary>All figures</summary>\n\n{_lines(lines)}\n\n</details>'
+    )

@@ -10,7 +10,7 @@ from memvr_integrations.backend.decoding.caches.masks import StepMasks
 from memvr_integrations.backend.decoding.explained import AnswerReader
 from memvr_integrations.backend.decoding.jobs import Job, timed_out
 from memvr_integrations.backend.hosting.host import Host
-from memvr_integrations.errors import ConfigError
+from memvr_integrations.errors import ConfigError, RequestError
 from memvr_integrations.explain import ExplainedToken, Explanation
 from memvr_integrations.explain.config import ExplainConfig
 from memvr_integrations.explain.explaining import Given, explained
@@ -73,6 +73,7 @@ class Explaining:
                 "The request has no image, so there is nowhere that its answer came from. Explain "
                 "a request with an image."
             )
+        self._check_own(host, job.prompt.length)
         reader = AnswerReader(host, masks, job.prompt, job.pictures, ids)
         replay = None
         if done.memvr is not None:
@@ -87,6 +88,21 @@ class Explaining:
         gradients = all(weight.is_floating_point() for weight in host.model.parameters())
         given = self._given(host)
         return explained(given, reader, replay, self._config, gradients=gradients)
+
+    def _check_own(self, host: Host, length: int) -> None:
+        """RequestError for an answer to something else, which these pictures don't explain."""
+        done = self._completion
+        if done.model != host.name:
+            raise RequestError(
+                f"The answer was given by {done.model!r}, and this is {host.name!r}; explain it "
+                "with the model that gave it."
+            )
+        if done.usage.prompt_tokens != length:
+            raise RequestError(
+                f"The answer was given to a prompt of {done.usage.prompt_tokens} tokens, and this "
+                f"one has {length}; pass the messages and options that it answers, and not itself "
+                "among them."
+            )
 
     def _evidence(self, host: Host, reader: AnswerReader) -> Tensor:
         """What was retraced: the pictures' visual tokens, or with "shuffled" those of others."""

@@ -128,6 +128,11 @@ def _without_comments(data: bytes, name: str) -> bytes:
 def open_image(data: bytes, name: str) -> Image.Image:
     """Read the header of an encoded image; ImageError if it is none."""
     kind = _kind(data)
+    if kind == "PDF":
+        raise ImageError(
+            f"{name} looks like PDF; save it as a file and give a page of it: "
+            "Path('report.pdf#page=1')"
+        )
     if kind not in _FORMATS:
         raise ImageError(f"{name} looks like {kind}; convert it to one of {', '.join(_FORMATS)}")
     if kind == "JPEG":

@@ -6,6 +6,7 @@ checked before a pixel is decoded.
 
 - A plain string is a data: URL, an http(s) URL or base64, never a path: strings come out of
   messages, and a message must not be able to read files. `pathlib.Path` says that you mean it.
+- A page of a PDF is a path that says which: `Path("report.pdf#page=3")`.
 - Transparent pixels show white. Colour profiles are ignored. 16-bit values are scaled.
 - ICO is not read: Pillow decodes it while opening, before a limit could act.
 """
@@ -25,6 +26,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from memvr_integrations.backend.images.fetch import download, shown_url
+from memvr_integrations.backend.images.pdf import page_of, render_page
 from memvr_integrations.backend.images.pixels import (
     MediaType,
     check_size,
@@ -79,7 +81,7 @@ def encoded_image(
     see it right. Anything else becomes a PNG, written fast and not small.
     """
     name = _name(source)
-    if isinstance(source, np.ndarray | Image.Image | ReadImage):
+    if isinstance(source, np.ndarray | Image.Image | ReadImage) or _is_page(source):
         data, media, opened = b"", None, _opened(source, name, policy)
     else:
         data = _read(source, name, policy)
@@ -101,7 +103,14 @@ def _opened(source: ImageSource, name: str, policy: ImagePolicy) -> Image.Image:
         return source
     if isinstance(source, ReadImage):
         return source.pixels
+    if isinstance(source, Path) and (page := page_of(source)):
+        file, number = page
+        return render_page(read_file(file, policy), number, name, policy)
     return open_image(_read(source, name, policy), name)
+
+
+def _is_page(source: ImageSource) -> bool:
+    return isinstance(source, Path) and page_of(source) is not None
 
 
 def _pixels(
@@ -214,6 +223,11 @@ def _check_bytes(size: int, name: str, policy: ImagePolicy) -> None:
             f"{name} holds {size} bytes, above max_bytes={policy.max_bytes}; "
             "make the image smaller, or raise ImagePolicy.max_bytes"
         )
+
+
+def read_file(path: Path, policy: ImagePolicy) -> bytes:
+    """The bytes of a regular file that is no larger than the policy lets in."""
+    return _read_file(path, _name(path), policy)
 
 
 def _read_file(path: Path, name: str, policy: ImagePolicy) -> bytes:

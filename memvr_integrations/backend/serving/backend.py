@@ -312,6 +312,7 @@ class Backend:
 
         Raises:
             ConfigError: The request has no image, or a token that is named is not in the answer.
+            RequestError: The answer was given by another model, or to another prompt.
             UnsupportedModelError: The method can't be used on this model.
             MemVRError: As `generate` does.
         """

@@ -137,6 +137,7 @@ def compare(
                 else {}
             ),
             p=mcnemar(before, after).p if compared and before and after else None,
+            other=_unlike(run, first, name, seeds) if compared else None,
         )
         answers = [one for one in run if one.strategy == name and one.seed in seeds]
         lines.append(_costed(line, answers))
@@ -183,6 +184,18 @@ def _right(
         for question, value in benchmark.right(texts).items():
             verdicts.setdefault(question, []).append(value)
     return {question: 2 * sum(seeds) > len(seeds) for question, seeds in verdicts.items()}
+
+
+def _unlike(run: Run, first: str, name: str, seeds: Sequence[int]) -> tuple[int, int] | None:
+    """How many answers are not the first strategy's to the letter, of those that both gave."""
+    pairs = [
+        (before[one], text)
+        for seed in seeds
+        for before in [run.texts(first, seed)]
+        for one, text in run.texts(name, seed).items()
+        if one in before
+    ]
+    return (sum(old != new for old, new in pairs), len(pairs)) if pairs else None
 
 
 def _costed(line: Line, answers: Sequence[Answer]) -> Line:

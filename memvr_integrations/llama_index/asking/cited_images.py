@@ -8,6 +8,7 @@ from llama_index.core.base.response.schema import RESPONSE_TYPE
 from llama_index.core.chat_engine.types import AgentChatResponse, StreamingAgentChatResponse
 from llama_index.core.schema import BaseNode
 
+from memvr_integrations.backend.images import page_of
 from memvr_integrations.errors import RequestError
 from memvr_integrations.grounding.citing import cited_numbers
 from memvr_integrations.llama_index.llm.base import AnsweringLLM
@@ -35,8 +36,8 @@ class Region:
 class Citation:
     """What `[n]` in an answer stands for.
 
-    `node_id` is the same for the same place, always; `source` is the image's path or URL; `score`
-    is that of the retriever, or of the last reranker.
+    `node_id` is the same for the same place, always; `source` is the image's path or URL, of a
+    page "report.pdf#page=3"; `score` is that of the retriever, or of the last reranker.
     """
 
     n: int
@@ -45,6 +46,12 @@ class Citation:
     caption: str
     score: float | None
     node: BaseNode = field(repr=False, compare=False)
+
+    @property
+    def page(self) -> int | None:
+        """Which page of a PDF it is, from 1 on; None for other images."""
+        page = page_of(self.source)
+        return page[1] if page else None
 
     def region(
         self, llm: AnsweringLLM, question: str, *, config: "ExplainConfig | None" = None

@@ -10,6 +10,7 @@ from llama_index.core.vector_stores import MetadataFilters
 
 from memvr_integrations.checks import check_integer, check_kind
 from memvr_integrations.errors import ConfigError
+from memvr_integrations.grounding.collections.fusion import VECTORS, WORDS
 from memvr_integrations.llama_index.asking.chat import ImageChatEngine, refers_back
 from memvr_integrations.llama_index.asking.rerank import VisualRerank
 from memvr_integrations.llama_index.asking.synthesizer import ImageSynthesizer, Mode, Overflow
@@ -27,10 +28,25 @@ class SearchableImages:
 
     @knows_its_options
     def as_retriever(
-        self, *, similarity_top_k: int = 4, filters: MetadataFilters | None = None
+        self,
+        *,
+        similarity_top_k: int = 4,
+        filters: MetadataFilters | None = None,
+        word_weight: float = WORDS,
+        vector_weight: float = VECTORS,
     ) -> ImageRetriever:
-        """Finds images by a question, or by another image (`QueryBundle(image_path=...)`)."""
-        return ImageRetriever(self._shelf, similarity_top_k=similarity_top_k, filters=filters)
+        """Finds images by a question, or by another image (`QueryBundle(image_path=...)`).
+
+        Words count `word_weight` and vectors `vector_weight`; raise the latter with an embedding
+        that is better than the word vectors it was measured with.
+        """
+        return ImageRetriever(
+            self._shelf,
+            similarity_top_k=similarity_top_k,
+            filters=filters,
+            word_weight=word_weight,
+            vector_weight=vector_weight,
+        )
 
     @knows_its_options
     def as_query_engine(

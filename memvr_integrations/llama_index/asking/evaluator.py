@@ -19,10 +19,10 @@ from memvr_integrations.grounding.asking_back import RIGHT_PROMPT, ayes_by_image
 from memvr_integrations.grounding.citing import unmarked
 from memvr_integrations.llama_index.asking.cited_images import citations
 from memvr_integrations.llama_index.llm import MemVRMultiModalLLM
-from memvr_integrations.llama_index.llm.blocking import wait_for
 from memvr_integrations.llama_index.llm.blocks import ImageDocument, is_image
 from memvr_integrations.llama_index.llm.checks import knows_its_options
 from memvr_integrations.llama_index.llm.messages import question
+from memvr_integrations.wire.blocking import wait_for
 
 GROUNDING_TEMPLATE = PromptTemplate(RIGHT_PROMPT)
 _OPTIONS = ("query", "response", "contexts", "images", "reference", "sleep_time_in_seconds")

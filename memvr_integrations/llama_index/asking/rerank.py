@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
-from llama_index.core.indices.keyword_table.utils import simple_extract_keywords
 from llama_index.core.instrumentation.events.rerank import ReRankEndEvent, ReRankStartEvent
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.schema import NodeWithScore, QueryBundle
@@ -11,19 +10,14 @@ from llama_index_instrumentation import get_dispatcher
 from pydantic import Field
 
 from memvr_integrations.errors import RequestError
-from memvr_integrations.grounding.asking_back import THING_PROMPT, ashows_all, visible_things
+from memvr_integrations.grounding.asking_back import THING_PROMPT
+from memvr_integrations.grounding.collections.relevance import named_things, relevance_of
 from memvr_integrations.llama_index.llm import MemVRMultiModalLLM
-from memvr_integrations.llama_index.llm.blocking import wait_for
-from memvr_integrations.llama_index.llm.blocks import is_image
+from memvr_integrations.llama_index.llm.blocks import is_image, source_of_node
 from memvr_integrations.llama_index.llm.checks import CheckedComponent
-from memvr_integrations.llama_index.llm.messages import question
+from memvr_integrations.wire.blocking import wait_for
 
 dispatcher = get_dispatcher(__name__)
-
-
-def named_things(question: str) -> list[str]:
-    """The words of an English question that a picture may show, in the singular."""
-    return visible_things(simple_extract_keywords(question))
 
 
 class VisualRerank(CheckedComponent, BaseNodePostprocessor):
@@ -73,9 +67,8 @@ class VisualRerank(CheckedComponent, BaseNodePostprocessor):
         return found
 
     async def _share(self, node: NodeWithScore, things: Sequence[str]) -> float:
-        request = self.llm._request(question("", [node.node]), {})
-        engine, retries = await self.llm._aengine({}), self.llm.max_retries
-        return await ashows_all(engine, request, things, prompt=self.prompt, retries=retries)
+        source = source_of_node(node.node)
+        return await relevance_of(self.llm, source, things, prompt=self.prompt)
 
     def _scored(self, node: NodeWithScore, share: float) -> NodeWithScore:
         inner = node.node

@@ -1,7 +1,6 @@
 """Answers a question from the images that were found for it, and says which."""
 
 import asyncio
-import bisect
 from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import aclosing, closing, nullcontext
 from typing import Any, Literal, TypeAlias, get_args
@@ -25,6 +24,7 @@ from memvr_integrations.checks import check_choice, check_text
 from memvr_integrations.errors import AbstentionError, RequestError
 from memvr_integrations.grounding.captions import CAPTION_PROMPT
 from memvr_integrations.grounding.citing import Marks, lines
+from memvr_integrations.grounding.collections.fitting import fitting
 from memvr_integrations.llama_index.asking.answers import (
     AnswerRecord,
     AsyncImageStream,
@@ -35,8 +35,8 @@ from memvr_integrations.llama_index.asking.answers import (
     is_withheld,
 )
 from memvr_integrations.llama_index.llm import MemVRMultiModalLLM
-from memvr_integrations.llama_index.llm.blocking import wait_for
 from memvr_integrations.llama_index.llm.checks import check_llm, knows_its_options
+from memvr_integrations.wire.blocking import wait_for
 
 Mode: TypeAlias = Literal["each", "together"]
 Overflow: TypeAlias = Literal["error", "leave_out"]
@@ -177,13 +177,11 @@ class ImageSynthesizer(BaseSynthesizer):
             asked = [*self._history, self._about_all(query, chunks[:shown])]
             return llm.count_tokens(asked).prompt_tokens
 
-        room, needed = llm.metadata.context_window - llm.max_tokens, tokens(len(chunks))
-        if needed <= room:
-            return len(chunks)
-        if self._overflow == "leave_out":
-            fewer = range(1, len(chunks))  # each picture is read anew for each count
-            if shown := bisect.bisect_right(fewer, room, key=tokens):
-                return shown
+        room = llm.metadata.context_window - llm.max_tokens
+        shown = fitting(len(chunks), room, tokens)
+        if shown == len(chunks) or (shown and self._overflow == "leave_out"):
+            return shown
+        needed = tokens(len(chunks))
         raise RequestError(
             f"{len(chunks)} images and the question take {needed} tokens, but {self.model} has "
             f"room for {room} beside an answer of max_tokens={llm.max_tokens}. Retrieve fewer "

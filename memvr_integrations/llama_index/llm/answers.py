@@ -46,6 +46,24 @@ def to_completion(response: ChatResponse) -> CompletionResponse:
     )
 
 
+def answered(response: ChatResponse | CompletionResponse | None) -> Completion | None:
+    """A response that the model gave, as the answer that it was; None for none.
+
+    Raises:
+        RequestError: It was given by another model, or without logprobs.
+    """
+    if response is None:
+        return None
+    said = response.message.content if isinstance(response, ChatResponse) else response.text
+    raw, record = response.raw, response.additional_kwargs.get("memvr")
+    return report.answered(
+        said or "",
+        model=raw.get("model") if isinstance(raw, dict) else None,
+        record=record,
+        tokens=record.get("tokens") if isinstance(record, dict) else None,
+    )
+
+
 class Growing:
     """A streamed answer: every response holds all that came so far."""
 
@@ -94,7 +112,7 @@ def _record(done: Completion, *, logprobs: bool) -> dict[str, object]:
     return {
         **usage_of(done.usage),
         "finish_reason": done.finish_reason,
-        "memvr": report.record(done) | tokens,
+        "memvr": report.record(done, logprobs=logprobs) | tokens,
     }
 
 

@@ -27,7 +27,7 @@ from pydantic import (
 
 from memvr_integrations.errors import ModelNotFoundError, RequestError
 from memvr_integrations.grounding.options import CheckedOptions
-from memvr_integrations.llama_index.llm.answers import Growing, to_chat, to_completion
+from memvr_integrations.llama_index.llm.answers import Growing, answered, to_chat, to_completion
 from memvr_integrations.llama_index.llm.blocks import ImageDocument
 from memvr_integrations.llama_index.llm.checks import CheckedComponent
 from memvr_integrations.llama_index.llm.messages import question, to_messages
@@ -116,29 +116,36 @@ class AnsweringLLM(CheckedComponent, CheckedOptions, FunctionCallingLLM):
         messages: Sequence[ChatMessage],
         image_documents: Sequence[ImageDocument] | None = None,
         *,
+        answer: ChatResponse | CompletionResponse | None = None,
         config: "ExplainConfig | None" = None,
         **kwargs: Any,
     ) -> "Explanation":
-        """Answer as `chat` does, and show where in the images each word of the answer came from.
+        """Show where in the images each word of an answer came from.
+
+        `answer` is what `chat` or `complete` gave to the same messages and options, which is
+        explained as it is. Without it the model is asked first.
 
         Raises:
             ConfigError: There is no image.
+            RequestError: The answer carries no tokens (`logprobs=False`), or belongs to another
+                model or prompt.
             UnsupportedModelError: The engine or the method can't explain this model.
         """
         request = self._request(to_messages(messages, image_documents or ()), kwargs)
-        return self._explain(request, config, kwargs)
+        return self._explain(request, answered(answer), config, kwargs)
 
     async def aexplain(
         self,
         messages: Sequence[ChatMessage],
         image_documents: Sequence[ImageDocument] | None = None,
         *,
+        answer: ChatResponse | CompletionResponse | None = None,
         config: "ExplainConfig | None" = None,
         **kwargs: Any,
     ) -> "Explanation":
         """`explain` for asyncio; cancelling the task stops the computing."""
         request = self._request(to_messages(messages, image_documents or ()), kwargs)
-        return await self._aexplain(request, config, kwargs)
+        return await self._aexplain(request, answered(answer), config, kwargs)
 
     @llm_completion_callback()
     def complete(

@@ -1,8 +1,6 @@
 """Captions of images, asked of a model once for each picture and prompt: `captions.sqlite`."""
 
 import asyncio
-import hashlib
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -12,14 +10,23 @@ from llama_index.core.llms import LLM
 from llama_index.core.schema import BaseNode, TransformComponent
 from pydantic import Field, PrivateAttr, SerializeAsAny
 
-from memvr_integrations.backend.images import DEFAULT_POLICY, read_image
+from memvr_integrations.backend.images import DEFAULT_POLICY, ImagePolicy, read_image
 from memvr_integrations.grounding.captions import CAPTION_PROMPT, caption_from
+from memvr_integrations.grounding.collections.kept_captions import (
+    Caption,
+    KeptCaptions,
+    caption_key,
+)
 from memvr_integrations.llama_index.llm import MemVRMultiModalLLM
-from memvr_integrations.llama_index.llm.blocking import wait_for
 from memvr_integrations.llama_index.llm.blocks import image_block, is_image, source_of_node
 from memvr_integrations.llama_index.llm.checks import CheckedComponent
-from memvr_integrations.llama_index.store.database import Database
 from memvr_integrations.types import ReadImage
+from memvr_integrations.wire.blocking import wait_for
+
+
+def policy_of(llm: object) -> ImagePolicy:
+    """Which pictures an LLM lets in; the default where it says nothing."""
+    return llm._policy() if isinstance(llm, MemVRMultiModalLLM) else DEFAULT_POLICY
 
 
 class CaptionImages(CheckedComponent, TransformComponent):
@@ -35,8 +42,7 @@ class CaptionImages(CheckedComponent, TransformComponent):
     cache: Path | None = None
     batch_size: int = Field(default=16, ge=1)
 
-    _known: Database | None = PrivateAttr(default=None)
-    _asked: dict[tuple[int, str], asyncio.Lock] = PrivateAttr(default_factory=dict)
+    _known: KeptCaptions | None = PrivateAttr(default=None)
 
     @classmethod
     def class_name(cls) -> str:
@@ -70,28 +76,17 @@ class CaptionImages(CheckedComponent, TransformComponent):
         """
         picture = await self.picture(source)
         if self._known is None:
-            table = "captions (key TEXT PRIMARY KEY, text TEXT)"
-            self._known = Database(self.cache or ":memory:", table)
+            self._known = KeptCaptions(self.cache)
         key = await asyncio.to_thread(self._key, picture.hash)
-        # Equal pictures of one batch wait for the first one's caption; locks are a loop's own.
-        place = id(asyncio.get_running_loop()), key
-        lock = self._asked.setdefault(place, asyncio.Lock())
-        try:
-            async with lock:
-                return await self._kept(self._known, key, picture)
-        finally:
-            self._asked.pop(place, None)
+        kept = await self._known.get(key, lambda: self._described(picture))
+        return kept.text
 
-    async def _kept(self, known: Database, key: str, picture: ReadImage) -> str:
-        """The caption that is kept under a key; asked for where there is none."""
-        if rows := known.read("SELECT text FROM captions WHERE key = ?", (key,)):
-            return str(rows[0][0])
+    async def _described(self, picture: ReadImage) -> Caption:
         answer = await self._answer(picture)
         text = caption_from(
             answer.message.content or "", prompt=self.prompt, model=self.llm.metadata.model_name
         )
-        known.write("INSERT OR REPLACE INTO captions VALUES (?, ?)", [(key, text)])
-        return text
+        return Caption(text=text)
 
     async def _answer(self, picture: ReadImage) -> ChatResponse:
         text = TextBlock(text=self.prompt)
@@ -111,9 +106,7 @@ class CaptionImages(CheckedComponent, TransformComponent):
         Raises:
             ImageError: It can't be used.
         """
-        llm = self.llm
-        policy = llm._policy() if isinstance(llm, MemVRMultiModalLLM) else DEFAULT_POLICY
-        return await asyncio.to_thread(read_image, source, policy)
+        return await asyncio.to_thread(read_image, source, policy_of(self.llm))
 
     def close(self) -> None:
         """Close the file of captions."""
@@ -137,6 +130,4 @@ class CaptionImages(CheckedComponent, TransformComponent):
     def _key(self, pixels: str) -> str:
         # Whatever an LLM withholds of answers, it captions alike.
         options = {k: v for k, v in self.llm.to_dict().items() if k != "abstain"}
-        all_of_it = [pixels, self.prompt, options, self._answering()]
-        written = json.dumps(all_of_it, sort_keys=True, default=str)
-        return hashlib.sha256(written.encode()).hexdigest()
+        return caption_key(pixels, self.prompt, options, self._answering())

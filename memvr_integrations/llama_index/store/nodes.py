@@ -14,7 +14,9 @@ from llama_index.core.llms import LLM
 from llama_index.core.schema import ImageNode, MetadataMode
 from pydantic import PrivateAttr
 
+from memvr_integrations.backend.images import encoded_image, page_of
 from memvr_integrations.llama_index.llm import MemVRMultiModalLLM
+from memvr_integrations.llama_index.store.captions import policy_of
 
 
 class _Viewer:
@@ -64,10 +66,14 @@ class CaptionedImage(ImageNode):
         """The caption, then the picture."""
         metadata = self.get_metadata_str(metadata_mode)
         text = "\n".join(part for part in (metadata, self.text) if part)
-        picture = MeasuredImage(
-            image=self.image.encode() if self.image else None,
-            path=Path(self.image_path) if self.image_path else None,
-            url=self.image_url,
-        )
+        picture = self._picture()
         picture._viewer = self._viewer
         return [TextBlock(text=text), picture] if text else [picture]
+
+    def _picture(self) -> MeasuredImage:
+        path = Path(self.image_path) if self.image_path else None
+        if path and page_of(path):  # core takes files alone
+            data, media = encoded_image(path, policy_of(self._viewer.llm))
+            return MeasuredImage(image=data, image_mimetype=media)
+        encoded = self.image.encode() if self.image else None
+        return MeasuredImage(image=encoded, path=path, url=self.image_url)

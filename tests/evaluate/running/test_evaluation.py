@@ -76,6 +76,7 @@ def test_strategies_are_compared_in_pairs(engine, tmp_path):
     assert change.value == pytest.approx(45)
     assert 0 < change.low < 45 <= change.high
     assert memvr.p == pytest.approx(2 * 0.5**9)
+    assert (plain.other, memvr.other) == (None, (9, 20))
     assert (memvr.answered, memvr.failed) == (20, 0)
     for name, text in ((TABLE, "accuracy"), (PAGE, "</html>"), (FIGURES, '"strategy"')):
         assert text in (tmp_path / "run" / name).read_text()
@@ -184,7 +185,7 @@ def test_one_way_that_fails_leaves_the_others_alone(tmp_path):
     run = tmp_path / "run"
     plain, memvr = evaluate(ScriptedEngine(speaking), Even(), ways, run, progress=False)
     assert plain.figures["accuracy"].value == pytest.approx(55)
-    assert (memvr.figures, memvr.changes, memvr.failed) == ({}, {}, 20)
+    assert (memvr.figures, memvr.changes, memvr.failed, memvr.other) == ({}, {}, 20, None)
     assert "questions that failed" in (run / TABLE).read_text()
 
 

@@ -138,7 +138,8 @@ def test_what_was_said_stays_until_something_else_is_said(folder, options, tmp_p
     place, engine = tmp_path / "i", options["llm"].engine
 
     def made(**more):
-        return ImageCollectionIndex.from_folder(folder, persist_dir=place, **more, **options)
+        more |= {"persist_dir": place, "descriptions": 0}
+        return ImageCollectionIndex.from_folder(folder, **more, **options)
 
     made(metadata=lambda path: {"letters": len(path.stem)}).close()
     asked = len(engine.requests)

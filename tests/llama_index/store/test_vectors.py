@@ -17,8 +17,8 @@ from llama_index.core.vector_stores import ExactMatchFilter, MetadataFilters
 from llama_index.core.vector_stores.types import BasePydanticVectorStore, VectorStoreQueryResult
 from waiting import eventually
 
+from memvr_integrations.grounding.collections.database import Database
 from memvr_integrations.llama_index import ImageCollectionIndex, MemVRMultiModalLLM
-from memvr_integrations.llama_index.store.database import Database
 from memvr_integrations.types import Image as ImagePart
 
 

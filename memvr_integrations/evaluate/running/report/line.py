@@ -11,7 +11,8 @@ class Line:
     """One strategy's results; `changes` are paired differences to the first strategy.
 
     `p` is that of McNemar's test of right against wrong answers, None where none is right or
-    wrong. `length` is in tokens an answer, `retraced` the share of tokens, `peak_bytes` the
+    wrong. `other` is how many answers are not the first strategy's to the letter, and of how many.
+    `length` is in tokens an answer, `retraced` the share of tokens, `peak_bytes` the
     device's memory where it can be known.
     """
 
@@ -19,6 +20,7 @@ class Line:
     figures: Mapping[str, Estimate]
     changes: Mapping[str, Estimate] = field(default_factory=dict)
     p: float | None = None
+    other: tuple[int, int] | None = None
     answered: int = 0
     failed: int = 0
     length: float = 0.0
@@ -59,7 +61,11 @@ def estimate(line: Line, name: str) -> str:
 
 def costs(lines: Sequence[Line]) -> dict[str, list[str]]:
     """What answers are like and what they cost, by strategy."""
+    first = lines[0].strategy
     paid = {
+        f"answers other than {first}'s": [
+            "" if line.other is None else "{} of {}".format(*line.other) for line in lines
+        ],
         "McNemar's p": ["" if line.p is None else _chance(line.p) for line in lines],
         "tokens an answer": [f"{line.length:.1f}" for line in lines],
         "tokens that retraced": [f"{line.retraced:.1%}" for line in lines],

@@ -15,6 +15,7 @@ def test_a_row_has_a_cell_for_every_head():
     found = {cells[0]: cells[1:] for cells in table}
     assert found["accuracy"] == ["80.0 [75.0, 85.0]", "84.0 [79.0, 88.0]", "+4.00 [+1.00, +7.00]"]
     assert found["McNemar's p"] == ["", "0.031", ""]
+    assert found["answers other than plain's"] == ["", "7 of 99", ""]
     assert found["tokens that retraced"] == ["0.0%", "25.0%", ""]
     assert found["questions that failed"] == ["", "1", ""]
     assert "peak memory, GB" not in found

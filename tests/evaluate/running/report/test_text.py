@@ -38,7 +38,10 @@ def test_many_ways_and_figures_stay_readable():
 
 def test_the_table_for_a_page_has_a_row_a_strategy():
     head, rule, plain, other = as_markdown([PLAIN, OTHER]).splitlines()
-    assert head.startswith("| | accuracy | yes-ratio | McNemar's p | tokens an answer |")
+    assert head.startswith("| | accuracy | yes-ratio | answers other than plain's | McNemar's p |")
     assert head.count("|") == rule.count("|") == plain.count("|") == other.count("|")
     assert plain.startswith("| plain | 80.0 [75.0, 85.0] | 50.0 [45.0, 55.0] |")
-    assert "84.0<br>**+4.00 [+1.00, +7.00]** | 60.0<br>+10.00 [-1.00, +12.00] | 0.031" in other
+    assert (
+        "84.0<br>**+4.00 [+1.00, +7.00]** | 60.0<br>+10.00 [-1.00, +12.00] | 7 of 99 | 0.031"
+        in other
+    )

@@ -1,4 +1,4 @@
-"""Which images a collection is asked to hold: files, folders, URLs, pixels, tables."""
+"""Which images a collection is asked to hold: files, folders, pages, URLs, pixels, tables."""
 
 import os
 import uuid
@@ -9,9 +9,17 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from memvr_integrations.backend.images import load_image, pixel_hash
+from memvr_integrations.backend.images import (
+    DEFAULT_POLICY,
+    ImagePolicy,
+    is_pdf,
+    load_image,
+    page_of,
+    pdf_pages,
+    pixel_hash,
+)
 from memvr_integrations.errors import ConfigError, ImageError
-from memvr_integrations.llama_index.store.metadata import Metadata, plain_cell, plain_metadata
+from memvr_integrations.grounding.collections.metadata import Metadata, plain_cell, plain_metadata
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,7 +30,7 @@ Given: TypeAlias = "Source | tuple[Source, Metadata]"
 """An image, alone or with what to filter it by."""
 
 _SUFFIXES = (
-    ".png .jpg .jpeg .jpe .webp .gif .bmp .tif .tiff .ppm .pgm .pbm .avif .mpo".split()  # noqa: SIM905
+    ".png .jpg .jpeg .jpe .webp .gif .bmp .tif .tiff .ppm .pgm .pbm .avif .mpo .pdf".split()  # noqa: SIM905
 )
 
 
@@ -57,10 +65,16 @@ def is_file(source: str) -> bool:
     return "://" not in source
 
 
+def file_of(source: str) -> str:
+    """The file of a source: of a page, the PDF's."""
+    page = page_of(source)
+    return str(page[0]) if page else source
+
+
 def stamp_of(source: str) -> str:
     """A file's size and time."""
     try:
-        status = os.stat(source)
+        status = os.stat(file_of(source))
     except (OSError, ValueError):  # URLs and impossible names are no files either
         return ""
     return f"{status.st_size}:{status.st_mtime_ns}"
@@ -83,9 +97,16 @@ def place_of(image: str | Path) -> str:
 
 
 def in_folder(
-    folder: str | Path, *, recursive: bool, metadata: Callable[[Path], Metadata] | None
-) -> list[Entry]:
-    """The images of a folder, by their suffixes."""
+    folder: str | Path,
+    *,
+    recursive: bool,
+    metadata: Callable[[Path], Metadata] | None,
+    policy: ImagePolicy = DEFAULT_POLICY,
+) -> tuple[list[Entry], dict[str, str]]:
+    """The images of a folder, by their suffixes; of a PDF, its pages.
+
+    `metadata` is asked for each file. Returns the images, and why a PDF has none, by its path.
+    """
     root = Path(folder).resolve()
     if not root.is_dir():
         raise ConfigError(f"{folder} is no folder; give the folder that holds the images.")
@@ -97,7 +118,27 @@ def in_folder(
             + ("." if recursive else ", or recursive=True.")
         )
     said = {file: plain_metadata(metadata(file), repr(str(file))) for file in images if metadata}
-    return [Entry(source=str(file), metadata=said.get(file)) for file in images]
+    found: list[Entry] = []
+    failed: dict[str, str] = {}
+    for file in images:
+        try:
+            pages = pages_in(str(file), policy)
+        except ImageError as error:
+            failed[str(file)] = str(error)
+        else:
+            found += [Entry(source=page, metadata=said.get(file)) for page in pages]
+    return found, failed
+
+
+def pages_in(source: str, policy: ImagePolicy) -> list[str]:
+    """The pages of a source that is a PDF, one after the other; any other source as it is.
+
+    Raises:
+        ImageError: The PDF can't be used.
+    """
+    if not (is_file(source) and is_pdf(source)):
+        return [source]
+    return [str(page) for page in pdf_pages(source, policy)]
 
 
 def in_table(table: "pd.DataFrame", column: str) -> Iterator[tuple[Source, Metadata]]:
@@ -112,17 +153,21 @@ def in_table(table: "pd.DataFrame", column: str) -> Iterator[tuple[Source, Metad
         yield source, {str(name): plain_cell(value) for name, value in row.items()}
 
 
-def entries(images: "Given | Iterable[Given]", keep: Path) -> tuple[list[Entry], dict[str, str]]:
+def entries(
+    images: "Given | Iterable[Given]", keep: Path | None, policy: ImagePolicy = DEFAULT_POLICY
+) -> tuple[list[Entry], dict[str, str]]:
     """Images of any kind, or one alone; pixels that are nowhere yet are kept as files in a folder.
 
-    Returns the images, and why others can't be read, by their number in what was given.
+    A PDF is its pages. Returns the images, and why others can't be read, by their number in what
+    was given.
     """
     found: list[Entry] = []
     failed: dict[str, str] = {}
     for at, image in enumerate(_listed(images)):  # one by one: pixels need not fit into memory
         source, metadata = _pair(image, at)
         try:
-            found.append(Entry(source=_source(source, keep), metadata=metadata))
+            pages = pages_in(_source(source, keep, policy), policy)
+            found += [Entry(source=page, metadata=metadata) for page in pages]
         except ImageError as error:
             failed[f"image {at}"] = f"image {at} (counted from 0): {error}"
     return found, failed
@@ -154,12 +199,17 @@ def _pair(image: "Given", at: int) -> "tuple[Source, Metadata | None]":
     return source, plain_metadata(metadata, name)
 
 
-def _source(source: "Source", keep: Path) -> str:
+def _source(source: "Source", keep: Path | None, policy: ImagePolicy) -> str:
     if isinstance(source, Path) or (
         isinstance(source, str) and source.lstrip()[:5].lower() != "data:"
     ):
         return place_of(source)
-    image = load_image(source)
+    image = load_image(source, policy)
+    if keep is None:
+        raise ConfigError(
+            "A picture is in no file, so nobody could be shown it later; give keep=, a folder "
+            "that it is written to."
+        )
     path = keep / f"{pixel_hash(image)}.png"
     if not path.exists():
         half = path.with_suffix(f".{uuid.uuid4()}.part")  # another process may write the same one

@@ -5,7 +5,7 @@ import sqlite3
 import pytest
 
 from memvr_integrations.errors import ConfigError
-from memvr_integrations.llama_index.store.database import Database
+from memvr_integrations.grounding.collections.database import Database
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import time
 from forked import forked
 
 from memvr_integrations.errors import RequestError
-from memvr_integrations.llama_index.store.database import Database
+from memvr_integrations.grounding.collections.database import Database
 
 
 def test_it_may_be_closed_while_others_use_it(tmp_path):

@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from memvr_integrations.llama_index.llm.blocking import wait_for
+from memvr_integrations.wire.blocking import wait_for
 
 
 async def soon(value):

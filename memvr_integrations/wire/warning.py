@@ -5,7 +5,10 @@ import warnings
 
 from memvr_integrations.errors import MemVRWarning
 
-_BETWEEN = ("memvr_integrations", "llama_index", "llama_index_instrumentation", "asyncio", "wrapt")
+_BETWEEN = (
+    *("memvr_integrations", "llama_index", "llama_index_instrumentation"),
+    *("langchain_core", "asyncio", "wrapt"),
+)
 
 
 def warn(message: str) -> None:

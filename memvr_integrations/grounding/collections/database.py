@@ -10,7 +10,7 @@ from typing import TypeAlias
 from memvr_integrations.errors import ConfigError, RequestError
 
 _PATIENCE = 60  # seconds
-Value: TypeAlias = str | bytes | int | None
+Value: TypeAlias = str | bytes | int | float | None
 
 _ADVICE = {
     "SQLITE_FULL": "Make room on its disk, and go on; what was written before is kept.",

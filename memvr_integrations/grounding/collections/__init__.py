@@ -1,0 +1,1 @@
+"""Collections of pictures, whichever framework holds them: sources, captions, search."""

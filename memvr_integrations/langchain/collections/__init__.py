@@ -1,0 +1,1 @@
+"""Collections of pictures in LangChain: loaded, found, shown, answered from."""
