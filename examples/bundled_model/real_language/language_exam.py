@@ -10,17 +10,24 @@ import re
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 import torch
-from transformers import AutoTokenizer, LlavaForConditionalGeneration, PreTrainedModel
+from transformers import (
+    LlamaForCausalLM,
+    LlavaForConditionalGeneration,
+    PreTrainedTokenizerFast,
+)
 
-from bundled_model.real_language.base import Tokenizer, fetch, open_base
+from bundled_model.real_language.base import fetch, open_base
 
 QUESTIONS: dict[str, list[str]] = tomllib.loads(
     Path(__file__).with_name("exam_plain.toml").read_text("utf-8")
 )["questions"]
 _TEXT = Path(__file__).parents[3] / "LICENSE"
 _READ, _TOKENS, _BATCH = 2000, 40, 25
+
+Answering: TypeAlias = LlamaForCausalLM | LlavaForConditionalGeneration
 
 
 def is_right(answer: str, words: Sequence[str]) -> bool:
@@ -29,7 +36,9 @@ def is_right(answer: str, words: Sequence[str]) -> bool:
 
 
 @torch.inference_mode()
-def said(model: PreTrainedModel, tokenizer: Tokenizer, questions: Sequence[str]) -> list[str]:
+def said(
+    model: Answering, tokenizer: PreTrainedTokenizerFast, questions: Sequence[str]
+) -> list[str]:
     """Greedy answers to questions without a picture."""
     answers = []
     tokenizer.padding_side = "left"
@@ -45,12 +54,12 @@ def said(model: PreTrainedModel, tokenizer: Tokenizer, questions: Sequence[str])
             pad_token_id=tokenizer.pad_token_id,
         )
         new = out[:, given.input_ids.shape[1] :]
-        answers += [tokenizer.decode(row, skip_special_tokens=True).strip() for row in new]
+        answers += [str(tokenizer.decode(row, skip_special_tokens=True)).strip() for row in new]
     return answers
 
 
 @torch.inference_mode()
-def perplexity(model: PreTrainedModel, tokenizer: Tokenizer) -> float:
+def perplexity(model: Answering, tokenizer: PreTrainedTokenizerFast) -> float:
     """Of the text of the project's licence."""
     ids = tokenizer(_TEXT.read_text("utf-8"), return_tensors="pt").input_ids[:, :_READ]
     return math.exp(float(model(input_ids=ids, labels=ids).loss))
@@ -65,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     args = parser.parse_args(arguments)
     base, tokenizer = open_base(fetch(args.base))
     trained = LlavaForConditionalGeneration.from_pretrained(args.model, dtype=torch.float32)
-    own: Tokenizer = AutoTokenizer.from_pretrained(args.model)
+    own = PreTrainedTokenizerFast.from_pretrained(args.model)
     for name, model, reads in (("base", base, tokenizer), ("trained", trained, own)):
         answers = said(model, reads, list(QUESTIONS))
         right = [is_right(a, w) for a, w in zip(answers, QUESTIONS.values(), strict=True)]

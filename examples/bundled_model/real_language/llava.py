@@ -10,9 +10,10 @@ from transformers import (
     LlavaConfig,
     LlavaForConditionalGeneration,
     LlavaProcessor,
+    PreTrainedTokenizerFast,
 )
 
-from bundled_model.real_language.base import Tokenizer, open_base
+from bundled_model.real_language.base import open_base
 from bundled_model.training.model import IMAGE, build_processor
 from memvr_integrations.bundled import WEIGHTS
 
@@ -38,9 +39,9 @@ def build(file: Path) -> tuple[LlavaForConditionalGeneration, LlavaProcessor]:
     text.pop("quantization_config", None)
     text["vocab_size"] = len(tokenizer)
     config = LlavaConfig(
-        vision_config=box.config.vision_config.to_dict(),
+        vision_config=box.model.vision_tower.config.to_dict(),
         text_config=text,
-        image_token_index=tokenizer.convert_tokens_to_ids(IMAGE),
+        image_token_index=int(str(tokenizer.convert_tokens_to_ids(IMAGE))),
         image_seq_length=box.config.image_seq_length,
         vision_feature_layer=box.config.vision_feature_layer,
         vision_feature_select_strategy=box.config.vision_feature_select_strategy,
@@ -58,7 +59,7 @@ def build(file: Path) -> tuple[LlavaForConditionalGeneration, LlavaProcessor]:
     return model.eval(), _processor(tokenizer)
 
 
-def _processor(tokenizer: Tokenizer) -> LlavaProcessor:
+def _processor(tokenizer: PreTrainedTokenizerFast) -> LlavaProcessor:
     tokenizer.padding_side = "left"
     processor = build_processor(tokenizer)
     processor.chat_template = CHAT_TEMPLATE

@@ -12,10 +12,9 @@ from pathlib import Path
 
 import torch
 from tqdm import tqdm
-from transformers import LlamaForCausalLM
+from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from bundled_model.conversations import truths
-from bundled_model.real_language.base import Tokenizer
 from bundled_model.training.stages.joint import DRAWING
 from memvr_integrations.bundled.world import SPRITES, THEMES, Scene, Sprites, draw_scene
 
@@ -59,14 +58,14 @@ def open_scene(number: int, sprites: Sprites) -> Scene:
     return scene
 
 
-def answers(model: LlamaForCausalLM, tokenizer: Tokenizer, file: Path) -> list[Said]:
+def answers(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, file: Path) -> list[Said]:
     """Everything that the language model said; computed once, in some minutes, and kept in a file.
 
     `model` is the untouched one, in any precision.
     """
     if not file.is_file():
         plain = plain_questions()
-        asked = [(question, question, None) for question in plain]
+        asked: list[tuple[str, str, int | None]] = [(one, one, None) for one in plain]
         sprites, rng = Sprites(SPRITES), random.Random("open questions")
         for number in range(_OPEN):
             scene = open_scene(number, sprites)
@@ -90,7 +89,7 @@ def answers(model: LlamaForCausalLM, tokenizer: Tokenizer, file: Path) -> list[S
 
 @torch.inference_mode()
 def _said(
-    model: LlamaForCausalLM, tokenizer: Tokenizer, texts: Sequence[str], *, warm: bool
+    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], *, warm: bool
 ) -> list[str]:
     torch.manual_seed(0)
     order = sorted(range(len(texts)), key=lambda at: len(texts[at]))  # little padding
@@ -109,7 +108,7 @@ def _said(
             pad_token_id=tokenizer.pad_token_id,
         )
         for at, row in zip(some, out[:, given.input_ids.shape[1] :], strict=True):
-            said[at] = _whole(tokenizer.decode(row, skip_special_tokens=True).strip(), row)
+            said[at] = _whole(str(tokenizer.decode(row, skip_special_tokens=True)).strip(), row)
     return said
 
 

@@ -15,13 +15,12 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from transformers import LlavaForConditionalGeneration
+from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerFast
 
 from bundled_model.conversations.asker import Talk
 from bundled_model.conversations.interview import Interview
 from bundled_model.conversations.questions import Turn
 from bundled_model.real_language.adapters import Learner, adapt
-from bundled_model.real_language.base import Tokenizer
 from bundled_model.real_language.chat import ChatPacker
 from bundled_model.real_language.replay import Said, open_scene
 from bundled_model.real_language.words import fit_words
@@ -60,7 +59,7 @@ class LanguageStage(Stage):
         config: TrainConfig,
         folder: Path,
         model: LlavaForConditionalGeneration,
-        tokenizer: Tokenizer,
+        tokenizer: PreTrainedTokenizerFast,
         kept: Sequence[Said],
         begun: Path | None,
     ) -> None:
@@ -69,7 +68,9 @@ class LanguageStage(Stage):
         super().__init__(config, folder, Learner(model))
         self._kind = next(self.work.parameters()).dtype
         self._float = model.model.vision_tower.eval().requires_grad_(False)
-        self.model = model.to(self._kind).requires_grad_(False).eval()
+        self.model: LlavaForConditionalGeneration = model
+        torch.nn.Module.to(self.model, self._kind)
+        self.model.requires_grad_(False).eval()
         self._float.float()
         self.adapted = adapt(self.model, self.work)
         self._language = self.model.model.language_model
@@ -202,5 +203,5 @@ class Watched(torch.nn.Module):
     def see(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """What the tower sees, and visual tokens of the decoder."""
         seen = self._see(images)
-        kind = self.llava.get_input_embeddings().weight.dtype
+        kind = next(self.learner.parameters()).dtype
         return seen, self.learner.bridge(seen.to(kind))

@@ -91,7 +91,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     language, tokenizer = open_base(file)
     precision = fastest_precision("cpu")
     kind: torch.dtype = getattr(torch, precision)
-    kept = answers(language.to(kind), tokenizer, args.folder / "replay.jsonl")
+    torch.nn.Module.to(language, kind)
+    kept = answers(language, tokenizer, args.folder / "replay.jsonl")
     del language
     model, processor = build(file)
     config = TrainConfig(

@@ -21,7 +21,12 @@ _AT_ONCE = 50
 
 
 def fit_words(
-    bridge: nn.Sequential, tower: nn.Module, scenes: Sequence[Scene], words: Tensor
+    bridge: nn.Sequential,
+    tower: nn.Module,
+    scenes: Sequence[Scene],
+    words: Tensor,
+    *,
+    steps: int = _STEPS,
 ) -> dict[str, float]:
     """Fit a projector to `words` (background and classes, width); figures on other scenes."""
     seen = _seen(tower, scenes)
@@ -35,9 +40,9 @@ def fit_words(
         first.bias.zero_()
     things, nothing = (here > 0).nonzero()[:, 0], (here == 0).nonzero()[:, 0]
     optimizer = torch.optim.AdamW(bridge.parameters(), lr=_RATE, weight_decay=0.0)
-    for step in range(_STEPS):
+    for step in range(steps):
         for group in optimizer.param_groups:
-            group["lr"] = _RATE * min(1.0, 2 * (1 - step / _STEPS))
+            group["lr"] = _RATE * min(1.0, 2 * (1 - step / steps))
         at = torch.cat([
             things[torch.randint(len(things), (_THINGS,))],
             nothing[torch.randint(len(nothing), (_NOTHING,))],

@@ -18,16 +18,27 @@ from bundled_model.conversations.questions import Turn
 from bundled_model.training import slot_attention
 from bundled_model.training.packing import Packer
 from bundled_model.training.stages.vision import clear_pixels, watched_scenes
-from bundled_model.training.talker import Talker, answer_logits
+from bundled_model.training.talker import answer_logits
 from memvr_integrations.bundled.world import Scene, with_article
 from memvr_integrations.evaluate.benchmarks.scene_questions import SHORT, exam
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import TypeAlias
+    from collections.abc import Callable, Iterator
+    from typing import Protocol, TypeAlias
 
-    from torch import Tensor
+    from torch import Tensor, nn
     from transformers import LlavaForConditionalGeneration
+
+    class Answering(Protocol):
+        """A model that sees pictures, and its parameters."""
+
+        llava: LlavaForConditionalGeneration
+
+        def see(self, images: Tensor) -> tuple[Tensor, Tensor]:
+            """What its tower sees, and visual tokens of its decoder."""
+
+        def parameters(self) -> Iterator[nn.Parameter]:
+            """All of them."""
 
     Answer: TypeAlias = Callable[
         [LlavaForConditionalGeneration, Packer, Tensor, slot_attention.Slots],
@@ -40,7 +51,7 @@ _KINDS = ("count", "color", "where", "related", "unknowable", "follow up", "box"
 
 @torch.inference_mode()
 def marks(
-    model: "Talker",
+    model: "Answering",
     packer: Packer,
     art: Path,
     themes: tuple[str, ...],
@@ -87,7 +98,7 @@ def _asked(
 
 
 def hits(
-    model: "Talker",
+    model: "Answering",
     packer: Packer,
     scenes: list[Scene],
     rows: list[list[tuple[str, Talk]]],
