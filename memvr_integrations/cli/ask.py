@@ -30,6 +30,8 @@ from memvr_integrations.errors import ImageError, MemVRWarning
 
 if TYPE_CHECKING:
     from memvr_integrations.backend import Backend
+    from memvr_integrations.grounding import Abstaining
+    from memvr_integrations.grounding.abstaining import KnownRule
     from memvr_integrations.types import Completion, DecodingConfig, Request
 
 EXAMPLE = 'Example: memvr ask --example "Is there a dog in the picture?"'
@@ -68,6 +70,14 @@ def ask(
             autocompletion=decodings,
         ),
     ] = None,
+    abstain: Annotated[
+        str | None,
+        typer.Option(
+            metavar="measured|NUMBER",
+            help="Withhold what the model is too unsure of: above the threshold that was measured "
+            "on it, or above a number from 0 to 1.",
+        ),
+    ] = None,
     revision: Revision = None,
     device: Device = "auto",
     dtype: Dtype = "auto",
@@ -90,7 +100,7 @@ def ask(
         check_files(files)  # before seconds go into importing and loading
         from memvr_integrations.types import Request, SamplingParams
 
-        strategy = _strategy(decoding)
+        strategy, careful = _strategy(decoding), _abstaining(abstain)
         sampling = SamplingParams(
             max_tokens=max_tokens, temperature=temperature, seed=seed, top_logprobs=top_logprobs
         )
@@ -117,8 +127,24 @@ def ask(
 
             shown = fitting(backend, model, files, pictures, asking)
             check_number(model, len(shown))
-            request = asking(shown)
-            _answer(backend, request, shown, hints if as_json else None)
+            rule = None if careful is None else careful.known(model, backend.abstention)
+            _answer(backend, asking(shown), rule, shown, hints if as_json else None)
+
+
+def _abstaining(text: str | None) -> "Abstaining | None":
+    """What --abstain says: "measured", or a threshold."""
+    from memvr_integrations.grounding import Abstaining
+
+    if text is None:
+        return None
+    if text == "measured":
+        return Abstaining()
+    try:
+        return Abstaining(threshold=float(text))
+    except ValueError:
+        raise typer.BadParameter(
+            f"--abstain {text!r} is neither 'measured' nor a number from 0 to 1."
+        ) from None
 
 
 def _strategy(text: str | None) -> "DecodingConfig | None":
@@ -207,15 +233,26 @@ def check_number(model: str, pictures: int) -> None:
 
 
 def _answer(
-    backend: "Backend", request: "Request", shown: Sequence[Path], hints: list[str] | None
+    backend: "Backend",
+    request: "Request",
+    rule: "KnownRule | None",
+    shown: Sequence[Path],
+    hints: list[str] | None,
 ) -> None:
     """Print the answer while it comes; with a list of hints as JSON, when it is complete."""
+    from memvr_integrations.grounding.withholding import given, held
+
+    def again(stronger: "Request") -> "Completion":
+        return backend.generate(stronger)[0]
+
     started, completion = time.monotonic(), None
     if request.strategy is not None and request.strategy.whole:
         [completion] = backend.generate(request)
+        completion = completion if rule is None else given(rule, request, completion, again)
         typer.echo(completion.text if hints is None else "", nl=False)
     else:
-        for chunk in backend.stream(request):
+        chunks = backend.stream(request)
+        for chunk in chunks if rule is None else held(rule, request, chunks, again):
             completion = chunk.completion
             if hints is None:
                 typer.echo(chunk.text, nl=False)
@@ -224,6 +261,10 @@ def _answer(
         typer.echo(json.dumps(_as_json(completion, shown, hints), ensure_ascii=False))
         return
     typer.echo()
+    if completion.checks.get("abstained"):
+        unsure, most = completion.checks["unsureness"], completion.checks["threshold"]
+        said = completion.checks["withheld"]
+        typer.echo(f"[withheld, for {unsure:.2f} is above {most:.2f}: {said}]", err=True)
     typer.echo(_summary(completion, time.monotonic() - started), err=True)
 
 
@@ -254,5 +295,6 @@ def _as_json(
         "finish_reason": completion.finish_reason,
         "boxes": [asdict(box) for box in completion.boxes],
         "tokens": [asdict(token) for token in completion.tokens],
+        **({"checks": dict(completion.checks)} if completion.checks else {}),
         "warnings": hints,
     }

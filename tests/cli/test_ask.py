@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from memvr_integrations.backend import Backend
 from memvr_integrations.cli import app
 from memvr_integrations.errors import MemVRWarning
+from memvr_integrations.grounding import CANNOT_TELL
 from memvr_integrations.types.decoding import VCDConfig
 
 ROOT = Path(__file__).parents[2]
@@ -84,6 +85,36 @@ def test_without_memvr(memvr, scene_file):
     assert shown["memvr"] is None
     assert all(token["entropy"] is None for token in shown["tokens"])
     assert "MemVR off" in memvr("ask", scene_file, "What?", "--no-memvr").stderr
+
+
+def test_an_unsure_answer_is_withheld(memvr, scene_file):
+    asked = ("ask", scene_file, "What is there?", "--max-tokens", 5)
+    said = memvr(*asked).stdout.strip()
+    result = memvr(*asked, "--abstain", 0)
+    assert result.stdout == CANNOT_TELL + "\n"
+    assert f"is above 0.00: {said}]" in result.stderr
+    assert memvr(*asked, "--abstain", 1).stdout.strip() == said
+    shown = json.loads(memvr(*asked, "--abstain", "0", "--json").stdout)
+    assert (shown["answer"], shown["checks"]["withheld"]) == (CANNOT_TELL, said)
+    searched = memvr(*asked, "--abstain", "0", "--no-memvr", "--decoding", "opera")
+    assert searched.stdout == CANNOT_TELL + "\n"
+
+
+@pytest.mark.parametrize("measured", [0.0, 1.0])
+def test_the_measured_threshold_counts(memvr, scene_file, monkeypatch, measured):
+    asked = ("ask", scene_file, "What?", "--max-tokens", 3, "--abstain", "measured")
+    refused = memvr(*asked)
+    assert refused.exit_code == 1
+    assert "No threshold was measured for 'bundled'" in refused.stderr
+    monkeypatch.setattr(Backend, "abstention", measured)
+    assert (memvr(*asked).stdout.strip() == CANNOT_TELL) == (measured == 0)
+
+
+@pytest.mark.parametrize("given", ["x", "7", "-1"])
+def test_no_threshold_is_refused(memvr, scene_file, given):
+    result = memvr("ask", scene_file, "What?", f"--abstain={given}")
+    assert result.exit_code == 2
+    assert "neither 'measured' nor a number" in result.stderr
 
 
 def test_several_images(memvr, scene_file):
