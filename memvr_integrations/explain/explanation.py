@@ -12,12 +12,17 @@ from memvr_integrations.explain.page.terminal import blocks
 from memvr_integrations.explain.page.text import sentences
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Explanation(MappedAnswer):
     """Where an answer came from, word by word: numbers, a page, a picture.
 
     Its fields are those of `MappedAnswer`.
     """
+
+    def __repr__(self) -> str:
+        """In a line; `to_text` has it in sentences."""
+        names = ", ".join(self.names)
+        return f"Explanation({self.answer.strip()!r} of {self.model} on {names}, by {self.method})"
 
     def to_html(self) -> str:
         """One page that needs no network: choose a word, and its map lies over the pictures."""

@@ -49,7 +49,7 @@ class ExplainedToken:
     trigger_layer: int | None
     content: bool
     score: Mapping[State, float] = field(default_factory=dict)
-    maps: Mapping[State, tuple[Map, ...]] = field(default_factory=dict)
+    maps: Mapping[State, tuple[Map, ...]] = field(default_factory=dict, repr=False)
     agreement: tuple[float | None, ...] = ()
 
 

@@ -47,3 +47,10 @@ def test_an_answer_without_words():
     made = explanation(token(" ", hot(2, 4), output_entropy=None))
     assert made.to_text().splitlines()[0] == "(no words)"
     assert "Unsureness: 0.00" in made.to_text()
+
+
+def test_an_explanation_is_short_where_it_is_printed():
+    made = explanation(token("Yes", hot(2, 4)), token(" indeed", hot(2, 4)))
+    method = made.method
+    assert repr(made) == f"Explanation('Yes indeed' of bundled on farm.png, by {method})"
+    assert len(repr(made.tokens[0])) < 300
