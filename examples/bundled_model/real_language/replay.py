@@ -70,8 +70,8 @@ def answers(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, file: P
         for number in range(_OPEN):
             scene = open_scene(number, sprites)
             question = rng.choice(_ASKED["pictures"]["asked"])
-            told = f"A picture of {scene.theme} things: {truths.caption(scene)}"
-            asked.append((question, f"{told}\n{question} Answer in one or two sentences.", number))
+            truth = f"A picture of {scene.theme} things: {truths.caption(scene)}"
+            asked.append((question, f"{truth}\n{question} Answer in one or two sentences.", number))
         texts = [text for _, text, _ in asked]
         said = _said(model, tokenizer, texts, warm=False)
         warm = _said(model, tokenizer, plain, warm=True)

@@ -140,11 +140,11 @@ class LanguageStage(Stage):
     def _keeping(self, rng: random.Random) -> Tensor:
         """How far the changed model's next words are from the base's, in plain conversations."""
         chosen = [rng.choice(self._plain) for _ in range(_PLAIN)]
-        told = [self.packer.plain(one.question, one.answer)[0] for one in chosen]
-        longest = min(max(map(len, told)), _PLAIN_LONGEST)
-        ids = torch.zeros(len(told), longest, dtype=torch.long)
-        real = torch.zeros(len(told), longest, dtype=torch.bool)
-        for row, tokens in enumerate(told):
+        chats = [self.packer.plain(one.question, one.answer)[0] for one in chosen]
+        longest = min(max(map(len, chats)), _PLAIN_LONGEST)
+        ids = torch.zeros(len(chats), longest, dtype=torch.long)
+        real = torch.zeros(len(chats), longest, dtype=torch.bool)
+        for row, tokens in enumerate(chats):
             tokens = tokens[:longest]
             ids[row, : len(tokens)] = torch.tensor(tokens)
             real[row, : len(tokens)] = True

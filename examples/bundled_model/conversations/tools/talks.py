@@ -19,7 +19,7 @@ KINDS = {
     "answered from": 0.2,
     "twice": 0.05,
     "picture asked for": 0.16,
-    "picture told of": 0.12,
+    "picture described": 0.12,
     "no picture": 0.03,
     "called with a picture": 0.05,
     "noted": 0.1,
@@ -78,7 +78,7 @@ class Teller:
         """A conversation of a kind."""
         if kind in ("called", "answered from", "twice"):
             return self._called(kind)
-        if kind in ("picture asked for", "picture told of", "no picture"):
+        if kind in ("picture asked for", "picture described", "no picture"):
             return self._seen(kind)
         if kind == "called with a picture":
             wanted = offer(self.rng, self.words)
@@ -125,7 +125,7 @@ class Teller:
         asked = asker.one(self.rng.choice(_LOOKED_AT))[0].turns[0]
         if kind == "no picture":
             return self._talk([Turn(self._typed(asked.question), NO_IMAGE)], [], pictures=0)
-        if kind == "picture told of":
+        if kind == "picture described":
             looking = [self._camera()[0]] if self.rng.random() < 0.4 else []
             # The caption comes first, and what is asked without a picture shows none.
             more = next(one for one in asker.talks(6)[1:] if one.pictures == 1)

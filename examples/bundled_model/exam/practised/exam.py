@@ -70,7 +70,7 @@ def _tools(scenes: Sequence[Scene], seed: int) -> Iterator[Task]:
         ("a picture has to be asked for", "picture asked for", called, 0),
         ("answered from a result in words", "answered from", answered, 1),
         ("answered from a result's picture", "picture asked for", true, 1),
-        ("the picture is there: no call", "picture told of", not_called | true, 0),
+        ("the picture is there: no call", "picture described", not_called | true, 0),
         ("no tool fits", "no tool", not_called | answered, 0),
     ):
         rng = random.Random(f"{kind} {turn} {seed}")

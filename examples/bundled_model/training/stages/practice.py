@@ -55,10 +55,10 @@ class PracticeStage(JointStage):
             sorted(some, key=lambda scene: scene.theme)  # for what is asked of two pictures
             for some in (drawn[: sizes[0]], drawn[sizes[0] :])
         ]
-        told = [self.talks(parts[0], rng), self.practised(parts[1], rng)]
+        talked = [self.talks(parts[0], rng), self.practised(parts[1], rng)]
         found = [
             self._asked(scenes, talks, noise)
-            for scenes, talks in zip(parts, told, strict=True)
+            for scenes, talks in zip(parts, talked, strict=True)
             if scenes
         ]
         weight = self.packer.token_weights.to(self.config.device)

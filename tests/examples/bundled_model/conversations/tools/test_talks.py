@@ -50,7 +50,7 @@ def values(arguments):
 
 
 @pytest.fixture(scope="module")
-def told(scenes):
+def made(scenes):
     """Talks of each kind."""
     return {
         kind: [
@@ -72,16 +72,16 @@ def test_tools_are_listed_as_the_package_lists_them():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_call_fits_the_schema_of_a_tool_that_is_offered(told, kind):
-    for one in told[kind]:
+def test_every_call_fits_the_schema_of_a_tool_that_is_offered(made, kind):
+    for one in made[kind]:
         for call, _ in calls(one):
             jsonschema.validate(call["arguments"], offered(one)[call["name"]])
 
 
 @pytest.mark.parametrize("kind", ["called", "answered from", "twice", "called with a picture"])
-def test_every_argument_was_said_before(told, kind):
+def test_every_argument_was_said_before(made, kind):
     found = 0
-    for one in told[kind]:
+    for one in made[kind]:
         for call, said in calls(one):
             for value in values(call["arguments"]):
                 assert str(value).lower() in said.lower()
@@ -89,24 +89,24 @@ def test_every_argument_was_said_before(told, kind):
     assert found > 30
 
 
-def test_a_kind_calls_as_often_as_its_name_says(told):
-    number = {kind: {len(list(calls(one))) for one in talks} for kind, talks in told.items()}
+def test_a_kind_calls_as_often_as_its_name_says(made):
+    number = {kind: {len(list(calls(one))) for one in talks} for kind, talks in made.items()}
     assert number["called"] == number["called with a picture"] == number["noted"] == {1}
     assert number["twice"] == {2}
     assert number["picture asked for"] == {1}
-    assert number["picture told of"] == number["no picture"] == number["no tool"] == {0}
-    assert {turn.answer for one in told["no tool"] for turn in one.turns} > {NO_TOOL}
+    assert number["picture described"] == number["no picture"] == number["no tool"] == {0}
+    assert {turn.answer for one in made["no tool"] for turn in one.turns} > {NO_TOOL}
 
 
-def test_pictures_are_shown_where_the_kind_says(told):
-    for kind, pictures in (("called", 0), ("picture told of", 1), ("called with a picture", 1)):
-        assert {(one.pictures, one.shown_at) for one in told[kind]} == {(pictures, 0)}
-    assert {(one.pictures, one.shown_at) for one in told["picture asked for"]} == {(1, 1)}
+def test_pictures_are_shown_where_the_kind_says(made):
+    for kind, pictures in (("called", 0), ("picture described", 1), ("called with a picture", 1)):
+        assert {(one.pictures, one.shown_at) for one in made[kind]} == {(pictures, 0)}
+    assert {(one.pictures, one.shown_at) for one in made["picture asked for"]} == {(1, 1)}
 
 
-def test_what_is_noted_is_true_of_the_picture(told, scenes):
+def test_what_is_noted_is_true_of_the_picture(made, scenes):
     checked = 0
-    for seed, one in enumerate(told["noted"]):
+    for seed, one in enumerate(made["noted"]):
         counts = {thing.name: thing.count for thing in scenes[seed % len(scenes)].things}
         [(call, _)] = calls(one)
         for key, value in call["arguments"].items():
@@ -138,7 +138,7 @@ def test_words_of_the_exam_are_held_out(scenes):
 def test_kinds_come_as_often_as_they_should(scenes):
     rng = random.Random(0)
     called = [bool(list(calls(talk(scenes[0], rng, FIRST_THEMES)))) for _ in range(200)]
-    may = sum(KINDS[k] for k in KINDS if k not in ("picture told of", "no picture", "no tool"))
+    may = sum(KINDS[k] for k in KINDS if k not in ("picture described", "no picture", "no tool"))
     assert sum(called) / len(called) == pytest.approx(may, abs=0.1)
 
 
