@@ -58,13 +58,12 @@ def test_search_finds_a_page_and_asks_no_other_host(site, browser, way, start):
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.goto(base + start)
     page.locator(".md-search__input").click()
-    page.keyboard.type("abstention")
-    found = page.locator(".md-search-result__item > a")
+    page.keyboard.type("glossary")
+    # While it is typed, there are results for its beginning.
+    found = page.locator(f".md-search-result__item > a[href^='{base}glossary.html']")
     found.first.wait_for()
-    targets = {link.get_attribute("href") for link in found.all()}
     context.close()
     assert complaints == []
-    assert f"{base}langchain.html" in {target.partition("#")[0] for target in targets}
     assert [url for url in asked if not url.startswith((base, "data:", "blob:"))] == []
 
 
